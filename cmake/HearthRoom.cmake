@@ -1,0 +1,101 @@
+# hearth_room(NAME FLOOR n [DEPENDS room...] [LINK target...] [SOURCES file...])
+#
+# Declares the static library hearth_NAME from the room's own folder.  SOURCES
+# defaults to every *.cpp that is not a test, a benchmark or a fuzz target, so a
+# new file needs no line here.  Beside the library:
+#   *_test.cpp   one GoogleTest program for the room, registered with CTest
+#   *_bench.cpp  one Google Benchmark program for the room (HEARTH_BENCHES)
+#   *_fuzz.cpp   one fuzz program per file (HEARTH_FUZZ), else a replay test
+#                over fuzz/corpus/<name>/
+# DEPENDS names rooms, and each must lie on a lower floor; LINK names anything else.
+
+find_package(Threads REQUIRED)
+
+add_library(hearth_options INTERFACE)
+target_include_directories(hearth_options INTERFACE ${CMAKE_SOURCE_DIR}/src)
+target_compile_options(hearth_options INTERFACE
+  -Wall -Wextra -Wconversion -Wshadow -Werror
+  # Padding of hot structs and missing initialisers in test tables are no bugs.
+  -Wno-missing-field-initializers)
+target_link_libraries(hearth_options INTERFACE Threads::Threads)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  # False positives of g++ 12 in -O2 inlining of std::string and std::vector.
+  target_compile_options(hearth_options INTERFACE -Wno-stringop-overflow -Wno-restrict -Wno-array-bounds)
+endif()
+if(HEARTH_SANITIZE)
+  target_compile_options(hearth_options INTERFACE
+    -fsanitize=${HEARTH_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  target_link_options(hearth_options INTERFACE -fsanitize=${HEARTH_SANITIZE})
+endif()
+
+if(HEARTH_FUZZ)
+  target_compile_options(hearth_options INTERFACE -fsanitize=fuzzer-no-link)
+endif()
+
+function(hearth_room name)
+  cmake_parse_arguments(ROOM "" "FLOOR" "DEPENDS;LINK;SOURCES" ${ARGN})
+  if(NOT ROOM_SOURCES)
+    file(GLOB_RECURSE ROOM_SOURCES CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cpp)
+    list(FILTER ROOM_SOURCES EXCLUDE REGEX "_(test|bench|fuzz)\\.cpp$")
+  endif()
+
+  add_library(hearth_${name} STATIC ${ROOM_SOURCES})
+  set_property(GLOBAL PROPERTY HEARTH_FLOOR_${name} ${ROOM_FLOOR})
+  target_link_libraries(hearth_${name} PUBLIC hearth_options ${ROOM_LINK})
+  foreach(below IN LISTS ROOM_DEPENDS)
+    get_property(below_floor GLOBAL PROPERTY HEARTH_FLOOR_${below})
+    if(NOT below_floor LESS ROOM_FLOOR)
+      message(FATAL_ERROR "room '${name}' (floor ${ROOM_FLOOR}) may not use '${below}' (floor ${below_floor})")
+    endif()
+    target_link_libraries(hearth_${name} PUBLIC hearth_${below})
+  endforeach()
+
+  hearth_room_tests(${name})
+  hearth_room_benches(${name})
+  hearth_room_fuzzers(${name})
+endfunction()
+
+function(hearth_room_tests name)
+  file(GLOB_RECURSE tests CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*_test.cpp)
+  if(NOT HEARTH_TESTS OR NOT tests)
+    return()
+  endif()
+  find_package(GTest REQUIRED)
+  add_executable(${name}_test ${tests})
+  target_link_libraries(${name}_test PRIVATE hearth_${name} GTest::gmock GTest::gtest_main)
+  target_compile_definitions(${name}_test PRIVATE
+    HEARTH_SOURCE_DIR="${CMAKE_SOURCE_DIR}" HEARTH_SHARED_DIR="${CMAKE_SOURCE_DIR}/../shared")
+  add_test(NAME ${name}_test COMMAND ${name}_test)
+  set_tests_properties(${name}_test PROPERTIES TIMEOUT 600)
+endfunction()
+
+function(hearth_room_benches name)
+  file(GLOB_RECURSE benches CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*_bench.cpp)
+  if(NOT HEARTH_BENCHES OR NOT benches)
+    return()
+  endif()
+  find_package(benchmark REQUIRED)
+  add_executable(${name}_bench ${benches})
+  target_link_libraries(${name}_bench PRIVATE hearth_${name} benchmark::benchmark_main)
+endfunction()
+
+function(hearth_room_fuzzers name)
+  file(GLOB_RECURSE fuzzers CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*_fuzz.cpp)
+  if(NOT HEARTH_TESTS AND NOT HEARTH_FUZZ)
+    return()
+  endif()
+  foreach(source IN LISTS fuzzers)
+    get_filename_component(fuzzer ${source} NAME_WE)
+    string(REPLACE "_fuzz" "" topic ${fuzzer})
+    add_executable(${fuzzer} ${source})
+    target_link_libraries(${fuzzer} PRIVATE hearth_${name})
+    if(HEARTH_FUZZ)
+      target_compile_options(${fuzzer} PRIVATE -fsanitize=fuzzer)
+      target_link_options(${fuzzer} PRIVATE -fsanitize=fuzzer)
+    else()
+      target_sources(${fuzzer} PRIVATE ${CMAKE_SOURCE_DIR}/fuzz/replay_main.cpp)
+      add_test(NAME ${fuzzer}_replay COMMAND ${fuzzer} ${CMAKE_SOURCE_DIR}/fuzz/corpus/${topic})
+      set_tests_properties(${fuzzer}_replay PROPERTIES TIMEOUT 300)
+    endif()
+  endforeach()
+endfunction()

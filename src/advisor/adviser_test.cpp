@@ -1,0 +1,584 @@
+// The adviser against endpoints that misbehave in each way that real ones do; after each,
+// the ledger must tell exactly what left and what it cost.
+#include "advisor/adviser.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <condition_variable>
+#include <cstdlib>
+#include <filesystem>
+#include <random>
+#include <set>
+
+#include "base/file.h"
+#include "ledger/verify.h"
+#include "net/loopback_server.h"
+
+namespace hearth::advisor {
+namespace {
+
+using net::LoopbackConnection;
+using net::LoopbackRequest;
+using net::LoopbackServer;
+using std::chrono::milliseconds;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+constexpr Prices kPrices{1'000'000, 2'000'000};  // 1 and 2 micro-dollars a token.
+constexpr ledger::BudgetLimits kRich{1'000'000'000, 1'000'000'000};
+const std::string kKey = "sk-very-secret-12345";
+
+std::string chunk(std::string_view content) {
+  return fmt::format("data: {{\"choices\":[{{\"delta\":{{\"content\":\"{}\"}}}}]}}\n\n", content);
+}
+const std::string kStop = "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
+const std::string kDone = "data: [DONE]\n\n";
+std::string usage(std::int64_t prompt, std::int64_t completion) {
+  return fmt::format(
+      "data: {{\"choices\":[],\"usage\":{{\"prompt_tokens\":{},\"completion_tokens\":{}}}}}\n\n",
+      prompt, completion);
+}
+void answer_well(LoopbackConnection& peer) {
+  peer.begin_stream();
+  peer.write(chunk("It is ") + chunk("blue.") + kStop + usage(100, 3) + kDone);
+}
+
+class Waiter final : public AdviceSink {
+ public:
+  void on_advice(const Advice& advice) override {
+    const std::lock_guard lock(mutex_);
+    EXPECT_FALSE(advice_) << "advice came twice";
+    advice_ = advice;
+    changed_.notify_all();
+  }
+  Advice wait() {
+    std::unique_lock lock(mutex_);
+    EXPECT_TRUE(
+        changed_.wait_for(lock, std::chrono::seconds(30), [&] { return advice_.has_value(); }));
+    return advice_.value_or(Advice{});
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::optional<Advice> advice_;
+};
+
+class AdviserTest : public ::testing::Test {
+ protected:
+  AdviserTest() {
+    std::string name = (std::filesystem::temp_directory_path() / "hearth_adviser_XXXXXX").string();
+    folder_ = ::mkdtemp(name.data());
+    ledger_ =
+        std::move(*ledger::Ledger::open(folder_ / "ledger.db", ledger::Ledger::Mode::kReadWrite));
+    writer_ = std::make_unique<ledger::LedgerWriter>(*ledger_);
+    client_ = std::move(*net::HttpClient::create());
+    ::setenv("HEARTH_TEST_KEY", kKey.c_str(), 1);
+  }
+  ~AdviserTest() override {
+    adviser_.reset();
+    client_.reset();
+    writer_.reset();
+    check_ledger();
+    ledger_.reset();
+    std::filesystem::remove_all(folder_);
+  }
+
+  // After every test: the chain holds, nothing stays open, and no key is anywhere in the file.
+  void check_ledger() {
+    const auto report = ledger::verify(*ledger_);
+    ASSERT_TRUE(report);
+    EXPECT_THAT(report->problems, ::testing::IsEmpty());
+    EXPECT_EQ(report->open_calls, 0);
+    ASSERT_TRUE(ledger_->for_each_egress({}, [&](const ledger::EgressRow& row) {
+      EXPECT_THAT(row.headers + row.body + row.url, Not(HasSubstr(kKey)));
+      return true;
+    }));
+  }
+  static AdviserOptions options_for(const std::string& base_url) {
+    return {.provider = "acme",
+            .base_url = base_url,
+            .model = "wise-1",
+            .key_env = "HEARTH_TEST_KEY",
+            .prices = kPrices,
+            .budget = kRich,
+            .max_output_tokens = 200,
+            .deadline = milliseconds(10'000),
+            .timeouts = {.connect = milliseconds(1000),
+                         .first_byte = milliseconds(300),
+                         .idle = milliseconds(300),
+                         .total = milliseconds(5000)}};
+  }
+  void start(AdviserOptions options) {
+    auto adviser = Adviser::create(std::move(options), *client_, *writer_);
+    ASSERT_TRUE(adviser) << adviser.error().message;
+    adviser_ = std::move(*adviser);
+  }
+  static AdviceRequest question(std::string id = "r-1") {
+    return {.request_id = std::move(id),
+            .conversation = {{true, "What colour is the sky?"}},
+            .draft = "Green?",
+            .rule = "auto: test"};
+  }
+  Advice ask(AdviceRequest request = question()) {
+    const auto waiter = std::make_shared<Waiter>();
+    adviser_->ask(std::move(request), waiter);
+    return waiter->wait();
+  }
+  std::vector<ledger::EgressRow> rows() const {
+    std::vector<ledger::EgressRow> all;
+    EXPECT_TRUE(ledger_->for_each_egress({}, [&](const ledger::EgressRow& row) {
+      all.push_back(row);
+      return true;
+    }));
+    return all;
+  }
+  // Asks one question of a server that runs `script` for each connection.
+  Advice ask_server(LoopbackServer::Script script, std::uint32_t attempts_max = 1) {
+    server_ = std::make_unique<LoopbackServer>(std::move(script));
+    AdviserOptions options = options_for(server_->url("/v1"));
+    options.attempts_max = attempts_max;
+    start(std::move(options));
+    return ask();
+  }
+  std::int64_t worst_case(std::size_t body_bytes) const {
+    return worst_case_usd_micro(kPrices, {.request_bytes = body_bytes, .max_output_tokens = 200});
+  }
+
+  std::filesystem::path folder_;
+  std::unique_ptr<ledger::Ledger> ledger_;
+  std::unique_ptr<ledger::LedgerWriter> writer_;
+  std::unique_ptr<net::HttpClient> client_;
+  std::unique_ptr<LoopbackServer> server_;
+  std::unique_ptr<Adviser> adviser_;
+};
+
+TEST_F(AdviserTest, AnswersAndRecordsExactlyWhatLeft) {
+  LoopbackRequest seen;
+  const Advice advice = ask_server([&](LoopbackConnection& peer) {
+    seen = peer.read_request();
+    answer_well(peer);
+  });
+  EXPECT_EQ(advice.status, AdviceStatus::kAnswered) << advice.detail;
+  EXPECT_EQ(advice.text, "It is blue.");
+  EXPECT_EQ(advice.bytes_out, seen.body.size());
+  EXPECT_EQ(advice.cost_usd_micro, 100 * 1 + 3 * 2);
+  EXPECT_THAT(seen.head, HasSubstr("POST /v1/chat/completions"));
+  EXPECT_THAT(seen.head, HasSubstr("Authorization: Bearer " + kKey));
+  const auto all = rows();
+  ASSERT_EQ(all.size(), 2U);
+  EXPECT_EQ(all[0].body, seen.body);
+  EXPECT_THAT(all[0].headers, HasSubstr("Authorization: (not recorded)"));
+  EXPECT_EQ(all[0].reserved_usd_micro, worst_case(seen.body.size()));
+  EXPECT_EQ(all[0].rule, "auto: test");
+  EXPECT_EQ(all[1].outcome, "answered");
+  EXPECT_EQ(all[1].charged_usd_micro, 106);
+  EXPECT_EQ(all[1].prompt_tokens, 100);
+}
+
+TEST_F(AdviserTest, TheRowIsOnDiskBeforeTheServerSeesAByte) {
+  std::int64_t n_calls_seen = -1;
+  ask_server([&](LoopbackConnection& peer) {
+    const auto other = ledger::Ledger::open(folder_ / "ledger.db", ledger::Ledger::Mode::kReadOnly);
+    n_calls_seen = ledger::verify(**other)->calls;
+    peer.read_request();
+    answer_well(peer);
+  });
+  EXPECT_EQ(n_calls_seen, 1);
+}
+
+TEST_F(AdviserTest, APlainObjectIsAnAnswerToo) {
+  const Advice advice = ask_server([](LoopbackConnection& peer) {
+    peer.read_request();
+    peer.respond(200,
+                 "{\"choices\":[{\"message\":{\"content\":\"Blue.\"},\"finish_reason\":\"stop\"}],"
+                 "\"usage\":{\"prompt_tokens\":90,\"completion_tokens\":2}}");
+  });
+  EXPECT_EQ(advice.text, "Blue.");
+  EXPECT_EQ(advice.cost_usd_micro, 94);
+}
+
+TEST_F(AdviserTest, DownCostsNothingAndLeavesNothing) {
+  start(options_for(fmt::format("http://127.0.0.1:{}/v1", net::unused_port())));
+  const Advice advice = ask();
+  EXPECT_EQ(advice.status, AdviceStatus::kFailed);
+  EXPECT_THAT(advice.detail, HasSubstr("acme/wise-1 can't be reached"));
+  EXPECT_EQ(advice.bytes_out, 0U);
+  EXPECT_EQ(advice.cost_usd_micro, 0);
+  EXPECT_EQ(advice.attempts, 0U);
+  EXPECT_EQ(rows().back().outcome, "not_sent");
+  EXPECT_EQ(rows().size(), 6U) << "three tries, each recorded and released";
+}
+
+TEST_F(AdviserTest, ASlowFirstByteTimesOutAndIsCharged) {
+  const Advice advice = ask_server([](LoopbackConnection& peer) {
+    peer.read_request();
+    peer.wait_for_hangup();
+  });
+  EXPECT_EQ(advice.status, AdviceStatus::kFailed);
+  EXPECT_THAT(advice.detail, HasSubstr("too slow"));
+  EXPECT_EQ(rows()[1].outcome, "timeout");
+  EXPECT_EQ(advice.cost_usd_micro, worst_case(advice.bytes_out));
+}
+
+TEST_F(AdviserTest, DyingInTheMiddleIsNoAnswerAndNotTriedAgain) {
+  const Advice advice = ask_server(
+      [](LoopbackConnection& peer) {
+        peer.read_request();
+        peer.begin_stream();
+        peer.write(chunk("It is "));
+      },
+      3);
+  EXPECT_EQ(advice.status, AdviceStatus::kFailed);
+  EXPECT_EQ(advice.text, "");
+  EXPECT_THAT(advice.detail, HasSubstr("broke off"));
+  EXPECT_EQ(server_->n_connections(), 1);
+  EXPECT_EQ(rows()[1].outcome, "broken");
+  EXPECT_EQ(advice.cost_usd_micro, worst_case(advice.bytes_out)) << "unknown: the worst case";
+}
+
+TEST_F(AdviserTest, ABusyServerIsTriedAgainUntilItAnswers) {
+  std::atomic<int> n = 0;
+  const Advice advice = ask_server(
+      [&](LoopbackConnection& peer) {
+        peer.read_request();
+        if (++n < 3)
+          return peer.respond(429, "{\"error\":{\"code\":\"rate_limit_exceeded\"}}",
+                              "Retry-After-Ms: 10\r\n");
+        answer_well(peer);
+      },
+      3);
+  EXPECT_EQ(advice.status, AdviceStatus::kAnswered);
+  EXPECT_EQ(advice.attempts, 3U);
+  EXPECT_EQ(advice.cost_usd_micro, 106) << "refusals cost nothing";
+  EXPECT_EQ(rows().size(), 6U) << "each try is recorded";
+}
+
+TEST_F(AdviserTest, OutOfQuotaIsNotTriedAgain) {
+  const Advice advice = ask_server(
+      [](LoopbackConnection& peer) {
+        peer.read_request();
+        peer.respond(429,
+                     "{\"error\":{\"message\":\"You exceeded your "
+                     "quota.\",\"code\":\"insufficient_quota\"}}");
+      },
+      3);
+  EXPECT_EQ(advice.status, AdviceStatus::kFailed);
+  EXPECT_THAT(advice.detail,
+              HasSubstr("answered 429: You exceeded your quota. (insufficient_quota)"));
+  EXPECT_EQ(server_->n_connections(), 1);
+  EXPECT_EQ(advice.cost_usd_micro, 0);
+}
+
+TEST_F(AdviserTest, ARetryAfterPastTheDeadlineIsNotWaitedFor) {
+  const auto start_time = std::chrono::steady_clock::now();
+  const Advice advice = ask_server(
+      [](LoopbackConnection& peer) {
+        peer.read_request();
+        peer.respond(503, "{}", "Retry-After: 100\r\n");
+      },
+      3);
+  EXPECT_EQ(advice.status, AdviceStatus::kFailed);
+  EXPECT_LT(std::chrono::steady_clock::now() - start_time, std::chrono::seconds(5));
+}
+
+TEST_F(AdviserTest, AnErrorInsideA200StreamIsAnError) {
+  const Advice advice = ask_server([](LoopbackConnection& peer) {
+    peer.read_request();
+    peer.begin_stream();
+    peer.write("data: {\"error\":{\"message\":\"model melted\",\"type\":\"server_error\"}}\n\n");
+  });
+  EXPECT_EQ(advice.status, AdviceStatus::kFailed);
+  EXPECT_THAT(advice.detail, HasSubstr("model melted (server_error)"));
+  EXPECT_EQ(advice.cost_usd_micro, 0);
+}
+
+TEST_F(AdviserTest, GarbageIsAnError) {
+  for (const char* body : {"<html>hello</html>", "", "{\"choices\":[]}", "data: {\n\n"}) {
+    const Advice advice = ask_server([&](LoopbackConnection& peer) {
+      peer.read_request();
+      peer.respond(200, body);
+    });
+    EXPECT_EQ(advice.status, AdviceStatus::kFailed) << body;
+    EXPECT_EQ(advice.text, "");
+  }
+}
+
+TEST_F(AdviserTest, LiesAboutUsageAreBoundedAndBothAreRecorded) {
+  const Advice advice = ask_server([](LoopbackConnection& peer) {
+    peer.read_request();
+    peer.begin_stream();
+    peer.write(chunk("Blue.") + kStop + usage(1'000'000'000, 1'000'000'000) + kDone);
+  });
+  EXPECT_EQ(advice.status, AdviceStatus::kAnswered);
+  const auto settled = rows()[1];
+  EXPECT_EQ(settled.charged_usd_micro, worst_case(advice.bytes_out));
+  EXPECT_EQ(settled.reported_usd_micro, 3'000'000'000);
+  EXPECT_EQ(settled.completion_tokens, 1'000'000'000);
+}
+
+TEST_F(AdviserTest, AnUnderstatedUsageIsRaisedToWhatTheBytesImply) {
+  const Advice advice = ask_server([](LoopbackConnection& peer) {
+    peer.read_request();
+    peer.begin_stream();
+    peer.write(chunk(std::string(1600, 'x')) + kStop + usage(0, 0) + kDone);
+  });
+  EXPECT_EQ(rows()[1].reported_usd_micro, 0);
+  EXPECT_EQ(advice.cost_usd_micro,
+            static_cast<std::int64_t>(advice.bytes_out) / kBytesPerTokenMax + 2 * 100);
+}
+
+TEST_F(AdviserTest, AnEndlessStreamIsCutAndUsed) {
+  server_ = std::make_unique<LoopbackServer>([](LoopbackConnection& peer) {
+    peer.read_request();
+    peer.begin_stream();
+    while (peer.write(chunk("word "))) {
+    }
+  });
+  AdviserOptions options = options_for(server_->url());
+  options.advice_bytes_max = 1000;
+  start(std::move(options));
+  const Advice advice = ask();
+  EXPECT_EQ(advice.status, AdviceStatus::kAnswered);
+  EXPECT_EQ(advice.text.size(), 1000U);
+  EXPECT_EQ(rows()[1].outcome, "too_long");
+}
+
+TEST_F(AdviserTest, AStreamThatStaysOpenAfterDoneIsNotWaitedFor) {
+  const Advice advice = ask_server([](LoopbackConnection& peer) {
+    peer.read_request();
+    answer_well(peer);
+    peer.wait_for_hangup();
+  });
+  EXPECT_EQ(advice.status, AdviceStatus::kAnswered);
+  EXPECT_EQ(advice.cost_usd_micro, 106);
+}
+
+TEST_F(AdviserTest, AnUnknownPriceIsRefusedBeforeAnythingHappens) {
+  AdviserOptions options = options_for("http://127.0.0.1:9/v1");
+  options.prices.reset();
+  start(std::move(options));
+  const Advice advice = ask();
+  EXPECT_EQ(advice.status, AdviceStatus::kUnknownPrice);
+  EXPECT_THAT(advice.detail, HasSubstr("price_in_usd_per_mtok"));
+  EXPECT_TRUE(rows().empty());
+}
+
+TEST_F(AdviserTest, FiftyRacingQuestionsForABudgetOfTenMakeExactlyTenCalls) {
+  std::atomic<int> n_requests = 0;
+  LoopbackServer server([&](LoopbackConnection& peer) {
+    peer.read_request();
+    ++n_requests;
+    peer.pause(milliseconds(30));
+    answer_well(peer);
+  });
+  AdviserOptions options = options_for(server.url("/v1"));
+  // Calls settle for less than they reserve and give the rest back, unless, as with these prices,
+  // both round up to the same: then ten fit, whatever the order of events.
+  options.prices =
+      Prices{.in_usd_micro_per_mtok = 0, .out_usd_micro_per_mtok = 5'000};  // 1 a call.
+  options.budget = {.day_usd_micro = 10, .request_usd_micro = 1};
+  start(std::move(options));
+  std::vector<std::shared_ptr<Waiter>> waiters;
+  for (int i = 0; i < 50; ++i) {
+    waiters.push_back(std::make_shared<Waiter>());
+    adviser_->ask(question(fmt::format("r-{:02}", i)), waiters.back());
+  }
+  int answered = 0, over_budget = 0;
+  for (const auto& waiter : waiters) {
+    const AdviceStatus status = waiter->wait().status;
+    answered += status == AdviceStatus::kAnswered ? 1 : 0;
+    over_budget += status == AdviceStatus::kOverBudget ? 1 : 0;
+  }
+  EXPECT_EQ(answered, 10);
+  EXPECT_EQ(over_budget, 40);
+  EXPECT_EQ(n_requests, 10);
+}
+
+TEST_F(AdviserTest, CancelEndsACallAndChargesIt) {
+  std::atomic<bool> has_begun = false;
+  server_ = std::make_unique<LoopbackServer>([&](LoopbackConnection& peer) {
+    peer.read_request();
+    peer.begin_stream();
+    peer.write(chunk("It "));
+    has_begun = true;
+    peer.wait_for_hangup();
+  });
+  start(options_for(server_->url()));
+  const auto waiter = std::make_shared<Waiter>();
+  const AdviceId id = adviser_->ask(question(), waiter);
+  while (!has_begun) std::this_thread::sleep_for(milliseconds(1));
+  adviser_->cancel(id);
+  const Advice advice = waiter->wait();
+  EXPECT_EQ(advice.status, AdviceStatus::kCancelled);
+  EXPECT_GT(advice.bytes_out, 0U);
+  EXPECT_EQ(rows()[1].outcome, "cancelled");
+  adviser_->cancel(id);  // No effect.
+}
+
+TEST_F(AdviserTest, CancelWhileWaitingForARetryEndsAtOnce) {
+  std::atomic<int> n = 0;
+  server_ = std::make_unique<LoopbackServer>([&](LoopbackConnection& peer) {
+    peer.read_request();
+    peer.respond(503, "{}", "Retry-After: 5\r\n");
+    ++n;
+  });
+  start(options_for(server_->url()));
+  const auto waiter = std::make_shared<Waiter>();
+  const AdviceId id = adviser_->ask(question(), waiter);
+  while (n == 0) std::this_thread::sleep_for(milliseconds(1));
+  std::this_thread::sleep_for(milliseconds(50));
+  adviser_->cancel(id);
+  EXPECT_EQ(waiter->wait().status, AdviceStatus::kCancelled);
+}
+
+TEST_F(AdviserTest, DestructionGivesEverySinkItsAdvice) {
+  server_ =
+      std::make_unique<LoopbackServer>([](LoopbackConnection& peer) { peer.wait_for_hangup(); });
+  start(options_for(server_->url()));
+  std::vector<std::shared_ptr<Waiter>> waiters;
+  for (int i = 0; i < 10; ++i) {
+    waiters.push_back(std::make_shared<Waiter>());
+    adviser_->ask(question(), waiters.back());
+  }
+  adviser_.reset();
+  for (const auto& waiter : waiters) EXPECT_NE(waiter->wait().status, AdviceStatus::kAnswered);
+}
+
+TEST_F(AdviserTest, ALedgerThatCantBeWrittenMeansNothingLeaves) {
+  int n_connections = 0;
+  {
+    LoopbackServer server([](LoopbackConnection& peer) {
+      peer.read_request();
+      answer_well(peer);
+    });
+    // A second connection that holds the write lock longer than the ledger waits would take
+    // seconds; an oversized body is refused at once.
+    AdviserOptions options = options_for(server.url());
+    options.brief_bytes_max = ledger::kBodyBytesMax * 2;
+    start(std::move(options));
+    AdviceRequest request = question();
+    request.conversation[0].text.assign(ledger::kBodyBytesMax + 1, 'x');
+    EXPECT_EQ(ask(std::move(request)).status, AdviceStatus::kFailed);
+    n_connections = server.n_connections();
+    adviser_.reset();
+  }
+  EXPECT_EQ(n_connections, 0);
+  EXPECT_TRUE(rows().empty());
+}
+
+TEST_F(AdviserTest, OptionsThatCantWorkAreRefused) {
+  const auto code = [&](AdviserOptions options) {
+    const auto adviser = Adviser::create(std::move(options), *client_, *writer_);
+    return adviser ? Code::kInternal : adviser.error().code;
+  };
+  AdviserOptions options = options_for("http://127.0.0.1:9/v1");
+  options.model.clear();
+  EXPECT_EQ(code(options), Code::kInvalidArgument);
+  options = options_for("not a url");
+  EXPECT_EQ(code(options), Code::kInvalidArgument);
+  options = options_for("http://127.0.0.1:9/v1");
+  options.key_env = "HEARTH_NO_SUCH_KEY";
+  EXPECT_EQ(code(options), Code::kNotFound);
+}
+
+// ---- kill -9
+// -------------------------------------------------------------------------------------
+
+// A server process that appends every body it gets, whole or not, to a file.
+pid_t fork_recording_server(const std::filesystem::path& record, std::uint16_t& port) {
+  int ends[2];
+  EXPECT_EQ(::pipe(ends), 0);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    const int out = ::open(record.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
+    LoopbackServer server([out](LoopbackConnection& peer) {
+      const std::string line = peer.read_request().body + "\n";
+      (void)!::write(out, line.data(), line.size());
+      answer_well(peer);
+    });
+    const std::uint16_t my_port = server.port();
+    (void)!::write(ends[1], &my_port, sizeof my_port);
+    for (;;) ::pause();
+  }
+  ::close(ends[1]);
+  EXPECT_EQ(::read(ends[0], &port, sizeof port), static_cast<ssize_t>(sizeof port));
+  ::close(ends[0]);
+  return child;
+}
+
+// Asks one question after another until it is killed.
+[[noreturn]] void ask_until_killed(const std::filesystem::path& path, std::uint16_t port,
+                                   int round) {
+  auto ledger = ledger::Ledger::open(path, ledger::Ledger::Mode::kReadWrite);
+  if (!ledger) ::_exit(1);
+  ledger::LedgerWriter writer(**ledger);
+  auto client = std::move(*net::HttpClient::create());
+  AdviserOptions options{.base_url = fmt::format("http://127.0.0.1:{}/v1", port),
+                         .model = "wise-1",
+                         .prices = kPrices,
+                         .budget = kRich};
+  auto adviser = std::move(*Adviser::create(options, *client, writer));
+  for (int i = 0;; ++i) {
+    const auto waiter = std::make_shared<Waiter>();
+    adviser->ask(
+        {.request_id = "r", .conversation = {{true, fmt::format("question {} {}", round, i)}}},
+        waiter);
+    waiter->wait();
+  }
+}
+
+TEST(AdviserKill, NoByteLeavesUnrecordedHoweverTheProgramDies) {
+  std::string name = (std::filesystem::temp_directory_path() / "hearth_kill_XXXXXX").string();
+  const std::filesystem::path folder = ::mkdtemp(name.data());
+  const auto path = folder / "ledger.db", record = folder / "record";
+  std::uint16_t port = 0;
+  const pid_t server = fork_recording_server(record, port);
+  std::mt19937 random(42);
+  for (int round = 0; round < 30; ++round) {
+    const pid_t child = ::fork();
+    if (child == 0) ask_until_killed(path, port, round);
+    std::this_thread::sleep_for(milliseconds(10 + random() % 60));
+    ::kill(child, SIGKILL);
+    ::waitpid(child, nullptr, 0);
+  }
+  std::this_thread::sleep_for(milliseconds(100));  // The server may still be writing.
+  ::kill(server, SIGKILL);
+  ::waitpid(server, nullptr, 0);
+
+  std::set<std::string> recorded;
+  {
+    auto ledger = ledger::Ledger::open(path, ledger::Ledger::Mode::kReadWrite);
+    ASSERT_TRUE(ledger) << ledger.error().message;
+    const auto report = ledger::verify(**ledger);
+    ASSERT_TRUE(report);
+    EXPECT_THAT(report->problems, ::testing::IsEmpty());
+    EXPECT_EQ(report->open_calls, 0);
+    ASSERT_TRUE((*ledger)->for_each_egress({}, [&](const ledger::EgressRow& row) {
+      recorded.insert(row.body);
+      return true;
+    }));
+  }
+  int n_whole = 0;
+  const std::string all = read_file(record).value();
+  for (std::size_t at = 0; at < all.size();) {
+    const std::size_t end = all.find('\n', at);
+    const std::string body = all.substr(at, end - at);
+    at = end + 1;
+    const auto next = recorded.lower_bound(body);  // The body itself, or what it is the start of.
+    EXPECT_TRUE(next != recorded.end() && next->starts_with(body)) << body;
+    n_whole += recorded.contains(body) ? 1 : 0;
+  }
+  EXPECT_GT(n_whole, 20);
+  std::filesystem::remove_all(folder);
+}
+
+}  // namespace
+}  // namespace hearth::advisor

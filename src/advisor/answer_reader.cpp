@@ -1,0 +1,133 @@
+#include "advisor/answer_reader.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "base/utf8.h"
+
+namespace hearth::advisor {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr std::size_t kErrorTextBytesMax = 300;
+constexpr std::int64_t kTokensMax = std::int64_t{1} << 40;  // Larger counts are lies anyway.
+
+// Members of untrusted objects, without exceptions: what is not there, or of another type, is null,
+// "" or -1.
+const Json& member(const Json& object, const char* key) {
+  static const Json kNull;
+  if (!object.is_object()) return kNull;
+  const auto found = object.find(key);
+  return found == object.end() ? kNull : *found;
+}
+
+std::string text_member(const Json& object, const char* key) {
+  const Json& value = member(object, key);
+  if (value.is_string()) return value.get<std::string>();
+  return value.is_number_integer() ? value.dump() : "";
+}
+
+std::int64_t count_member(const Json& object, const char* key) {
+  const Json& value = member(object, key);
+  if (!value.is_number()) return -1;
+  const auto number = value.get<double>();
+  return number >= 0 && number < static_cast<double>(kTokensMax) ? static_cast<std::int64_t>(number)
+                                                                 : kTokensMax;
+}
+
+void read_use(const Json& usage, TokenUse& use) {
+  if (!usage.is_object()) return;
+  use.prompt_tokens = count_member(usage, "prompt_tokens");
+  use.completion_tokens = count_member(usage, "completion_tokens");
+  use.cached_tokens = count_member(member(usage, "prompt_tokens_details"), "cached_tokens");
+}
+
+std::string short_text(std::string text) {
+  text = sanitize_utf8(text);
+  std::ranges::replace_if(text, [](unsigned char c) { return c < ' '; }, ' ');
+  if (text.size() > kErrorTextBytesMax) {
+    text.resize(complete_utf8_prefix(std::string_view(text).substr(0, kErrorTextBytesMax)));
+    text += "...";
+  }
+  return text;
+}
+
+ProviderError read_error(const Json& error) {
+  if (error.is_string()) return {.message = short_text(error.get<std::string>())};
+  if (!error.is_object()) return {};
+  ProviderError read{.type = short_text(text_member(error, "type")),
+                     .code = short_text(text_member(error, "code")),
+                     .message = short_text(text_member(error, "message"))};
+  if (!read.is_set()) read.message = "an error without words";
+  return read;
+}
+
+}  // namespace
+
+AnswerReader::AnswerReader(std::uint64_t text_bytes_max)
+    : text_bytes_max_(text_bytes_max),
+      events_([this](const net::SseEvent& event) { take_event(event); }, kEventBytesMax) {}
+
+bool AnswerReader::feed(std::string_view bytes) {
+  if (form_ == Form::kUnknown) {
+    const std::size_t first = bytes.find_first_not_of(" \t\r\n\xEF\xBB\xBF");
+    if (first == std::string_view::npos) return true;
+    form_ = bytes[first] == '{' || bytes[first] == '[' ? Form::kObject : Form::kEvents;
+  }
+  if (form_ == Form::kEvents) {
+    if (!events_.feed(bytes)) is_garbled_ = true;
+  } else if (object_.size() + bytes.size() > kObjectBytesMax) {
+    is_garbled_ = true;
+  } else {
+    object_.append(bytes);
+  }
+  return !is_done_ && !is_garbled_ && !is_cut_;
+}
+
+void AnswerReader::finish() {
+  if (form_ == Form::kObject) take_object(object_, "message");
+  // A stream may be cut within a character.
+  if (!is_valid_utf8(text_)) text_ = sanitize_utf8(text_);
+}
+
+void AnswerReader::take_event(const net::SseEvent& event) {
+  if (event.data.empty() || is_done_) return;
+  if (event.data == "[DONE]") {
+    is_done_ = true;
+    return;
+  }
+  take_object(event.data, "delta");
+}
+
+// One chunk of a stream, or the whole of an answer that is none; they differ in one key.
+void AnswerReader::take_object(std::string_view text, const char* message_key) {
+  Json json = Json::parse(text, nullptr, false);
+  if (json.is_array() && json.size() == 1) json = Json(json[0]);  // Some wrap errors in an array.
+  if (!json.is_object()) {
+    is_garbled_ = true;
+    return;
+  }
+  const Json& error = member(json, "error");
+  if (!error.is_null() && !error_.is_set()) error_ = read_error(error);
+  read_use(member(json, "usage"), use_);
+  const Json& choices = member(json, "choices");
+  if (!choices.is_array() || choices.empty()) return;
+  const Json& choice = choices[0];
+  const Json& content = member(member(choice, message_key), "content");
+  if (content.is_string()) append_text(content.get_ref<const std::string&>());
+  if (std::string reason = text_member(choice, "finish_reason"); !reason.empty()) {
+    finish_reason_ = short_text(std::move(reason));
+  }
+}
+
+void AnswerReader::append_text(std::string_view more) {
+  const std::uint64_t room = text_bytes_max_ - text_.size();
+  if (more.size() > room) {
+    is_cut_ = true;
+    more = more.substr(0, complete_utf8_prefix(more.substr(0, room)));
+  }
+  text_.append(more);
+}
+
+}  // namespace hearth::advisor

@@ -1,0 +1,80 @@
+#include "advisor/brief.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "base/utf8.h"
+
+namespace hearth::advisor {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr std::string_view kInstruction =
+    "You advise a small language model that answers a user on the user's own machine. Answer the "
+    "question at the end correctly and concisely, in the question's language, so that your text "
+    "can "
+    "be passed on as it is or be worked into an answer. Give the result and the facts that it "
+    "rests "
+    "on. If the draft is right, say so in one sentence.";
+constexpr std::string_view kCut = " [...] ";
+constexpr std::uint64_t kDraftShare = 4;  // The draft gets at most a fourth of the room.
+
+// `text` in at most `bytes_max` bytes: its beginning and its end, where questions usually stand.
+std::string shortened(std::string_view text, std::uint64_t bytes_max) {
+  if (text.size() <= bytes_max) return std::string(text);
+  if (bytes_max <= kCut.size()) return "";
+  const std::uint64_t half = (bytes_max - kCut.size()) / 2;
+  const std::string_view head = text.substr(0, half);
+  std::string_view tail = text.substr(text.size() - half);
+  while (!tail.empty() && (static_cast<unsigned char>(tail.front()) & 0xC0) == 0x80) {
+    tail.remove_prefix(1);
+  }
+  return std::string(head.substr(0, complete_utf8_prefix(head))) + std::string(kCut) +
+         std::string(tail);
+}
+
+// The newest of the earlier turns that fit, oldest first.
+std::string context_of(const AdviceRequest& request, std::uint64_t bytes_max) {
+  std::string context;
+  for (std::size_t i = request.conversation.size() - 1; i-- > 0;) {
+    const BriefMessage& message = request.conversation[i];
+    const std::string turn =
+        std::string(message.is_user ? "User: " : "Assistant: ") + message.text + "\n";
+    if (context.size() + turn.size() > bytes_max) break;
+    context.insert(0, turn);
+  }
+  return context;
+}
+
+}  // namespace
+
+std::string brief_text(const AdviceRequest& request, std::uint64_t bytes_max) {
+  if (request.conversation.empty()) return "";
+  const std::string draft = shortened(
+      request.draft, std::min<std::uint64_t>(bytes_max / kDraftShare, request.draft.size()));
+  const std::string question =
+      shortened(request.conversation.back().text, bytes_max - draft.size());
+  const std::string context = context_of(request, bytes_max - draft.size() - question.size());
+
+  std::string text;
+  if (!context.empty()) text += "Earlier in the conversation:\n" + context + "\n";
+  if (!draft.empty()) text += "The small model's draft, which may be wrong:\n" + draft + "\n\n";
+  return text + "Question:\n" + question;
+}
+
+std::string brief_body(const AdviceRequest& request, const AdviserOptions& options,
+                       std::string_view max_tokens_key) {
+  Json body = {
+      {"model", options.model},
+      {"messages",
+       {{{"role", "system"}, {"content", kInstruction}},
+        {{"role", "user"}, {"content", brief_text(request, options.brief_bytes_max)}}}},
+      {"stream", true},
+      {"stream_options", {{"include_usage", true}}},
+  };
+  body[std::string(max_tokens_key)] = options.max_output_tokens;
+  return body.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+}  // namespace hearth::advisor

@@ -1,0 +1,601 @@
+#include "api/openai_request.h"
+
+#include <fmt/format.h>
+#include <simdjson.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cmath>
+#include <limits>
+#include <optional>
+#include <utility>
+
+namespace hearth::api::openai {
+namespace {
+
+namespace dom = simdjson::dom;
+using dom::element_type;
+
+template <class T = void>
+using Parsed = std::expected<T, ApiError>;
+
+std::unexpected<ApiError> refuse(std::string code, std::string param, std::string message) {
+  return std::unexpected(
+      ApiError{.message = std::move(message), .param = std::move(param), .code = std::move(code)});
+}
+
+// "a string", "an array", ... as the API's messages say it.
+const char* describe(dom::element value) {
+  switch (value.type()) {
+    case element_type::ARRAY: return "an array";
+    case element_type::OBJECT: return "an object";
+    case element_type::INT64:
+    case element_type::UINT64: return "an integer";
+    case element_type::DOUBLE: return "a decimal number";
+    case element_type::STRING: return "a string";
+    case element_type::BOOL: return "a boolean";
+    case element_type::NULL_VALUE: return "null";
+  }
+  return "something else";
+}
+
+std::unexpected<ApiError> wrong_type(std::string_view param, const char* expected, dom::element found) {
+  return refuse("invalid_type", std::string(param),
+                fmt::format("Invalid type for '{}': expected {}, but got {} instead.", param, expected,
+                            describe(found)));
+}
+
+std::unexpected<ApiError> missing(std::string_view param) {
+  return refuse("missing_required_parameter", std::string(param),
+                fmt::format("Missing required parameter: '{}'.", param));
+}
+
+std::unexpected<ApiError> too_many(std::string_view param, std::size_t limit, std::size_t found) {
+  return refuse("array_above_max_length", std::string(param),
+                fmt::format("Invalid '{}': too many entries. Expected at most {}, but got {} instead.",
+                            param, limit, found));
+}
+
+// ---- Strictly typed values ----
+
+Parsed<std::string_view> as_string(std::string_view param, dom::element value) {
+  std::string_view text;
+  if (value.get_string().get(text) != simdjson::SUCCESS) return wrong_type(param, "a string", value);
+  return text;
+}
+
+Parsed<bool> as_bool(std::string_view param, dom::element value) {
+  bool yes = false;
+  if (value.get_bool().get(yes) != simdjson::SUCCESS) return wrong_type(param, "a boolean", value);
+  return yes;
+}
+
+Parsed<dom::object> as_object(std::string_view param, dom::element value) {
+  dom::object object;
+  if (value.get_object().get(object) != simdjson::SUCCESS) return wrong_type(param, "an object", value);
+  return object;
+}
+
+Parsed<dom::array> as_array(std::string_view param, dom::element value) {
+  dom::array array;
+  if (value.get_array().get(array) != simdjson::SUCCESS) return wrong_type(param, "an array", value);
+  return array;
+}
+
+Parsed<double> as_number(std::string_view param, dom::element value, double min, double max) {
+  double number = 0;
+  if (!value.is_number() || value.get_double().get(number) != simdjson::SUCCESS) {
+    return wrong_type(param, "a number", value);
+  }
+  if (number >= min && number <= max) return number;
+  const bool above = number > max;
+  return refuse(above ? "decimal_above_max_value" : "decimal_below_min_value", std::string(param),
+                fmt::format("Invalid '{}': decimal {} value. Expected a value {} {}, but got {} "
+                            "instead.", param, above ? "above maximum" : "below minimum",
+                            above ? "<=" : ">=", above ? max : min, number));
+}
+
+Parsed<std::int64_t> as_integer(std::string_view param, dom::element value, std::int64_t min,
+                                std::int64_t max) {
+  const bool huge = value.type() == element_type::UINT64;  // Beyond int64: above any maximum here.
+  std::int64_t number = 0;
+  if (!huge && value.get_int64().get(number) != simdjson::SUCCESS) {
+    return wrong_type(param, "an integer", value);
+  }
+  if (!huge && number >= min && number <= max) return number;
+  const bool above = huge || number > max;
+  return refuse(above ? "integer_above_max_value" : "integer_below_min_value", std::string(param),
+                fmt::format("Invalid '{}': integer {} value. Expected a value {} {}, but got {} "
+                            "instead.", param, above ? "above maximum" : "below minimum",
+                            above ? "<=" : ">=", above ? max : min, simdjson::minify(value)));
+}
+
+// ---- Fields of a request: one table, one function each ----
+
+using Setter = Parsed<> (*)(Request&, std::string_view param, dom::element value);
+
+struct Field {
+  std::string_view name;
+  Setter set;
+};
+
+template <class T>
+using Limits = std::numeric_limits<T>;
+
+constexpr std::int64_t kTokensMax = Limits<std::int32_t>::max();
+
+template <auto Member>
+Parsed<> set_bool(Request& r, std::string_view param, dom::element value) {
+  HEARTH_TRY(r.*Member, as_bool(param, value));
+  return {};
+}
+
+Parsed<> set_model(Request& r, std::string_view param, dom::element value) {
+  HEARTH_TRY(const std::string_view name, as_string(param, value));
+  if (name.empty()) return missing(param);
+  if (name.size() > kModelNameBytesMax) {
+    return refuse("string_above_max_length", std::string(param),
+                  fmt::format("Invalid 'model': expected at most {} bytes, but got {} instead.",
+                              kModelNameBytesMax, name.size()));
+  }
+  r.chat.model = name;
+  return {};
+}
+
+// Sampling: numbers with a range and a place.
+template <auto Member, double Min, double Max>
+Parsed<> set_sampling(Request& r, std::string_view param, dom::element value) {
+  HEARTH_TRY(const double number, as_number(param, value, Min, Max));
+  r.chat.sampling.*Member = static_cast<float>(number);
+  return {};
+}
+
+// A share of the probability mass.  0 means "only the best", which a share of nothing can't say: the
+// least positive value does.
+template <auto Member>
+Parsed<> set_share(Request& r, std::string_view param, dom::element value) {
+  HEARTH_TRY(const double number, as_number(param, value, 0, 1));
+  r.chat.sampling.*Member = std::max(static_cast<float>(number), 1e-6F);
+  return {};
+}
+
+// -1 and 0 both mean "all": servers differ.
+Parsed<> set_top_k(Request& r, std::string_view param, dom::element value) {
+  HEARTH_TRY(const std::int64_t k, as_integer(param, value, -1, kTokensMax));
+  r.chat.sampling.top_k = static_cast<std::uint32_t>(std::max<std::int64_t>(k, 0));
+  return {};
+}
+
+Parsed<> set_seed(Request& r, std::string_view param, dom::element value) {
+  HEARTH_TRY(const std::int64_t seed,
+             as_integer(param, value, Limits<std::int64_t>::min(), Limits<std::int64_t>::max()));
+  r.chat.sampling.seed = static_cast<std::uint64_t>(seed);
+  r.seed_given = true;
+  return {};
+}
+
+Parsed<> set_n(Request& r, std::string_view param, dom::element value) {
+  HEARTH_TRY(const std::int64_t n, as_integer(param, value, 1, hub::kChoicesMax));
+  r.chat.n = static_cast<std::uint32_t>(n);
+  return {};
+}
+
+Parsed<> set_max_tokens(Request& r, std::string_view param, dom::element value) {
+  HEARTH_TRY(const std::int64_t n, as_integer(param, value, 1, kTokensMax));
+  r.chat.max_tokens = static_cast<std::uint32_t>(n);
+  return {};
+}
+
+Parsed<> add_stop(Request& r, std::string_view param, dom::element value) {
+  HEARTH_TRY(const std::string_view text, as_string(param, value));
+  if (text.empty() || text.size() > kStopBytesMax) {
+    return refuse("invalid_value", std::string(param),
+                  fmt::format("Invalid '{}': a stop string must have 1 to {} bytes, but this has {}.",
+                              param, kStopBytesMax, text.size()));
+  }
+  r.chat.stop.emplace_back(text);
+  return {};
+}
+
+Parsed<> set_stop(Request& r, std::string_view param, dom::element value) {
+  r.chat.stop.clear();
+  if (value.is_string()) return add_stop(r, param, value);
+  if (!value.is_array()) return wrong_type(param, "a string or an array of strings", value);
+  HEARTH_TRY(const dom::array stops, as_array(param, value));
+  if (stops.size() > kStopsMax) return too_many(param, kStopsMax, stops.size());
+  std::size_t i = 0;
+  for (const dom::element stop : stops) {
+    HEARTH_TRY_VOID(add_stop(r, fmt::format("{}[{}]", param, i++), stop));
+  }
+  return {};
+}
+
+Parsed<> set_logit_bias(Request& r, std::string_view param, dom::element value) {
+  HEARTH_TRY(const dom::object biases, as_object(param, value));
+  if (biases.size() > kLogitBiasMax) return too_many(param, kLogitBiasMax, biases.size());
+  r.chat.sampling.logit_bias.clear();
+  for (const auto& [key, bias] : biases) {
+    text::TokenId id = 0;
+    const auto [end, ec] = std::from_chars(key.data(), key.data() + key.size(), id);
+    if (ec != std::errc() || end != key.data() + key.size() || id < 0) {
+      return refuse("invalid_value", std::string(param),
+                    fmt::format("Invalid key in '{}': expected a token id, but got '{}' instead.",
+                                param, key.substr(0, 40)));
+    }
+    HEARTH_TRY(const double number, as_number(fmt::format("{}.{}", param, id), bias, -100, 100));
+    r.chat.sampling.logit_bias.emplace_back(id, static_cast<float>(number));
+  }
+  return {};
+}
+
+Parsed<> set_top_logprobs(Request& r, std::string_view param, dom::element value) {
+  HEARTH_TRY(const std::int64_t n, as_integer(param, value, 0, kTopLogprobsMax));
+  r.chat.n_top_logprobs = static_cast<std::uint32_t>(n);
+  return {};
+}
+
+// Completions ask for log-probabilities with a number, chats with a boolean.
+Parsed<> set_completion_logprobs(Request& r, std::string_view param, dom::element value) {
+  HEARTH_TRY_VOID(set_top_logprobs(r, param, value));
+  r.logprobs = true;
+  return {};
+}
+
+Parsed<> set_stream_options(Request& r, std::string_view param, dom::element value) {
+  HEARTH_TRY(const dom::object options, as_object(param, value));
+  dom::element include;
+  if (options["include_usage"].get(include) != simdjson::SUCCESS || include.is_null()) return {};
+  HEARTH_TRY(r.include_usage, as_bool("stream_options.include_usage", include));
+  return {};
+}
+
+Parsed<> set_response_format(Request&, std::string_view param, dom::element value) {
+  HEARTH_TRY(const dom::object format, as_object(param, value));
+  dom::element type;
+  if (format["type"].get(type) != simdjson::SUCCESS) return missing("response_format.type");
+  HEARTH_TRY(const std::string_view name, as_string("response_format.type", type));
+  if (name == "text") return {};
+  return refuse("unsupported_value", "response_format",
+                fmt::format("Unsupported value: 'response_format.type' is '{}', but this hub answers in "
+                            "plain text only; leave it out or use 'text'.", name.substr(0, 40)));
+}
+
+Parsed<> check_tools(Request&, std::string_view param, dom::element value) {
+  HEARTH_TRY(const dom::array tools, as_array(param, value));
+  if (tools.size() > kToolsMax) return too_many(param, kToolsMax, tools.size());
+  std::size_t i = 0;
+  for (const dom::element tool : tools) {
+    HEARTH_TRY_VOID(as_object(fmt::format("{}[{}]", param, i++), tool));
+  }
+  return {};
+}
+
+Parsed<> set_hearth(Request& r, std::string_view param, dom::element value) {
+  HEARTH_TRY(const dom::object hearth, as_object(param, value));
+  dom::element advice;
+  if (hearth["advice"].get(advice) != simdjson::SUCCESS || advice.is_null()) return {};
+  HEARTH_TRY(const std::string_view mode, as_string("hearth.advice", advice));
+  HEARTH_TRY(r.chat.advice, parse_advice(mode, "hearth.advice"));
+  return {};
+}
+
+// ---- Messages ----
+
+std::string at(std::string_view path, std::string_view member) {
+  return fmt::format("{}.{}", path, member);
+}
+
+Parsed<hub::Role> parse_role(std::string_view path, dom::object message) {
+  struct Row {
+    std::string_view name;
+    hub::Role role;
+  };
+  static constexpr auto kRoles = std::to_array<Row>({{"system", hub::Role::kSystem},
+                                                     {"developer", hub::Role::kSystem},
+                                                     {"user", hub::Role::kUser},
+                                                     {"assistant", hub::Role::kAssistant},
+                                                     {"tool", hub::Role::kTool},
+                                                     {"function", hub::Role::kTool}});
+  dom::element value;
+  const std::string param = at(path, "role");
+  if (message["role"].get(value) != simdjson::SUCCESS) return missing(param);
+  HEARTH_TRY(const std::string_view name, as_string(param, value));
+  const auto* row = std::ranges::find(kRoles, name, &Row::name);
+  if (row != kRoles.end()) return row->role;
+  return refuse("invalid_value", param,
+                fmt::format("Invalid value: '{}'. Supported values are: 'system', 'developer', 'user', "
+                            "'assistant', and 'tool'.", name.substr(0, 40)));
+}
+
+Parsed<std::string_view> parse_part(std::string_view path, dom::element value) {
+  HEARTH_TRY(const dom::object part, as_object(path, value));
+  dom::element type_value;
+  const std::string type_param = at(path, "type");
+  if (part["type"].get(type_value) != simdjson::SUCCESS) return missing(type_param);
+  HEARTH_TRY(const std::string_view type, as_string(type_param, type_value));
+  const bool refusal = type == "refusal";
+  if (!refusal && type != "text" && type != "input_text" && type != "output_text") {
+    return refuse("unsupported_value", type_param,
+                  fmt::format("Unsupported content part '{}' at '{}': the models of this hub read text "
+                              "only; send parts of type 'text'.", type.substr(0, 40), path));
+  }
+  dom::element text;
+  const char* member = refusal ? "refusal" : "text";
+  if (part[member].get(text) != simdjson::SUCCESS) return missing(at(path, member));
+  return as_string(at(path, member), text);
+}
+
+// A string, or an array of text parts, which are joined with newlines.  Only an assistant, which may
+// have nothing but tool calls, and a tool may leave it out.
+Parsed<std::string> parse_content(std::string_view path, dom::object message, hub::Role role) {
+  const std::string param = at(path, "content");
+  const bool optional = role == hub::Role::kAssistant || role == hub::Role::kTool;
+  dom::element value;
+  if (message["content"].get(value) != simdjson::SUCCESS) {
+    if (optional) return std::string();
+    return missing(param);
+  }
+  if (value.is_null() && optional) return std::string();
+  if (!value.is_array()) {
+    HEARTH_TRY(const std::string_view text, as_string(param, value));
+    return std::string(text);
+  }
+  std::string joined;
+  std::size_t i = 0;
+  HEARTH_TRY(const dom::array parts, as_array(param, value));
+  for (const dom::element part : parts) {
+    HEARTH_TRY(const std::string_view text, parse_part(fmt::format("{}[{}]", param, i), part));
+    if (i++ > 0) joined.push_back('\n');
+    joined.append(text);
+  }
+  return joined;
+}
+
+// Some clients replay the arguments as an object instead of its text.
+Parsed<std::string> parse_arguments(std::string_view param, dom::element value) {
+  if (value.is_object()) return std::string(simdjson::minify(value));
+  HEARTH_TRY(const std::string_view text, as_string(param, value));
+  return std::string(text);
+}
+
+Parsed<hub::ToolCall> parse_tool_call(std::string_view path, dom::element value) {
+  HEARTH_TRY(const dom::object call, as_object(path, value));
+  hub::ToolCall out;
+  dom::element member;
+  if (call["id"].get(member) == simdjson::SUCCESS && !member.is_null()) {
+    HEARTH_TRY(out.id, as_string(at(path, "id"), member));
+  }
+  if (call["function"].get(member) != simdjson::SUCCESS) return missing(at(path, "function"));
+  HEARTH_TRY(const dom::object function, as_object(at(path, "function"), member));
+  if (function["name"].get(member) != simdjson::SUCCESS) return missing(at(path, "function.name"));
+  HEARTH_TRY(out.name, as_string(at(path, "function.name"), member));
+  if (function["arguments"].get(member) == simdjson::SUCCESS && !member.is_null()) {
+    HEARTH_TRY(out.arguments, parse_arguments(at(path, "function.arguments"), member));
+  }
+  return out;
+}
+
+// Absent and null are the same.
+Parsed<> set_optional_text(std::string& out, std::string_view path, dom::object message,
+                           const char* member) {
+  dom::element value;
+  if (message[member].get(value) != simdjson::SUCCESS || value.is_null()) return {};
+  HEARTH_TRY(out, as_string(at(path, member), value));
+  return {};
+}
+
+Parsed<> set_tool_calls(hub::Message& out, std::string_view path, dom::object message) {
+  dom::element value;
+  if (message["tool_calls"].get(value) != simdjson::SUCCESS || value.is_null()) return {};
+  const std::string param = at(path, "tool_calls");
+  HEARTH_TRY(const dom::array calls, as_array(param, value));
+  if (calls.size() > kToolsMax) return too_many(param, kToolsMax, calls.size());
+  std::size_t i = 0;
+  for (const dom::element call : calls) {
+    HEARTH_TRY(hub::ToolCall parsed, parse_tool_call(fmt::format("{}[{}]", param, i++), call));
+    out.tool_calls.push_back(std::move(parsed));
+  }
+  return {};
+}
+
+Parsed<hub::Message> parse_message(std::string_view path, dom::element value) {
+  HEARTH_TRY(const dom::object message, as_object(path, value));
+  hub::Message out;
+  HEARTH_TRY(out.role, parse_role(path, message));
+  HEARTH_TRY(out.content, parse_content(path, message, out.role));
+  HEARTH_TRY_VOID(set_optional_text(out.name, path, message, "name"));
+  HEARTH_TRY_VOID(set_optional_text(out.reasoning, path, message, "reasoning_content"));
+  if (out.role == hub::Role::kAssistant) HEARTH_TRY_VOID(set_tool_calls(out, path, message));
+  if (out.role == hub::Role::kTool) {
+    HEARTH_TRY_VOID(set_optional_text(out.tool_call_id, path, message, "tool_call_id"));
+    if (out.tool_call_id.empty() && out.name.empty()) return missing(at(path, "tool_call_id"));
+  }
+  return out;
+}
+
+Parsed<> set_messages(Request& r, std::string_view param, dom::element value) {
+  HEARTH_TRY(const dom::array messages, as_array(param, value));
+  if (messages.size() > kMessagesMax) return too_many(param, kMessagesMax, messages.size());
+  r.chat.messages.clear();
+  std::size_t i = 0;
+  for (const dom::element message : messages) {
+    HEARTH_TRY(hub::Message parsed, parse_message(fmt::format("{}[{}]", param, i++), message));
+    r.chat.messages.push_back(std::move(parsed));
+  }
+  if (i > 0) return {};
+  return refuse("empty_array", std::string(param),
+                fmt::format("Invalid '{}': empty array. Expected an array with minimum length 1, but got "
+                            "an empty array instead.", param));
+}
+
+// ---- Prompts of plain completions ----
+
+Parsed<> set_prompt(Request& r, std::string_view param, dom::element value) {
+  dom::array prompts;
+  if (value.get_array().get(prompts) == simdjson::SUCCESS) {
+    if (prompts.size() != 1 || !prompts.at(0).is_string()) {
+      return refuse("unsupported_value", std::string(param),
+                    "Unsupported value: 'prompt' must be one string, or an array with one string; send "
+                    "several prompts as several requests, and text instead of token ids.");
+    }
+    value = prompts.at(0).value_unsafe();
+  }
+  HEARTH_TRY(const std::string_view text, as_string(param, value));
+  r.chat.prompt = text;
+  return {};
+}
+
+Parsed<> refuse_suffix(Request&, std::string_view param, dom::element value) {
+  HEARTH_TRY(const std::string_view text, as_string(param, value));
+  if (text.empty()) return {};
+  return refuse("unsupported_value", std::string(param),
+                "Unsupported value: 'suffix' must be empty; this hub completes text at its end only.");
+}
+
+Parsed<> set_temperature(Request& r, std::string_view param, dom::element value) {
+  HEARTH_TRY_VOID((set_sampling<&engine::SamplingOptions::temperature, 0.0, 2.0>(r, param, value)));
+  r.chat.has_temperature = true;
+  return {};
+}
+
+Parsed<> check_best_of(Request& r, std::string_view param, dom::element value) {
+  HEARTH_TRY(const std::int64_t best_of, as_integer(param, value, 1, hub::kChoicesMax));
+  if (best_of == 1 || best_of == r.chat.n) return {};
+  return refuse("unsupported_value", std::string(param),
+                "Unsupported value: 'best_of' must be 1 or equal to 'n'.");
+}
+
+using S = engine::SamplingOptions;
+
+constexpr auto kSharedFields = std::to_array<Field>({
+    {"model", set_model},
+    {"temperature", set_temperature},
+    {"top_p", set_share<&S::top_p>},
+    {"min_p", set_sampling<&S::min_p, 0.0, 1.0>},
+    {"typical_p", set_share<&S::typical_p>},
+    {"top_k", set_top_k},
+    {"repetition_penalty", set_sampling<&S::repetition_penalty, 0.01, 10.0>},
+    {"repeat_penalty", set_sampling<&S::repetition_penalty, 0.01, 10.0>},
+    {"frequency_penalty", set_sampling<&S::frequency_penalty, -2.0, 2.0>},
+    {"presence_penalty", set_sampling<&S::presence_penalty, -2.0, 2.0>},
+    {"logit_bias", set_logit_bias},
+    {"seed", set_seed},
+    {"n", set_n},
+    {"max_tokens", set_max_tokens},
+    {"stop", set_stop},
+    {"stream", set_bool<&Request::stream>},
+    {"stream_options", set_stream_options},
+    {"hearth", set_hearth},
+});
+
+constexpr auto kChatFields = std::to_array<Field>({
+    {"messages", set_messages},
+    {"logprobs", set_bool<&Request::logprobs>},
+    {"top_logprobs", set_top_logprobs},
+    {"max_completion_tokens", set_max_tokens},
+    {"response_format", set_response_format},
+    {"tools", check_tools},
+});
+
+constexpr auto kCompletionFields = std::to_array<Field>({
+    {"prompt", set_prompt},
+    {"logprobs", set_completion_logprobs},
+    {"echo", set_bool<&Request::echo>},
+    {"suffix", refuse_suffix},
+    {"best_of", check_best_of},
+});
+
+// Sets what `table` knows of `body`, in the table's order; null is the same as absent.
+template <std::size_t N>
+Parsed<> set_fields(Request& r, dom::object body, const std::array<Field, N>& table) {
+  for (const Field& field : table) {
+    dom::element value;
+    if (body[field.name].get(value) != simdjson::SUCCESS || value.is_null()) continue;
+    HEARTH_TRY_VOID(field.set(r, field.name, value));
+  }
+  return {};
+}
+
+// ---- What only shows when all fields are set ----
+
+bool has(dom::object body, std::string_view name) {
+  dom::element value;
+  return body[name].get(value) == simdjson::SUCCESS && !value.is_null();
+}
+
+Parsed<> check_whole(const Request& r, dom::object body) {
+  const bool chat = r.endpoint == Endpoint::kChat;
+  if (!has(body, "model")) return missing("model");
+  if (chat && !has(body, "messages")) return missing("messages");
+  if (!chat && !has(body, "prompt")) return missing("prompt");
+  if (chat && has(body, "top_logprobs") && !r.logprobs) {
+    return refuse("invalid_value", "top_logprobs",
+                  "Invalid 'top_logprobs': it needs 'logprobs' to be true.");
+  }
+  if (r.echo && r.logprobs) {
+    return refuse("unsupported_value", "echo",
+                  "Unsupported value: 'echo' can't be combined with 'logprobs'.");
+  }
+  return {};
+}
+
+Parsed<dom::object> parse_json(dom::parser& parser, std::string_view body) {
+  // The parser keeps its memory for the next request; the depth bounds what recursion could cost.
+  if (parser.max_depth() != kJsonDepthMax) {
+    if (parser.allocate(std::max<std::size_t>(body.size(), 1), kJsonDepthMax) != simdjson::SUCCESS) {
+      return std::unexpected(ApiError{.status = 503, .message = "Out of memory for the request."});
+    }
+  }
+  dom::element root;
+  const auto error = parser.parse(body.data(), body.size()).get(root);
+  if (error == simdjson::DEPTH_ERROR) {
+    return refuse("invalid_json", "",
+                  fmt::format("The request's body is nested deeper than the limit of {} levels.",
+                              kJsonDepthMax));
+  }
+  if (error != simdjson::SUCCESS) {
+    return refuse("invalid_json", "", fmt::format("The request's body is not valid JSON: {}",
+                                                  simdjson::error_message(error)));
+  }
+  dom::object object;
+  if (root.get_object().get(object) != simdjson::SUCCESS) {
+    return refuse("invalid_json", "",
+                  fmt::format("The request's body must be a JSON object, but it is {}.", describe(root)));
+  }
+  return object;
+}
+
+Parsed<Request> parse_with(dom::parser& parser, Endpoint endpoint, std::string_view body) {
+  HEARTH_TRY(const dom::object object, parse_json(parser, body));
+  Request r{.endpoint = endpoint};
+  HEARTH_TRY_VOID(set_fields(r, object, kSharedFields));
+  HEARTH_TRY_VOID(endpoint == Endpoint::kChat ? set_fields(r, object, kChatFields)
+                                              : set_fields(r, object, kCompletionFields));
+  HEARTH_TRY_VOID(check_whole(r, object));
+  return r;
+}
+
+// A parser holds some ten times the bytes of the largest body it saw: each thread keeps one for bodies
+// up to this size, and a larger body gets one of its own.
+constexpr std::size_t kParserKeptBytes = std::size_t{1} << 20;
+
+}  // namespace
+
+std::expected<hub::AdviceMode, ApiError> parse_advice(std::string_view text, std::string_view param) {
+  if (text == "never") return hub::AdviceMode::kNever;
+  if (text == "auto") return hub::AdviceMode::kAuto;
+  if (text == "always") return hub::AdviceMode::kAlways;
+  return refuse("invalid_value", std::string(param),
+                fmt::format("Invalid value: '{}' for '{}'. Supported values are: 'never', 'auto', and "
+                            "'always'.", text.substr(0, 40), param));
+}
+
+std::expected<Request, ApiError> parse_request(Endpoint endpoint, std::string_view body) {
+  thread_local dom::parser kept;
+  if (body.size() <= kParserKeptBytes) return parse_with(kept, endpoint, body);
+  dom::parser once;
+  return parse_with(once, endpoint, body);
+}
+
+}  // namespace hearth::api::openai

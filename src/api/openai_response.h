@@ -1,0 +1,71 @@
+// OpenAI's answers: whole, as chunks of a stream, lists of models, plain completions.
+//
+// Where a field has no counterpart here it has the value that strict clients expect
+// (refusal: null, system_fingerprint absent).  Hearth's receipt rides along in an extension
+// member `hearth` of the answer, or of the last chunk before [DONE].
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "api/openai_request.h"
+#include "engine/engine.h"
+#include "hub/hub.h"
+
+namespace hearth::api::openai {
+
+// What every piece of one answer repeats.
+struct AnswerHead {
+  Endpoint endpoint = Endpoint::kChat;
+  std::string id;            // "chatcmpl-..." or "cmpl-...".
+  std::int64_t created_unix_s = 0;
+  std::string model;         // As the request named it.
+  bool logprobs = false;
+  bool include_usage = false;
+};
+
+// One choice of a whole answer, collected from a sink's events.
+struct Choice {
+  std::string text;
+  std::vector<engine::TokenEvent> tokens;  // Kept only for log-probabilities.
+  engine::FinishReason reason = engine::FinishReason::kStop;
+};
+
+// "stop" or "length"; an answer that was cut off for any reason is "length".
+const char* finish_reason_name(engine::FinishReason reason);
+
+std::string render_answer(const AnswerHead& head, std::span<const Choice> choices,
+                          const hub::Usage& usage, const hub::Receipt& receipt);
+
+// Renders the data of a stream's events.  Each member appends one event, framed for
+// text/event-stream, to `out`.
+//
+// Threading: externally synchronised.
+class ChunkRenderer {
+ public:
+  explicit ChunkRenderer(const AnswerHead& head);
+
+  void role(std::string& out, std::uint32_t choice) const;
+  // `token` is looked at only when log-probabilities were asked for.  `text_offset`: bytes of the choice's
+  // text before this piece (plain completions report it).
+  void text(std::string& out, std::uint32_t choice, std::string_view text,
+            const engine::TokenEvent& token, std::size_t text_offset) const;
+  // `receipt`: null but for the last chunk.
+  void finish(std::string& out, std::uint32_t choice, engine::FinishReason reason,
+              const hub::Receipt* receipt) const;
+  void usage(std::string& out, const hub::Usage& usage, const hub::Receipt& receipt) const;
+  static void error(std::string& out, const ApiError& error);
+  static void done(std::string& out);
+
+ private:
+  AnswerHead head_;
+  std::string prefix_;  // The members that every chunk starts with.
+};
+
+std::string render_models(std::span<const hub::ModelEntry> models, std::int64_t created_unix_s);
+std::string render_model(const hub::ModelEntry& model, std::int64_t created_unix_s);
+
+}  // namespace hearth::api::openai

@@ -1,0 +1,69 @@
+#include "cli/answer_source.h"
+
+#include <utility>
+
+#include "cli/background.h"
+#include "cli/open_hub.h"
+#include "cli/pending_answer.h"
+#include "cli/remote_answer_source.h"
+
+namespace hearth::cli {
+namespace {
+
+// Hands a hub's events to a PendingAnswer.
+class LocalSink final : public hub::ChatSink {
+ public:
+  explicit LocalSink(std::shared_ptr<PendingAnswer> pending) : pending_(std::move(pending)) {}
+
+  void on_text(std::uint32_t, const std::string& text, const engine::TokenEvent&) override { pending_->add_text(text); }
+  void on_status(const std::string& text) override { pending_->add_status(text); }
+  void on_choice_end(std::uint32_t, engine::FinishReason reason) override { pending_->set_reason(reason); }
+  void on_finish(const hub::Usage&, const hub::Receipt& receipt) override { pending_->end(receipt); }
+  void on_error(const Error& error) override { pending_->end(std::unexpected(error)); }
+
+ private:
+  std::shared_ptr<PendingAnswer> pending_;
+};
+
+class LocalAnswerSource final : public AnswerSource {
+ public:
+  explicit LocalAnswerSource(std::unique_ptr<hub::Hub> hub) : hub_(std::move(hub)) {}
+
+  Result<Answer> answer(const std::vector<hub::Message>& messages, const AnswerOptions& options,
+                        const AnswerListener& listener) override {
+    hub::ChatRequest request{.model = options.model, .messages = messages, .max_tokens = options.max_tokens};
+    request.has_temperature = options.temperature.has_value();
+    request.sampling.temperature = options.temperature.value_or(request.sampling.temperature);
+    if (options.seed) request.sampling.seed = *options.seed;
+    request.advice = advice_of(options.advice);
+    request.client = "cli";
+    const auto pending = std::make_shared<PendingAnswer>();
+    HEARTH_TRY(const hub::RequestId id, hub_->chat(std::move(request), std::make_shared<LocalSink>(pending)));
+    return pending->wait(listener, [&] { hub_->cancel(id); });
+  }
+
+ private:
+  static std::optional<hub::AdviceMode> advice_of(const std::string& name) {
+    if (name == "never") return hub::AdviceMode::kNever;
+    if (name == "auto") return hub::AdviceMode::kAuto;
+    if (name == "always") return hub::AdviceMode::kAlways;
+    return std::nullopt;
+  }
+
+  std::unique_ptr<hub::Hub> hub_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<AnswerSource>> AnswerSource::open(const Context& context, const AnswerOptions& options) {
+  if (options.hub != "" && options.hub != "local" && options.hub != "hub") return RemoteAnswerSource::open(options.hub);
+  if (options.hub != "local") {
+    const auto running = find_running();
+    if (running) return RemoteAnswerSource::open(running->url);
+    if (options.hub == "hub") return std::unexpected(running.error());
+  }
+  HEARTH_TRY(auto hub, open_hub(context.config));
+  return std::make_unique<LocalAnswerSource>(std::move(hub));
+}
+
+}  // namespace hearth::cli

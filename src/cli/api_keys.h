@@ -1,0 +1,17 @@
+// API keys of the hub, from a file.
+#pragma once
+
+#include <filesystem>
+#include <vector>
+
+#include "base/result.h"
+#include "server/access.h"
+
+namespace hearth::cli {
+
+// One key a line, as NAME KEY; empty lines and those that start with # are skipped.
+// kPermissionDenied for a file that others may read; kInvalidArgument naming the line (never the
+// key) for one that is not of that form.
+Result<std::vector<server::ApiKey>> load_api_keys(const std::filesystem::path& path);
+
+}  // namespace hearth::cli

@@ -1,0 +1,227 @@
+// The one translation unit that knows CLI11.  Each add_* function declares one verb: its options
+// write into a struct that lives as long as the parser, and its callback hands that struct on.
+#include "cli/command_line.h"
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <filesystem>
+#include <memory>
+
+#include "base/log.h"
+#include "cli/config.h"
+#include "cli/paths.h"
+#include "cli/terminal.h"
+#include "cli/verbs.h"
+#include "cli/version.h"
+
+namespace hearth::cli {
+namespace {
+
+constexpr const char* kFooter =
+    "Exit codes: 0 done, 1 failed, 2 wrong use or configuration, 3 not found, 4 try again later,\n"
+    "5 refused (budget, key or policy), 6 corrupt data, 130 interrupted.\n"
+    "Configuration: `hearth config --explain`.  Every answer has a receipt: `hearth ledger show`.";
+
+// What all verbs share while the command line is being read.
+struct Parser {
+  CLI::App app{"Hearth answers with models on this machine and asks a cloud model only when it pays "
+               "and only what you allow.",
+               "hearth"};
+  bool json = false;
+  std::string config_path = config_file().string();
+  std::function<Result<>(const Context&)> verb;
+
+  // Binds a verb's callback: remembers what to run once the whole line has been read.
+  template <class Options>
+  void on(CLI::App* command, std::shared_ptr<Options> options,
+          Result<> (*run)(const Context&, const Options&)) {
+    add_json(command);
+    command->callback([this, options, run] {
+      verb = [options, run](const Context& context) { return run(context, *options); };
+    });
+  }
+  void on(CLI::App* command, Result<> (*run)(const Context&)) {
+    add_json(command);
+    command->callback([this, run] { verb = run; });
+  }
+  void add_json(CLI::App* command) {
+    command->add_flag("--json", json, "Print for a program instead of a person");
+  }
+};
+
+void add_answer_options(CLI::App* command, AnswerOptions& answer) {
+  command->add_option("-m,--model", answer.model,
+                      "auto, local (nothing may leave this machine), or a name of `hearth models list`");
+  command->add_option("--advice", answer.advice, "Whether the adviser may be asked")
+      ->check(CLI::IsMember({"never", "auto", "always"}));
+  command->add_option("-s,--system", answer.system, "System prompt");
+  command->add_option("-n,--max-tokens", answer.max_tokens, "Most tokens of the answer");
+  command->add_option("-t,--temperature", answer.temperature, "0 is greedy")->check(CLI::Range(0.0, 2.0));
+  command->add_option("--seed", answer.seed, "The same seed gives the same text");
+  command->add_option("--hub", answer.hub,
+                      "Where to ask: 'hub' is the one that runs here, 'local' answers in this process, or a URL "
+                      "(default: the hub if it runs, else local)");
+}
+
+void add_serve(Parser& parser) {
+  auto options = std::make_shared<ServeOptions>();
+  CLI::App* serve_command = parser.app.add_subcommand("serve", "Run the hub: the HTTP API on this machine");
+  serve_command->add_option("--host", options->host, "Address to listen on");
+  serve_command->add_option("-p,--port", options->port, "TCP port; 0 takes a free one")->check(CLI::Range(0, 65535));
+  serve_command->add_flag("--background", options->background, "Return once it is ready; `hearth stop` ends it");
+  serve_command->add_option("--log", options->log_level, "Least level that is logged")
+      ->check(CLI::IsMember({"debug", "info", "warn", "error"}));
+  parser.on(serve_command, options, &serve);
+  parser.on(parser.app.add_subcommand("stop", "Stop the hub that `serve --background` started"), &stop);
+}
+
+void add_ask(Parser& parser) {
+  auto options = std::make_shared<AskOptions>();
+  CLI::App* command = parser.app.add_subcommand("ask", "Answer one question");
+  command->add_option("question", options->question, "The question; without one, standard input");
+  add_answer_options(command, options->answer);
+  parser.on(command, options, &ask);
+}
+
+void add_chat(Parser& parser) {
+  auto options = std::make_shared<ChatOptions>();
+  CLI::App* command = parser.app.add_subcommand("chat", "Talk, line by line; /help lists what else it knows");
+  add_answer_options(command, options->answer);
+  parser.on(command, options, &chat);
+}
+
+void add_models(Parser& parser) {
+  CLI::App* command = parser.app.add_subcommand("models", "The models on this machine");
+  command->require_subcommand(1);
+  parser.on(command->add_subcommand("list", "All that were found, and where"), &models_list);
+  auto options = std::make_shared<ModelsShowOptions>();
+  CLI::App* show = command->add_subcommand("show", "One of them in detail");
+  show->add_option("name", options->name, "Name or path")->required();
+  parser.on(show, options, &models_show);
+}
+
+void add_ledger(Parser& parser) {
+  CLI::App* command = parser.app.add_subcommand("ledger", "What was answered, what left this machine, what it cost");
+  command->require_subcommand(1);
+  auto options = std::make_shared<LedgerShowOptions>();
+  CLI::App* show = command->add_subcommand("show", "The latest receipts, or one with all that left for it");
+  show->add_option("id", options->id, "Receipt id");
+  show->add_option("-n", options->n, "How many");
+  parser.on(show, options, &ledger_show);
+  parser.on(command->add_subcommand("verify", "Check the hash chain from its first row to its last"), &ledger_verify);
+}
+
+void add_config(Parser& parser) {
+  auto options = std::make_shared<ConfigOptions>();
+  CLI::App* command = parser.app.add_subcommand("config", "The configuration in force, and where it lies");
+  command->add_flag("--explain", options->explain, "Every key with its default, limits and meaning");
+  parser.on(command, options, &config);
+}
+
+void add_bench(Parser& parser) {
+  CLI::App* command = parser.app.add_subcommand("bench", "Measure this machine and the engine on it");
+  command->require_subcommand(1);
+  auto engine = std::make_shared<BenchEngineOptions>();
+  CLI::App* bench = command->add_subcommand("engine", "Prefill and decode speed beside this machine's roofs");
+  bench->add_option("model", engine->model, "Name or path");
+  bench->add_option("--prompt", engine->prompt_tokens, "Tokens of the prompt")->check(CLI::Range(1, 1 << 20));
+  bench->add_option("--decode", engine->decode_tokens, "Tokens to generate")->check(CLI::Range(1, 1 << 20));
+  bench->add_option("--repeats", engine->repeats, "Runs, interleaved; medians are printed")->check(CLI::Range(1, 1000));
+  bench->add_option("--peer", engine->peer, "Path of llama-bench, run on the same file in turn");
+  parser.on(bench, engine, &bench_engine);
+
+  auto model = std::make_shared<BenchModelOptions>();
+  CLI::App* make = command->add_subcommand("model", "Write a model of a real shape with random weights");
+  make->add_option("out", model->out, "File to write")->required();
+  make->add_option("--shape", model->shape, "Size class");
+  make->add_option("--type", model->type, "Type mix: F16, Q8_0, Q4_0, Q4_K_M, ...");
+  make->add_option("--seed", model->seed, "Of the weights");
+  parser.on(make, model, &bench_model);
+}
+
+void add_inspect_model(Parser& parser, CLI::App* command) {
+  auto tokens = std::make_shared<InspectTokensOptions>();
+  CLI::App* tokens_command = command->add_subcommand("tokens", "Token ids of standard input, on one line");
+  tokens_command->add_option("model", tokens->model, "Name or path")->required();
+  tokens_command->add_flag("--special", tokens->special, "Read control tokens in the text as tokens");
+  parser.on(tokens_command, tokens, &inspect_tokens);
+
+  auto logits = std::make_shared<InspectLogitsOptions>();
+  CLI::App* logits_command = command->add_subcommand("logits", "Logits of every position, as little-endian float32");
+  logits_command->add_option("model", logits->model, "Name or path")->required();
+  logits_command->add_option("--tokens", logits->tokens, "Token ids, separated by spaces")->required();
+  logits_command->add_option("--out", logits->out, "File to write [n_tokens, n_vocab]")->required();
+  parser.on(logits_command, logits, &inspect_logits);
+}
+
+void add_inspect(Parser& parser) {
+  CLI::App* command = parser.app.add_subcommand("inspect", "Look inside models, tokenizers and templates");
+  command->require_subcommand(1);
+  add_inspect_model(parser, command);
+
+  auto render = std::make_shared<InspectTemplateOptions>();
+  CLI::App* render_command = command->add_subcommand("template", "Render a chat template");
+  render_command->add_option("file", render->file, "The template")->required();
+  render_command->add_option("--context", render->context_file, "JSON object with its variables")->required();
+  render_command->add_option("--now", render->now, "What strftime_now sees, as 2026-01-31T12:00:00");
+  parser.on(render_command, render, &inspect_template);
+
+  auto gguf = std::make_shared<InspectGgufOptions>();
+  CLI::App* gguf_command = command->add_subcommand("gguf", "Metadata and tensors of a GGUF file");
+  gguf_command->add_option("file", gguf->file, "The file")->required();
+  parser.on(gguf_command, gguf, &inspect_gguf);
+}
+
+// Reads the configuration and runs the verb: the work that follows parsing.  A verb says what failed
+// itself, so the log adds only what nothing else tells; `serve` raises its level again.
+Result<> run_verb(const Parser& parser) {
+  set_log_level(LogLevel::kError);
+  HEARTH_TRY(Config config, load_config(parser.config_path));
+  return parser.verb(Context{std::move(config), parser.config_path, parser.json});
+}
+
+}  // namespace
+
+Invocation parse_command_line(int argc, const char* const* argv) {
+  auto parser = std::make_shared<Parser>();
+  parser->app.require_subcommand(1);
+  parser->app.set_version_flag("--version", std::string(kVersion));
+  parser->app.add_option("--config", parser->config_path, "Configuration file");
+  parser->app.footer(kFooter);
+  add_serve(*parser);
+  add_ask(*parser);
+  add_chat(*parser);
+  add_models(*parser);
+  add_ledger(*parser);
+  add_config(*parser);
+  parser.get()->on(parser->app.add_subcommand("doctor", "Check what this machine offers and what could go wrong"), &doctor);
+  add_bench(*parser);
+  add_inspect(*parser);
+
+  try {
+    parser->app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    // CLI11 prints help and mistakes alike; its own codes are many, ours for misuse is one.
+    return {nullptr, parser->app.exit(error) == 0 ? 0 : exit_code_of(Code::kInvalidArgument)};
+  }
+  return {[parser] { return run_verb(*parser); }, 0};
+}
+
+int exit_code_of(Code code) {
+  switch (code) {
+    case Code::kInvalidArgument: return 2;
+    case Code::kNotFound: return 3;
+    case Code::kUnavailable: return 4;
+    case Code::kPermissionDenied:
+    case Code::kOutOfBudget: return 5;
+    case Code::kCorrupt: return 6;
+    case Code::kCancelled: return 130;
+    case Code::kUnsupported:
+    case Code::kInternal: return 1;
+  }
+  return 1;
+}
+
+}  // namespace hearth::cli

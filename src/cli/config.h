@@ -1,0 +1,73 @@
+// hearth.toml: every key with its default, its limits and one sentence of explanation,
+// in one table (config.cpp) that reading, checking and `hearth config --explain` share.
+//
+// A key that the table lacks is an error that names the nearest one: a typo in a budget
+// must not silently mean "no budget".
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+
+namespace hearth::cli {
+
+struct Config {
+  struct Server {
+    std::string host = "127.0.0.1";
+    std::int64_t port = 8642;
+    std::string api_keys_file;
+    std::vector<std::string> host_names;
+    std::vector<std::string> origins;
+  } server;
+  struct Models {
+    std::vector<std::string> folders;
+    std::string default_model;
+    bool scan = true;
+    std::int64_t memory_mib = 0;
+  } models;
+  struct Advisor {
+    std::string base_url;
+    std::string model;
+    std::string provider = "openai";
+    std::string key_env;
+    std::string key_file;
+    double price_in_usd_per_mtok = -1;
+    double price_out_usd_per_mtok = -1;
+    double threshold = 0.5;
+    std::string mode = "auto";
+    std::int64_t max_output_tokens = 1024;
+    std::int64_t timeout_s = 60;
+  } advisor;
+  struct Budget {
+    double usd_per_day = 1.0;
+    double usd_per_request = 0.10;
+  } budget;
+  struct Engine {
+    std::int64_t threads = 0;
+    std::int64_t kv_mib = 512;
+    std::int64_t context = 0;
+  } engine;
+};
+
+// Reads `path`; a file that does not exist gives the defaults.  kInvalidArgument names the line, the
+// key and what it may hold.
+Result<Config> load_config(const std::filesystem::path& path);
+
+// The same from text; `name` stands in messages.
+Result<Config> parse_config(std::string_view toml, const std::string& name);
+
+// One row of the table, rendered.
+struct ConfigKeyText {
+  std::string key;            // "advisor.base_url"
+  std::string value;          // In `config`, as TOML.
+  std::string default_value;  // As TOML; empty where the default is "not set".
+  std::string type;           // "integer from 1 to 65535"
+  std::string explanation;
+};
+std::vector<ConfigKeyText> explain_config(const Config& config);
+
+}  // namespace hearth::cli

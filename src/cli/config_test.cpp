@@ -1,0 +1,86 @@
+// hearth.toml: each key's limits from both sides, and messages that name the mistake.
+#include "cli/config.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace hearth::cli {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+
+std::string message_of(std::string_view toml) {
+  const auto config = parse_config(toml, "hearth.toml");
+  return config ? "" : config.error().message;
+}
+
+TEST(Config, EmptyTextGivesTheDefaults) {
+  const auto config = parse_config("", "hearth.toml");
+  ASSERT_TRUE(config);
+  EXPECT_EQ(config->server.host, "127.0.0.1");
+  EXPECT_EQ(config->server.port, 8642);
+  EXPECT_LT(config->advisor.price_in_usd_per_mtok, 0) << "an unknown price must not be zero";
+}
+
+TEST(Config, ReadsEachType) {
+  const auto config = parse_config(
+      "[server]\nport = 9000\n[models]\nfolders = ['/a', '/b']\nscan = false\n"
+      "[advisor]\nthreshold = 0.25\nmode = 'never'\nprice_in_usd_per_mtok = 3\n",
+      "hearth.toml");
+  ASSERT_TRUE(config) << config.error().message;
+  EXPECT_EQ(config->server.port, 9000);
+  EXPECT_EQ(config->models.folders, (std::vector<std::string>{"/a", "/b"}));
+  EXPECT_FALSE(config->models.scan);
+  EXPECT_DOUBLE_EQ(config->advisor.threshold, 0.25);
+  EXPECT_EQ(config->advisor.mode, "never");
+  EXPECT_DOUBLE_EQ(config->advisor.price_in_usd_per_mtok, 3);
+}
+
+TEST(Config, TypoNamesTheLineAndTheNearestKey) {
+  EXPECT_THAT(message_of("[advisor]\n\nbase_ur = 'x'\n"),
+              AllOf(HasSubstr("line 3"), HasSubstr("'advisor.base_ur'"),
+                    HasSubstr("did you mean 'advisor.base_url'?")));
+}
+
+TEST(Config, UnknownSectionIsNamed) {
+  EXPECT_THAT(message_of("[adviser]\nmodel = 'x'\n"), HasSubstr("unknown section 'adviser'"));
+  EXPECT_THAT(message_of("port = 1\n"), HasSubstr("unknown section 'port'"));
+}
+
+TEST(Config, LimitsHoldOnBothSides) {
+  EXPECT_EQ(message_of("[server]\nport = 1\n"), "");
+  EXPECT_EQ(message_of("[server]\nport = 65535\n"), "");
+  EXPECT_THAT(message_of("[server]\nport = 0\n"), HasSubstr("an integer from 1 to 65535"));
+  EXPECT_THAT(message_of("[server]\nport = 65536\n"), HasSubstr("an integer from 1 to 65535"));
+  EXPECT_EQ(message_of("[advisor]\nthreshold = 1\n"), "");
+  EXPECT_NE(message_of("[advisor]\nthreshold = 1.01\n"), "");
+  EXPECT_NE(message_of("[advisor]\nthreshold = nan\n"), "");
+}
+
+TEST(Config, WrongTypesAreRefused) {
+  EXPECT_NE(message_of("[server]\nport = '8642'\n"), "");
+  EXPECT_NE(message_of("[models]\nscan = 1\n"), "");
+  EXPECT_NE(message_of("[models]\nfolders = 'a'\n"), "");
+  EXPECT_NE(message_of("[models]\nfolders = [1]\n"), "");
+  EXPECT_NE(message_of("[budget]\nusd_per_day = true\n"), "");
+  EXPECT_THAT(message_of("[advisor]\nmode = 'sometimes'\n"), HasSubstr("never, auto, always"));
+}
+
+TEST(Config, BrokenTomlNamesTheLine) {
+  EXPECT_THAT(message_of("[server]\nport = \n"), HasSubstr("line 2"));
+}
+
+TEST(Config, ExplanationsCoverEveryKeyAndReadBack) {
+  for (const ConfigKeyText& row : explain_config(Config{})) {
+    EXPECT_FALSE(row.explanation.empty()) << row.key;
+    const auto dot = row.key.find('.');
+    const auto one = parse_config("[" + row.key.substr(0, dot) + "]\n" + row.key.substr(dot + 1) +
+                                      " = " + row.default_value + "\n",
+                                  "t");
+    EXPECT_TRUE(one) << row.key << ": " << one.error().message;
+  }
+}
+
+}  // namespace
+}  // namespace hearth::cli

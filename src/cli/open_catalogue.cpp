@@ -1,0 +1,38 @@
+#include "cli/open_catalogue.h"
+
+#include "cli/embedded_model.h"
+
+namespace hearth::cli {
+namespace {
+
+// "~/models" as a shell reads it.
+std::filesystem::path expand_home(const std::string& path) {
+  const char* home = std::getenv("HOME");
+  if (home != nullptr && (path == "~" || path.starts_with("~/"))) return home + path.substr(1);
+  return path;
+}
+
+}  // namespace
+
+Result<store::CatalogueOptions> catalogue_options(const Config& config) {
+  store::CatalogueOptions options;
+  HEARTH_TRY(options.embedded, embedded_model_file());
+  for (const std::string& folder : config.models.folders) options.folders.push_back(expand_home(folder));
+  options.scan_other_programs = config.models.scan;
+  return options;
+}
+
+Result<store::Catalogue> open_catalogue(const Config& config) {
+  HEARTH_TRY(const store::CatalogueOptions options, catalogue_options(config));
+  return store::Catalogue::scan(options);
+}
+
+Result<std::filesystem::path> model_path(const Config& config, const std::string& name_or_path) {
+  std::error_code ignored;
+  if (std::filesystem::is_regular_file(name_or_path, ignored)) return name_or_path;
+  HEARTH_TRY(const store::Catalogue catalogue, open_catalogue(config));
+  HEARTH_TRY(store::CatalogueEntry entry, catalogue.find(name_or_path));
+  return entry.path;
+}
+
+}  // namespace hearth::cli

@@ -1,0 +1,64 @@
+#include "cli/open_hub.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include "cli/open_catalogue.h"
+#include "cli/paths.h"
+#include "hub/create_hub.h"
+
+namespace hearth::cli {
+namespace {
+
+std::int64_t usd_micro(double usd) { return std::llround(usd * 1e6); }
+
+hub::AdviceMode advice_mode(const std::string& name) {
+  if (name == "never") return hub::AdviceMode::kNever;
+  return name == "always" ? hub::AdviceMode::kAlways : hub::AdviceMode::kAuto;
+}
+
+// A budget that is given in dollars and an unknown price must never meet as zero: both prices or none.
+std::optional<advisor::Prices> prices_of(const Config::Advisor& config) {
+  if (config.price_in_usd_per_mtok < 0 || config.price_out_usd_per_mtok < 0) return std::nullopt;
+  return advisor::Prices{.in_usd_micro_per_mtok = usd_micro(config.price_in_usd_per_mtok),
+                         .out_usd_micro_per_mtok = usd_micro(config.price_out_usd_per_mtok)};
+}
+
+Result<std::optional<advisor::AdviserOptions>> adviser_options(const Config& config) {
+  if (config.advisor.base_url.empty()) return std::optional<advisor::AdviserOptions>{};
+  if (config.advisor.model.empty()) {
+    return fail(Code::kInvalidArgument, "advisor.base_url is set but advisor.model is not: name the model to ask");
+  }
+  advisor::AdviserOptions options;
+  options.provider = config.advisor.provider;
+  options.base_url = config.advisor.base_url;
+  options.model = config.advisor.model;
+  options.key_env = config.advisor.key_env;
+  options.key_file = config.advisor.key_file;
+  options.prices = prices_of(config.advisor);
+  options.budget = {.day_usd_micro = usd_micro(config.budget.usd_per_day),
+                    .request_usd_micro = usd_micro(config.budget.usd_per_request)};
+  options.threshold = config.advisor.threshold;
+  options.max_output_tokens = static_cast<std::uint32_t>(config.advisor.max_output_tokens);
+  options.deadline = std::chrono::seconds(config.advisor.timeout_s);
+  return std::optional(options);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<hub::Hub>> open_hub(const Config& config) {
+  hub::HubOptions options;
+  HEARTH_TRY(options.catalogue, catalogue_options(config));
+  HEARTH_TRY(options.adviser, adviser_options(config));
+  options.default_model = config.models.default_model;
+  options.models_bytes_max = static_cast<std::uint64_t>(config.models.memory_mib) << 20;
+  options.engine.n_threads = static_cast<unsigned>(config.engine.threads);
+  options.engine.kv_bytes_max = static_cast<std::uint64_t>(config.engine.kv_mib) << 20;
+  options.engine.n_context_max = static_cast<std::uint32_t>(config.engine.context);
+  options.default_advice = advice_mode(config.advisor.mode);
+  options.ledger_path = ledger_file();
+  return hub::create_hub(std::move(options));
+}
+
+}  // namespace hearth::cli

@@ -1,0 +1,30 @@
+#include "cli/paths.h"
+
+#include <cstdlib>
+
+namespace hearth::cli {
+namespace {
+
+// The variable if it holds an absolute path (the XDG specification ignores others), else
+// `fallback` under the home folder.
+std::filesystem::path xdg(const char* variable, const char* fallback) {
+  if (const char* value = std::getenv(variable); value != nullptr && value[0] == '/') return value;
+  const char* home = std::getenv("HOME");
+  return std::filesystem::path(home != nullptr ? home : "/") / fallback;
+}
+
+}  // namespace
+
+std::filesystem::path config_file() {
+  if (const char* value = std::getenv("HEARTH_CONFIG"); value != nullptr && *value != '\0') {
+    return value;
+  }
+  return xdg("XDG_CONFIG_HOME", ".config") / "hearth" / "hearth.toml";
+}
+
+std::filesystem::path data_folder() { return xdg("XDG_DATA_HOME", ".local/share") / "hearth"; }
+std::filesystem::path ledger_file() { return data_folder() / "ledger.db"; }
+std::filesystem::path cache_folder() { return xdg("XDG_CACHE_HOME", ".cache") / "hearth"; }
+std::filesystem::path state_folder() { return xdg("XDG_STATE_HOME", ".local/state") / "hearth"; }
+
+}  // namespace hearth::cli

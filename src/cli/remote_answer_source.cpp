@@ -1,0 +1,138 @@
+#include "cli/remote_answer_source.h"
+
+#include <fmt/format.h>
+
+#include <cstdlib>
+#include <nlohmann/json.hpp>
+
+#include "cli/pending_answer.h"
+#include "hub/receipt_json.h"
+#include "net/sse.h"
+
+namespace hearth::cli {
+namespace {
+
+using nlohmann::json;
+using nlohmann::literals::operator""_json_pointer;
+
+constexpr const char* kRoleNames[] = {"system", "user", "assistant", "tool"};
+
+json request_json(const std::vector<hub::Message>& messages, const AnswerOptions& options) {
+  json body = {{"model", options.model}, {"stream", true}, {"stream_options", {{"include_usage", true}}}};
+  for (const hub::Message& message : messages) {
+    body["messages"].push_back({{"role", kRoleNames[static_cast<int>(message.role)]}, {"content", message.content}});
+  }
+  if (options.max_tokens > 0) body["max_tokens"] = options.max_tokens;
+  if (options.temperature) body["temperature"] = *options.temperature;
+  if (options.seed) body["seed"] = *options.seed;
+  if (!options.advice.empty()) body["hearth"] = {{"advice", options.advice}};
+  return body;
+}
+
+// What the hub's own statuses mean, the other way round.
+Code code_of_status(int status) {
+  switch (status) {
+    case 401:
+    case 403: return Code::kPermissionDenied;
+    case 404: return Code::kNotFound;
+    case 429:
+    case 503: return Code::kUnavailable;
+    default: return status < 500 ? Code::kInvalidArgument : Code::kInternal;
+  }
+}
+
+// Feeds what arrives into a PendingAnswer: events of a good answer, or one body of a bad one.
+class Receiver final : public net::HttpSink {
+ public:
+  Receiver(std::string url, std::shared_ptr<PendingAnswer> pending)
+      : url_(std::move(url)), pending_(std::move(pending)), events_([this](const net::SseEvent& event) { on_event(event); }) {}
+
+  void on_head(const net::HttpResponseHead& head) override { status_ = head.status; }
+
+  void on_body(std::string_view piece) override {
+    if (status_ != 200) {
+      error_body_ += piece;
+    } else if (auto fed = events_.feed(piece); !fed) {
+      pending_->end(std::unexpected(fed.error()));
+    }
+  }
+
+  void on_end(const net::HttpEnd& end) override {
+    if (end.failure != net::HttpFailure::kNone) {
+      pending_->end(fail(Code::kUnavailable, fmt::format("the hub at {} did not answer: {}", url_, end.detail)));
+    } else if (status_ != 200) {
+      pending_->end(fail(code_of_status(status_), error_message(json::parse(error_body_, nullptr, false))));
+    } else {
+      pending_->end(receipt_);
+    }
+  }
+
+ private:
+  std::string error_message(const json& body) const {
+    const json message = body.is_object() ? body.value("/error/message"_json_pointer, json{}) : json{};
+    if (message.is_string()) return message;
+    return fmt::format("{} answered with status {}; is it a Hearth hub?", url_, status_);
+  }
+
+  void on_event(const net::SseEvent& event) {
+    if (!event.comment.empty()) return on_comment(event.comment);
+    const json body = json::parse(event.data, nullptr, false);
+    if (!body.is_object()) return;  // "[DONE]"
+    try {
+      on_chunk(body);
+    } catch (const json::exception& error) {
+      pending_->end(fail(Code::kCorrupt, fmt::format("{} sent what no hub sends: {}", url_, error.what())));
+    }
+  }
+
+  // What the hub is doing meanwhile; not the receipt's id or a heartbeat, which are for programs.
+  void on_comment(const std::string& text) {
+    if (!text.starts_with("x-hearth-receipt:") && text != "still working") pending_->add_status(text);
+  }
+
+  void on_chunk(const json& body) {
+    if (body.contains("error")) return pending_->end(fail(Code::kInternal, error_message(body)));
+    if (body.contains("hearth")) {
+      if (auto receipt = hub::receipt_from_json(body["hearth"].dump())) receipt_ = *std::move(receipt);
+    }
+    for (const json& choice : body.value("choices", json::array())) {
+      const json delta = choice.value("delta", json::object());
+      if (delta.contains("content") && delta["content"].is_string()) pending_->add_text(delta["content"]);
+      if (choice.value("finish_reason", json{}) == "length") pending_->set_reason(engine::FinishReason::kLength);
+    }
+  }
+
+  std::string url_;
+  std::shared_ptr<PendingAnswer> pending_;
+  net::SseParser events_;
+  int status_ = 0;
+  std::string error_body_;
+  hub::Receipt receipt_;
+};
+
+}  // namespace
+
+RemoteAnswerSource::RemoteAnswerSource(std::string url, std::unique_ptr<net::HttpClient> client)
+    : url_(std::move(url)), client_(std::move(client)) {}
+
+Result<std::unique_ptr<AnswerSource>> RemoteAnswerSource::open(const std::string& url) {
+  HEARTH_TRY(auto client, net::HttpClient::create());
+  std::string trimmed = url;
+  while (trimmed.ends_with('/')) trimmed.pop_back();
+  return std::unique_ptr<AnswerSource>(new RemoteAnswerSource(std::move(trimmed), std::move(client)));
+}
+
+Result<Answer> RemoteAnswerSource::answer(const std::vector<hub::Message>& messages, const AnswerOptions& options,
+                                          const AnswerListener& listener) {
+  net::HttpPost post{.url = url_ + "/v1/chat/completions",
+                     .headers = {{"Content-Type", "application/json"}},
+                     .body = request_json(messages, options).dump(-1, ' ', false, json::error_handler_t::replace)};
+  if (const char* key = std::getenv("HEARTH_API_KEY"); key != nullptr && *key != '\0') {
+    post.headers.push_back({"Authorization", fmt::format("Bearer {}", key), /*secret=*/true});
+  }
+  const auto pending = std::make_shared<PendingAnswer>();
+  const auto call = client_->post(std::move(post), std::make_shared<Receiver>(url_, pending));
+  return pending->wait(listener, [&] { client_->cancel(call); });
+}
+
+}  // namespace hearth::cli

@@ -1,0 +1,151 @@
+// `hearth doctor`: what this machine offers, what is set up, and what could go wrong, each
+// with the way to mend it.
+//
+// Checks are rows of one table; each looks at one thing and says "ok", "note" or "wrong".
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <array>
+#include <cstdlib>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "base/thread_pool.h"
+#include "cli/api_keys.h"
+#include "cli/background.h"
+#include "cli/open_catalogue.h"
+#include "cli/paths.h"
+#include "cli/terminal.h"
+#include "cli/verbs.h"
+#include "device/cpu.h"
+#include "device/roofs.h"
+#include "ledger/ledger.h"
+#include "ledger/verify.h"
+#include "model/model.h"
+
+namespace hearth::cli {
+namespace {
+
+enum class Verdict { kOk, kNote, kWrong };
+constexpr std::array kVerdictNames = {"ok", "note", "wrong"};
+
+struct Finding {
+  Verdict verdict = Verdict::kOk;
+  std::string text;
+};
+
+Finding check_processor(const Context&) {
+  const device::CpuInfo cpu = device::cpu_info();
+  const std::string text = fmt::format("{}, {} of {} cores usable, kernels for {}", cpu.model_name, cpu.n_cores_usable,
+                                       cpu.n_cores_online, cpu.kernels);
+  if (cpu.kernels != "scalar") return {Verdict::kOk, text};
+  return {Verdict::kNote, text + ": without AVX2 answers come slowly"};
+}
+
+Finding check_memory(const Context&) {
+  const device::MemoryInfo memory = device::memory_info();
+  return {Verdict::kOk, fmt::format("{} available of {}", format_bytes(memory.available_bytes), format_bytes(memory.total_bytes))};
+}
+
+Finding check_roofs(const Context& context) {
+  ThreadPool pool(static_cast<unsigned>(context.config.engine.threads));
+  const device::Roofs roofs = device::measure_roofs(pool);
+  return {Verdict::kOk, fmt::format("{:.1f} GB/s read, {:.0f} Gop/s int8, {:.0f} Gflop/s float with {} threads, measured "
+                                    "just now: a 1 GB model decodes at most {:.0f} tokens/s",
+                                    roofs.read_gb_s, roofs.int8_gop_s, roofs.f32_gop_s, roofs.n_threads, roofs.read_gb_s)};
+}
+
+Finding check_config(const Context& context) {
+  std::error_code ignored;
+  if (std::filesystem::exists(context.config_path, ignored)) return {Verdict::kOk, context.config_path};
+  return {Verdict::kNote, fmt::format("{} is not there: all defaults; `hearth config --explain` shows what it may hold", context.config_path)};
+}
+
+Finding check_embedded_model(const Context& context) {
+  const auto path = model_path(context.config, "ember");
+  if (!path) return {Verdict::kWrong, path.error().message};
+  const auto model = model::Model::load(*path);
+  if (!model) return {Verdict::kWrong, model.error().message};
+  return {Verdict::kOk, fmt::format("ember loads ({})", format_bytes((*model)->weight_bytes()))};
+}
+
+Finding check_models(const Context& context) {
+  const auto catalogue = open_catalogue(context.config);
+  if (!catalogue) return {Verdict::kWrong, catalogue.error().message};
+  std::size_t usable = 0;
+  for (const auto& entry : catalogue->entries()) usable += entry.problem.empty() && entry.source != "embedded" ? 1 : 0;
+  if (usable == 0) return {Verdict::kNote, "no model besides ember: put *.gguf files into a folder and name it in models.folders"};
+  return {Verdict::kOk, fmt::format("{} usable besides ember, {} found in all", usable, catalogue->entries().size())};
+}
+
+Finding check_ledger(const Context&) {
+  const auto book = ledger::Ledger::open(ledger_file(), ledger::Ledger::Mode::kReadOnly);
+  if (!book && book.error().code == Code::kNotFound) return {Verdict::kNote, "none yet; it begins with the first answer"};
+  if (!book) return {Verdict::kWrong, book.error().message};
+  const auto report = ledger::verify(**book);
+  if (!report) return {Verdict::kWrong, report.error().message};
+  if (!report->problems.empty()) return {Verdict::kWrong, report->problems.front()};
+  return {Verdict::kOk, fmt::format("holds: {} rows, {} charged", report->rows, format_usd(report->charged_usd_micro))};
+}
+
+Finding check_adviser(const Context& context) {
+  const auto& advisor = context.config.advisor;
+  if (advisor.base_url.empty()) return {Verdict::kNote, "none set up: nothing ever leaves this machine ([advisor] in the configuration)"};
+  if (advisor.model.empty()) return {Verdict::kWrong, "advisor.base_url is set but advisor.model is not"};
+  if (advisor.price_in_usd_per_mtok < 0 || advisor.price_out_usd_per_mtok < 0) {
+    return {Verdict::kWrong, "its price is unknown, so it is never asked: set price_in_usd_per_mtok and price_out_usd_per_mtok"};
+  }
+  if (!advisor.key_env.empty() && std::getenv(advisor.key_env.c_str()) == nullptr) {
+    return {Verdict::kWrong, fmt::format("${} is not set, so there is no key", advisor.key_env)};
+  }
+  return {Verdict::kOk, fmt::format("{}/{} below confidence {}, ${} a day at most (not contacted)", advisor.provider,
+                                    advisor.model, advisor.threshold, context.config.budget.usd_per_day)};
+}
+
+Finding check_keys(const Context& context) {
+  const std::string& file = context.config.server.api_keys_file;
+  if (file.empty()) return {Verdict::kOk, "none needed: the hub listens on this machine only"};
+  const auto keys = load_api_keys(file);
+  if (!keys) return {Verdict::kWrong, keys.error().message};
+  return {Verdict::kOk, fmt::format("{} in {}", keys->size(), file)};
+}
+
+Finding check_hub(const Context&) {
+  const auto hub = find_running();
+  if (!hub) return {Verdict::kNote, "not running; `hearth serve` starts it"};
+  return {Verdict::kOk, fmt::format("runs at {} (process {})", hub->url, hub->pid)};
+}
+
+struct Check {
+  std::string_view name;
+  Finding (*run)(const Context&);
+};
+constexpr std::array kChecks = {
+    Check{"processor", check_processor}, Check{"memory", check_memory},
+    Check{"roofs", check_roofs},         Check{"configuration", check_config},
+    Check{"embedded model", check_embedded_model}, Check{"models", check_models},
+    Check{"ledger", check_ledger},       Check{"adviser", check_adviser},
+    Check{"api keys", check_keys},       Check{"hub", check_hub},
+};
+
+}  // namespace
+
+Result<> doctor(const Context& context) {
+  nlohmann::ordered_json json = nlohmann::ordered_json::array();
+  std::size_t n_wrong = 0;
+  for (const Check& check : kChecks) {
+    const Finding finding = check.run(context);
+    const char* verdict = kVerdictNames[static_cast<std::size_t>(finding.verdict)];
+    n_wrong += finding.verdict == Verdict::kWrong ? 1 : 0;
+    if (context.json) {
+      json.push_back({{"check", check.name}, {"verdict", verdict}, {"text", finding.text}});
+    } else {
+      print_out(fmt::format("{:<6} {:<15} {}\n", verdict, check.name, finding.text));
+    }
+  }
+  if (context.json) print_out(json.dump(2) + "\n");
+  if (n_wrong == 0) return {};
+  return fail(Code::kInvalidArgument, fmt::format("{} of {} checks found something wrong; each line says how to mend it", n_wrong, kChecks.size()));
+}
+
+}  // namespace hearth::cli

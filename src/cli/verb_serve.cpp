@@ -1,0 +1,130 @@
+// `hearth serve` and `hearth stop`: the hub as a process.
+#include <fmt/format.h>
+#include <pthread.h>
+#include <signal.h>
+
+#include <chrono>
+#include <cstring>
+#include <nlohmann/json.hpp>
+
+#include "base/log.h"
+#include "cli/api_keys.h"
+#include "cli/background.h"
+#include "cli/open_hub.h"
+#include "cli/paths.h"
+#include "cli/terminal.h"
+#include "cli/verbs.h"
+#include "ledger/ledger.h"
+#include "server/server.h"
+
+namespace hearth::cli {
+namespace {
+
+// How long running requests may go on after SIGTERM.
+constexpr std::chrono::milliseconds kStopGrace{500};
+
+// SIGINT, SIGTERM and SIGHUP, blocked in every thread of the process and taken by one.
+sigset_t stop_signals() {
+  sigset_t set;
+  sigemptyset(&set);
+  for (const int number : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&set, number);
+  return set;
+}
+
+int wait_for_stop(const sigset_t& signals) {
+  int number = 0;
+  while (sigwait(&signals, &number) != 0) {
+  }
+  return number;
+}
+
+void apply_log_level(const std::string& name) {
+  const auto level = name == "debug"  ? LogLevel::kDebug
+                     : name == "warn"  ? LogLevel::kWarn
+                     : name == "error" ? LogLevel::kError
+                                       : LogLevel::kInfo;
+  set_log_level(level);
+}
+
+Result<server::ServerOptions> server_options(const Context& context, const ServeOptions& options) {
+  server::ServerOptions made;
+  made.http.address = options.host.value_or(context.config.server.host);
+  made.http.port = static_cast<std::uint16_t>(options.port.value_or(static_cast<int>(context.config.server.port)));
+  made.host_names = context.config.server.host_names;
+  made.origins = context.config.server.origins;
+  if (!context.config.server.api_keys_file.empty()) {
+    HEARTH_TRY(made.keys, load_api_keys(context.config.server.api_keys_file));
+  } else if (!net::is_loopback_address(made.http.address)) {
+    return fail(Code::kInvalidArgument,
+                fmt::format("'{}' is not a loopback address: others could use this hub; set server.api_keys_file in "
+                            "{} first",
+                            made.http.address, context.config_path));
+  }
+  return made;
+}
+
+// Adds the receipts of a ledger to the server's routes.
+Result<std::unique_ptr<ledger::Ledger>> serve_receipts(server::ServerOptions& options) {
+  HEARTH_TRY(auto book, ledger::Ledger::open(ledger_file(), ledger::Ledger::Mode::kReadOnly));
+  options.find_receipt = [reader = book.get()](const std::string& id) -> Result<std::string> {
+    HEARTH_TRY(ledger::ReceiptRow row, reader->receipt(id));
+    return row.json;
+  };
+  return book;
+}
+
+void print_ready(const Context& context, const std::string& url) {
+  print_out(context.json ? nlohmann::json{{"url", url}}.dump() + "\n"
+                         : fmt::format("hearth listens on {}  (OpenAI clients: {}/v1)\n", url, url));
+}
+
+Result<> serve_in_background(const Context& context, const ServeOptions& options) {
+  if (const auto running = find_running()) {
+    print_note("a hub is already running");
+    print_ready(context, running->url);
+    return {};
+  }
+  std::vector<std::string> args = {"--log", options.log_level};
+  if (options.host) args.insert(args.end(), {"--host", *options.host});
+  if (options.port) args.insert(args.end(), {"--port", fmt::format("{}", *options.port)});
+  HEARTH_TRY(const RunningHub hub, start_background(context.config_path, args));
+  print_ready(context, hub.url);
+  return {};
+}
+
+}  // namespace
+
+Result<> serve(const Context& context, const ServeOptions& options) {
+  if (options.background) return serve_in_background(context, options);
+  apply_log_level(options.log_level);
+
+  // Before any thread starts, so that all inherit the mask.  A client that leaves must not kill us.
+  const sigset_t signals = stop_signals();
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  signal(SIGPIPE, SIG_IGN);
+
+  // Everything that can refuse, refuses here: settings, ledger, port.
+  HEARTH_TRY(server::ServerOptions listen, server_options(context, options));
+  HEARTH_TRY(const auto hub, open_hub(context.config));
+  HEARTH_TRY(const auto receipts, serve_receipts(listen));
+  HEARTH_TRY(const auto server, server::Server::create(std::move(listen), *hub));
+
+  // Beyond this point clients are served.
+  HEARTH_TRY_VOID(announce_running(server->url()));
+  print_ready(context, server->url());
+  const int number = wait_for_stop(signals);
+  log_info("cli", fmt::format("stopping on {}", strsignal(number)));
+  retract_running();
+  server->stop(kStopGrace);
+  hub->shutdown(std::chrono::milliseconds(0));
+  return {};
+}
+
+Result<> stop(const Context& context) {
+  HEARTH_TRY(const RunningHub hub, find_running());
+  HEARTH_TRY_VOID(stop_running(hub));
+  if (!context.json) print_note(fmt::format("the hub at {} has stopped", hub.url));
+  return {};
+}
+
+}  // namespace hearth::cli

@@ -1,0 +1,115 @@
+// The verbs of the command line: one options struct and one function each; every function
+// lies in the file of its verb (`ask` in verb_ask.cpp, ...).
+//
+// command_line.cpp fills the structs.  A verb prints its result to standard output, what it is doing
+// to standard error, and returns an Error for main to print: it never exits.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "cli/config.h"
+
+namespace hearth::cli {
+
+// What every verb gets.
+struct Context {
+  Config config;
+  std::string config_path;
+  bool json = false;  // --json: one machine-readable object (or line per event) on standard output.
+};
+
+struct ServeOptions {
+  std::optional<std::string> host;
+  std::optional<int> port;
+  bool background = false;
+  std::string log_level = "info";
+};
+Result<> serve(const Context& context, const ServeOptions& options);
+Result<> stop(const Context& context);
+
+// What `ask` and `chat` say about an answer.
+struct AnswerOptions {
+  std::string model = "auto";
+  std::string advice;  // "never", "auto", "always", or empty for the configured mode.
+  std::string system;
+  std::uint32_t max_tokens = 0;
+  std::optional<float> temperature;
+  std::optional<std::uint64_t> seed;
+  // Where to ask: "" uses a running hub, else answers in this process; "local" always answers in
+  // this process; "hub" insists on the running hub; else a base URL.
+  std::string hub;
+};
+struct AskOptions {
+  AnswerOptions answer;
+  std::vector<std::string> question;  // Joined by spaces; none: standard input.
+};
+Result<> ask(const Context& context, const AskOptions& options);
+
+struct ChatOptions {
+  AnswerOptions answer;
+};
+Result<> chat(const Context& context, const ChatOptions& options);
+
+Result<> models_list(const Context& context);
+struct ModelsShowOptions {
+  std::string name;
+};
+Result<> models_show(const Context& context, const ModelsShowOptions& options);
+
+struct LedgerShowOptions {
+  std::string id;  // A receipt's; empty: the latest ones.
+  std::uint32_t n = 20;
+};
+Result<> ledger_show(const Context& context, const LedgerShowOptions& options);
+Result<> ledger_verify(const Context& context);
+
+struct ConfigOptions {
+  bool explain = false;
+};
+Result<> config(const Context& context, const ConfigOptions& options);
+
+Result<> doctor(const Context& context);
+
+struct BenchEngineOptions {
+  std::string model;            // A catalogue name or a path.
+  std::uint32_t prompt_tokens = 512;
+  std::uint32_t decode_tokens = 64;
+  std::uint32_t repeats = 5;
+  std::string peer;             // Path of llama-bench, to run beside.
+};
+Result<> bench_engine(const Context& context, const BenchEngineOptions& options);
+
+struct BenchModelOptions {
+  std::string out;
+  std::string shape = "0.5b";
+  std::string type = "Q4_K_M";
+  std::uint64_t seed = 1;
+};
+Result<> bench_model(const Context& context, const BenchModelOptions& options);
+
+struct InspectTokensOptions {
+  std::string model;
+  bool special = false;
+};
+Result<> inspect_tokens(const Context& context, const InspectTokensOptions& options);
+
+struct InspectLogitsOptions {
+  std::string model, tokens, out;
+};
+Result<> inspect_logits(const Context& context, const InspectLogitsOptions& options);
+
+struct InspectTemplateOptions {
+  std::string file, context_file, now;
+};
+Result<> inspect_template(const Context& context, const InspectTemplateOptions& options);
+
+struct InspectGgufOptions {
+  std::string file;
+};
+Result<> inspect_gguf(const Context& context, const InspectGgufOptions& options);
+
+}  // namespace hearth::cli

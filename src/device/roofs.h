@@ -1,0 +1,51 @@
+// The machine's roofs: how fast it can read memory and multiply, measured now.
+//
+// Every speed that Hearth prints stands beside one of these (DESIGN.md, "Nothing beats the roof").
+// On a shared machine they change from second to second, so a benchmark interleaves single probes
+// with its own runs and compares with what it got in the same breath.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "base/thread_pool.h"
+#include "tensor/aligned_buffer.h"
+
+namespace hearth::device {
+
+struct Roofs {
+  unsigned n_threads = 0;
+  double read_gb_s = 0;   // 10^9 bytes a second, read in order by all threads together.
+  double int8_gop_s = 0;  // 10^9 8-bit operations a second; a multiply-add is two.
+  double f32_gop_s = 0;   // The same for floats, fused.
+};
+
+// Probes that can be run one at a time.  Each takes the best of some short slices: what disturbs a
+// slice only ever makes it slower.
+//
+// Threading: as the pool.  Costs: the first `read_gb_s()` takes and touches kReadBytes of memory
+// (0.1 to 2 s, not timed); each probe then runs for kProbeMs.
+class RoofProbe {
+ public:
+  static constexpr std::size_t kReadBytes = std::size_t{256} << 20;
+  static constexpr int kProbeMs = 250;
+
+  explicit RoofProbe(ThreadPool& pool) : pool_(pool) {}
+
+  double read_gb_s();
+  // The same over memory of the caller's, such as a model's mapped weights: the roof for a sweep of
+  // these very pages.
+  double read_gb_s(std::span<const std::byte> memory);
+  double int8_gop_s();
+  double f32_gop_s();
+
+ private:
+  ThreadPool& pool_;
+  tensor::AlignedBuffer<std::byte> memory_;
+};
+
+// All of them, one after another.
+Roofs measure_roofs(ThreadPool& pool);
+
+}  // namespace hearth::device

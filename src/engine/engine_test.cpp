@@ -1,0 +1,495 @@
+// The engine with real weights on its own thread: the same tokens whatever the batch, the chunks, the
+// cache or the instruction set; cancelling, ending and refusing from other threads.
+#include "engine/engine.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <condition_variable>
+#include <filesystem>
+#include <mutex>
+#include <thread>
+
+#include "model/random_model.h"
+#include "tensor/isa.h"
+
+namespace hearth::engine {
+namespace {
+
+using namespace std::chrono_literals;
+
+// Collects a job's events and lets the test wait for the end.
+class WaitingSink final : public GenerateSink {
+ public:
+  void on_token(JobId, const TokenEvent& event) override {
+    {
+      const std::lock_guard lock(mutex_);
+      ids_.push_back(event.token.id);
+      text_ += event.text;
+    }
+    changed_.notify_all();
+    if (after_token) after_token();
+  }
+  void on_finish(JobId, const FinishEvent& event) override {
+    {
+      const std::lock_guard lock(mutex_);
+      ++n_finished_;
+      finish_ = event;
+      text_ += event.text;
+    }
+    changed_.notify_all();
+  }
+
+  const FinishEvent& wait() {
+    std::unique_lock lock(mutex_);
+    EXPECT_TRUE(changed_.wait_for(lock, 120s, [this] { return n_finished_ > 0; }));
+    return finish_;
+  }
+  void wait_for_tokens(std::size_t n) {
+    std::unique_lock lock(mutex_);
+    EXPECT_TRUE(
+        changed_.wait_for(lock, 120s, [&] { return ids_.size() >= n || n_finished_ > 0; }));
+  }
+  const std::vector<text::TokenId>& ids() const { return ids_; }
+  const std::string& text() const { return text_; }
+  int n_finished() const {
+    const std::lock_guard lock(mutex_);
+    return n_finished_;
+  }
+
+  std::function<void()> after_token;
+
+ private:
+  mutable std::mutex mutex_;
+  std::condition_variable changed_;
+  std::vector<text::TokenId> ids_;
+  std::string text_;
+  FinishEvent finish_;
+  int n_finished_ = 0;
+};
+
+std::unique_ptr<Engine> make_engine(EngineOptions options = {}) {
+  options.kv_bytes_max = std::max<std::uint64_t>(options.kv_bytes_max, std::uint64_t{2} << 20);
+  if (options.n_threads == 0) options.n_threads = 2;
+  return std::move(Engine::create(options)).value();
+}
+
+std::shared_ptr<const model::Model> make_random_model(model::RandomModelOptions options) {
+  static std::atomic<int> n_files = 0;
+  const auto path = std::filesystem::temp_directory_path() /
+                    ("hearth_engine_" + std::to_string(::getpid()) + "_" +
+                     std::to_string(n_files++) + ".gguf");
+  EXPECT_TRUE(model::write_random_model(path, options));
+  auto loaded = model::Model::load(path);
+  std::filesystem::remove(path);
+  EXPECT_TRUE(loaded) << loaded.error().message;
+  return *loaded;
+}
+
+// A llama of 2 layers; large enough that pages, heads and blocks are whole ones.
+std::shared_ptr<const model::Model> small_llama() {
+  static const auto model = [] {
+    model::RandomModelOptions options;
+    options.type = "Q8_0";
+    options.n_layers = 2;
+    options.d_model = 128;
+    options.d_ff = 256;
+    options.n_heads = 4;
+    options.n_kv_heads = 2;
+    options.head_dim = 32;
+    options.n_vocab = 1024;
+    options.n_context = 1024;
+    return make_random_model(options);
+  }();
+  return model;
+}
+
+// The trained story model; null where the shared files are absent.
+std::shared_ptr<const model::Model> dreams() {
+  static const auto model = []() -> std::shared_ptr<const model::Model> {
+    const auto path = std::filesystem::path(HEARTH_SHARED_DIR) / "models" / "dreams-230k.gguf";
+    if (!std::filesystem::exists(path)) return nullptr;
+    return model::Model::load(path).value();
+  }();
+  return model;
+}
+
+GenerateRequest request_for(const std::shared_ptr<const model::Model>& model,
+                            const std::string& prompt, std::uint32_t max_tokens) {
+  GenerateRequest request;
+  request.model = model;
+  request.prompt = model->tokenizer().encode(prompt, {.add_special = true});
+  const std::size_t n_most = model->config().n_context_train / 2;
+  if (request.prompt.size() > n_most) request.prompt.resize(n_most);
+  request.max_tokens = max_tokens;
+  request.sampling.temperature = 0;
+  request.ignore_eos = true;
+  return request;
+}
+
+std::vector<std::string> prompts() {
+  const std::string words[] = {"Echoes", " of",   " the", " night", " fell", " on", " a",
+                               " garden", " where", " the", " moon", " had",  " a",  " dream"};
+  std::vector<std::string> all;
+  for (std::size_t i = 0; i < 12; ++i) {
+    std::string prompt = words[i % 14];
+    for (std::size_t j = 0; j < i * i; ++j) prompt += words[(i / 3 + j) % 14];
+    all.push_back(prompt);
+  }
+  return all;
+}
+
+// All prompts at once on one engine; the ids of each.
+std::vector<std::vector<text::TokenId>> answer_all(const EngineOptions& options,
+                                                   const std::shared_ptr<const model::Model>& model,
+                                                   int rounds = 1) {
+  const auto engine = make_engine(options);
+  std::vector<std::vector<text::TokenId>> answers;
+  for (int round = 0; round < rounds; ++round) {
+    answers.clear();
+    std::vector<std::shared_ptr<WaitingSink>> sinks;
+    for (const std::string& prompt : prompts()) {
+      sinks.push_back(std::make_shared<WaitingSink>());
+      const auto job = engine->submit(request_for(model, prompt, 40), sinks.back());
+      if (!job) {
+        ADD_FAILURE() << job.error().message;
+        return {};
+      }
+    }
+    for (const auto& sink : sinks) {
+      EXPECT_EQ(sink->wait().reason, FinishReason::kLength) << sink->wait().error.message;
+      answers.push_back(sink->ids());
+    }
+  }
+  return answers;
+}
+
+void expect_equal_answers(const std::shared_ptr<const model::Model>& model) {
+  EngineOptions alone;
+  alone.n_batch_sessions_max = 1;
+  alone.prefix_cache = false;
+  const auto expected = answer_all(alone, model);
+  ASSERT_EQ(expected[0].size(), 40U);
+
+  EngineOptions options = alone;
+  options.n_batch_sessions_max = 64;
+  EXPECT_EQ(answer_all(options, model), expected) << "batched";
+  options.prefix_cache = true;
+  EXPECT_EQ(answer_all(options, model, 2), expected) << "with a warm prefix cache";
+  for (const std::uint32_t chunk : {1U, 7U, 33U}) {
+    options.prefill_chunk_tokens = chunk;
+    EXPECT_EQ(answer_all(options, model), expected) << "chunks of " << chunk;
+  }
+  options.prefill_chunk_tokens = 512;
+  options.n_threads = 1;
+  EXPECT_EQ(answer_all(options, model), expected) << "on one thread";
+  options.kv_bytes_max = std::uint64_t{2} << 20;
+  EXPECT_EQ(answer_all(options, model), expected) << "with few pages";
+}
+
+// The best instruction set again when the test ends.
+class IsaGuard {
+ public:
+  ~IsaGuard() { EXPECT_TRUE(tensor::select_isa(before_)); }
+
+ private:
+  tensor::Isa before_ = tensor::selected_isa();
+};
+
+void expect_equal_answers_on_every_isa(const std::shared_ptr<const model::Model>& model) {
+  const IsaGuard guard;
+  const auto expected = answer_all({}, model);
+  for (const tensor::Isa isa : tensor::available_isas()) {
+    ASSERT_TRUE(tensor::select_isa(isa));
+    EXPECT_EQ(answer_all({}, model), expected) << tensor::isa_name(isa);
+  }
+}
+
+TEST(EngineEquality, SmallLlama) { expect_equal_answers(small_llama()); }
+
+TEST(EngineEquality, Dreams) {
+  if (dreams() == nullptr) GTEST_SKIP() << "shared/models is absent";
+  expect_equal_answers(dreams());
+}
+
+TEST(EngineEquality, EveryInstructionSet) {
+  expect_equal_answers_on_every_isa(small_llama());
+  if (dreams() != nullptr) expect_equal_answers_on_every_isa(dreams());
+}
+
+// Real architectures and types: 8 sessions at once with a cache and small chunks, against one alone.
+TEST(EngineEquality, ParityModels) {
+  const auto folder = std::filesystem::path(HEARTH_SHARED_DIR) / "parity";
+  if (!std::filesystem::exists(folder)) GTEST_SKIP() << "shared/parity is absent";
+  for (const std::string name :
+       {"llama-F16", "qwen2-F16", "qwen3-F16", "llama-wide-Q4_K_M", "llama-wide-Q6_K"}) {
+    const auto model = model::Model::load(folder / (name + ".gguf"));
+    ASSERT_TRUE(model) << model.error().message;
+    const auto run = [&](const EngineOptions& options) {
+      const auto engine = make_engine(options);
+      std::vector<std::vector<text::TokenId>> answers;
+      std::vector<std::shared_ptr<WaitingSink>> sinks;
+      for (int i = 0; i < 8; ++i) {
+        GenerateRequest request;
+        request.model = *model;
+        for (int j = 0; j < 20 + 9 * (i / 2); ++j) request.prompt.push_back(3 + (j * 7 + i / 4) % 60);
+        request.max_tokens = 24;
+        request.sampling.temperature = 0;
+        request.ignore_eos = true;
+        sinks.push_back(std::make_shared<WaitingSink>());
+        const auto job = engine->submit(std::move(request), sinks.back());
+        EXPECT_TRUE(job) << job.error().message;
+      }
+      for (const auto& sink : sinks) {
+        sink->wait();
+        answers.push_back(sink->ids());
+      }
+      return answers;
+    };
+    EngineOptions alone;
+    alone.n_batch_sessions_max = 1;
+    alone.prefix_cache = false;
+    EngineOptions together;
+    together.prefill_chunk_tokens = 19;
+    EXPECT_EQ(run(together), run(alone)) << name;
+  }
+}
+
+TEST(Engine, DreamsMakesSentences) {
+  if (dreams() == nullptr) GTEST_SKIP() << "shared/models is absent";
+  const auto engine = make_engine();
+  const auto sink = std::make_shared<WaitingSink>();
+  GenerateRequest request = request_for(dreams(), "Echoes", 60);
+  ASSERT_TRUE(engine->submit(std::move(request), sink));
+  sink->wait();
+  EXPECT_EQ(sink->text().find("\xEF\xBF\xBD"), std::string::npos) << sink->text();
+  std::printf("Echoes%s\n", sink->text().c_str());
+  EXPECT_GE(std::count(sink->text().begin(), sink->text().end(), ' '), 15) << sink->text();
+  EXPECT_GE(std::count(sink->text().begin(), sink->text().end(), '.'), 1) << sink->text();
+}
+
+TEST(Engine, SameSeedSameText) {
+  const auto engine = make_engine();
+  const auto run = [&](std::uint64_t seed, int n_others) {
+    std::vector<std::shared_ptr<WaitingSink>> sinks;
+    for (int i = 0; i <= n_others; ++i) {
+      sinks.push_back(std::make_shared<WaitingSink>());
+      GenerateRequest request = request_for(small_llama(), i == 0 ? "one" : "another", 30);
+      request.sampling.temperature = 0.9F;
+      request.sampling.seed = i == 0 ? seed : 99;
+      request.sampling.top_p = 0.95F;
+      EXPECT_TRUE(engine->submit(std::move(request), sinks.back()));
+    }
+    for (const auto& sink : sinks) sink->wait();
+    return sinks[0]->ids();
+  };
+  const auto first = run(7, 0);
+  EXPECT_EQ(run(7, 5), first);
+  EXPECT_NE(run(8, 0), first);
+}
+
+TEST(Engine, TwoModelsAndSixtyFourSessions) {
+  model::RandomModelOptions options;
+  options.architecture = "qwen3";
+  options.type = "F16";
+  options.n_layers = 3;
+  options.d_model = 64;
+  options.d_ff = 128;
+  options.n_heads = 4;
+  options.n_kv_heads = 4;
+  options.head_dim = 16;
+  options.n_vocab = 700;
+  options.n_context = 512;
+  const auto qwen = make_random_model(options);
+  const auto engine = make_engine();
+  std::vector<std::shared_ptr<WaitingSink>> sinks;
+  for (int i = 0; i < 64; ++i) {
+    sinks.push_back(std::make_shared<WaitingSink>());
+    GenerateRequest request = request_for(i % 2 == 0 ? small_llama() : qwen, "one two", 50);
+    request.client = std::to_string(i % 5);
+    ASSERT_TRUE(engine->submit(std::move(request), sinks.back()));
+  }
+  for (std::size_t i = 0; i < sinks.size(); ++i) {
+    EXPECT_EQ(sinks[i]->wait().reason, FinishReason::kLength);
+    EXPECT_EQ(sinks[i]->ids(), sinks[i % 2]->ids());
+  }
+  const EngineStats stats = engine->stats();
+  EXPECT_EQ(stats.jobs_finished, 64U);
+  EXPECT_EQ(stats.completion_tokens, 64U * 50U);
+  EXPECT_EQ(stats.kv_pages_used, stats.kv_pages_cached);
+  EXPECT_EQ(stats.jobs_running + stats.jobs_waiting, 0U);
+}
+
+TEST(Engine, ASecondTurnIsMostlyCached) {
+  const auto engine = make_engine();
+  GenerateRequest first = request_for(small_llama(), prompts()[8], 40);
+  auto chat = first.prompt;
+  const auto sink = std::make_shared<WaitingSink>();
+  ASSERT_TRUE(engine->submit(std::move(first), sink));
+  sink->wait();
+  chat.insert(chat.end(), sink->ids().begin(), sink->ids().end());
+  GenerateRequest second = request_for(small_llama(), "", 5);
+  second.prompt = chat;
+  second.prompt.push_back(300);
+  const auto next = std::make_shared<WaitingSink>();
+  ASSERT_TRUE(engine->submit(std::move(second), next));
+  EXPECT_EQ(next->wait().cached_tokens, chat.size() - 1);
+  EXPECT_EQ(next->wait().prompt_tokens, chat.size() + 1);
+}
+
+TEST(Engine, CancelEndsAJobInTheMiddle) {
+  EngineOptions options;
+  options.prefix_cache = false;
+  const auto engine = make_engine(options);
+  const auto sink = std::make_shared<WaitingSink>();
+  const JobId job = engine->submit(request_for(small_llama(), "one", 0), sink).value();
+  sink->wait_for_tokens(5);
+  engine->cancel(job);
+  EXPECT_EQ(sink->wait().reason, FinishReason::kCancelled);
+  EXPECT_GE(sink->ids().size(), 5U);
+  EXPECT_EQ(engine->stats().kv_pages_used, 0U);
+  engine->cancel(job);
+  engine->cancel(JobId{12345});
+}
+
+TEST(Engine, SinksMayCallTheEngine) {
+  const auto engine = make_engine();
+  const auto sink = std::make_shared<WaitingSink>();
+  const auto second = std::make_shared<WaitingSink>();
+  std::atomic<int> n_tokens = 0;
+  JobId job{};
+  std::mutex mutex;  // The job's id may come after its first token.
+  std::unique_lock lock(mutex);
+  sink->after_token = [&] {
+    if (++n_tokens != 3) return;
+    const std::lock_guard inner(mutex);
+    EXPECT_TRUE(engine->submit(request_for(small_llama(), "two", 3), second));
+    EXPECT_EQ(engine->stats().jobs_running, 1U);
+    engine->cancel(job);
+  };
+  job = engine->submit(request_for(small_llama(), "one", 0), sink).value();
+  lock.unlock();
+  EXPECT_EQ(sink->wait().reason, FinishReason::kCancelled);
+  EXPECT_LE(sink->ids().size(), 3U) << "cancelled within one step";
+  EXPECT_EQ(second->wait().reason, FinishReason::kLength);
+}
+
+TEST(Engine, DestructionFinishesEverySinkOnce) {
+  std::vector<std::shared_ptr<WaitingSink>> sinks;
+  {
+    EngineOptions options;
+    options.n_batch_sessions_max = 4;
+    const auto engine = make_engine(options);
+    for (int i = 0; i < 32; ++i) {
+      sinks.push_back(std::make_shared<WaitingSink>());
+      ASSERT_TRUE(engine->submit(request_for(small_llama(), "one", 0), sinks.back()));
+    }
+    sinks[0]->wait_for_tokens(2);
+  }
+  for (const auto& sink : sinks) {
+    EXPECT_EQ(sink->n_finished(), 1);
+    EXPECT_EQ(sink->wait().reason, FinishReason::kCancelled);
+  }
+}
+
+TEST(Engine, RefusesWhatItCannotServe) {
+  EngineOptions options;
+  options.n_context_max = 100;
+  const auto engine = make_engine(options);
+  EXPECT_EQ(engine->context_tokens(*small_llama()), 100U);
+  const auto sink = std::make_shared<WaitingSink>();
+  const auto refuse = [&](auto change) {
+    GenerateRequest request = request_for(small_llama(), "one", 5);
+    change(request);
+    const auto job = engine->submit(std::move(request), sink);
+    EXPECT_FALSE(job);
+    return job ? Error{Code::kInternal, "accepted"} : job.error();
+  };
+  const Error too_long = refuse([](auto& r) { r.prompt.assign(100, 300); });
+  EXPECT_EQ(too_long.code, Code::kInvalidArgument);
+  EXPECT_NE(too_long.message.find("exceeds the available context size"), std::string::npos);
+  EXPECT_EQ(refuse([](auto& r) { r.prompt.clear(); }).code, Code::kInvalidArgument);
+  EXPECT_EQ(refuse([](auto& r) { r.sampling.top_p = 2; }).code, Code::kInvalidArgument);
+  EXPECT_EQ(refuse([](auto& r) { r.prompt = {100000}; }).code, Code::kInvalidArgument);
+  EXPECT_EQ(sink->n_finished(), 0);
+}
+
+TEST(Engine, AModelWhosePageDoesNotFitIsOutOfBudget) {
+  model::RandomModelOptions options;
+  options.n_layers = 70;  // A page of 70 * 2 * 4 heads * 32 tokens * 64 * 2 bytes: 2.2 MiB.
+  options.d_model = 256;
+  options.d_ff = 256;
+  options.n_heads = 4;
+  options.n_vocab = 512;
+  options.type = "Q8_0";
+  const auto deep = make_random_model(options);
+  EngineOptions small;
+  small.kv_bytes_max = std::uint64_t{2} << 20;
+  const auto engine = make_engine(small);
+  EXPECT_EQ(engine->context_tokens(*deep), 0U);
+  const auto job = engine->submit(request_for(deep, "one", 5), std::make_shared<WaitingSink>());
+  ASSERT_FALSE(job);
+  EXPECT_EQ(job.error().code, Code::kOutOfBudget);
+}
+
+TEST(Engine, AFullQueueIsUnavailable) {
+  EngineOptions options;
+  options.n_batch_sessions_max = 1;
+  options.queue_max = 3;
+  const auto engine = make_engine(options);
+  std::vector<std::shared_ptr<WaitingSink>> sinks;
+  int n_refused = 0;
+  for (int i = 0; i < 10; ++i) {
+    sinks.push_back(std::make_shared<WaitingSink>());
+    const auto job = engine->submit(request_for(small_llama(), "one", 200), sinks.back());
+    if (job) continue;
+    sinks.pop_back();
+    ++n_refused;
+    EXPECT_EQ(job.error().code, Code::kUnavailable);
+  }
+  EXPECT_GE(n_refused, 1);
+  for (const auto& sink : sinks) EXPECT_EQ(sink->wait().reason, FinishReason::kLength);
+}
+
+TEST(Engine, ChecksItsOptions) {
+  EngineOptions options;
+  options.kv_bytes_max = 1000;
+  EXPECT_EQ(Engine::create(options).error().code, Code::kInvalidArgument);
+  options = {};
+  options.prefill_chunk_tokens = 0;
+  EXPECT_EQ(Engine::create(options).error().code, Code::kInvalidArgument);
+  options = {};
+  options.n_batch_sessions_max = 5000;
+  EXPECT_EQ(Engine::create(options).error().code, Code::kInvalidArgument);
+}
+
+// Threads that submit, cancel and ask at the same time; for ThreadSanitizer above all.
+TEST(Engine, ManyThreadsAtOnce) {
+  const auto engine = make_engine();
+  std::vector<std::thread> threads;
+  std::atomic<int> n_finished = 0;
+  for (std::uint32_t t = 0; t < 4; ++t) {
+    threads.emplace_back([&, t] {
+      for (int i = 0; i < 12; ++i) {
+        const auto sink = std::make_shared<WaitingSink>();
+        GenerateRequest request = request_for(small_llama(), "thread", 10U + 5U * t);
+        request.client = std::to_string(t);
+        const JobId job = engine->submit(std::move(request), sink).value();
+        if (i % 3 == 0) {
+          sink->wait_for_tokens(2);
+          engine->cancel(job);
+        }
+        (void)engine->stats();
+        sink->wait();
+        ++n_finished;
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(n_finished, 48);
+  EXPECT_EQ(engine->stats().jobs_finished, 48U);
+  EXPECT_EQ(engine->stats().kv_pages_used, engine->stats().kv_pages_cached);
+}
+
+}  // namespace
+}  // namespace hearth::engine

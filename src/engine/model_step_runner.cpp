@@ -1,0 +1,65 @@
+#include "engine/model_step_runner.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace hearth::engine {
+namespace {
+
+class DecoderStream final : public TextStream {
+ public:
+  DecoderStream(const text::Tokenizer& tokenizer, bool at_start)
+      : decoder_(tokenizer, /*special=*/false, at_start) {}
+  std::string push(TokenId id) override { return decoder_.push(id); }
+  std::string flush() override { return decoder_.flush(); }
+
+ private:
+  text::StreamDecoder decoder_;
+};
+
+class ModelStepRunner final : public StepRunner {
+ public:
+  ModelStepRunner(std::shared_ptr<const model::Model> model, ForwardContext& context)
+      : model_(std::move(model)), context_(context) {}
+
+  std::uint64_t identity() const override { return model_->identity(); }
+  model::KvLayout kv_layout() const override { return model_->kv_layout(); }
+  std::uint32_t n_vocab() const override { return model_->config().n_vocab; }
+  std::uint32_t n_context() const override { return model_->config().n_context_train; }
+  std::optional<TokenId> unsure_token() const override { return model_->unsure_token(); }
+
+  bool is_end_of_generation(TokenId id) const override {
+    return model_->tokenizer().is_end_of_generation(id);
+  }
+  std::string token_bytes(TokenId id) const override {
+    return model_->tokenizer().piece(id, /*special=*/true);
+  }
+  std::unique_ptr<TextStream> text_after(std::span<const TokenId> prompt) const override {
+    // After nothing but BOS and its like, the text begins: its first space is the tokenizer's.
+    const bool at_start = std::all_of(prompt.begin(), prompt.end(), [this](TokenId id) {
+      return model_->tokenizer().is_control(id);
+    });
+    return std::make_unique<DecoderStream>(model_->tokenizer(), at_start);
+  }
+
+  Result<> reserve(std::uint32_t n_tokens_max) override {
+    return context_.scratch.reserve(*model_, n_tokens_max);
+  }
+  Result<> run(std::span<const model::Segment> batch) override {
+    model::forward(*model_, batch, context_.scratch, context_.pool);
+    return {};
+  }
+
+ private:
+  std::shared_ptr<const model::Model> model_;
+  ForwardContext& context_;
+};
+
+}  // namespace
+
+std::shared_ptr<StepRunner> make_model_step_runner(std::shared_ptr<const model::Model> model,
+                                                   ForwardContext& context) {
+  return std::make_shared<ModelStepRunner>(std::move(model), context);
+}
+
+}  // namespace hearth::engine

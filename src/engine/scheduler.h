@@ -1,0 +1,161 @@
+// Who computes next: admission, batches, fairness, preemption.
+//
+// One thread drives it: `submit` and `cancel` put work in, each `step` runs one batch of
+// one model.  It knows no threads, no weights and no real clock, so the simulation test
+// runs thousands of jobs through it in one second, from one printed seed.
+//
+// A step, in order:
+//   admit    waiting jobs become sessions with pages for all of their prompt, all or none
+//   choose   the model that waited longest (a batch holds sessions of one model)
+//   grow     one page for each session that decodes into a new page; the youngest are
+//            preempted if pages run out
+//   plan     one token of every decoding session, then prompt chunks up to a budget that
+//            is smaller while others decode, so that a long prompt does not stall them
+//   run      the batch
+//   deliver  sample, tell the sinks, end what has ended
+//
+// Pages are taken for the prompt at admission and page by page while decoding, not for
+// max_tokens at once: most answers end long before their limit, and what is reserved for
+// them would keep others out.  The price is preemption when pages run out.  It loses
+// little: the youngest job's pages go to the prefix cache, the job goes back to the queue
+// with its age, and what is still cached when it returns is not computed again.  Since a
+// job is accepted only if it fits the empty arena, and all younger ones are preempted
+// before an older one is, the oldest job always finishes.
+//
+// Fairness: clients are served in turn, each client's jobs by age.  A client without its
+// share of the batch may send the greediest client's youngest job back to the queue.  A
+// job that waits for pages may be overtaken by smaller ones kOvertakesMax times.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "engine/engine.h"
+#include "engine/session.h"
+
+namespace hearth::engine {
+
+// A prompt that waits for pages lets at most so many younger jobs go first.
+inline constexpr std::uint32_t kOvertakesMax = 32;
+// While others decode, prompts get this part of prefill_chunk_tokens per step.
+inline constexpr std::uint32_t kStallDivisor = 4;
+
+// Clients whose next job got no pages, after which a round of admission ends: each try costs a walk
+// through the prefix cache.
+inline constexpr std::uint32_t kBlockedClientsMax = 4;
+// Models whose turns are remembered before the idle ones are forgotten.
+inline constexpr std::size_t kModelTurnsMax = 64;
+
+// Threading: externally synchronised; `stats` may be called from any thread.  Sinks are called from
+// inside step, cancel and cancel_all; they must not call back into the scheduler.
+class Scheduler {
+ public:
+  // `pool` and `clock` must outlive it.
+  Scheduler(const EngineOptions& options, KvPagePool& pool, const Clock& clock);
+  ~Scheduler();  // All jobs must have ended: call cancel_all.
+  Scheduler(const Scheduler&) = delete;
+  Scheduler& operator=(const Scheduler&) = delete;
+
+  // Queues a job.  Ids must ascend: they are the jobs' ages.  If memory runs out the sink gets its
+  // on_finish at once.
+  void submit(Job job);
+
+  // Ends a job with kCancelled; no effect if there is none with this id.
+  void cancel(JobId job);
+  void cancel_all();
+  // Ends all jobs with kError.
+  void fail_all(const Error& error);
+
+  // Runs one batch.  False if there was nothing to do.
+  bool step();
+
+  EngineStats stats() const;
+
+ private:
+  struct Client {
+    std::vector<std::unique_ptr<Session>> waiting;  // Oldest first.
+    std::uint32_t n_running = 0;
+    std::uint64_t admitted_at = 0;     // Turn of the last admission,
+    std::uint64_t prefilled_at = 0;    // and of the last prompt chunk: least goes next.
+    bool is_blocked = false;           // Its next job got no pages in this round.
+  };
+  struct Turn {                        // When a model had its last batch.
+    std::uint64_t identity;
+    std::uint64_t turn;
+  };
+  struct Row {                         // One session's part of a batch.
+    Session* session;
+    std::uint32_t n_tokens;
+    bool wants_logits() const { return n_tokens == session->n_pending(); }
+  };
+  struct Prompt {                      // A session that has more than one token to compute.
+    Client* client;
+    Session* session;
+  };
+
+  enum class Admission : std::uint8_t { kAdmitted, kBlocked, kEnded };
+
+  // Admission (scheduler_admission.cpp).
+  void admit();
+  Client* next_client();
+  std::uint32_t most_running() const;
+  Admission admit_one(Client& client);
+  bool yield_pages(const Client& client, Session& waiting);
+  Session& youngest_of_greediest() const;
+  void start(Client& client, std::uint32_t n_known);
+
+  // One batch (scheduler_batch.cpp).
+  StepRunner* next_model();
+  std::uint64_t& turn_of(std::uint64_t identity);
+  void grow(std::uint64_t identity);
+  bool grow_one(Session& session);
+  void plan(std::uint64_t identity);
+  void plan_prompts(std::uint32_t budget_tokens);
+  void adopt_cached(Session& session);
+  bool is_computed_by_other_row(const Session& session) const;
+  bool run(StepRunner& runner);
+  Result<> run_guarded(StepRunner& runner);
+  void deliver(std::uint32_t n_vocab);
+  void deliver_row(const Row& row, std::span<float> logits);
+
+  // Ends and returns (scheduler.cpp).
+  Client& client_of(const Session& session);
+  void preempt(Session& session);
+  void finish(Session& session, const Verdict& verdict);
+  void fail_job(Session& session, const Error& error);
+  void end(std::unique_ptr<Session> session, const FinishEvent& event);
+  Session* find(JobId job);
+  std::unique_ptr<Session> take_out(const Session& session);
+  void publish_stats();
+
+  EngineOptions options_;
+  KvPagePool& pool_;
+  const Clock& clock_;
+  std::unique_ptr<PrefixCache> cache_;                // Null if options say so.
+  std::map<std::string, Client, std::less<>> clients_;  // Those with jobs.
+  std::vector<std::unique_ptr<Session>> running_;     // Oldest first.
+  std::uint32_t n_waiting_ = 0;
+  std::uint64_t turn_ = 0;                            // Counts everything that takes turns.
+  std::vector<Turn> model_turns_;                     // Of models with running sessions.
+  std::uint64_t reserved_identity_ = 0;               // Of the model that has room for a batch.
+  bool has_reserved_ = false;
+
+  // Working memory of a step; only grows.
+  std::vector<Row> rows_;
+  std::vector<Prompt> prompts_;
+  std::vector<model::Segment> segments_;
+  std::vector<float> logits_;
+  SamplerScratch scratch_;
+  TokenEvent event_;
+
+  EngineStats totals_;                                // Counters, by the owner thread.
+  mutable std::mutex stats_mutex_;
+  EngineStats published_;                             // What `stats` returns.
+};
+
+}  // namespace hearth::engine

@@ -1,0 +1,202 @@
+// One batch: which model, which tokens, and what comes of them.
+#include <algorithm>
+
+#include "engine/catch_error.h"
+#include "engine/scheduler.h"
+
+namespace hearth::engine {
+namespace {
+
+constexpr std::uint32_t kPageTokens = model::kPageTokens;
+
+}  // namespace
+
+std::uint64_t& Scheduler::turn_of(std::uint64_t identity) {
+  for (Turn& t : model_turns_) {
+    if (t.identity == identity) return t.turn;
+  }
+  model_turns_.push_back({identity, 0});
+  return model_turns_.back().turn;
+}
+
+// Of the models with running sessions, the one whose last batch is longest ago.
+StepRunner* Scheduler::next_model() {
+  if (model_turns_.size() >= kModelTurnsMax) model_turns_.clear();
+  StepRunner* next = nullptr;
+  std::uint64_t next_turn = 0;
+  for (const auto& session : running_) {
+    const std::uint64_t turn = turn_of(session->runner().identity());
+    if (next != nullptr && turn >= next_turn) continue;
+    next = &session->runner();
+    next_turn = turn;
+  }
+  if (next != nullptr) turn_of(next->identity()) = ++turn_;
+  return next;
+}
+
+void Scheduler::grow(std::uint64_t identity) {
+  for (std::size_t i = 0; i < running_.size();) {
+    Session& session = *running_[i];
+    // A session that is gone leaves its place to the next one.
+    if (session.runner().identity() != identity || grow_one(session)) ++i;
+  }
+}
+
+// Gives a session the page that its next token needs, the youngest session's if there is no other.
+// False if that was its own, or it failed: then it no longer runs.
+bool Scheduler::grow_one(Session& session) {
+  for (;;) {
+    Result<> grown;
+    const auto error = catch_error([&] { grown = session.pages.grow(session.n_tokens()); });
+    if (error) {
+      fail_job(session, *error);
+      return false;
+    }
+    if (grown) return true;
+    Session& youngest = *running_.back();
+    const bool is_own = &youngest == &session;
+    preempt(youngest);
+    if (is_own) return false;
+  }
+}
+
+void Scheduler::plan(std::uint64_t identity) {
+  rows_.clear();
+  prompts_.clear();
+  for (const auto& session : running_) {
+    if (session->runner().identity() != identity) continue;
+    if (session->n_pending() == 1) {
+      rows_.push_back({session.get(), 1});
+    } else {
+      prompts_.push_back({&client_of(*session), session.get()});
+    }
+  }
+  const std::uint32_t chunk = options_.prefill_chunk_tokens;
+  plan_prompts(rows_.empty() ? chunk : std::max(1U, chunk / kStallDivisor));
+}
+
+// Prompt chunks: clients in turn, each client's jobs by age, until the budget is spent.
+void Scheduler::plan_prompts(std::uint32_t budget_tokens) {
+  std::sort(prompts_.begin(), prompts_.end(), [](const Prompt& a, const Prompt& b) {
+    if (a.client != b.client && a.client->prefilled_at != b.client->prefilled_at) {
+      return a.client->prefilled_at < b.client->prefilled_at;
+    }
+    return a.session->id() < b.session->id();
+  });
+  for (const Prompt& prompt : prompts_) {
+    if (budget_tokens == 0) return;
+    adopt_cached(*prompt.session);
+    if (is_computed_by_other_row(*prompt.session)) continue;
+    const std::uint32_t n_tokens = std::min(budget_tokens, prompt.session->n_pending());
+    rows_.push_back({prompt.session, n_tokens});
+    budget_tokens -= n_tokens;
+    prompt.client->prefilled_at = ++turn_;
+  }
+}
+
+// Takes over what other sessions computed of this prompt since it was admitted.
+void Scheduler::adopt_cached(Session& session) {
+  const std::uint32_t n_known = session.pages.adopt(session.tokens, session.n_computed);
+  if (!session.was_preempted) {
+    session.n_cached += n_known - session.n_computed;
+    totals_.cached_tokens += n_known - session.n_computed;
+  }
+  session.n_computed = n_known;
+}
+
+// Whether this batch already computes the page that this session needs next: several answers to one
+// prompt arrive together, and all but one of them wait a step instead of computing it again.
+bool Scheduler::is_computed_by_other_row(const Session& session) const {
+  if (cache_ == nullptr) return false;
+  const std::uint32_t begin = session.pages.n_shared_pages() * kPageTokens;
+  const std::uint32_t end = begin + kPageTokens;
+  if (end >= session.n_tokens()) return false;
+  return std::any_of(rows_.begin(), rows_.end(), [&](const Row& row) {
+    const Session& other = *row.session;
+    return other.pages.cursor() == session.pages.cursor() &&
+           other.n_computed + row.n_tokens >= end &&
+           std::equal(session.tokens.begin() + begin, session.tokens.begin() + end,
+                      other.tokens.begin() + begin);
+  });
+}
+
+// Runs the planned rows.  False if that failed, and with it all of their jobs.
+bool Scheduler::run(StepRunner& runner) {
+  const std::int64_t now_ns = clock_.now_monotonic_ns();
+  for (const Row& row : rows_) {
+    if (row.session->started_ns == 0) row.session->started_ns = now_ns;
+  }
+  Result<> done;
+  const auto thrown = catch_error([&] { done = run_guarded(runner); });
+  if (!thrown && done) {
+    ++totals_.steps;
+    return true;
+  }
+  const Error& error = thrown ? *thrown : done.error();
+  for (const Row& row : rows_) fail_job(*row.session, error);
+  return false;
+}
+
+Result<> Scheduler::run_guarded(StepRunner& runner) {
+  if (!has_reserved_ || reserved_identity_ != runner.identity()) {
+    has_reserved_ = false;
+    HEARTH_TRY_VOID(
+        runner.reserve(options_.prefill_chunk_tokens + options_.n_batch_sessions_max));
+    reserved_identity_ = runner.identity();
+    has_reserved_ = true;
+  }
+  const std::size_t n_vocab = runner.n_vocab();
+  const auto n_logits = static_cast<std::size_t>(
+      std::count_if(rows_.begin(), rows_.end(), [](const Row& row) { return row.wants_logits(); }));
+  if (logits_.size() < n_logits * n_vocab) logits_.resize(n_logits * n_vocab);
+
+  segments_.clear();
+  float* logits = logits_.data();
+  for (const Row& row : rows_) {
+    const Session& session = *row.session;
+    model::Segment segment;
+    segment.tokens = std::span(session.tokens).subspan(session.n_computed, row.n_tokens);
+    segment.position = session.n_computed;
+    segment.pages = session.pages.addresses();
+    if (row.wants_logits()) {
+      segment.n_logits = 1;
+      segment.logits = logits;
+      logits += n_vocab;
+    }
+    segments_.push_back(segment);
+  }
+  return runner.run(segments_);
+}
+
+void Scheduler::deliver(std::uint32_t n_vocab) {
+  float* logits = logits_.data();
+  for (const Row& row : rows_) {
+    const bool has_logits = row.wants_logits();
+    deliver_row(row, has_logits ? std::span(logits, n_vocab) : std::span<float>());
+    if (has_logits) logits += n_vocab;
+  }
+}
+
+// Books what was computed; samples where the session came to its end.
+void Scheduler::deliver_row(const Row& row, std::span<float> logits) {
+  Session& session = *row.session;
+  session.n_computed += row.n_tokens;
+  Result<Verdict> verdict = Verdict{};
+  const std::uint32_t n_before = session.n_sampled();
+  const auto error = catch_error([&] {
+    session.pages.publish(session.tokens, session.n_computed);
+    if (logits.empty()) return;
+    if (session.first_token_ns == 0) session.first_token_ns = clock_.now_monotonic_ns();
+    verdict = session.take_logits(logits, scratch_, event_);
+  });
+  totals_.completion_tokens += session.n_sampled() - n_before;
+  if (error) {
+    fail_job(session, *error);
+  } else if (!verdict) {
+    fail_job(session, verdict.error());
+  } else if (verdict->is_finished) {
+    finish(session, *verdict);
+  }
+}
+
+}  // namespace hearth::engine

@@ -1,0 +1,85 @@
+// A job from submit to on_finish, as the scheduler holds it.
+//
+// Tokens of prompt and answer live in one vector; `n_computed` of them have keys and
+// values.  A step computes some of the rest, and when it reaches the end it yields the
+// logits of the next token.  So prefill, decode and the return after a preemption are
+// one case with different lengths, and nothing but the pages is lost by preempting.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/engine.h"
+#include "engine/sampler.h"
+#include "engine/session_pages.h"
+#include "engine/step_runner.h"
+#include "engine/stop_matcher.h"
+
+namespace hearth::engine {
+
+// A request that passed check_request.
+struct Job {
+  JobId id{};
+  GenerateRequest request;
+  std::shared_ptr<StepRunner> runner;
+  std::shared_ptr<GenerateSink> sink;
+  std::uint32_t n_tokens_max = 0;  // Prompt and completion together.
+  std::int64_t submitted_ns = 0;   // Of the monotonic clock.
+};
+
+// Whether `request` can be served in a context of n_context tokens; returns Job::n_tokens_max.
+// kInvalidArgument names what is wrong.
+Result<std::uint32_t> check_request(const GenerateRequest& request, std::uint32_t n_vocab,
+                                    std::uint32_t n_context);
+
+// What a sampled token leads to.
+struct Verdict {
+  bool is_finished = false;
+  FinishReason reason = FinishReason::kStop;
+  bool unsure = false;
+};
+
+// Threading: the engine thread's.
+class Session {
+ public:
+  Session(Job job, KvPagePool& pool, PrefixCache* cache);
+
+  JobId id() const { return job.id; }
+  StepRunner& runner() const { return *job.runner; }
+  std::uint32_t n_tokens() const { return static_cast<std::uint32_t>(tokens.size()); }
+  std::uint32_t n_pending() const { return n_tokens() - n_computed; }
+  std::uint32_t n_prompt() const { return static_cast<std::uint32_t>(job.request.prompt.size()); }
+  std::uint32_t n_sampled() const { return n_tokens() - n_prompt(); }
+
+  // Samples from `logits` [n_vocab] (as Sampler::choose), tells the sink, and says whether that was
+  // the end.  kInternal if the logits are no numbers.  `event` is working memory.
+  Result<Verdict> take_logits(std::span<float> logits, SamplerScratch& scratch, TokenEvent& event);
+
+  // The last event, with the text still held back; times as of now_ns.
+  FinishEvent finish_event(FinishReason reason, std::int64_t now_ns);
+
+  Job job;
+  SessionPages pages;
+  std::vector<TokenId> tokens;       // Prompt, then what was sampled.
+  std::uint32_t n_computed = 0;
+  std::uint32_t n_cached = 0;        // Of the prompt, found in the prefix cache.
+  std::uint32_t n_overtaken = 0;     // Jobs admitted while this one waited for pages.
+  bool is_running = false;           // Has its pages and a place in batches.
+  bool was_preempted = false;
+  bool has_asked_for_pages = false;  // Another session was preempted for it once.
+  std::int64_t started_ns = 0;       // First computed on; 0: not yet.
+  std::int64_t first_token_ns = 0;   // First sampled; 0: not yet.
+
+ private:
+  void describe(TokenId id, const LogitStats& stats, std::span<const float> logits,
+                SamplerScratch& scratch, TokenEvent& event) const;
+
+  Sampler sampler_;
+  StopMatcher stop_;
+  std::unique_ptr<TextStream> text_;
+};
+
+}  // namespace hearth::engine

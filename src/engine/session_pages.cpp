@@ -1,0 +1,174 @@
+#include "engine/session_pages.h"
+
+#include <algorithm>
+#include <new>
+
+namespace hearth::engine {
+namespace {
+
+constexpr std::uint32_t kPageTokens = model::kPageTokens;
+
+// The tokens of page `i`.
+std::span<const TokenId> page_tokens(std::span<const TokenId> tokens, std::uint32_t i) {
+  return tokens.subspan(std::size_t{i} * kPageTokens, kPageTokens);
+}
+
+}  // namespace
+
+SessionPages::SessionPages(KvPagePool& pool, PrefixCache* cache, const PrefixKey& key)
+    : pool_(pool), cache_(cache), key_(key) {}
+
+SessionPages::~SessionPages() { HEARTH_DCHECK(!is_open_); }
+
+void SessionPages::append(PageId page) {
+  pages_.push_back(page);
+  addresses_.push_back(pool_.bytes(page).data());
+}
+
+void SessionPages::replace(std::uint32_t i, PageId page) {
+  pool_.share(page);
+  pool_.release(pages_[i]);
+  pages_[i] = page;
+  addresses_[i] = pool_.bytes(page).data();
+}
+
+void SessionPages::drop_all() {
+  for (const PageId page : pages_) pool_.release(page);
+  pages_.clear();
+  addresses_.clear();
+  n_shared_ = 0;
+  if (cache_ != nullptr) cache_->leave(cursor_);
+  is_open_ = false;
+}
+
+// Drops cached pages until n_pages of the class are free.  Nothing is dropped where even an empty
+// cache would not do.
+bool SessionPages::make_room(PageClass page_class, std::uint64_t n_pages) {
+  std::uint64_t n_free = pool_.available_pages(page_class);
+  if (n_free >= n_pages) return true;
+  if (cache_ == nullptr) return false;
+  // Cut to whole slabs it may be less, but never more than this can be had.
+  const std::uint64_t bytes_held = pool_.bytes_used() - cache_->bytes_cached();
+  if ((pool_.bytes_max() - bytes_held) / pool_.page_bytes(page_class) < n_pages) return false;
+  while (n_free < n_pages && cache_->evict_one()) n_free = pool_.available_pages(page_class);
+  return n_free >= n_pages;
+}
+
+Result<std::uint32_t> SessionPages::open(std::span<const TokenId> tokens,
+                                         std::uint32_t headroom_pages) {
+  HEARTH_DCHECK(!is_open_ && !tokens.empty());
+  // Reserved first, so that nothing below can throw with pages in hand.
+  pages_.reserve(pages_for(static_cast<std::uint32_t>(tokens.size())) + 1);
+  addresses_.reserve(pages_.capacity());
+  if (cache_ != nullptr) cursor_ = cache_->enter(key_);
+  is_open_ = true;
+  auto n_known = take_rest(tokens, headroom_pages);
+  if (!n_known) drop_all();
+  return n_known;
+}
+
+// Walks down the cache as far as whole pages match; returns their number.
+std::uint32_t SessionPages::match_whole_pages(std::span<const TokenId> known) {
+  if (cache_ == nullptr) return 0;
+  while (std::size_t{n_shared_ + 1} * kPageTokens <= known.size()) {
+    const auto next = cache_->descend(cursor_, page_tokens(known, n_shared_));
+    if (!next) break;
+    cursor_ = *next;
+    pool_.share(cache_->page(cursor_));
+    append(cache_->page(cursor_));
+    ++n_shared_;
+  }
+  return n_shared_;
+}
+
+Result<std::uint32_t> SessionPages::take_rest(std::span<const TokenId> tokens,
+                                              std::uint32_t headroom_pages) {
+  HEARTH_TRY(const PageClass page_class, pool_.page_class(key_.layout.page_bytes()));
+  const std::span<const TokenId> known = tokens.first(tokens.size() - 1);
+  const std::uint32_t n_whole = match_whole_pages(known);
+  std::uint32_t n_known = n_whole * kPageTokens;
+
+  // A page that begins like ours is held while room is made, and then copied.
+  if (cache_ != nullptr) {
+    const auto overlap = cache_->find_overlap(cursor_, known.subspan(n_known));
+    if (overlap.n_tokens > 0) {
+      pool_.share(overlap.page);
+      append(overlap.page);
+      n_known += overlap.n_tokens;
+    }
+  }
+
+  const std::uint32_t n_pages = pages_for(static_cast<std::uint32_t>(tokens.size()));
+  const std::uint32_t n_wanted = n_pages - n_whole;
+  if (!make_room(page_class, std::uint64_t{n_wanted} + headroom_pages)) {
+    return fail(Code::kOutOfBudget, "KV pages are short");
+  }
+  if (pages_.size() > n_whole) {
+    HEARTH_TRY(pages_.back(), pool_.make_writable(pages_.back()));
+    addresses_.back() = pool_.bytes(pages_.back()).data();
+  }
+  while (pages_.size() < n_pages) {
+    PageId page{};
+    HEARTH_TRY_VOID(pool_.acquire(page_class, std::span(&page, 1)));
+    append(page);
+  }
+  return n_known;
+}
+
+std::uint32_t SessionPages::adopt(std::span<const TokenId> tokens, std::uint32_t n_computed) {
+  if (cache_ == nullptr) return n_computed;
+  while (std::size_t{n_shared_ + 1} * kPageTokens < tokens.size()) {
+    const auto next = cache_->descend(cursor_, page_tokens(tokens, n_shared_));
+    if (!next) break;
+    cursor_ = *next;
+    replace(n_shared_, cache_->page(cursor_));
+    ++n_shared_;
+  }
+  return std::max(n_computed, n_shared_ * kPageTokens);
+}
+
+Result<> SessionPages::grow(std::uint32_t n_tokens) {
+  const std::uint32_t n_pages = pages_for(n_tokens);
+  if (pages_.size() >= n_pages) return {};
+  if (pages_.capacity() < n_pages) pages_.reserve(std::max<std::size_t>(n_pages, 2 * pages_.size()));
+  addresses_.reserve(pages_.capacity());
+  HEARTH_TRY(const PageClass page_class, pool_.page_class(key_.layout.page_bytes()));
+  if (!make_room(page_class, n_pages - pages_.size())) {
+    return fail(Code::kOutOfBudget, "KV pages are short");
+  }
+  while (pages_.size() < n_pages) {
+    PageId page{};
+    HEARTH_TRY_VOID(pool_.acquire(page_class, std::span(&page, 1)));
+    append(page);
+  }
+  return {};
+}
+
+void SessionPages::publish(std::span<const TokenId> tokens, std::uint32_t n_computed) {
+  if (cache_ == nullptr) return;
+  while ((n_shared_ + 1) * kPageTokens <= n_computed) {
+    const auto [node, page] =
+        cache_->insert(cursor_, page_tokens(tokens, n_shared_), pages_[n_shared_]);
+    cursor_ = node;
+    // Another session was first: its page serves both.
+    if (page != pages_[n_shared_]) replace(n_shared_, page);
+    ++n_shared_;
+  }
+}
+
+void SessionPages::close(std::span<const TokenId> tokens, std::uint32_t n_computed) {
+  if (!is_open_) return;
+  const std::uint32_t begin = n_shared_ * kPageTokens;
+  if (cache_ != nullptr && n_computed > begin) {
+    // More than a tail only if `publish` ran out of memory.
+    const std::uint32_t n_tail = std::min(n_computed - begin, kPageTokens - 1);
+    try {
+      cache_->insert_tail(cursor_, tokens.subspan(begin, n_tail), pages_[n_shared_]);
+    } catch (const std::bad_alloc&) {
+      // A tail that is not remembered is computed again: slower, never wrong.
+    }
+  }
+  drop_all();
+}
+
+}  // namespace hearth::engine

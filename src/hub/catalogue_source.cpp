@@ -1,0 +1,46 @@
+// The shelf's source of models in earnest: the store's catalogue, and Model::load.
+#include <memory>
+#include <mutex>
+#include <utility>
+
+#include "hub/model_shelf.h"
+
+namespace hearth::hub {
+namespace {
+
+class CatalogueSource final : public ModelSource {
+ public:
+  explicit CatalogueSource(store::CatalogueOptions options) : options_(std::move(options)) {}
+
+  std::vector<store::CatalogueEntry> scan() override {
+    auto scanned = std::make_shared<const store::Catalogue>(store::Catalogue::scan(options_));
+    const std::lock_guard lock(mutex_);
+    catalogue_ = std::move(scanned);
+    return catalogue_->entries();
+  }
+  Result<store::CatalogueEntry> find(std::string_view name) const override {
+    std::shared_ptr<const store::Catalogue> catalogue;
+    {
+      const std::lock_guard lock(mutex_);
+      catalogue = catalogue_;
+    }
+    if (catalogue == nullptr) return fail(Code::kUnavailable, "the models are still being listed");
+    return catalogue->find(name);
+  }
+  Result<std::shared_ptr<const model::Model>> load(const store::CatalogueEntry& entry) override {
+    return model::Model::load(entry.path);
+  }
+
+ private:
+  const store::CatalogueOptions options_;
+  mutable std::mutex mutex_;
+  std::shared_ptr<const store::Catalogue> catalogue_;
+};
+
+}  // namespace
+
+std::unique_ptr<ModelSource> make_catalogue_source(store::CatalogueOptions options) {
+  return std::make_unique<CatalogueSource>(std::move(options));
+}
+
+}  // namespace hearth::hub

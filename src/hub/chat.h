@@ -1,0 +1,89 @@
+// What a chat request and its answer are, once the wire format is gone.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/engine.h"
+#include "engine/sampling.h"
+
+namespace hearth::hub {
+
+enum class Role : std::uint8_t { kSystem, kUser, kAssistant, kTool };
+
+struct ToolCall {
+  std::string id;
+  std::string name;
+  std::string arguments;  // JSON text, as the model or the client wrote it.
+};
+
+struct Message {
+  Role role = Role::kUser;
+  std::string content;    // Text parts joined; empty for none.
+  std::string reasoning;  // Replayed `reasoning_content`.
+  std::string name;
+  std::vector<ToolCall> tool_calls;  // Of an assistant.
+  std::string tool_call_id;          // Of a tool.
+};
+
+// Whether the adviser may be asked: never, when the local answer is unsure, or in any case.
+enum class AdviceMode : std::uint8_t { kNever, kAuto, kAlways };
+
+struct ChatRequest {
+  std::string model = "auto";     // "auto", "local" (nothing may leave), or a catalogue name.
+  std::vector<Message> messages;  // For chat.
+  std::string prompt;             // For plain completion, when `messages` is empty: no template.
+  engine::SamplingOptions sampling;
+  bool has_temperature = false;        // sampling.temperature was asked for; else the model's own wish goes.
+  std::uint32_t max_tokens = 0;  // 0: up to the context's end.
+  std::vector<std::string> stop;
+  std::uint32_t n = 1;  // Choices, at most kChoicesMax.
+  std::uint32_t n_top_logprobs = 0;
+  std::optional<AdviceMode> advice;  // Unset: the configuration's default.
+  std::string client;                // Whom fairness counts for: a key's name or an address.
+};
+
+inline constexpr std::uint32_t kChoicesMax = 16;
+
+struct Usage {
+  std::uint32_t prompt_tokens = 0;
+  std::uint32_t cached_tokens = 0;
+  std::uint32_t completion_tokens = 0;
+};
+
+// Why an answer was or was not advised; the name is what receipts print ("not_needed", ...).
+enum class AdviceOutcome : std::uint8_t {
+  kNotNeeded,      // Confidence was above the threshold.
+  kAdvised,        // Advice came and the local model finished with it.
+  kNotConfigured,  // Unsure, but there is no [advisor].
+  kNotAllowed,     // Unsure, but the request, the model name or the policy says never.
+  kOverBudget,     // Unsure, but the reservation did not fit.
+  kUnknownPrice,   // Unsure, but the adviser's model has no price.
+  kFailed,         // Asked, and the adviser was down, slow, out of quota, or wrong.
+};
+const char* advice_outcome_name(AdviceOutcome outcome);
+
+// Written for each answer; `hearth ledger show ID` prints it.
+struct Receipt {
+  std::string id;  // "r-" and 26 characters, sortable by time.
+  std::int64_t at_unix_us = 0;
+  std::string model;    // Catalogue name of the model that answered.
+  std::string adapter;  // Empty for none.
+  Usage usage;
+  double queue_ms = 0;
+  double first_token_ms = 0;  // From the parsed request to the first visible token.
+  double total_ms = 0;
+  double tokens_per_second = 0;  // Of decode.
+  float confidence = 0;          // In [0, 1], of the local answer before advice.
+  AdviceOutcome advice = AdviceOutcome::kNotNeeded;
+  std::string advice_detail;    // One sentence for a person.
+  std::string adviser;          // PROVIDER/NAME if asked.
+  std::uint64_t bytes_out = 0;  // Left this machine for this answer.
+  std::int64_t cost_usd_micro = 0;
+  std::string end;              // "stop", "length", "cancelled" or "error".
+  bool advice_relayed = false;  // The answer is the adviser's words, passed on.
+};
+
+}  // namespace hearth::hub

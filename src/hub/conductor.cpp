@@ -1,0 +1,607 @@
+#include "hub/conductor.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "base/digest.h"
+#include "base/log.h"
+#include "hub/notices.h"
+#include "hub/receipt_json.h"
+#include "ledger/receipt_id.h"
+
+namespace hearth::hub {
+namespace {
+
+constexpr std::int64_t kMsNs = 1'000'000;
+constexpr std::int64_t kConductorSilenceNs =
+    2'000 * kMsNs;  // A probe unanswered for longer: stuck.
+constexpr std::int64_t kEngineSilenceNs =
+    30'000 * kMsNs;  // A step on a slow machine takes seconds.
+
+const char* end_name(engine::FinishReason reason) {
+  switch (reason) {
+    case engine::FinishReason::kStop:
+      return "stop";
+    case engine::FinishReason::kLength:
+      return "length";
+    case engine::FinishReason::kCancelled:
+      return "cancelled";
+    case engine::FinishReason::kError:
+      return "error";
+  }
+  return "error";
+}
+
+// Choice 0 keeps the request's seed; the others get seeds of their own that follow from it.
+std::uint64_t seed_of(std::uint64_t seed, std::uint32_t choice) {
+  if (choice == 0) return seed;
+  return hash64(std::as_bytes(std::span(&choice, 1)), seed);
+}
+
+AdviceOutcome outcome_of(advisor::AdviceStatus status) {
+  switch (status) {
+    case advisor::AdviceStatus::kAnswered:
+      return AdviceOutcome::kAdvised;
+    case advisor::AdviceStatus::kOverBudget:
+      return AdviceOutcome::kOverBudget;
+    case advisor::AdviceStatus::kUnknownPrice:
+      return AdviceOutcome::kUnknownPrice;
+    case advisor::AdviceStatus::kFailed:
+    case advisor::AdviceStatus::kCancelled:
+      return AdviceOutcome::kFailed;
+  }
+  return AdviceOutcome::kFailed;
+}
+
+// What of a conversation an adviser may see: the turns of user and assistant, no system texts.
+std::vector<advisor::BriefMessage> brief_of(const std::vector<Message>& messages) {
+  std::vector<advisor::BriefMessage> brief;
+  for (const Message& message : messages) {
+    const bool is_user = message.role == Role::kUser;
+    if (message.content.empty() || (!is_user && message.role != Role::kAssistant)) continue;
+    brief.push_back({.is_user = is_user, .text = message.content});
+  }
+  return brief;
+}
+
+Notice unsure_notice(AdviceOutcome outcome) {
+  if (outcome == AdviceOutcome::kNotConfigured) return Notice::kUnsureNotConfigured;
+  if (outcome == AdviceOutcome::kNotAllowed) return Notice::kUnsureNotAllowed;
+  return Notice::kUnsureNotAdvised;
+}
+
+Result<> check_request(const ChatRequest& request) {
+  if (request.messages.empty() && request.prompt.empty()) {
+    return fail(Code::kInvalidArgument, "there is neither a message nor a prompt");
+  }
+  if (request.n < 1 || request.n > kChoicesMax) {
+    return fail(Code::kInvalidArgument,
+                fmt::format("n is {}, it may be 1 to {}", request.n, kChoicesMax));
+  }
+  return request.sampling.validate();
+}
+
+}  // namespace
+
+// Forwards a job's events to the conductor.
+class Conductor::JobSink final : public engine::GenerateSink {
+ public:
+  JobSink(Mailbox<RunMessage>& inbox, RequestId run, Stage stage, std::uint32_t choice)
+      : inbox_(inbox), run_(run), stage_(stage), choice_(choice) {}
+  void on_token(engine::JobId, const engine::TokenEvent& event) override {
+    inbox_.put(TokenMade{run_, stage_, choice_, event});
+  }
+  void on_finish(engine::JobId, const engine::FinishEvent& event) override {
+    inbox_.put(JobEnded{run_, stage_, choice_, event});
+  }
+
+ private:
+  Mailbox<RunMessage>& inbox_;
+  RequestId run_;
+  Stage stage_;
+  std::uint32_t choice_;
+};
+
+class Conductor::ProbeSink final : public engine::GenerateSink {
+ public:
+  explicit ProbeSink(Mailbox<RunMessage>& inbox) : inbox_(inbox) {}
+  void on_token(engine::JobId, const engine::TokenEvent&) override {}
+  void on_finish(engine::JobId, const engine::FinishEvent&) override {
+    inbox_.put(ProbeAnswered{});
+  }
+
+ private:
+  Mailbox<RunMessage>& inbox_;
+};
+
+class Conductor::AdviceRelay final : public advisor::AdviceSink {
+ public:
+  AdviceRelay(Mailbox<RunMessage>& inbox, RequestId run) : inbox_(inbox), run_(run) {}
+  void on_advice(const advisor::Advice& advice) override { inbox_.put(AdviceCame{run_, advice}); }
+
+ private:
+  Mailbox<RunMessage>& inbox_;
+  RequestId run_;
+};
+
+Conductor::Conductor(ConductorParts parts, ConductorOptions options, const Clock& clock)
+    : options_(options), clock_(clock), parts_(std::move(parts)), thread_([this] { conduct(); }) {}
+
+Conductor::~Conductor() {
+  shutdown(std::chrono::milliseconds(0));
+  inbox_.put(Stop{});
+  thread_.join();
+  preparer_.reset();
+}
+
+// ---- For callers, from any thread --------------------------------------------------------------
+
+Result<std::unique_ptr<Run>> Conductor::plan(ChatRequest request, std::shared_ptr<ChatSink> sink) {
+  HEARTH_TRY_VOID(check_request(request));
+  HEARTH_TRY(ModelChoice choice, parts_.shelf->resolve(request.model));
+
+  auto run = std::make_unique<Run>();
+  run->candidates = std::move(choice.candidates);
+  const AdviceMode unsaid = choice.is_auto ? options_.default_advice : AdviceMode::kNever;
+  run->rules = {.mode = request.advice.value_or(unsaid),
+                .is_configured = parts_.adviser != nullptr,
+                .may_leave = choice.may_leave,
+                .is_chat = !request.messages.empty(),
+                .n_choices = request.n,
+                .threshold = parts_.adviser != nullptr ? parts_.adviser->options().threshold
+                                                       : options_.threshold};
+  run->receipt.at_unix_us = clock_.now_unix_us();
+  run->receipt.id = ledger::make_receipt_id(run->receipt.at_unix_us);
+  run->admitted_ns = clock_.now_monotonic_ns();
+  run->request = std::move(request);
+  run->sink = std::move(sink);
+  return run;
+}
+
+Result<RequestId> Conductor::chat(ChatRequest request, std::shared_ptr<ChatSink> sink) {
+  HEARTH_TRY(std::unique_ptr<Run> run, plan(std::move(request), std::move(sink)));
+  {
+    const std::lock_guard lock(mutex_);
+    if (!is_accepting_) return fail(Code::kUnavailable, "Hearth is shutting down");
+    if (n_runs_ >= options_.requests_max) {
+      return fail(Code::kUnavailable, fmt::format("{} requests are running, which is the limit; "
+                                                  "try again in a moment",
+                                                  n_runs_));
+    }
+    ++n_runs_;
+    ++stats_.requests;
+    run->id = RequestId{++last_id_};
+  }
+  const RequestId id = run->id;
+  inbox_.put(Admitted{std::move(run)});
+  return id;
+}
+
+HubStats Conductor::stats() const {
+  HubStats stats;
+  {
+    const std::lock_guard lock(mutex_);
+    stats = stats_;
+  }
+  stats.engine = parts_.engine->stats();
+  return stats;
+}
+
+Result<> Conductor::health() {
+  const std::int64_t now = clock_.now_monotonic_ns();
+  bool is_probe_due = false;
+  {
+    const std::lock_guard lock(mutex_);
+    if (probe_sent_ns_ != 0 && now - probe_sent_ns_ > kConductorSilenceNs) {
+      return fail(Code::kUnavailable, "the conductor's loop does not answer");
+    }
+    if (is_engine_stuck_) return fail(Code::kUnavailable, "the engine's loop does not move");
+    if (probe_sent_ns_ == 0) {
+      probe_sent_ns_ = now;
+      is_probe_due = true;
+    }
+  }
+  if (is_probe_due) inbox_.put(Probe{});
+  return {};
+}
+
+void Conductor::shutdown(std::chrono::milliseconds grace) {
+  std::unique_lock lock(mutex_);
+  is_accepting_ = false;
+  const auto is_idle = [this] { return n_runs_ == 0; };
+  if (all_done_.wait_for(lock, grace, is_idle)) return;
+  lock.unlock();
+  inbox_.put(CancelAll{});
+  lock.lock();
+  all_done_.wait(lock, is_idle);
+}
+
+// ---- The conductor's thread --------------------------------------------------------------------
+
+void Conductor::conduct() {
+  while (!is_stopping_) {
+    for (RunMessage& message : inbox_.take_all()) {
+      std::visit([this](auto& content) { on(content); }, message);
+    }
+  }
+}
+
+Run* Conductor::find(RequestId id) {
+  const auto found = runs_.find(id);
+  return found == runs_.end() ? nullptr : found->second.get();
+}
+
+double Conductor::ms_since(std::int64_t start_ns) const {
+  return static_cast<double>(clock_.now_monotonic_ns() - start_ns) / kMsNs;
+}
+
+void Conductor::on(Admitted& message) {
+  Run& run = *message.run;
+  const RequestId id = run.id;
+  runs_.emplace(id, std::move(message.run));
+  parts_.shelf->get(run.candidates, [this, id](Result<Loaded> loaded) {
+    inbox_.put(ModelReady{id, std::move(loaded)});
+  });
+}
+
+void Conductor::on(ModelReady& message) {
+  Run* const run = find(message.run);
+  if (run == nullptr || run->stage != Stage::kLoading) return;
+  if (!message.loaded) return fail_run(*run, message.loaded.error());
+  run->model = message.loaded->model;
+  run->receipt.model = message.loaded->entry.name;
+  prepare(*run, Stage::kPreparing, run->request.messages);
+}
+
+void Conductor::prepare(Run& run, Stage stage, std::vector<Message> messages) {
+  run.stage = stage;
+  preparer_->post([this, id = run.id, stage, model = run.model, messages = std::move(messages),
+                   prompt = run.request.prompt] {
+    auto tokens = messages.empty()
+                      ? Result<std::vector<text::TokenId>>(encode_prompt(*model, prompt))
+                      : encode_chat(*model, messages);
+    inbox_.put(PromptReady{id, stage, std::move(tokens)});
+  });
+}
+
+void Conductor::on(PromptReady& message) {
+  Run* const run = find(message.run);
+  if (run == nullptr || run->stage != message.stage) return;
+  if (message.stage == Stage::kPreparing) {
+    if (!message.prompt) return fail_run(*run, message.prompt.error());
+    begin_draft(*run, *message.prompt);
+  } else if (message.prompt) {
+    begin_final(*run, *std::move(message.prompt));
+  } else {
+    relay_advice(*run);
+  }
+}
+
+Result<> Conductor::submit(Run& run, std::uint32_t choice, std::vector<text::TokenId> prompt) {
+  engine::GenerateRequest job{.model = run.model->model,
+                              .prompt = std::move(prompt),
+                              .sampling = run.request.sampling,
+                              .max_tokens = run.request.max_tokens,
+                              .stop = run.request.stop,
+                              .n_top_logprobs = run.request.n_top_logprobs,
+                              .client = run.request.client};
+  job.sampling.seed = seed_of(run.request.sampling.seed, choice);
+  if (!run.request.has_temperature) {
+    job.sampling.temperature = run.model->model->preferred_temperature().value_or(job.sampling.temperature);
+  }
+  HEARTH_TRY(const engine::JobId id,
+             parts_.engine->submit(std::move(job),
+                                   std::make_shared<JobSink>(inbox_, run.id, run.stage, choice)));
+  run.answers[choice].job = id;
+  run.answers[choice].is_running = true;
+  return {};
+}
+
+void Conductor::begin_draft(Run& run, const std::vector<text::TokenId>& prompt) {
+  run.stage = Stage::kDrafting;
+  const bool is_held = may_ask(run.rules);
+  const bool has_unsure_token = run.model->model->unsure_token().has_value();
+  for (std::uint32_t choice = 0; choice < run.request.n; ++choice) {
+    run.answers.emplace_back(has_unsure_token).is_held = is_held;
+  }
+  for (std::uint32_t choice = 0; choice < run.request.n; ++choice) {
+    if (auto submitted = submit(run, choice, prompt); !submitted) {
+      return fail_run(run, submitted.error());
+    }
+  }
+}
+
+void Conductor::on(TokenMade& message) {
+  Run* const run = find(message.run);
+  if (run == nullptr || run->stage != message.stage) return;
+  Answer& answer = run->answers[message.choice];
+  if (run->stage == Stage::kFinishing) return show(*run, message.choice, message.event);
+
+  const engine::TokenEvent& event = message.event;
+  answer.meter.add({event.token.logprob, event.entropy, event.unsure_probability});
+  answer.text.append(event.text);
+  if (!answer.is_held) return show(*run, message.choice, event);
+  answer.held.push_back(std::move(message.event));
+  // Sure enough already: nobody will be asked, so nothing need be held back.
+  const bool is_settled =
+      run->rules.mode != AdviceMode::kAlways && answer.meter.is_settled_above(run->rules.threshold);
+  if (is_settled) release_held(*run, answer);
+}
+
+void Conductor::on(JobEnded& message) {
+  Run* const run = find(message.run);
+  if (run == nullptr || run->stage != message.stage) return;
+  Answer& answer = run->answers[message.choice];
+  answer.is_running = false;
+  answer.reason = message.event.reason;
+  const bool is_final = run->stage == Stage::kFinishing;
+  account(*run, message.event, is_final);
+
+  if (message.event.reason == engine::FinishReason::kError) {
+    if (is_final && !run->has_visible_text) return relay_advice(*run);
+    return fail_run(*run, message.event.error);
+  }
+  if (is_final) {
+    if (!message.event.text.empty()) show(*run, message.choice, message.event.text);
+    end_choice(*run, message.choice);
+    return store_receipt(*run);
+  }
+  answer.ended_unsure = message.event.unsure;
+  if (message.event.unsure) answer.meter.end_unsure();
+  if (!message.event.text.empty()) {
+    answer.text.append(message.event.text);
+    engine::TokenEvent rest;
+    rest.text = message.event.text;
+    if (answer.is_held)
+      answer.held.push_back(std::move(rest));
+    else
+      show(*run, message.choice, rest);
+  }
+  if (!answer.is_held && !answer.ended_unsure) end_choice(*run, message.choice);
+  if (std::ranges::none_of(run->answers, &Answer::is_running)) end_draft(*run);
+}
+
+void Conductor::account(Run& run, const engine::FinishEvent& event, bool is_final) {
+  Receipt& receipt = run.receipt;
+  if (!is_final) {
+    receipt.usage.prompt_tokens = event.prompt_tokens;
+    receipt.usage.cached_tokens = std::max(receipt.usage.cached_tokens, event.cached_tokens);
+    receipt.queue_ms = std::max(receipt.queue_ms, event.queue_ms);
+  }
+  receipt.usage.completion_tokens += event.completion_tokens;
+  run.decode_ms += event.decode_ms;
+  if (run.decode_ms > 0) {
+    receipt.tokens_per_second = receipt.usage.completion_tokens * 1000.0 / run.decode_ms;
+  }
+}
+
+// All drafts are there: is advice due?
+void Conductor::end_draft(Run& run) {
+  double confidence = 1;
+  for (const Answer& answer : run.answers) {
+    // No answer at all deserves no trust, however it came about.
+    confidence = std::min(confidence, answer.text.empty() ? 0.0 : answer.meter.value());
+  }
+  run.receipt.confidence = static_cast<float>(confidence);
+
+  AdviceDecision decision = decide_advice(run.rules, confidence);
+  const bool is_shown = !run.answers[0].is_held && !run.answers[0].text.empty();
+  if (decision.ask && is_shown) {  // Shown since it was sure early on: that stands.
+    decision = {.detail = "the answer was sure from its beginning and is already given"};
+  }
+  if (decision.ask) return ask_adviser(run, decision.rule);
+  give_draft(run, decision.outcome, std::move(decision.detail));
+}
+
+void Conductor::ask_adviser(Run& run, const std::string& rule) {
+  run.stage = Stage::kAdvising;
+  const std::string name = parts_.adviser->options().full_name();
+  run.receipt.adviser = name;
+  run.sink->on_status(fmt::format("asking the adviser {} ({})", name, rule));
+  run.advice_id = parts_.adviser->ask({.request_id = run.receipt.id,
+                                       .conversation = brief_of(run.request.messages),
+                                       .draft = run.answers[0].text,
+                                       .rule = rule},
+                                      std::make_shared<AdviceRelay>(inbox_, run.id));
+}
+
+void Conductor::on(AdviceCame& message) {
+  Run* const run = find(message.run);
+  if (run == nullptr || run->stage != Stage::kAdvising) return;
+  advisor::Advice& advice = message.advice;
+  run->receipt.bytes_out += advice.bytes_out;
+  run->receipt.cost_usd_micro += advice.cost_usd_micro;
+  if (run->is_cancelled) return cancel_run(*run);
+  if (advice.status != advisor::AdviceStatus::kAnswered) {
+    return give_draft(*run, outcome_of(advice.status), std::move(advice.detail));
+  }
+  run->receipt.advice = AdviceOutcome::kAdvised;
+  run->receipt.advice_detail = "the local model finished the answer with the adviser's advice";
+  run->advice_text = std::move(advice.text);
+  if (run->model->model->relays_advice()) return relay_advice(*run);
+
+  // The advice enters as a turn of its own; the prefix cache still holds all turns before it.
+  std::vector<Message> messages = run->request.messages;
+  const std::string& draft = run->answers[0].text;
+  messages.push_back(
+      {.role = Role::kAssistant,
+       .content = draft.empty() ? std::string(notice(Notice::kDraftWasUnsure)) : draft});
+  messages.push_back(
+      {.role = Role::kUser, .content = notice(Notice::kFinishWithAdvice, run->advice_text)});
+  prepare(*run, Stage::kPreparingFinal, std::move(messages));
+}
+
+void Conductor::begin_final(Run& run, std::vector<text::TokenId> prompt) {
+  run.stage = Stage::kFinishing;
+  if (!submit(run, 0, std::move(prompt))) relay_advice(run);
+}
+
+// The advice itself becomes the answer: the local model is too small to rework it, or could not.
+void Conductor::relay_advice(Run& run) {
+  run.receipt.advice_relayed = true;
+  run.receipt.advice_detail = "the adviser's words were passed on as they are";
+  run.answers[0].reason = engine::FinishReason::kStop;
+  show(run, 0, notice(Notice::kAdviceFollows, run.advice_text));
+  end_choice(run, 0);
+  store_receipt(run);
+}
+
+// The local answer stands: what was held back is shown, and where the model only said that it is
+// unsure, the hub says so in words.
+void Conductor::give_draft(Run& run, AdviceOutcome outcome, std::string detail) {
+  run.receipt.advice = outcome;
+  run.receipt.advice_detail = std::move(detail);
+  for (std::uint32_t choice = 0; choice < run.answers.size(); ++choice) {
+    Answer& answer = run.answers[choice];
+    release_held(run, answer);
+    if (answer.ended_unsure && answer.text.empty()) {
+      const Notice which = unsure_notice(outcome);
+      show(run, choice,
+           which == Notice::kUnsureNotAdvised ? notice(which, run.receipt.advice_detail)
+                                              : std::string(notice(which)));
+    }
+    end_choice(run, choice);
+  }
+  store_receipt(run);
+}
+
+void Conductor::release_held(Run& run, Answer& answer) {
+  answer.is_held = false;
+  const auto choice = static_cast<std::uint32_t>(&answer - run.answers.data());
+  for (const engine::TokenEvent& event : std::exchange(answer.held, {})) show(run, choice, event);
+}
+
+void Conductor::show(Run& run, std::uint32_t choice, const engine::TokenEvent& event) {
+  if (!event.text.empty() && !std::exchange(run.has_visible_text, true)) {
+    run.receipt.first_token_ms = ms_since(run.admitted_ns);
+  }
+  run.sink->on_text(choice, event.text, event);
+}
+
+void Conductor::show(Run& run, std::uint32_t choice, std::string text) {
+  engine::TokenEvent event;
+  event.text = std::move(text);
+  show(run, choice, event);
+}
+
+void Conductor::end_choice(Run& run, std::uint32_t choice) {
+  Answer& answer = run.answers[choice];
+  if (std::exchange(answer.is_choice_ended, true)) return;
+  run.sink->on_choice_end(choice, answer.reason);
+}
+
+// ---- Ends --------------------------------------------------------------------------------------
+
+void Conductor::store_receipt(Run& run) {
+  run.stage = Stage::kStoring;
+  Receipt& receipt = run.receipt;
+  receipt.total_ms = ms_since(run.admitted_ns);
+  if (receipt.end.empty()) receipt.end = end_name(run.answers[0].reason);
+  parts_.writer->post([this, id = run.id, row = receipt_row(receipt)](ledger::Ledger& ledger) {
+    if (const auto stored = ledger.put_receipt(row); !stored) {
+      log_error("hub", fmt::format("receipt {} is not stored: {}", row.id, stored.error().message));
+    }
+    inbox_.put(ReceiptStored{id});
+  });
+}
+
+void Conductor::on(ReceiptStored& message) {
+  Run* const run = find(message.run);
+  if (run == nullptr) return;
+  {
+    const std::lock_guard lock(mutex_);
+    if (!run->error)
+      ++stats_.answered;
+    else if (run->error->code == Code::kCancelled)
+      ++stats_.cancelled;
+    else
+      ++stats_.failed;
+    if (run->receipt.advice == AdviceOutcome::kAdvised) ++stats_.advised;
+    stats_.bytes_out += run->receipt.bytes_out;
+    stats_.cost_usd_micro += run->receipt.cost_usd_micro;
+  }
+  if (run->error)
+    run->sink->on_error(*run->error);
+  else
+    run->sink->on_finish(run->receipt.usage, run->receipt);
+  forget(run->id);
+}
+
+// Stops what still works for a run that ends early.  What it wrote so far gets a receipt; a run
+// that has not begun to answer needs none.
+void Conductor::fail_run(Run& run, Error error) {
+  for (const Answer& answer : run.answers) {
+    if (answer.is_running) parts_.engine->cancel(answer.job);
+  }
+  const bool has_begun = run.stage >= Stage::kDrafting;
+  run.receipt.end = error.code == Code::kCancelled ? "cancelled" : "error";
+  run.error = std::move(error);
+  if (has_begun) return store_receipt(run);
+  run.stage = Stage::kStoring;
+  ReceiptStored nothing_to_store{run.id};
+  on(nothing_to_store);
+}
+
+void Conductor::cancel_run(Run& run) {
+  fail_run(run, Error{Code::kCancelled, "the request was cancelled"});
+}
+
+void Conductor::on(CancelRun& message) {
+  Run* const run = find(message.run);
+  if (run == nullptr || run->stage == Stage::kStoring) return;
+  if (run->stage != Stage::kAdvising) return cancel_run(*run);
+  // Money may be under way: the receipt waits for what the adviser has to say about it.
+  if (!std::exchange(run->is_cancelled, true)) parts_.adviser->cancel(*run->advice_id);
+}
+
+void Conductor::on(CancelAll&) {
+  std::vector<RequestId> ids;
+  for (const auto& [id, run] : runs_) ids.push_back(id);
+  for (const RequestId id : ids) {
+    CancelRun order{id};
+    on(order);
+  }
+}
+
+void Conductor::forget(RequestId id) {
+  runs_.erase(id);
+  const std::lock_guard lock(mutex_);
+  --n_runs_;
+  all_done_.notify_all();
+}
+
+// ---- Health ------------------------------------------------------------------------------------
+
+void Conductor::on(Probe&) {
+  const std::int64_t now = clock_.now_monotonic_ns();
+  const engine::EngineStats stats = parts_.engine->stats();
+  const bool has_work = stats.jobs_running + stats.jobs_waiting > 0;
+  const bool is_first_look = engine_moved_ns_ == 0;
+  if (stats.steps != engine_steps_ || !has_work || is_first_look) engine_moved_ns_ = now;
+  engine_steps_ = stats.steps;
+
+  // An idle engine is given a token to make, so that a dead thread does not look like a quiet one.
+  const ReadyModelPtr ready = has_work ? nullptr : parts_.shelf->any_loaded();
+  if (ready != nullptr && engine_probe_ns_ == 0) {
+    engine::GenerateRequest job{.model = ready->model,
+                                .prompt = {0},
+                                .max_tokens = 1,
+                                .ignore_eos = true,
+                                .client = "health"};
+    const auto submitted =
+        parts_.engine->submit(std::move(job), std::make_shared<ProbeSink>(inbox_));
+    if (submitted) engine_probe_ns_ = now;
+  }
+  const std::lock_guard lock(mutex_);
+  is_engine_stuck_ = now - engine_moved_ns_ > kEngineSilenceNs ||
+                     (engine_probe_ns_ != 0 && now - engine_probe_ns_ > kEngineSilenceNs);
+  probe_sent_ns_ = 0;
+}
+
+void Conductor::on(ProbeAnswered&) { engine_probe_ns_ = 0; }
+
+void Conductor::on(Stop&) { is_stopping_ = true; }
+
+}  // namespace hearth::hub

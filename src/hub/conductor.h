@@ -1,0 +1,129 @@
+// The hub's implementation: one thread that owns every request's state and moves it on.
+//
+// The conductor's thread never waits for anything but its mailbox.  What takes time runs
+// elsewhere and reports back by message: models load on the shelf's thread, prompts are
+// laid out and tokenised on the preparer's, the engine and the adviser have their own,
+// and the ledger has its writer.  So there is no lock around request state, and a cancel
+// is just one more message.
+//
+// A receipt is stored before its answer's last call: what a client has seen end, the
+// ledger knows.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <unordered_map>
+
+#include "advisor/adviser.h"
+#include "base/clock.h"
+#include "base/mailbox.h"
+#include "engine/engine.h"
+#include "hub/hub.h"
+#include "hub/run.h"
+#include "hub/worker.h"
+#include "ledger/writer.h"
+
+namespace hearth::hub {
+
+// What a conductor works with; it owns all of it.  Members are destroyed in reverse order.
+struct ConductorParts {
+  std::unique_ptr<ledger::Ledger> ledger;
+  std::unique_ptr<ledger::LedgerWriter> writer;  // Of `ledger`.
+  std::unique_ptr<net::HttpClient> http;         // Null without an adviser.
+  std::unique_ptr<advisor::Adviser> adviser;     // Null: nothing ever leaves.
+  std::unique_ptr<engine::Engine> engine;
+  std::unique_ptr<ModelShelf> shelf;
+};
+
+struct ConductorOptions {
+  AdviceMode default_advice = AdviceMode::kAuto;
+  double threshold = 0.5;  // Where there is no adviser to bring its own.
+  std::uint32_t requests_max = 1024;
+};
+
+class Conductor final : public Hub {
+ public:
+  Conductor(ConductorParts parts, ConductorOptions options, const Clock& clock = Clock::system());
+  ~Conductor() override;
+
+  Result<RequestId> chat(ChatRequest request, std::shared_ptr<ChatSink> sink) override;
+  void cancel(RequestId request) override { inbox_.put(CancelRun{request}); }
+  std::vector<ModelEntry> models() const override { return parts_.shelf->entries(); }
+  HubStats stats() const override;
+  Result<> health() override;
+  void shutdown(std::chrono::milliseconds grace) override;
+
+ private:
+  class JobSink;
+  class ProbeSink;
+  class AdviceRelay;
+
+  void conduct();
+
+  // A message each; called on the conductor's thread.
+  void on(Admitted& message);
+  void on(ModelReady& message);
+  void on(PromptReady& message);
+  void on(TokenMade& message);
+  void on(JobEnded& message);
+  void on(AdviceCame& message);
+  void on(ReceiptStored& message);
+  void on(CancelRun& message);
+  void on(CancelAll& message);
+  void on(Probe& message);
+  void on(ProbeAnswered& message);
+  void on(Stop& message);
+
+  // The steps of a run.
+  void begin_draft(Run& run, const std::vector<text::TokenId>& prompt);
+  void begin_final(Run& run, std::vector<text::TokenId> prompt);
+  Result<> submit(Run& run, std::uint32_t choice, std::vector<text::TokenId> prompt);
+  void end_draft(Run& run);
+  void ask_adviser(Run& run, const std::string& rule);
+  void prepare(Run& run, Stage stage, std::vector<Message> messages);
+  void relay_advice(Run& run);
+  void give_draft(Run& run, AdviceOutcome outcome, std::string detail);
+  void release_held(Run& run, Answer& answer);
+  void end_choice(Run& run, std::uint32_t choice);
+  void show(Run& run, std::uint32_t choice, const engine::TokenEvent& event);
+  void show(Run& run, std::uint32_t choice, std::string text);
+  void account(Run& run, const engine::FinishEvent& event, bool is_final);
+  void cancel_run(Run& run);
+  void store_receipt(Run& run);
+  void fail_run(Run& run, Error error);
+  void forget(RequestId id);
+
+  Run* find(RequestId id);
+  double ms_since(std::int64_t start_ns) const;
+  Result<std::unique_ptr<Run>> plan(ChatRequest request, std::shared_ptr<ChatSink> sink);
+
+  const ConductorOptions options_;
+  const Clock& clock_;
+  Mailbox<RunMessage> inbox_;  // Before the parts: they send until they are gone.
+  ConductorParts parts_;
+  std::unique_ptr<Worker> preparer_ = std::make_unique<Worker>();
+
+  // The conductor's own.
+  std::unordered_map<RequestId, std::unique_ptr<Run>> runs_;
+  bool is_stopping_ = false;
+  std::int64_t engine_probe_ns_ =
+      0;                            // When the engine was given a probe that is still out; 0: none.
+  std::uint64_t engine_steps_ = 0;  // When last looked at,
+  std::int64_t engine_moved_ns_ = 0;  // and when they had last changed.
+
+  mutable std::mutex mutex_;  // Guards what follows.
+  std::condition_variable all_done_;
+  std::uint64_t last_id_ = 0;
+  std::uint32_t n_runs_ = 0;
+  bool is_accepting_ = true;
+  HubStats stats_;
+  std::int64_t probe_sent_ns_ = 0;  // 0: none is out.
+  bool is_engine_stuck_ = false;
+
+  std::thread thread_;  // Last: it uses all of the above.
+};
+
+}  // namespace hearth::hub

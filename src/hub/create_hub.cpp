@@ -1,0 +1,36 @@
+#include "hub/create_hub.h"
+
+#include <utility>
+
+#include "hub/conductor.h"
+
+namespace hearth::hub {
+
+Result<std::unique_ptr<Hub>> create_hub(HubOptions options, const Clock& clock) {
+  ConductorParts parts;
+  HEARTH_TRY(parts.ledger,
+             ledger::Ledger::open(options.ledger_path, ledger::Ledger::Mode::kReadWrite, clock));
+  parts.writer = std::make_unique<ledger::LedgerWriter>(*parts.ledger);
+  if (options.adviser) {
+    HEARTH_TRY(parts.http, net::HttpClient::create());
+    HEARTH_TRY(parts.adviser, advisor::Adviser::create(*std::move(options.adviser), *parts.http,
+                                                       *parts.writer, clock));
+  }
+  HEARTH_TRY(parts.engine, engine::Engine::create(options.engine, clock));
+  parts.shelf = std::make_unique<ModelShelf>(
+      make_catalogue_source(std::move(options.catalogue)),
+      ShelfOptions{.default_model = options.default_model, .bytes_max = options.models_bytes_max},
+      clock);
+  // A default that names nothing is a mistake in the configuration: say so now, not at each
+  // request.
+  if (!options.default_model.empty()) {
+    HEARTH_TRY([[maybe_unused]] const ModelChoice found,
+               parts.shelf->resolve(options.default_model));
+  }
+  return std::make_unique<Conductor>(std::move(parts),
+                                     ConductorOptions{.default_advice = options.default_advice,
+                                                      .requests_max = options.requests_max},
+                                     clock);
+}
+
+}  // namespace hearth::hub

@@ -1,0 +1,43 @@
+// The way to a running hub: from options to an object that answers.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "advisor/adviser.h"
+#include "base/clock.h"
+#include "base/result.h"
+#include "engine/engine.h"
+#include "hub/chat.h"
+#include "hub/hub.h"
+#include "store/catalogue.h"
+
+namespace hearth::hub {
+
+struct HubOptions {
+  store::CatalogueOptions catalogue;
+  // What "auto" and "local" stand for: a catalogue name or a path.  Empty: the largest runnable
+  // model of at most kAutoModelBytesMax that is not embedded, else the embedded one.
+  std::string default_model;
+  // Weights kept loaded, least recently used first to go; what a request still uses stays.
+  // 0: half of the machine's memory.
+  std::uint64_t models_bytes_max = 0;
+  engine::EngineOptions engine;
+  std::filesystem::path ledger_path;               // Created if it is not there.
+  std::optional<advisor::AdviserOptions> adviser;  // Unset: nothing ever leaves this machine.
+  AdviceMode default_advice = AdviceMode::kAuto;   // For requests to "auto" that do not say.
+  std::uint32_t requests_max = 1024;               // At once; more are kUnavailable.
+};
+
+// Larger models answer too slowly on a processor to be anybody's unasked default.
+inline constexpr std::uint64_t kAutoModelBytesMax = std::uint64_t{8} << 30;
+
+// Opens the ledger, scans for models, starts the engine and the hub's threads.  No model is loaded
+// yet.  Errors are those of Ledger::open, Adviser::create and Engine::create, and kNotFound if
+// `default_model` names nothing.
+Result<std::unique_ptr<Hub>> create_hub(HubOptions options, const Clock& clock = Clock::system());
+
+}  // namespace hearth::hub

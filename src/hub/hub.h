@@ -1,0 +1,74 @@
+// The conductor: who answers, with what, within which limits.  One request's life from
+// plan to receipt.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "engine/engine.h"
+#include "hub/chat.h"
+
+namespace hearth::hub {
+
+enum class RequestId : std::uint64_t {};
+
+// Receives a request's events, one at a time, from the hub's or the engine's threads: do little,
+// never block.  on_finish or on_error is the last call, exactly once.
+class ChatSink {
+ public:
+  virtual ~ChatSink() = default;
+  // A piece of choice `choice`'s answer.  `token` carries log-probabilities when they were asked
+  // for.
+  virtual void on_text(std::uint32_t choice, const std::string& text,
+                       const engine::TokenEvent& token) = 0;
+  // What the hub is doing meanwhile, for clients that show it: "asking the adviser ...".
+  virtual void on_status(const std::string& text) = 0;
+  virtual void on_choice_end(std::uint32_t choice, engine::FinishReason reason) = 0;
+  virtual void on_finish(const Usage& usage, const Receipt& receipt) = 0;
+  virtual void on_error(const Error& error) = 0;
+};
+
+struct ModelEntry {
+  std::string name;  // As requests name it.
+  std::string path;
+  std::string source;  // "embedded", "config", "ollama", "lm-studio", "llama.cpp", "huggingface".
+  std::uint64_t bytes = 0;
+  std::string architecture;
+  std::string quantization;
+  std::uint32_t n_context = 0;
+  bool loaded = false;
+  std::string problem;  // Why it can't run; empty if it can.
+};
+
+struct HubStats {
+  engine::EngineStats engine;
+  std::uint64_t requests = 0, answered = 0, failed = 0, cancelled = 0, advised = 0;
+  std::uint64_t bytes_out = 0;
+  std::int64_t cost_usd_micro = 0;
+};
+
+// Threading: all members may be called from any thread.
+class Hub {
+ public:
+  virtual ~Hub() = default;  // Cancels what runs; every sink gets its last call first.
+
+  // Plans and admits; the answer arrives at the sink.  kNotFound: no such model (the message names
+  // those that there are); kInvalidArgument; kUnavailable: queue full or shutting down.
+  virtual Result<RequestId> chat(ChatRequest request, std::shared_ptr<ChatSink> sink) = 0;
+  virtual void cancel(RequestId request) = 0;  // No effect on one that has ended.
+
+  virtual std::vector<ModelEntry> models() const = 0;
+  virtual HubStats stats() const = 0;
+  // kUnavailable if the conductor's or the engine's loop has not moved in time although it had
+  // work: each call leaves a probe behind that the next ones judge, so it never waits.
+  virtual Result<> health() = 0;
+  // No new requests; what runs may finish until the deadline, then is cancelled.
+  virtual void shutdown(std::chrono::milliseconds grace) = 0;
+};
+
+}  // namespace hearth::hub

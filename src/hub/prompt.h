@@ -1,0 +1,67 @@
+// From a conversation to the tokens that a model reads.
+//
+// A chat template turns messages into one text in which control tokens ("<|im_end|>")
+// mark the turns.  That text is then tokenised with control tokens recognised, so a user
+// who writes "<|im_end|>" in a message could end his own turn and forge the next.  To
+// prevent it, each control token's text inside of what a client sent is fenced, before
+// rendering, by two code points that mean nothing anywhere (U+FDD0, U+FDD1: Unicode keeps
+// them free for uses like this).  After rendering, what lies between a pair is tokenised
+// as plain text, the rest with control tokens, and the fences vanish.  The template still
+// sees the text, so its own tests ("if '</think>' in content") work as before.  Where a
+// client sends those two code points themselves, they become U+FFFD.
+//
+// Rejected: rendering with placeholders instead of contents.  Templates trim, split and
+// compare contents, and would lay out something else.
+//
+// Not covered: a control token whose first half ends a client's text and whose second
+// half begins the template's own text; no known template begins a piece so.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "hub/chat.h"
+#include "model/model.h"
+
+namespace hearth::hub {
+
+// Knows the texts of a vocabulary's control tokens.
+//
+// Threading: immutable.
+class ControlTextGuard {
+ public:
+  explicit ControlTextGuard(const text::Tokenizer& tokenizer);
+
+  // `text` with each control token's text fenced; valid UTF-8 in, valid UTF-8 out.
+  std::string fence(std::string_view text) const;
+
+ private:
+  // The longest control token's text at the head of `text`; 0 for none.
+  std::size_t match_length(std::string_view text) const;
+
+  std::vector<std::string> texts_;  // Sorted; longest first among those with one first byte.
+  std::string first_bytes_;         // That any of them begins with.
+};
+
+// A model with what the hub derives from it once.
+struct ReadyModel {
+  explicit ReadyModel(std::shared_ptr<const model::Model> its_model)
+      : model(std::move(its_model)), guard(model->tokenizer()) {}
+  std::shared_ptr<const model::Model> model;
+  ControlTextGuard guard;
+};
+using ReadyModelPtr = std::shared_ptr<const ReadyModel>;
+
+// Lays out the conversation with the model's template, ready for an assistant's turn.  Where a
+// template refuses a system message or two turns of one role in a row, they are merged and it is
+// tried again.  kInvalidArgument with the template's own words if it refuses that as well.
+Result<std::vector<text::TokenId>> encode_chat(const ReadyModel& ready,
+                                               const std::vector<Message>& messages);
+
+// A plain prompt, control tokens recognised: whoever completes a raw prompt owns all of it.
+std::vector<text::TokenId> encode_prompt(const ReadyModel& ready, std::string_view prompt);
+
+}  // namespace hearth::hub

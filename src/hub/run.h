@@ -1,0 +1,114 @@
+// One request's state from admission to receipt, and the messages that move it on.
+//
+//   kLoading --> kPreparing --> kDrafting --+--> kStoring --> (gone)
+//                                           |
+//                                           +--> kAdvising --> kPreparingFinal --> kFinishing -->
+//                                           kStoring
+//
+// A run belongs to the conductor's thread alone.  Everybody else (engine, loader,
+// preparer, adviser, ledger, callers) only sends messages that name it; a message that
+// comes too late for its run finds another stage, or nothing, and is dropped.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "advisor/adviser.h"
+#include "advisor/confidence.h"
+#include "hub/advice_policy.h"
+#include "hub/hub.h"
+#include "hub/model_shelf.h"
+
+namespace hearth::hub {
+
+enum class Stage : std::uint8_t {
+  kLoading,         // The model is on its way.
+  kPreparing,       // The prompt is laid out and tokenised.
+  kDrafting,        // The local model answers.
+  kAdvising,        // The adviser was asked.
+  kPreparingFinal,  // The prompt with the advice is laid out.
+  kFinishing,       // The local model answers with the advice.
+  kStoring,         // The receipt is on its way into the ledger.
+};
+
+// One of the answers that a request asked for.
+struct Answer {
+  explicit Answer(bool has_unsure_token) : meter(has_unsure_token) {}
+
+  engine::JobId job{};
+  bool is_running = false;
+  bool is_held = false;  // Text waits until the advice question is settled.
+  std::vector<engine::TokenEvent> held;
+  std::string text;  // Of a held answer: the draft.
+  advisor::ConfidenceMeter meter;
+  engine::FinishReason reason = engine::FinishReason::kStop;
+  bool ended_unsure = false;
+  bool is_choice_ended = false;  // The sink knows.
+};
+
+struct Run {
+  RequestId id{};
+  ChatRequest request;
+  std::shared_ptr<ChatSink> sink;
+  std::vector<store::CatalogueEntry> candidates;
+  AdviceRules rules;
+  std::int64_t admitted_ns = 0;
+
+  Stage stage = Stage::kLoading;
+  ReadyModelPtr model;
+  std::vector<Answer> answers;
+  std::optional<advisor::AdviceId> advice_id;
+  std::string advice_text;
+  bool is_cancelled = false;  // While the adviser still has to say what it spent.
+  bool has_visible_text = false;
+  double decode_ms = 0;
+  Receipt receipt;
+  std::optional<Error> error;  // Ends the run with on_error once the receipt is stored.
+};
+
+struct Admitted {
+  std::unique_ptr<Run> run;
+};
+struct ModelReady {
+  RequestId run;
+  Result<Loaded> loaded;
+};
+struct PromptReady {
+  RequestId run;
+  Stage stage;
+  Result<std::vector<text::TokenId>> prompt;
+};
+struct TokenMade {
+  RequestId run;
+  Stage stage;
+  std::uint32_t choice;
+  engine::TokenEvent event;
+};
+struct JobEnded {
+  RequestId run;
+  Stage stage;
+  std::uint32_t choice;
+  engine::FinishEvent event;
+};
+struct AdviceCame {
+  RequestId run;
+  advisor::Advice advice;
+};
+struct ReceiptStored {
+  RequestId run;
+};
+struct CancelRun {
+  RequestId run;
+};
+struct CancelAll {};
+struct Probe {};
+struct ProbeAnswered {};
+struct Stop {};
+
+using RunMessage = std::variant<Admitted, ModelReady, PromptReady, TokenMade, JobEnded, AdviceCame,
+                                ReceiptStored, CancelRun, CancelAll, Probe, ProbeAnswered, Stop>;
+
+}  // namespace hearth::hub

@@ -1,0 +1,39 @@
+// Causal attention of query rows over the pages of one session, one key-value head at a
+// time, by online softmax (Milakov and Gimelshein 2018, arxiv.org/abs/1805.02867): pages are
+// visited in order, and a row keeps the maximum, the sum and the weighted values of what it
+// has seen, rescaled whenever the maximum grows.  No row of scores is ever stored whole, and a
+// row's result depends on its own page sequence alone, not on the rows beside it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "model/kv_layout.h"
+
+namespace hearth::model {
+
+// Most rows of one call: enough that unpacking a page is a small part of the work on it.
+inline constexpr std::uint32_t kAttentionRowsMax = 64;
+
+struct AttentionRow {
+  const float* query = nullptr;  // [head_dim]
+  float* out = nullptr;          // [head_dim], overwritten.
+  std::uint32_t n_visible = 0;   // Positions [0, n_visible) are seen; at least one.
+};
+
+// Where one head's keys and values lie.
+struct AttentionHead {
+  std::span<std::byte* const> pages;  // As in Segment: page i holds positions from i * kPageTokens.
+  std::size_t key_offset = 0;         // Bytes into each page (kv_layout.h).
+  std::size_t value_offset = 0;
+  std::uint32_t head_dim = 0;
+};
+
+// out = softmax(scale * query · keys) · values for each row; at most kAttentionRowsMax rows, their
+// n_visible not descending.
+//
+// Threading: pure; any thread.  Takes about 10 KiB of stack.
+void attend(std::span<const AttentionRow> rows, const AttentionHead& head, float scale);
+
+}  // namespace hearth::model

@@ -1,0 +1,136 @@
+// The attention kernel: every instruction set against a plain twin in double, and against each
+// other to the bit, with garbage wherever nothing may be read.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+#include <random>
+#include <vector>
+
+#include "model/attention_kernel.h"
+#include "tensor/vector_ops.h"
+
+namespace hearth::model {
+namespace {
+
+// One head's pages with random keys and values in the first `n_positions` slots and NaN elsewhere.
+class Cache {
+ public:
+  Cache(std::uint32_t n_positions, std::uint32_t head_dim, std::mt19937& random)
+      : head_dim_(head_dim) {
+    constexpr tensor::F16 kNan = 0x7E01;
+    const std::uint32_t n_pages = (n_positions + kPageTokens - 1) / kPageTokens;
+    const std::size_t block = std::size_t{kPageTokens} * head_dim;
+    storage_.assign(n_pages, std::vector<tensor::F16>(2 * block, kNan));
+    std::normal_distribution<float> normal(0.0F, 1.0F);
+    for (std::uint32_t t = 0; t < n_positions; ++t) {
+      tensor::F16* const page = storage_[t / kPageTokens].data();
+      const std::uint32_t slot = t % kPageTokens;
+      for (std::uint32_t d = 0; d < head_dim; ++d) {
+        page[d * kPageTokens + slot] = tensor::f16_from_f32(normal(random));
+        page[block + slot * head_dim + d] = tensor::f16_from_f32(normal(random));
+      }
+    }
+    for (auto& page : storage_) pages_.push_back(reinterpret_cast<std::byte*>(page.data()));
+  }
+
+  AttentionHead head() const {
+    return {pages_, 0, std::size_t{kPageTokens} * head_dim_ * 2, head_dim_};
+  }
+  double key(std::uint32_t t, std::uint32_t d) const {
+    return tensor::f32_from_f16(storage_[t / kPageTokens][d * kPageTokens + t % kPageTokens]);
+  }
+  double value(std::uint32_t t, std::uint32_t d) const {
+    return tensor::f32_from_f16(storage_[t / kPageTokens][std::size_t{kPageTokens} * head_dim_ +
+                                                          (t % kPageTokens) * head_dim_ + d]);
+  }
+
+ private:
+  std::uint32_t head_dim_;
+  std::vector<std::vector<tensor::F16>> storage_;
+  std::vector<std::byte*> pages_;
+};
+
+std::vector<double> plain(const Cache& cache, const float* query, std::uint32_t head_dim,
+                          std::uint32_t n_visible, double scale) {
+  std::vector<double> weights(n_visible);
+  double max = -std::numeric_limits<double>::infinity();
+  for (std::uint32_t t = 0; t < n_visible; ++t) {
+    for (std::uint32_t d = 0; d < head_dim; ++d) {
+      weights[t] += static_cast<double>(query[d]) * cache.key(t, d);
+    }
+    weights[t] *= scale;
+    max = std::max(max, weights[t]);
+  }
+  double sum = 0;
+  for (double& weight : weights) sum += weight = std::exp(weight - max);
+  std::vector<double> out(head_dim);
+  for (std::uint32_t t = 0; t < n_visible; ++t) {
+    for (std::uint32_t d = 0; d < head_dim; ++d) out[d] += weights[t] / sum * cache.value(t, d);
+  }
+  return out;
+}
+
+struct Shape {
+  std::uint32_t head_dim, n_rows, group, first_position;
+};
+
+class AttentionKernels : public ::testing::TestWithParam<Shape> {};
+
+TEST_P(AttentionKernels, MatchThePlainTwinAndOneAnother) {
+  const Shape shape = GetParam();
+  std::mt19937 random(shape.head_dim * 1000 + shape.n_rows);
+  const std::uint32_t n_visible_max = shape.first_position + (shape.n_rows - 1) / shape.group + 1;
+  const Cache cache(n_visible_max, shape.head_dim, random);
+  std::normal_distribution<float> normal(0.0F, 2.0F);
+  std::vector<float> queries(std::size_t{shape.n_rows} * shape.head_dim);
+  for (float& q : queries) q = normal(random);
+  const float scale = 1.0F / std::sqrt(static_cast<float>(shape.head_dim));
+
+  std::vector<float> first;
+  for (const tensor::Isa isa : tensor::available_isas()) {
+    const AttendPage attend_page = attend_page_for(isa);
+    const std::string_view name = tensor::isa_name(isa);
+    std::vector<float> out(queries.size(), std::numeric_limits<float>::quiet_NaN());
+    std::vector<AttentionRow> rows;
+    for (std::uint32_t r = 0; r < shape.n_rows; ++r) {
+      const std::size_t at = std::size_t{r} * shape.head_dim;
+      rows.push_back(
+          {queries.data() + at, out.data() + at, shape.first_position + r / shape.group + 1});
+    }
+    attend_with(attend_page, rows, cache.head(), scale);
+    for (std::uint32_t r = 0; r < shape.n_rows; ++r) {
+      const auto expected = plain(cache, rows[r].query, shape.head_dim, rows[r].n_visible,
+                                  static_cast<double>(scale));
+      for (std::uint32_t d = 0; d < shape.head_dim; ++d) {
+        ASSERT_NEAR(rows[r].out[d], expected[d], 4e-6) << name << " row " << r;
+      }
+    }
+    if (first.empty()) first = out;
+    EXPECT_EQ(out, first) << name << " and scalar differ";
+
+    // A row alone gives the bits that it gives in the tile.
+    std::vector<float> alone(shape.head_dim);
+    AttentionRow last = rows.back();
+    last.out = alone.data();
+    attend_with(attend_page, std::span(&last, 1), cache.head(), scale);
+    EXPECT_TRUE(std::ranges::equal(alone, std::span(out).last(shape.head_dim))) << name;
+  }
+}
+
+std::vector<Shape> shapes() {
+  std::vector<Shape> list;
+  for (const std::uint32_t head_dim : {16U, 32U, 64U, 80U, 96U, 128U, 256U}) {
+    for (const std::uint32_t n_rows : {1U, 3U, 8U, 13U, 37U, 64U}) {
+      list.push_back({head_dim, n_rows, n_rows % 4 == 0 ? 4U : 1U, n_rows * 7 % 71});
+    }
+  }
+  for (std::uint32_t position = 0; position < 66; ++position) list.push_back({64, 4, 4, position});
+  list.push_back({64, 64, 4, 2000});
+  return list;
+}
+
+INSTANTIATE_TEST_SUITE_P(Shapes, AttentionKernels, ::testing::ValuesIn(shapes()));
+
+}  // namespace
+}  // namespace hearth::model

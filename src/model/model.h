@@ -1,0 +1,81 @@
+// A model: weights bound and checked, tokenizer, chat template.  Immutable once loaded,
+// so that sessions share one copy across switches; the one place for shared_ptr.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "base/result.h"
+#include "model/kv_layout.h"
+#include "text/chat_template.h"
+#include "text/tokenizer.h"
+
+namespace hearth::model {
+
+// The hyperparameters, in the field's letters; architectures differ by a row of
+// architecture_table.h, not by code.
+struct ModelConfig {
+  std::string architecture;  // GGUF `general.architecture`: "llama", "qwen2", "qwen3".
+  std::string name;          // GGUF `general.name`, or the file's name.
+  std::uint32_t n_layers = 0;
+  std::uint32_t n_heads = 0;
+  std::uint32_t n_kv_heads = 0;
+  std::uint32_t head_dim = 0;
+  std::uint32_t d_model = 0;
+  std::uint32_t d_ff = 0;
+  std::uint32_t n_vocab = 0;
+  std::uint32_t n_context_train = 0;  // Tokens of context that the model was trained for.
+  std::uint32_t rope_dim = 0;
+  float rope_theta = 10000.0F;
+  float rope_scale = 1.0F;  // Linear scaling: positions are divided by it.
+  float norm_eps = 1e-5F;
+};
+
+struct LoadOptions {
+  // Refuse a model whose weights exceed this; 0 means the machine's available memory.
+  std::uint64_t memory_bytes_max = 0;
+};
+
+// Threading: immutable; any thread may read.
+class Model {
+ public:
+  // Maps a GGUF file, checks every shape and type against the architecture's row, builds the
+  // tokenizer and compiles the template.  kNotFound, kCorrupt, kUnsupported (unknown architecture
+  // or type), kOutOfBudget (larger than memory): each message names the file, the thing and the way
+  // out.
+  static Result<std::shared_ptr<const Model>> load(const std::filesystem::path& path,
+                                                   const LoadOptions& options = {});
+
+  virtual ~Model() = default;
+
+  const ModelConfig& config() const { return config_; }
+  const text::Tokenizer& tokenizer() const { return *tokenizer_; }
+  // The model's own template, or ChatML if it carries none or one that does not compile.
+  const text::ChatTemplate& chat_template() const { return *chat_template_; }
+  // Token that this model emits first when it can't answer (GGUF `hearth.unsure_token_id`).
+  std::optional<text::TokenId> unsure_token() const { return unsure_token_; }
+  // Too small to work advice into an answer of its own: advice is relayed instead (GGUF
+  // `hearth.relays_advice`).
+  bool relays_advice() const { return relays_advice_; }
+  // The temperature that this model's makers ask for (GGUF `general.sampling.temp`), in [0, 2].
+  std::optional<float> preferred_temperature() const { return preferred_temperature_; }
+  // Differs between any two files with different weights or settings; part of every cache key.
+  std::uint64_t identity() const { return identity_; }
+  std::uint64_t weight_bytes() const { return weight_bytes_; }
+  KvLayout kv_layout() const;
+
+ protected:
+  ModelConfig config_;
+  std::unique_ptr<const text::Tokenizer> tokenizer_;
+  std::shared_ptr<const text::ChatTemplate> chat_template_;
+  std::optional<text::TokenId> unsure_token_;
+  bool relays_advice_ = false;
+  std::optional<float> preferred_temperature_;
+  std::uint64_t identity_ = 0;
+  std::uint64_t weight_bytes_ = 0;
+};
+
+}  // namespace hearth::model

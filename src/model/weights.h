@@ -1,0 +1,50 @@
+// A model's tensors, bound by name with every shape checked: what the forward pass reads.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "base/result.h"
+#include "gguf/gguf_file.h"
+#include "model/architecture_table.h"
+#include "model/model.h"
+#include "tensor/matmul.h"
+
+namespace hearth::model {
+
+// A borrowed vector of float32; null where the model has none.
+using VecView = const float*;
+
+// One decoder layer.  Matrices are [rows, cols] as in W [out, in].
+struct LayerWeights {
+  VecView attn_norm = nullptr;  // [d_model]
+  tensor::MatView q, k, v;  // [n_heads * head_dim, d_model], [n_kv_heads * head_dim, d_model] x 2
+  VecView q_bias = nullptr, k_bias = nullptr, v_bias = nullptr;
+  VecView q_norm = nullptr, k_norm = nullptr;  // [head_dim]
+  tensor::MatView attn_out;                    // [d_model, n_heads * head_dim]
+  VecView attn_out_bias = nullptr;
+  VecView ffn_norm = nullptr;  // [d_model]
+  tensor::MatView gate, up;    // [d_ff, d_model]
+  VecView gate_bias = nullptr, up_bias = nullptr;
+  tensor::MatView down;  // [d_model, d_ff]
+  VecView down_bias = nullptr;
+};
+
+struct Weights {
+  tensor::MatView embedding;       // [n_vocab, d_model]
+  tensor::MatView output;          // [n_vocab, d_model]; the embedding where the two are tied.
+  VecView output_norm = nullptr;   // [d_model]
+  VecView rope_factors = nullptr;  // [rope_dim / 2] divides each pair's frequency (llama 3).
+  std::vector<LayerWeights> layers;
+};
+
+// Binds `file`'s tensors to `config`'s shapes; the views borrow the file's bytes.  Sets
+// config.n_vocab from the embedding's rows.
+//
+// kCorrupt for a missing tensor or a wrong shape ("tensor 'blk.3.attn_q.weight': [4096, 4096]
+// expected, [1024, 4096] found"); kUnsupported for a type without kernels and for a tensor that
+// this build would ignore, since ignoring one gives wrong answers.
+Result<Weights> bind_weights(const gguf::GgufFile& file, const Architecture& architecture,
+                             ModelConfig& config);
+
+}  // namespace hearth::model

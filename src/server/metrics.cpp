@@ -1,0 +1,130 @@
+#include "server/metrics.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <iterator>
+
+namespace hearth::server {
+namespace {
+
+enum class Kind { kCounter, kGauge };
+
+struct Row {
+  const char* name;
+  Kind kind;
+  const char* help;
+  double value;
+};
+
+void render_head(std::string& out, std::string_view name, std::string_view type, std::string_view help) {
+  fmt::format_to(std::back_inserter(out), "# HELP {0} {1}\n# TYPE {0} {2}\n", name, help, type);
+}
+
+void render_row(std::string& out, const Row& row) {
+  render_head(out, row.name, row.kind == Kind::kCounter ? "counter" : "gauge", row.help);
+  fmt::format_to(std::back_inserter(out), "{} {}\n", row.name, row.value);
+}
+
+double as_double(std::uint64_t value) { return static_cast<double>(value); }
+
+void render_hub(std::string& out, const hub::HubStats& s) {
+  const auto& e = s.engine;
+  constexpr double kMicro = 1e-6;
+  const Row rows[] = {
+      {"hearth_requests_total", Kind::kCounter, "Chat and completion requests.", as_double(s.requests)},
+      {"hearth_answered_total", Kind::kCounter, "Requests answered.", as_double(s.answered)},
+      {"hearth_failed_total", Kind::kCounter, "Requests that failed.", as_double(s.failed)},
+      {"hearth_cancelled_total", Kind::kCounter, "Requests cancelled, mostly by clients that left.",
+       as_double(s.cancelled)},
+      {"hearth_advised_total", Kind::kCounter, "Answers finished with the adviser's advice.",
+       as_double(s.advised)},
+      {"hearth_bytes_out_total", Kind::kCounter, "Bytes that left this machine for advice.",
+       as_double(s.bytes_out)},
+      {"hearth_cost_usd_total", Kind::kCounter, "Settled cost of advice, US dollars.",
+       static_cast<double>(s.cost_usd_micro) * kMicro},
+      {"hearth_prompt_tokens_total", Kind::kCounter, "Prompt tokens.", as_double(e.prompt_tokens)},
+      {"hearth_cached_tokens_total", Kind::kCounter, "Prompt tokens found in the prefix cache.",
+       as_double(e.cached_tokens)},
+      {"hearth_completion_tokens_total", Kind::kCounter, "Tokens generated.",
+       as_double(e.completion_tokens)},
+      {"hearth_engine_steps_total", Kind::kCounter, "Batches run.", as_double(e.steps)},
+      {"hearth_jobs_running", Kind::kGauge, "Jobs in the engine's batch.", as_double(e.jobs_running)},
+      {"hearth_jobs_waiting", Kind::kGauge, "Jobs in the engine's queue.", as_double(e.jobs_waiting)},
+      {"hearth_kv_pages_used", Kind::kGauge, "KV cache pages in use.", as_double(e.kv_pages_used)},
+      {"hearth_kv_pages_cached", Kind::kGauge, "Of these, held by the prefix cache alone.",
+       as_double(e.kv_pages_cached)},
+      {"hearth_kv_bytes_used", Kind::kGauge, "KV cache bytes in use.", as_double(e.kv_bytes_used)},
+      {"hearth_kv_bytes_max", Kind::kGauge, "KV cache bytes at most.", as_double(e.kv_bytes_max)},
+  };
+  for (const Row& row : rows) render_row(out, row);
+}
+
+void render_http(std::string& out, const net::HttpServerStats& s) {
+  const Row rows[] = {
+      {"hearth_http_connections", Kind::kGauge, "Connections open.", as_double(s.connections_open)},
+      {"hearth_http_connections_accepted_total", Kind::kCounter, "Connections accepted.",
+       as_double(s.connections_accepted)},
+      {"hearth_http_connections_refused_total", Kind::kCounter, "Connections over the limit.",
+       as_double(s.connections_refused)},
+      {"hearth_http_requests_running", Kind::kGauge, "Requests being answered.",
+       as_double(s.requests_running)},
+      {"hearth_http_requests_total", Kind::kCounter, "Requests read whole.", as_double(s.requests)},
+      {"hearth_http_requests_cancelled_total", Kind::kCounter, "Requests whose client left early.",
+       as_double(s.requests_cancelled)},
+      {"hearth_http_slow_readers_total", Kind::kCounter, "Of these, cut off for reading too slowly.",
+       as_double(s.slow_readers)},
+      {"hearth_http_received_bytes_total", Kind::kCounter, "Bytes received.",
+       as_double(s.bytes_received)},
+      {"hearth_http_sent_bytes_total", Kind::kCounter, "Bytes sent.", as_double(s.bytes_sent)},
+  };
+  for (const Row& row : rows) render_row(out, row);
+}
+
+}  // namespace
+
+void Histogram::observe_ms(double ms) {
+  const double seconds = std::isfinite(ms) && ms > 0 ? ms / 1e3 : 0;
+  const auto bucket = std::ranges::lower_bound(kBoundsSeconds, seconds) - kBoundsSeconds.begin();
+  counts_[static_cast<std::size_t>(bucket)].fetch_add(1, std::memory_order_relaxed);
+  sum_us_.fetch_add(static_cast<std::uint64_t>(seconds * 1e6), std::memory_order_relaxed);
+}
+
+void Histogram::render(std::string& out, std::string_view name, std::string_view help) const {
+  render_head(out, name, "histogram", help);
+  auto to = std::back_inserter(out);
+  std::uint64_t total = 0;
+  for (std::size_t i = 0; i < kBoundsSeconds.size(); ++i) {
+    total += counts_[i].load(std::memory_order_relaxed);
+    fmt::format_to(to, "{}_bucket{{le=\"{}\"}} {}\n", name, kBoundsSeconds[i], total);
+  }
+  total += counts_.back().load(std::memory_order_relaxed);
+  fmt::format_to(to, "{0}_bucket{{le=\"+Inf\"}} {1}\n{0}_sum {2}\n{0}_count {1}\n", name, total,
+                 as_double(sum_us_.load(std::memory_order_relaxed)) / 1e6);
+}
+
+void Metrics::count_response(unsigned status) {
+  responses[std::min<std::size_t>(status / 100, responses.size() - 1)].fetch_add(
+      1, std::memory_order_relaxed);
+}
+
+std::string render_metrics(const Metrics& metrics, const hub::HubStats& hub,
+                           const net::HttpServerStats& http) {
+  std::string out;
+  render_hub(out, hub);
+  render_http(out, http);
+  render_head(out, "hearth_http_responses_total", "counter", "Answers, by class of status.");
+  for (std::size_t i = 1; i < metrics.responses.size(); ++i) {
+    fmt::format_to(std::back_inserter(out), "hearth_http_responses_total{{class=\"{}xx\"}} {}\n", i,
+                   metrics.responses[i].load(std::memory_order_relaxed));
+  }
+  render_row(out, {"hearth_streams_failed_total", Kind::kCounter,
+                   "Streams that ended with an error after their first piece.",
+                   as_double(metrics.streams_failed.load(std::memory_order_relaxed))});
+  metrics.first_token.render(out, "hearth_first_token_seconds", "Request to first visible token.");
+  metrics.total.render(out, "hearth_request_seconds", "Request to end of answer.");
+  return out;
+}
+
+}  // namespace hearth::server

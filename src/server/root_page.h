@@ -1,0 +1,39 @@
+// What a person sees who opens the hub's address in a browser.
+#pragma once
+
+#include <string_view>
+
+namespace hearth::server {
+
+inline constexpr std::string_view kRootPage = R"(<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>Hearth</title>
+<style>
+body { font: 1rem/1.5 system-ui, sans-serif; max-width: 42rem; margin: 3rem auto; padding: 0 1rem;
+       color: #222; background: #fdfcfa; }
+code { background: #f0ede8; padding: 0 .25em; border-radius: 3px; }
+@media (prefers-color-scheme: dark) { body { color: #ddd; background: #1b1a18; } code { background: #2b2926; }
+       a { color: #e8a35c; } }
+</style>
+</head>
+<body>
+<h1>Hearth</h1>
+<p>This is a hybrid AI hub: it answers with models on this machine, and asks a cloud model for advice
+only when that pays and only what you allow.</p>
+<p>Point any OpenAI client at this address with <code>/v1</code> behind it, and ask for the model
+<code>auto</code> (the hub decides) or <code>local</code> (nothing may leave this machine):</p>
+<ul>
+<li><code>POST /v1/chat/completions</code> and <code>POST /v1/completions</code></li>
+<li><a href="/v1/models"><code>GET /v1/models</code></a>: the models of this machine</li>
+<li><a href="/health"><code>GET /health</code></a> and <a href="/metrics"><code>GET /metrics</code></a></li>
+</ul>
+<p>Each answer has a receipt, in the header <code>x-hearth-receipt</code> or in the last chunk's member
+<code>hearth</code>; <code>hearth ledger show ID</code> prints it.</p>
+</body>
+</html>
+)";
+
+}  // namespace hearth::server

@@ -1,0 +1,293 @@
+#include "server/server.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <utility>
+
+#include "api/openai_request.h"
+#include "api/openai_response.h"
+#include "base/clock.h"
+#include "net/router.h"
+#include "server/chat_answer.h"
+#include "server/metrics.h"
+#include "server/root_page.h"
+#include "server/worker_pool.h"
+
+namespace hearth::server {
+namespace {
+
+using Exchange = std::shared_ptr<net::HttpExchange>;
+namespace openai = api::openai;
+
+enum RouteId : int { kRoot, kHealth, kMetrics, kModels, kModel, kChat, kCompletion, kReceipt };
+
+constexpr auto kRoutes = std::to_array<net::Route>({
+    {"GET", "/", kRoot},
+    {"GET", "/health", kHealth},
+    {"GET", "/metrics", kMetrics},
+    {"GET", "/v1/models", kModels},
+    {"GET", "/v1/models/*", kModel},
+    {"POST", "/v1/chat/completions", kChat},
+    {"POST", "/v1/completions", kCompletion},
+    {"GET", "/hearth/v1/receipts/*", kReceipt},
+});
+
+// What a monitor or a browser may see without a key: that something is here.
+bool is_public(const net::RouteMatch& match) { return match.id == kRoot || match.id == kHealth; }
+
+// Names that every hub has beside its models.
+constexpr auto kRoutingModels = std::to_array<std::string_view>({"auto", "local"});
+
+net::RouteMatch route_of(const net::ServerRequest& request) {
+  return net::match_route(kRoutes, request.method, request.path());
+}
+
+api::ApiError route_error(const net::RouteMatch& match, const net::ServerRequest& request) {
+  if (match.kind == net::RouteMatch::Kind::kNoMethod) {
+    return api::api_error(405, fmt::format("Method {} is not allowed for {}; it takes {}.",
+                                           request.method, request.path(), match.allowed));
+  }
+  return api::api_error(404, fmt::format("Invalid URL ({} {}). GET / lists what there is.",
+                                         request.method, request.path()));
+}
+
+}  // namespace
+
+struct Server::State {
+  State(ServerOptions o, Access a, hub::Hub& h)
+      : options(std::move(o)), access(std::move(a)), hub(h),
+        chat_workers(options.n_workers, options.http.requests_max),
+        status_worker(1, options.http.requests_max) {}
+
+  // Judging heads, on the I/O thread.
+  std::optional<net::ServerResponse> check_head(const net::ServerRequest& request);
+  net::ServerResponse answer_options(const net::ServerRequest& request, const net::RouteMatch& match);
+
+  // Answering, on workers.
+  void handle(Exchange exchange);
+  void answer(RouteId route, const std::string& rest, const Exchange& exchange);
+  void answer_chat_request(openai::Endpoint endpoint, const Exchange& exchange);
+  net::ServerResponse health();
+  net::ServerResponse models();
+  net::ServerResponse model(const std::string& id);
+  net::ServerResponse receipt(const std::string& id);
+
+  std::vector<hub::ModelEntry> usable_models() const;
+  net::HeaderList common_headers(const net::ServerRequest& request);
+  net::ServerResponse refusal(const api::ApiError& error, const net::ServerRequest& request);
+  void respond(const Exchange& exchange, net::ServerResponse response);
+
+  const ServerOptions options;
+  const Access access;
+  hub::Hub& hub;
+  const std::shared_ptr<Metrics> metrics = std::make_shared<Metrics>();
+  const std::int64_t started_unix_s = Clock::system().now_unix_us() / 1'000'000;
+  std::atomic<std::uint64_t> request_count{0};
+  WorkerPool chat_workers;
+  WorkerPool status_worker;
+  std::unique_ptr<net::HttpServer> http;  // Last: its thread calls the rest.
+};
+
+// ---- Heads ----
+
+std::optional<net::ServerResponse> Server::State::check_head(const net::ServerRequest& request) {
+  const net::RouteMatch match = route_of(request);
+  const bool found = match.kind == net::RouteMatch::Kind::kFound;
+  if (const auto error = access.judge(request, found && is_public(match))) {
+    return refusal(*error, request);
+  }
+  if (request.method == "OPTIONS") return answer_options(request, match);
+  if (!found) {
+    net::ServerResponse response = refusal(route_error(match, request), request);
+    if (!match.allowed.empty()) response.headers.emplace_back("Allow", match.allowed);
+    return response;
+  }
+  const std::string_view coding = request.header("Content-Encoding");
+  if (!coding.empty() && !net::equals_ignoring_case(coding, "identity")) {
+    return refusal(api::api_error(415, "The request's body must not be compressed."), request);
+  }
+  return std::nullopt;
+}
+
+// A preflight of a configured origin is told what it may do; for all others OPTIONS lists the methods
+// and grants nothing.
+net::ServerResponse Server::State::answer_options(const net::ServerRequest& request,
+                                                  const net::RouteMatch& match) {
+  if (match.kind == net::RouteMatch::Kind::kNoPath && request.target != "*") {
+    return refusal(route_error(match, request), request);
+  }
+  net::ServerResponse response{.status = 204, .content_type = "", .headers = common_headers(request)};
+  response.headers.emplace_back("Allow", match.allowed);
+  if (access.allows_origin(request.header("Origin"))) {
+    response.headers.emplace_back("Access-Control-Allow-Methods", match.allowed);
+    response.headers.emplace_back("Access-Control-Allow-Headers",
+                                  "authorization, content-type, x-api-key, x-hearth-advice");
+    response.headers.emplace_back("Access-Control-Max-Age", "600");
+  }
+  metrics->count_response(204);
+  return response;
+}
+
+net::HeaderList Server::State::common_headers(const net::ServerRequest& request) {
+  net::HeaderList headers = {
+      {"x-request-id", fmt::format("req-{:x}-{:x}", started_unix_s, ++request_count)},
+      {"X-Content-Type-Options", "nosniff"}};
+  const std::string_view origin = request.header("Origin");
+  if (!origin.empty() && access.allows_origin(origin)) {
+    headers.emplace_back("Access-Control-Allow-Origin", origin);
+    headers.emplace_back("Access-Control-Expose-Headers", "x-hearth-receipt, x-request-id");
+    headers.emplace_back("Vary", "Origin");
+  }
+  return headers;
+}
+
+net::ServerResponse Server::State::refusal(const api::ApiError& error,
+                                           const net::ServerRequest& request) {
+  metrics->count_response(error.status);
+  return error_response(error, common_headers(request));
+}
+
+// ---- Answers ----
+
+void Server::State::respond(const Exchange& exchange, net::ServerResponse response) {
+  metrics->count_response(response.status);
+  for (auto& header : common_headers(exchange->request())) response.headers.push_back(std::move(header));
+  exchange->respond(std::move(response));
+}
+
+// On the I/O thread: hands the request to a worker.
+void Server::State::handle(Exchange exchange) {
+  const net::RouteMatch match = route_of(exchange->request());
+  const auto route = static_cast<RouteId>(match.id);
+  WorkerPool& workers = route == kChat || route == kCompletion ? chat_workers : status_worker;
+  const bool queued = workers.submit([this, exchange, route, rest = match.rest] {
+    answer(route, rest, exchange);
+  });
+  if (!queued) {
+    respond(exchange, error_response(api::api_error(503, "The server is stopping or overloaded.")));
+  }
+}
+
+void Server::State::answer(RouteId route, const std::string& rest, const Exchange& exchange) {
+  switch (route) {
+    case kRoot:
+      return respond(exchange, {.content_type = "text/html; charset=utf-8",
+                                .body = std::string(kRootPage),
+                                .headers = {{"Content-Security-Policy", "default-src 'none'; "
+                                             "style-src 'unsafe-inline'"}}});
+    case kHealth: return respond(exchange, health());
+    case kMetrics:
+      return respond(exchange, {.content_type = "text/plain; version=0.0.4; charset=utf-8",
+                                .body = render_metrics(*metrics, hub.stats(), http->stats())});
+    case kModels: return respond(exchange, models());
+    case kModel: return respond(exchange, model(rest));
+    case kReceipt: return respond(exchange, receipt(rest));
+    case kChat: return answer_chat_request(openai::Endpoint::kChat, exchange);
+    case kCompletion: return answer_chat_request(openai::Endpoint::kCompletion, exchange);
+  }
+}
+
+void Server::State::answer_chat_request(openai::Endpoint endpoint, const Exchange& exchange) {
+  const net::ServerRequest& request = exchange->request();
+  auto parsed = openai::parse_request(endpoint, request.body);
+  if (!parsed) return respond(exchange, error_response(parsed.error()));
+
+  const std::string_view advice = request.header("x-hearth-advice");
+  if (!parsed->chat.advice && !advice.empty()) {
+    const auto mode = openai::parse_advice(advice, "x-hearth-advice");
+    if (!mode) return respond(exchange, error_response(mode.error()));
+    parsed->chat.advice = *mode;
+  }
+  parsed->chat.client = access.client_name(request);
+  answer_chat(hub, {.request = *std::move(parsed),
+                    .headers = common_headers(request),
+                    .exchange = exchange,
+                    .metrics = metrics,
+                    .heartbeat_every = options.heartbeat_every});
+}
+
+net::ServerResponse Server::State::health() {
+  if (const auto healthy = hub.health(); !healthy) return error_response(api::api_error(healthy.error()));
+  return {.body = R"({"status":"ok"})"};
+}
+
+// Those that can run, after the two names that leave the choice to the hub.
+std::vector<hub::ModelEntry> Server::State::usable_models() const {
+  std::vector<hub::ModelEntry> usable;
+  for (const std::string_view name : kRoutingModels) {
+    usable.push_back({.name = std::string(name), .source = "hub", .loaded = true});
+  }
+  for (hub::ModelEntry& entry : hub.models()) {
+    if (entry.problem.empty()) usable.push_back(std::move(entry));
+  }
+  return usable;
+}
+
+net::ServerResponse Server::State::models() {
+  return {.body = openai::render_models(usable_models(), started_unix_s)};
+}
+
+net::ServerResponse Server::State::model(const std::string& id) {
+  const auto usable = usable_models();
+  const auto found = std::ranges::find(usable, id, &hub::ModelEntry::name);
+  if (found != usable.end()) return {.body = openai::render_model(*found, started_unix_s)};
+
+  const auto all = hub.models();
+  const auto broken = std::ranges::find(all, id, &hub::ModelEntry::name);
+  return error_response(api::api_error(Error{
+      Code::kNotFound, broken != all.end()
+                           ? fmt::format("The model '{}' can't run: {}", id, broken->problem)
+                           : fmt::format("The model '{}' does not exist. GET /v1/models lists those "
+                                         "that do.", id)}));
+}
+
+net::ServerResponse Server::State::receipt(const std::string& id) {
+  if (!options.find_receipt) return error_response(api::api_error(404, "This hub keeps no receipts."));
+  auto json = options.find_receipt(id);
+  if (!json) return error_response(api::api_error(json.error()));
+  return {.body = *std::move(json)};
+}
+
+// ---- Server ----
+
+Server::Server(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Server::~Server() { stop(std::chrono::milliseconds{0}); }
+
+Result<std::unique_ptr<Server>> Server::create(ServerOptions options, hub::Hub& hub) {
+  HEARTH_TRY(Access access, Access::create({.listen_address = options.http.address,
+                                            .keys = options.keys,
+                                            .host_names = options.host_names,
+                                            .origins = options.origins}));
+  auto state = std::make_unique<State>(std::move(options), std::move(access), hub);
+  State* s = state.get();
+  HEARTH_TRY(s->http, net::HttpServer::create(s->options.http, {
+      .check_head = [s](const net::ServerRequest& r) { return s->check_head(r); },
+      .handle = [s](Exchange exchange) { s->handle(std::move(exchange)); },
+      .render_error = [metrics = s->metrics](unsigned status, std::string_view message) {
+        metrics->count_response(status);
+        return error_response(api::api_error(status, message));
+      }}));
+  s->http->start();
+  return std::unique_ptr<Server>(new Server(std::move(state)));
+}
+
+void Server::stop(std::chrono::milliseconds grace) {
+  state_->http->stop(grace);
+  state_->chat_workers.stop();
+  state_->status_worker.stop();
+}
+
+std::uint16_t Server::port() const { return state_->http->port(); }
+
+std::string Server::url() const {
+  const std::string& address = state_->http->address();
+  const bool v6 = address.find(':') != std::string::npos;
+  return fmt::format("http://{}{}{}:{}", v6 ? "[" : "", address, v6 ? "]" : "", port());
+}
+
+net::HttpServerStats Server::http_stats() const { return state_->http->stats(); }
+
+}  // namespace hearth::server

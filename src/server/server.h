@@ -1,0 +1,63 @@
+// The hub's HTTP face: routes, access, and the bridge to the hub.
+//
+//   POST /v1/chat/completions   POST /v1/completions
+//   GET  /v1/models             GET  /v1/models/{id}
+//   GET  /health                GET  /metrics
+//   GET  /hearth/v1/receipts/{id}                      GET /
+//
+// A request's way: head read → access and route judged (no body yet) → body read → a worker thread
+// parses it and asks the hub → the answer flows through the exchange.  The I/O thread does
+// nothing that could block.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "hub/hub.h"
+#include "net/http_server.h"
+#include "server/access.h"
+
+namespace hearth::server {
+
+struct ServerOptions {
+  net::HttpServerOptions http;  // Address, port and limits.
+  std::vector<ApiKey> keys;
+  std::vector<std::string> host_names;
+  std::vector<std::string> origins;
+  // Threads that parse requests and admit them (which may load a model); one more answers
+  // health, metrics and lists, so that these never wait for a model.
+  unsigned n_workers = 4;
+  std::chrono::milliseconds heartbeat_every{15'000};
+  // A receipt as JSON text, by its id; unset: the route answers 404.
+  std::function<Result<std::string>(const std::string& id)> find_receipt;
+};
+
+// Threading: create, stop and the destructor on one thread; the rest anywhere.
+class Server {
+ public:
+  // Listens at once.  Errors: those of HttpServer::create and Access::create.  `hub` must outlive the
+  // server.
+  static Result<std::unique_ptr<Server>> create(ServerOptions options, hub::Hub& hub);
+  ~Server();  // stop(0 ms).
+
+  std::uint16_t port() const;
+  std::string url() const;  // "http://127.0.0.1:8642"
+  net::HttpServerStats http_stats() const;
+
+  // No new connections; running requests get `grace`, then the hub is told to cancel them and their
+  // clients get an error event.  Returns when all connections are closed.  Afterwards shut the hub
+  // down.
+  void stop(std::chrono::milliseconds grace);
+
+ private:
+  struct State;
+  explicit Server(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace hearth::server

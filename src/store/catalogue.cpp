@@ -1,0 +1,171 @@
+#include "store/catalogue.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cctype>
+#include <set>
+#include <utility>
+
+#include "store/places.h"
+
+namespace hearth::store {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::size_t kNamesInErrorMax = 20;
+
+std::string lower(std::string_view text) {
+  std::string out(text);
+  for (char& c : out) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return out;
+}
+
+// A file is one model however many links lead to it; in Ollama, though, each name is a model.
+bool is_seen(const Candidate& candidate, const std::optional<FileKey>& key,
+             std::set<std::pair<std::uint64_t, std::uint64_t>>& seen) {
+  if (!key || candidate.source == "ollama") return false;
+  return !seen.emplace(key->device, key->inode).second;
+}
+
+// The candidate as an entry, with what its head says.
+CatalogueEntry make_entry(const Candidate& candidate, const std::optional<FileKey>& key,
+                          const Head& head, const std::vector<std::string>& architectures) {
+  CatalogueEntry entry;
+  entry.name = candidate.name;
+  entry.path = candidate.path;
+  entry.source = candidate.source;
+  entry.bytes = candidate.bytes != 0 ? candidate.bytes : key ? key->bytes : 0;
+  entry.architecture = head.architecture;
+  entry.quantization = head.quantization;
+  entry.n_context = head.n_context;
+  entry.problem = !candidate.problem.empty() ? candidate.problem
+                  : !head.problem.empty()    ? head.problem
+                                             : architecture_problem(head, architectures);
+  return entry;
+}
+
+// Names are unique: the first of equal ones keeps it (sources come in a fixed order), the
+// others get their source behind it, and a number if that is not enough.
+void make_names_unique(std::vector<CatalogueEntry>& entries) {
+  std::set<std::string> taken;
+  for (auto& entry : entries) {
+    std::string name = entry.name;
+    if (taken.contains(name)) name = fmt::format("{}-{}", entry.name, entry.source);
+    const std::string with_source = name;
+    for (int n = 2; taken.contains(name); ++n) name = fmt::format("{}-{}", with_source, n);
+    taken.insert(name);
+    entry.name = std::move(name);
+  }
+}
+
+// "a, b, c and 17 more".
+std::string list_names(const std::vector<const CatalogueEntry*>& entries) {
+  std::vector<std::string_view> names;
+  for (const auto* entry : entries) {
+    if (names.size() < kNamesInErrorMax) names.push_back(entry->name);
+  }
+  std::string list = fmt::format("{}", fmt::join(names, ", "));
+  if (entries.size() > names.size())
+    list += fmt::format(" and {} more", entries.size() - names.size());
+  return list;
+}
+
+Result<CatalogueEntry> usable(const CatalogueEntry& entry) {
+  if (entry.problem.empty()) return entry;
+  return fail(Code::kUnsupported,
+              fmt::format("model '{}' can't run: {}", entry.name, entry.problem));
+}
+
+}  // namespace
+
+Catalogue Catalogue::scan(const CatalogueOptions& options, const Catalogue* previous) {
+  FoundFiles found = find_files(options);
+  Catalogue made;
+  made.notes_ = std::move(found.notes);
+  made.architectures_ = options.architectures;
+
+  std::set<std::pair<std::uint64_t, std::uint64_t>> seen;
+  for (const Candidate& candidate : found.candidates) {
+    const std::optional<FileKey> key = file_key(candidate.path);
+    if (is_seen(candidate, key, seen)) continue;
+    Head head;
+    if (candidate.problem.empty()) head = made.head_of(candidate.path, key, previous);
+    made.entries_.push_back(make_entry(candidate, key, head, options.architectures));
+  }
+  make_names_unique(made.entries_);
+  std::ranges::sort(made.entries_, {}, &CatalogueEntry::name);
+  return made;
+}
+
+// From this scan or the one before where the file is the same, else from the file.  A head with a
+// problem is not kept: its words name the path that it was read by.
+Head Catalogue::head_of(const fs::path& path, const std::optional<FileKey>& key,
+                        const Catalogue* previous) {
+  if (!key) return read_head(path);  // Says what is wrong with it.
+  for (const Catalogue* source : {static_cast<const Catalogue*>(this), previous}) {
+    if (source == nullptr) continue;
+    const auto known = source->heads_.find(*key);
+    if (known != source->heads_.end()) return heads_.emplace(*key, known->second).first->second;
+  }
+  Head head = read_head(path);
+  if (head.problem.empty()) heads_.emplace(*key, head);
+  return head;
+}
+
+Result<CatalogueEntry> Catalogue::find(std::string_view name) const {
+  // A name in full, as listed or as Ollama shortens it.
+  for (const std::string& full : {std::string(name), fmt::format("{}:latest", name)}) {
+    const auto found = std::ranges::lower_bound(entries_, full, {}, &CatalogueEntry::name);
+    if (found != entries_.end() && found->name == full) return usable(*found);
+  }
+  if (name.ends_with(".gguf")) return find_path(name);
+  return find_prefix(name);
+}
+
+Result<CatalogueEntry> Catalogue::find_path(const fs::path& path) const {
+  std::error_code error;
+  for (const auto& entry : entries_) {
+    if (fs::equivalent(entry.path, path, error) && !error) return usable(entry);
+  }
+  const auto key = file_key(path);
+  if (!key) {
+    // "NAME.gguf" may also be a name with a suffix too much.
+    if (!path.has_parent_path() && path.has_stem()) {
+      if (auto found = find_prefix(path.stem().string())) return found;
+    }
+    return fail(Code::kNotFound, fmt::format("there is no model file '{}'", path.string()));
+  }
+  const Candidate candidate{path.stem().string(), path, "path", {}, 0};
+  return usable(make_entry(candidate, key, read_head(path), architectures_));
+}
+
+Result<CatalogueEntry> Catalogue::find_prefix(std::string_view name) const {
+  const std::string prefix = lower(name);
+  std::vector<const CatalogueEntry*> all, matching;
+  for (const auto& entry : entries_) {
+    all.push_back(&entry);
+    const std::string candidate = lower(entry.name);
+    if (candidate == prefix) return usable(entry);
+    if (!prefix.empty() && candidate.starts_with(prefix)) matching.push_back(&entry);
+  }
+  if (std::ranges::any_of(matching, [](const auto* entry) { return entry->problem.empty(); })) {
+    std::erase_if(matching, [](const auto* entry) { return !entry->problem.empty(); });
+  }
+  if (matching.size() == 1) return usable(*matching.front());
+  if (matching.size() > 1) {
+    return fail(Code::kInvalidArgument,
+                fmt::format("model '{}' is ambiguous: {}", name, list_names(matching)));
+  }
+  if (all.empty()) {
+    return fail(
+        Code::kNotFound,
+        fmt::format("there is no model '{}', and no other model was found on this machine", name));
+  }
+  return fail(Code::kNotFound,
+              fmt::format("there is no model '{}'; there are {}", name, list_names(all)));
+}
+
+}  // namespace hearth::store

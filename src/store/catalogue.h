@@ -1,0 +1,76 @@
+// The catalogue: which models this machine already has, wherever another program put them.
+//
+// Scanning reads directory listings and the heads of GGUF files; nothing is copied, moved
+// or written.  A file that can't be used is listed with its problem instead of vanishing.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "store/head.h"
+
+namespace hearth::store {
+
+struct CatalogueEntry {
+  std::string name;  // Unique; what requests say: "ember", "qwen3:0.6b", "Qwen3-0.6B-Q8_0".
+  std::filesystem::path path;
+  // "embedded", "config", "ollama", "lm-studio", "llama.cpp", "huggingface"; "path" for a file that
+  // find() was given by its path.
+  std::string source;
+  std::uint64_t bytes = 0;
+  std::string architecture;  // GGUF general.architecture.
+  std::string quantization;  // The type that most weight bytes have: "Q4_K".
+  std::uint32_t n_context = 0;
+  std::string problem;  // Why it can't run, in one sentence; empty if it can.
+};
+
+struct CatalogueOptions {
+  std::vector<std::filesystem::path> folders;  // From hearth.toml; searched recursively for *.gguf.
+  std::optional<std::filesystem::path> embedded;  // ember's file.
+  // Where other programs keep models; unset members follow the environment and $HOME as those
+  // programs do (OLLAMA_MODELS, LLAMA_CACHE, HF_HOME, HF_HUB_CACHE, XDG_CACHE_HOME).
+  std::optional<std::filesystem::path> ollama, lm_studio, llama_cpp, huggingface;
+  bool scan_other_programs = true;
+  std::size_t files_max = 10'000;
+  // Architectures that can run (the model room's table); others are listed with a problem.  Empty:
+  // no architecture is a problem.
+  std::vector<std::string> architectures;
+};
+
+// Threading: immutable; scan again to see changes.
+class Catalogue {
+ public:
+  // Never fails: what can't be read is in notes().  With the catalogue of an earlier scan, files
+  // that have not changed since are not opened again.
+  static Catalogue scan(const CatalogueOptions& options, const Catalogue* previous = nullptr);
+
+  const std::vector<CatalogueEntry>& entries() const { return entries_; }
+  // What was left out and why, a sentence each: folders that can't be read, limits that were met.
+  const std::vector<std::string>& notes() const { return notes_; }
+
+  // By exact name (also without Ollama's ":latest"), then by path of a .gguf file, then by
+  // unambiguous case-insensitive prefix, of models that can run before others.  kNotFound names the
+  // models that there are; kInvalidArgument names the candidates of an ambiguous prefix;
+  // kUnsupported carries the entry's problem.
+  Result<CatalogueEntry> find(std::string_view name) const;
+
+ private:
+  Head head_of(const std::filesystem::path& path, const std::optional<FileKey>& key,
+               const Catalogue* previous);
+  Result<CatalogueEntry> find_path(const std::filesystem::path& path) const;
+  Result<CatalogueEntry> find_prefix(std::string_view name) const;
+
+  std::vector<CatalogueEntry> entries_;  // Sorted by name.
+  std::vector<std::string> notes_;
+  std::map<FileKey, Head> heads_;
+  std::vector<std::string> architectures_;
+};
+
+}  // namespace hearth::store

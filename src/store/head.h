@@ -1,0 +1,38 @@
+// What the head of a GGUF file says about the model in it.
+#pragma once
+
+#include <compare>
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <span>
+#include <string>
+
+namespace hearth::store {
+
+// A file as it was when it was read: another size or time of change means another content.
+struct FileKey {
+  std::uint64_t device = 0;
+  std::uint64_t inode = 0;
+  std::uint64_t bytes = 0;
+  std::int64_t changed_ns = 0;
+  auto operator<=>(const FileKey&) const = default;
+};
+
+// Absent for what is no readable regular file.
+std::optional<FileKey> file_key(const std::filesystem::path& path);
+
+struct Head {
+  std::string architecture;
+  std::string quantization;  // The type that most weight bytes have.
+  std::uint32_t n_context = 0;
+  std::string problem;  // Why no model can be run from this file; empty if one may.
+};
+
+// Maps the file and reads metadata and tensor table; never the weights.
+Head read_head(const std::filesystem::path& path);
+
+// The problem of a model of this architecture where only `supported` ones run; empty if none.
+std::string architecture_problem(const Head& head, std::span<const std::string> supported);
+
+}  // namespace hearth::store

@@ -1,0 +1,423 @@
+// From stored blocks (tensor/blocks.h) to panels (panel.h), once for all instruction sets.
+//
+// Everything happens with one row per lane, also the decoding of packed scales: a load transposes
+// 16 rows' bytes into lanes, and from there shifts and masks on whole registers do what a loop over
+// bits would.  Each type is a struct with its block's shape and a static `block` that unpacks one
+// block of 16 rows.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "tensor/kernels/inline.h"
+#include "tensor/kernels/panel.h"
+
+namespace hearth::tensor {
+
+template <class S>
+struct Unpacker {
+  using I = typename S::I;
+  using F = typename S::F;
+
+  static constexpr std::uint32_t kNibbles = 0x0F0F0F0FU;
+
+  HEARTH_INLINE static I nibbles_low(I v) { return S::bit_and(v, S::set1(kNibbles)); }
+  HEARTH_INLINE static I nibbles_high(I v) { return nibbles_low(S::template shr<4>(v)); }
+  // The panel from the block on, and the memory that will be read next.
+  struct Out {
+    std::uint8_t* quads;
+    float* scales;
+    float* mins;
+    std::uintptr_t ahead;
+  };
+
+  // Stores quad `index` of a group, and prefetches its share of the memory ahead, towards the
+  // second-level cache.  That a prefetch goes with each store, rather than all of them before the
+  // block, is worth a third of the speed of a decode step: a burst of them fills the line buffers,
+  // and everything behind it waits.
+  template <class Type>
+  HEARTH_INLINE static void put_quad(const Out& p, int group, int index, I v) {
+    const auto n = static_cast<std::size_t>(group * 8 + index);
+    S::store(p.quads + n * 64, v);
+    constexpr std::size_t kShare = std::size_t{Type::kBytes} * kPanelRows / (Type::kCols / 4);
+    __builtin_prefetch(reinterpret_cast<const void*>(p.ahead + n * kShare), 0, 2);
+  }
+  // Stores sub-scale `index` of the panel.
+  HEARTH_INLINE static void put(float* array, int index, F v) {
+    S::store_f(array + static_cast<std::size_t>(index) * kPanelRows, v);
+  }
+  template <int kBits>
+  HEARTH_INLINE static F field(I v, std::uint32_t mask) {
+    return S::to_float(S::bit_and(S::template shr<kBits>(v), S::set1(mask)));
+  }
+  HEARTH_INLINE static F negated(F v) { return S::sub(S::set1_f(0.0F), v); }
+
+  // Calls fn.template operator()<i>() for i in [0, n), unrolled.
+  template <int kEnd, int kBegin = 0, class Fn>
+  HEARTH_INLINE static void unroll(Fn&& fn) {
+    if constexpr (kBegin < kEnd) {
+      fn.template operator()<kBegin>();
+      unroll<kEnd, kBegin + 1>(fn);
+    }
+  }
+
+  // 16 bytes of nibbles: weight i in the low, i + 16 in the high half of byte i.
+  HEARTH_INLINE static void nibble_quads(const std::byte* qs, std::size_t stride, I* quads) {
+    I raw[4];
+    S::load_rows_16(qs, stride, raw);
+    for (int q = 0; q < 4; ++q) {
+      quads[q] = nibbles_low(raw[q]);
+      quads[q + 4] = nibbles_high(raw[q]);
+    }
+  }
+  template <class Type>
+  HEARTH_INLINE static void store_group(const Out& p, int group, const I* quads) {
+    for (int q = 0; q < 8; ++q) put_quad<Type>(p, group, q, quads[q]);
+  }
+
+  struct Q4_0 {
+    static constexpr std::uint32_t kBytes = 18, kCols = 32, kSubs = 1;
+    HEARTH_INLINE static void block(const std::byte* b, std::size_t stride, const Out& p) {
+      I quads[8];
+      nibble_quads(b + 2, stride, quads);
+      store_group<Q4_0>(p, 0, quads);
+      put(p.scales, 0, S::half_low(S::gather32(b, stride)));
+    }
+  };
+
+  struct Q4_1 {
+    static constexpr std::uint32_t kBytes = 20, kCols = 32, kSubs = 1;
+    HEARTH_INLINE static void block(const std::byte* b, std::size_t stride, const Out& p) {
+      I quads[8];
+      nibble_quads(b + 4, stride, quads);
+      store_group<Q4_1>(p, 0, quads);
+      const I d_m = S::gather32(b, stride);
+      put(p.scales, 0, S::half_low(d_m));
+      put(p.mins, 0, negated(S::half_high(d_m)));
+    }
+  };
+
+  // Bit i of the 32 in `bits` becomes bit 4 of weight i: the byte that holds a quad's four bits is
+  // copied to the quad's four bytes, each keeps its own bit, and whatever is left becomes 1.
+  HEARTH_INLINE static void add_fifth_bits(I bits, I* quads) {
+    unroll<8>([&]<int q>() __attribute__((always_inline)) {
+      const std::uint32_t own = q % 2 == 0 ? 0x08040201U : 0x80402010U;
+      const I kept = S::bit_and(S::template replicate_byte<q / 2>(bits), S::set1(own));
+      const I one = S::min_u8(kept, S::set1(0x01010101U));
+      quads[q] = S::bit_or(quads[q], S::template shl<4>(one));
+    });
+  }
+
+  struct Q5_0 {
+    static constexpr std::uint32_t kBytes = 22, kCols = 32, kSubs = 1;
+    HEARTH_INLINE static void block(const std::byte* b, std::size_t stride, const Out& p) {
+      I quads[8];
+      nibble_quads(b + 6, stride, quads);
+      add_fifth_bits(S::gather32(b + 2, stride), quads);
+      store_group<Q5_0>(p, 0, quads);
+      put(p.scales, 0, S::half_low(S::gather32(b, stride)));
+    }
+  };
+
+  struct Q5_1 {
+    static constexpr std::uint32_t kBytes = 24, kCols = 32, kSubs = 1;
+    HEARTH_INLINE static void block(const std::byte* b, std::size_t stride, const Out& p) {
+      I quads[8];
+      nibble_quads(b + 8, stride, quads);
+      add_fifth_bits(S::gather32(b + 4, stride), quads);
+      store_group<Q5_1>(p, 0, quads);
+      const I d_m = S::gather32(b, stride);
+      put(p.scales, 0, S::half_low(d_m));
+      put(p.mins, 0, negated(S::half_high(d_m)));
+    }
+  };
+
+  struct Q8_0 {
+    static constexpr std::uint32_t kBytes = 34, kCols = 32, kSubs = 1;
+    HEARTH_INLINE static void block(const std::byte* b, std::size_t stride, const Out& p) {
+      I quads[8];
+      S::load_rows_32(b + 2, stride, quads);
+      for (int q = 0; q < 8; ++q) {
+        put_quad<Q8_0>(p, 0, q, S::bit_xor(quads[q], S::set1(0x80808080U)));
+      }
+      put(p.scales, 0, S::half_low(S::gather32(b, stride)));
+    }
+  };
+
+  struct IQ4_NL {
+    static constexpr std::uint32_t kBytes = 18, kCols = 32, kSubs = 1;
+    HEARTH_INLINE static void block(const std::byte* b, std::size_t stride, const Out& p) {
+      iq4_group<IQ4_NL>(b + 2, stride, p, 0);
+      put(p.scales, 0, S::half_low(S::gather32(b, stride)));
+    }
+  };
+
+  // kIq4Values + 128.
+  template <class Type>
+  HEARTH_INLINE static void iq4_group(const std::byte* qs, std::size_t stride, const Out& p,
+                                      int group) {
+    alignas(16) static constexpr std::uint8_t kTable[16] = {1,   24,  45,  63,  79,  93,  106, 118,
+                                                            129, 141, 153, 166, 181, 197, 217, 241};
+    I quads[8];
+    nibble_quads(qs, stride, quads);
+    const I table = S::table16(kTable);
+    for (int q = 0; q < 8; ++q) put_quad<Type>(p, group, q, S::lookup(table, quads[q]));
+  }
+
+  struct IQ4_XS {
+    static constexpr std::uint32_t kBytes = 136, kCols = 256, kSubs = 1;
+    HEARTH_INLINE static void block(const std::byte* b, std::size_t stride, const Out& p) {
+      const I d_high = S::gather32(b, stride);  // d, then 16 bits of scales.
+      const I low = S::gather32(b + 4, stride);
+      const F d = S::half_low(d_high);
+      unroll<8>([&]<int g>() __attribute__((always_inline)) {
+        const I l = S::bit_and(S::template shr<4 * g>(low), S::set1(15));
+        const I h = S::bit_and(S::template shr<16 + 2 * g>(d_high), S::set1(3));
+        const I scale = S::bit_or(l, S::template shl<4>(h));
+        put(p.scales, g, S::mul(d, S::to_float(S::add32(scale, S::set1(-32U)))));
+      });
+      for (int g = 0; g < 8; ++g) iq4_group<IQ4_XS>(b + 8 + 16 * g, stride, p, g);
+    }
+  };
+
+  struct MXFP4 {
+    static constexpr std::uint32_t kBytes = 17, kCols = 32, kSubs = 1;
+    HEARTH_INLINE static void block(const std::byte* b, std::size_t stride, const Out& p) {
+      // kFp4Values + 128.
+      alignas(16) static constexpr std::uint8_t kTable[16] = {
+          128, 129, 130, 131, 132, 134, 136, 140, 128, 127, 126, 125, 124, 122, 120, 116};
+      I quads[8];
+      nibble_quads(b + 1, stride, quads);
+      const I table = S::table16(kTable);
+      for (int q = 0; q < 8; ++q) put_quad<MXFP4>(p, 0, q, S::lookup(table, quads[q]));
+      // 2^(e - 128) in two factors, neither of which leaves the normal range: e / 2 and the rest.
+      const I e = S::bit_and(S::gather32(b, stride), S::set1(255));
+      const I half = S::template shr<1>(e);
+      const I rest = S::add32(e, S::bit_xor(half, S::set1(~0U)));  // e - half - 1
+      const F a = power_of_2(half, 127 - 64);
+      const F c = power_of_2(S::add32(rest, S::set1(1)), 127 - 64);
+      put(p.scales, 0, S::mul(a, c));
+    }
+    // 2^(v - 127 + bias) for small v.
+    HEARTH_INLINE static F power_of_2(I v, std::uint32_t bias) {
+      return S::as_float(S::template shl<23>(S::add32(v, S::set1(bias))));
+    }
+  };
+
+  // The 16 bytes that Q4_K and Q5_K begin with: d and dmin, then eight 6-bit scales and mins, as
+  // dwords s[1] (scales 0-3), s[2] (mins 0-3), s[3] (low nibbles of the rest), with the high pairs
+  // of the rest in the top bits of s[1] and s[2].  Odd groups' scales are multiplied by
+  // `odd_factor`.
+  HEARTH_INLINE static void k4_scales(const std::byte* b, std::size_t stride, const Out& p,
+                                      float odd_factor) {
+    I s[4];
+    S::load_rows_16(b, stride, s);
+    const F d = S::half_low(s[0]);
+    const F d_odd = S::mul(d, S::set1_f(odd_factor));
+    const F dmin = S::half_high(s[0]);
+    // All four bytes at once: scales and mins of groups 0-3, then of groups 4-7.
+    const I low6 = S::set1(0x3F3F3F3FU);
+    const I pairs = S::set1(0x30303030U);
+    const I scales[2] = {S::bit_and(s[1], low6),
+                         S::bit_or(nibbles_low(s[3]), S::bit_and(S::template shr<2>(s[1]), pairs))};
+    const I mins[2] = {S::bit_and(s[2], low6),
+                       S::bit_or(nibbles_high(s[3]), S::bit_and(S::template shr<2>(s[2]), pairs))};
+    unroll<8>([&]<int g>() __attribute__((always_inline)) {
+      put(p.scales, g, S::mul(g % 2 == 0 ? d : d_odd, byte_as_float<g % 4>(scales[g / 4])));
+      put(p.mins, g, S::mul(dmin, byte_as_float<g % 4>(mins[g / 4])));
+    });
+  }
+  template <int kByte>
+  HEARTH_INLINE static F byte_as_float(I v) {
+    return S::to_float(S::template pick_byte<kByte>(v));
+  }
+
+  struct Q4_K {
+    static constexpr std::uint32_t kBytes = 144, kCols = 256, kSubs = 1;
+    HEARTH_INLINE static void block(const std::byte* b, std::size_t stride, const Out& p) {
+      // Where bytes over 127 cost nothing, high nibbles stay where they are, 16 times too large.
+      k4_scales(b, stride, p, S::kWideIsFree ? 1.0F / 16 : 1.0F);
+      for (int pair = 0; pair < 4; ++pair) {
+        I raw[8];
+        S::load_rows_32(b + 16 + 32 * pair, stride, raw);
+        for (int q = 0; q < 8; ++q) {
+          put_quad<Q4_K>(p, 2 * pair, q, nibbles_low(raw[q]));
+          const I high =
+              S::kWideIsFree ? S::bit_and(raw[q], S::set1(~kNibbles)) : nibbles_high(raw[q]);
+          put_quad<Q4_K>(p, 2 * pair + 1, q, high);
+        }
+      }
+    }
+  };
+
+  // Bit kBit of each byte, moved to bit 4.
+  template <int kBit>
+  HEARTH_INLINE static I bit_to_4(I v) {
+    const I mask = S::set1(0x10101010U);
+    if constexpr (kBit <= 4)
+      return S::bit_and(S::template shl<4 - kBit>(v), mask);
+    else
+      return S::bit_and(S::template shr<kBit - 4>(v), mask);
+  }
+
+  struct Q5_K {
+    static constexpr std::uint32_t kBytes = 176, kCols = 256, kSubs = 1;
+    HEARTH_INLINE static void block(const std::byte* b, std::size_t stride, const Out& p) {
+      k4_scales(b, stride, p, 1.0F);
+      I fifth[8];
+      S::load_rows_32(b + 16, stride, fifth);
+      unroll<4>([&]<int pair>() __attribute__((always_inline)) {
+        I raw[8];
+        S::load_rows_32(b + 48 + 32 * pair, stride, raw);
+        for (int q = 0; q < 8; ++q) {
+          put_quad<Q5_K>(p, 2 * pair, q,
+                         S::bit_or(nibbles_low(raw[q]), bit_to_4<2 * pair>(fifth[q])));
+          put_quad<Q5_K>(p, 2 * pair + 1, q,
+                         S::bit_or(nibbles_high(raw[q]), bit_to_4<2 * pair + 1>(fifth[q])));
+        }
+      });
+    }
+  };
+
+  struct Q6_K {
+    static constexpr std::uint32_t kBytes = 210, kCols = 256, kSubs = 2;
+    HEARTH_INLINE static void block(const std::byte* b, std::size_t stride, const Out& p) {
+      const F d = S::half_high(S::gather32(b + 206, stride));
+      I scales[4];
+      S::load_rows_16(b + 192, stride, scales);
+      unroll<16>([&]<int g>() __attribute__((always_inline)) {
+        const I top = S::template shl<24 - 8 * (g % 4)>(scales[g / 4]);
+        put(p.scales, g, S::mul(d, S::to_float(S::template sar<24>(top))));
+      });
+      for (int half = 0; half < 2; ++half) {
+        I high[8];
+        S::load_rows_32(b + 128 + 32 * half, stride, high);
+        const I pairs = S::set1(0x30303030U);
+        // The nibbles of planes 0 and 2, then of 1 and 3.
+        unroll<2>([&]<int part>() __attribute__((always_inline)) {
+          I low[8];
+          S::load_rows_32(b + 64 * half + 32 * part, stride, low);
+          for (int q = 0; q < 8; ++q) {
+            const I h0 = S::bit_and(S::template shl<4 - 2 * part>(high[q]), pairs);
+            const I h2 = S::bit_and(S::template shr<2 * part>(high[q]), pairs);
+            put_quad<Q6_K>(p, 4 * half + part, q, S::bit_or(nibbles_low(low[q]), h0));
+            put_quad<Q6_K>(p, 4 * half + part + 2, q, S::bit_or(nibbles_high(low[q]), h2));
+          }
+        });
+      }
+    }
+  };
+
+  struct Q2_K {
+    static constexpr std::uint32_t kBytes = 84, kCols = 256, kSubs = 2;
+    HEARTH_INLINE static void block(const std::byte* b, std::size_t stride, const Out& p) {
+      const I d_dmin = S::gather32(b + 80, stride);
+      const F d = S::half_low(d_dmin);
+      const F dmin = S::half_high(d_dmin);
+      I scales[4];
+      S::load_rows_16(b, stride, scales);
+      unroll<16>([&]<int g>() __attribute__((always_inline)) {
+        put(p.scales, g, S::mul(d, field<8 * (g % 4)>(scales[g / 4], 15)));
+        put(p.mins, g, S::mul(dmin, field<8 * (g % 4) + 4>(scales[g / 4], 15)));
+      });
+      for (int half = 0; half < 2; ++half) {
+        I raw[8];
+        S::load_rows_32(b + 16 + 32 * half, stride, raw);
+        unroll<4>([&]<int plane>() __attribute__((always_inline)) {
+          for (int q = 0; q < 8; ++q) {
+            put_quad<Q2_K>(p, 4 * half + plane, q,
+                           S::bit_and(S::template shr<2 * plane>(raw[q]), S::set1(0x03030303U)));
+          }
+        });
+      }
+    }
+  };
+
+  struct Q3_K {
+    static constexpr std::uint32_t kBytes = 110, kCols = 256, kSubs = 2;
+    HEARTH_INLINE static void block(const std::byte* b, std::size_t stride, const Out& p) {
+      put_scales(b, stride, p);
+      I third[8];
+      S::load_rows_32(b, stride, third);
+      unroll<2>([&]<int half>() __attribute__((always_inline)) {
+        I raw[8];
+        S::load_rows_32(b + 32 + 32 * half, stride, raw);
+        unroll<4>([&]<int plane>() __attribute__((always_inline)) {
+          for (int q = 0; q < 8; ++q) {
+            const I two = S::bit_and(S::template shr<2 * plane>(raw[q]), S::set1(0x03030303U));
+            const I bit = S::template shr<4 * half + plane>(third[q]);
+            const I four = S::template shl<2>(S::bit_and(bit, S::set1(0x01010101U)));
+            put_quad<Q3_K>(p, 4 * half + plane, q, S::bit_or(two, four));
+          }
+        });
+      });
+    }
+    // Low nibbles of 16 scales in the dwords a0 and a1, their high pairs in t.
+    HEARTH_INLINE static void put_scales(const std::byte* b, std::size_t stride, const Out& p) {
+      const F d = S::half_high(S::gather32(b + 106, stride));
+      const I a0 = S::gather32(b + 96, stride);
+      const I a1 = S::gather32(b + 100, stride);
+      const I t = S::gather32(b + 104, stride);
+      const I pairs = S::set1(0x30303030U);
+      const I s[4] = {S::bit_or(nibbles_low(a0), S::bit_and(S::template shl<4>(t), pairs)),
+                      S::bit_or(nibbles_low(a1), S::bit_and(S::template shl<2>(t), pairs)),
+                      S::bit_or(nibbles_high(a0), S::bit_and(t, pairs)),
+                      S::bit_or(nibbles_high(a1), S::bit_and(S::template shr<2>(t), pairs))};
+      unroll<16>([&]<int g>() __attribute__((always_inline)) {
+        const F scale = field<8 * (g % 4)>(s[g / 4], 255);
+        put(p.scales, g, S::mul(d, S::sub(scale, S::set1_f(32.0F))));
+      });
+    }
+  };
+
+  template <class Type>
+  static void run(const std::byte* block, std::size_t row_stride, std::uint32_t n_blocks,
+                  const Panel& panel, std::uintptr_t ahead) {
+    constexpr std::size_t kBlockScales =
+        std::size_t{Type::kCols / kGroupCols} * Type::kSubs * kPanelRows;
+    Out at = {panel.quads, panel.scales, panel.mins, ahead};
+    for (std::uint32_t i = 0; i < n_blocks; ++i) {
+      Type::block(block, row_stride, at);
+      block += Type::kBytes;
+      at.quads += std::size_t{Type::kCols} * kPanelRows;
+      at.scales += kBlockScales;
+      at.mins += kBlockScales;
+      at.ahead += std::size_t{Type::kBytes} * kPanelRows;
+    }
+  }
+
+  static UnpackFn find(DType type) {
+    switch (type) {
+      case DType::kQ4_0:
+        return run<Q4_0>;
+      case DType::kQ4_1:
+        return run<Q4_1>;
+      case DType::kQ5_0:
+        return run<Q5_0>;
+      case DType::kQ5_1:
+        return run<Q5_1>;
+      case DType::kQ8_0:
+        return run<Q8_0>;
+      case DType::kQ2_K:
+        return run<Q2_K>;
+      case DType::kQ3_K:
+        return run<Q3_K>;
+      case DType::kQ4_K:
+        return run<Q4_K>;
+      case DType::kQ5_K:
+        return run<Q5_K>;
+      case DType::kQ6_K:
+        return run<Q6_K>;
+      case DType::kIQ4_NL:
+        return run<IQ4_NL>;
+      case DType::kIQ4_XS:
+        return run<IQ4_XS>;
+      case DType::kMXFP4:
+        return run<MXFP4>;
+      default:
+        return nullptr;
+    }
+  }
+};
+
+}  // namespace hearth::tensor

@@ -1,0 +1,34 @@
+#include "tensor/vector_ops.h"
+
+#include "tensor/kernels/kernels.h"
+
+namespace hearth::tensor {
+
+float dot(const float* x, const float* y, std::size_t n) { return kernels().dot(x, y, n); }
+
+void rms_norm(const float* x, const float* weight, std::size_t n, float eps, float* out) {
+  kernels().rms_norm(x, weight, n, eps, out);
+}
+
+void softmax(float* x, std::size_t n) { kernels().softmax(x, n); }
+
+void silu_mul(const float* gate, const float* up, std::size_t n, float* out) {
+  kernels().silu_mul(gate, up, n, out);
+}
+
+void add(const float* x, std::size_t n, float* y) { kernels().add(x, n, y); }
+
+void f32_from_f16(const F16* in, std::size_t n, float* out) { kernels().f32_from_f16(in, n, out); }
+
+void f16_from_f32(const float* in, std::size_t n, F16* out) { kernels().f16_from_f32(in, n, out); }
+
+void dot_f16_rows(const F16* rows, std::size_t n_rows, const float* x, std::size_t n, float* out) {
+  kernels().dot_f16_rows(rows, n_rows, x, n, out);
+}
+
+void add_weighted_f16_rows(const F16* rows, std::size_t n_rows, const float* weights, std::size_t n,
+                           float* y) {
+  kernels().add_weighted_f16_rows(rows, n_rows, weights, n, y);
+}
+
+}  // namespace hearth::tensor

@@ -1,0 +1,52 @@
+// What a forward pass does to rows of floats between its matrix products, and to the half-precision
+// rows of the KV cache.
+//
+// Each function sums in an order that depends on the row's length alone, so a token's result does
+// not depend on the batch around it, nor on the instruction set: all variants give the same bits.
+//
+// Threading: pure functions; any thread.  Pointers need only their element's alignment.
+#pragma once
+
+#include <cstddef>
+
+#include "tensor/float_formats.h"
+
+namespace hearth::tensor {
+
+// x · y over n elements.
+float dot(const float* x, const float* y, std::size_t n);
+
+// out [n] = x / sqrt(mean(x^2) + eps) * weight.  `out` may be `x`.
+void rms_norm(const float* x, const float* weight, std::size_t n, float eps, float* out);
+
+// x [n] = exp(x - max(x)) / sum, in place; n of at least 1.  -inf gives 0, but not all may be -inf.
+void softmax(float* x, std::size_t n);
+
+// out [n] = gate / (1 + exp(-gate)) * up: the gated activation of SwiGLU.  `out` may be either.
+void silu_mul(const float* gate, const float* up, std::size_t n, float* out);
+
+// y [n] += x.
+void add(const float* x, std::size_t n, float* y);
+
+void f32_from_f16(const F16* in, std::size_t n, float* out);
+// To nearest, ties to even.
+void f16_from_f32(const float* in, std::size_t n, F16* out);
+
+// Attention over a page of half-precision keys and values, `rows` [n_rows, n] contiguous.
+// out [n_rows] = rows · x.
+void dot_f16_rows(const F16* rows, std::size_t n_rows, const float* x, std::size_t n, float* out);
+// y [n] += sum over rows of weights[row] * rows[row], in the order of the rows.
+void add_weighted_f16_rows(const F16* rows, std::size_t n_rows, const float* weights, std::size_t n,
+                           float* y);
+
+// The same for one row.
+inline float dot_f16(const F16* row, const float* x, std::size_t n) {
+  float out = 0;
+  dot_f16_rows(row, 1, x, n, &out);
+  return out;
+}
+inline void axpy_f16(float a, const F16* x, std::size_t n, float* y) {
+  add_weighted_f16_rows(x, 1, &a, n, y);
+}
+
+}  // namespace hearth::tensor

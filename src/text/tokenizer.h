@@ -1,0 +1,114 @@
+// Text to token ids and back.
+//
+// Two families cover the models that people run: SentencePiece-style scores with byte
+// fallback (GGUF `tokenizer.ggml.model` = "llama") and byte-level BPE with a
+// pre-tokenizer regex ("gpt2" with `tokenizer.ggml.pre`).  A tokenizer is built once
+// from a VocabSpec, which the model room fills from a file's metadata: this room knows
+// nothing of files.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+
+namespace hearth::text {
+
+using TokenId = std::int32_t;
+
+// The numbers are those of GGUF's `tokenizer.ggml.token_type`.
+enum class TokenType : std::uint8_t {
+  kNormal = 1,
+  kUnknown = 2,
+  kControl = 3,
+  kUserDefined = 4,
+  kUnused = 5,
+  kByte = 6,
+};
+
+// What a tokenizer is built from; names follow the GGUF keys under `tokenizer.ggml.`.
+struct VocabSpec {
+  std::string model;                // "llama" or "gpt2".
+  std::string pre;                  // Pre-tokenizer of "gpt2": "gpt-2", "llama-bpe", "qwen2", ...
+  std::vector<std::string> tokens;  // Text of each id, as stored.
+  std::vector<float> scores;        // "llama" only; one per token or empty.
+  std::vector<TokenType> types;     // One per token or empty (all normal).
+  std::vector<std::string> merges;  // "gpt2" only: "left right", best first.
+  std::optional<TokenId> bos, eos, eot, unk, pad;
+  std::optional<bool> add_bos, add_eos, add_space_prefix;
+};
+
+struct EncodeOptions {
+  bool add_special = false;    // Add BOS/EOS where the vocabulary asks for it.
+  bool parse_special = false;  // Read the text of control tokens as the tokens themselves.
+};
+
+// Threading: immutable; any thread may call any member.
+class Tokenizer {
+ public:
+  // kUnsupported for an unknown `model` or `pre` (the message names both it and what is known);
+  // kCorrupt for ids out of range, merges that name no token, or sizes that disagree.
+  static Result<std::unique_ptr<const Tokenizer>> create(VocabSpec spec);
+
+  virtual ~Tokenizer() = default;
+
+  // Never fails: bytes that match nothing fall back to byte tokens or <unk>.  Invalid UTF-8 is
+  // tokenised byte by byte.
+  virtual std::vector<TokenId> encode(std::string_view text,
+                                      const EncodeOptions& options = {}) const = 0;
+
+  // The bytes of one token as they stand inside a text (a leading space kept); may be part of a
+  // code point.  Control tokens give "" unless `special`.  Ids out of range give "".
+  virtual std::string piece(TokenId id, bool special = false) const = 0;
+
+  // The whole text of `ids`; undoes the space that encode() put in front.
+  std::string decode(std::span<const TokenId> ids, bool special = false) const;
+
+  std::uint32_t n_vocab() const { return static_cast<std::uint32_t>(spec_.tokens.size()); }
+  std::optional<TokenId> bos() const { return spec_.bos; }
+  std::optional<TokenId> eos() const { return spec_.eos; }
+  bool adds_bos() const;
+  bool adds_space_prefix() const;
+  // Whether generation ends at `id`: EOS, EOT, and the end-of-turn tokens that families use.
+  bool is_end_of_generation(TokenId id) const;
+  bool is_control(TokenId id) const;
+  // The id whose stored text is exactly `text`.
+  virtual std::optional<TokenId> find(std::string_view text) const = 0;
+  // The stored text of a token, for templates (`bos_token`).
+  std::string_view token_text(TokenId id) const;
+
+ protected:
+  explicit Tokenizer(VocabSpec spec);
+  VocabSpec spec_;
+  std::vector<bool> end_of_generation_;
+};
+
+// Turns a stream of ids into a stream of text that never splits a code point: bytes of an
+// unfinished one are held back until the next token, at most 3 of them.  Bytes that can be part
+// of no code point come out as U+FFFD, so every string that leaves is valid UTF-8.
+//
+// Threading: externally synchronised; borrows the tokenizer.
+class StreamDecoder {
+ public:
+  // `at_start` says that the stream is a whole text, whose first space encode() may have put in
+  // front and which is therefore dropped, as decode() does.  The default is a stream that continues
+  // a prompt: its first space is its own.
+  explicit StreamDecoder(const Tokenizer& tokenizer, bool special = false, bool at_start = false);
+  // The text that `id` completes; may be empty.
+  std::string push(TokenId id);
+  // What was held back at the end, with invalid bytes replaced by U+FFFD.
+  std::string flush();
+
+ private:
+  const Tokenizer& tokenizer_;
+  bool special_;
+  bool drop_space_;  // The next non-empty piece loses its first space.
+  std::string held_;
+};
+
+}  // namespace hearth::text
