@@ -1,10 +1,10 @@
 // What sets the architectures apart, as data: one row each.
 //
-// Decoder-only transformers differ in few ways that matter here: which rotary pairs they
-// use, whether projections carry biases, whether queries and keys are normalised.  A new
-// architecture is a row, and where it needs something that no other has, a flag that
-// weights.cpp (what to bind) and forward.cpp (what to compute) look at.  Nothing else in
-// this room asks for an architecture's name.
+// Decoder-only transformers differ in few ways that matter here: which rotary pairs they use,
+// which layers look back how far, whether projections carry biases, what is normalised, how the
+// feed-forward block gates.  A new architecture is a row, and where it needs something that no
+// other has, a field that config.cpp (what to read), weights.cpp (what to bind) or the forward
+// pass (what to compute) looks at.  Nothing else in this room asks for an architecture's name.
 #pragma once
 
 #include <cstdint>
@@ -19,16 +19,39 @@ enum class RopePairs : std::uint8_t {
   kSplitHalf,  // (0, d/2), (1, d/2 + 1), ...  as GPT-NeoX laid them out.
 };
 
+// How the feed-forward block joins its gate and its up projection (tensor/vector_ops.h).
+enum class Activation : std::uint8_t { kSiluMul, kGeluMul, kClampedSwiglu };
+
 // Whether a file of this architecture must, may or must not carry a tensor.
 enum class Presence : std::uint8_t { kNever, kOptional, kRequired };
 
 struct Architecture {
   std::string_view name;  // GGUF `general.architecture`.
   RopePairs rope_pairs = RopePairs::kSplitHalf;
+  Activation activation = Activation::kSiluMul;
+
+  // Tensors.
   Presence qkv_bias = Presence::kNever;
   Presence output_bias = Presence::kNever;  // Of the attention's output projection.
-  Presence ffn_bias = Presence::kNever;
-  Presence qk_norm = Presence::kNever;  // RMS norm of each head's query and key.
+  Presence ffn_bias = Presence::kNever;     // Also of experts and their router.
+  Presence qk_norm = Presence::kNever;      // RMS norm of each head's query and key.
+  Presence post_norm = Presence::kNever;    // Norms of both blocks' outputs.
+  Presence sinks = Presence::kNever;        // A learned logit per head that takes attention.
+  Presence experts = Presence::kNever;      // A mixture instead of one feed-forward block.
+  bool is_fused = false;  // Q, K, V are one matrix, gate and up another.
+  std::string_view ffn_norm_name = "ffn_norm.weight";
+
+  // Layers.  Of `sliding_period` layers all but the last look back only over the file's sliding
+  // window; 0: no layer does, 1: each does where the file names a window.
+  std::uint32_t sliding_period = 0;
+  float sliding_rope_theta = 0;       // Of sliding layers, unscaled; 0: that of all layers.
+  std::uint32_t no_rope_period = 0;   // Each such layer has no rotary embedding.
+
+  // Numbers.
+  bool scales_embedding = false;      // By sqrt(d_model).
+  // With so many layers, queries are scaled by d_model / n_heads instead of the head's size: what
+  // Gemma's 27 B variants do, and no key of their files says.
+  std::uint32_t wide_query_layers = 0;
 };
 
 // nullptr for one that this build does not run.

@@ -1,6 +1,7 @@
 #include "model/attention.h"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 
 #include "base/result.h"
@@ -8,6 +9,7 @@
 #include "model/config.h"
 
 namespace hearth::model {
+
 AttendPage attend_page_for(tensor::Isa isa) {
 #if defined(__x86_64__)
   if (isa == tensor::Isa::kAvx512) return attend_page_avx512;
@@ -17,12 +19,28 @@ AttendPage attend_page_for(tensor::Isa isa) {
   return attend_page_scalar;
 }
 
-void attend(std::span<const AttentionRow> rows, const AttentionHead& head, float scale) {
+namespace {
+
+// Divides a row by its sum, in which its sink has a share.
+void finish_row(const AttentionRow& row, const AttentionState& state, std::uint32_t head_dim) {
+  float factor = 1.0F / state.sum;
+  if (row.sink != kNoSink) {
+    const float max = std::max(state.max, row.sink);
+    const float kept = std::exp(state.max - max);
+    factor = kept / (state.sum * kept + std::exp(row.sink - max));
+  }
+  for (std::uint32_t d = 0; d < head_dim; ++d) row.out[d] *= factor;
+}
+
+}  // namespace
+
+void attend(std::span<const AttentionRow> rows, const AttentionHead& head,
+            const AttentionScale& scale) {
   attend_with(attend_page_for(tensor::selected_isa()), rows, head, scale);
 }
 
 void attend_with(AttendPage attend_page, std::span<const AttentionRow> rows,
-                 const AttentionHead& head, float scale) {
+                 const AttentionHead& head, const AttentionScale& scale) {
   HEARTH_CHECK(!rows.empty() && rows.size() <= kAttentionRowsMax);
   HEARTH_CHECK(head.head_dim <= kHeadDimMax && head.head_dim % kHeadDimMultiple == 0);
   AttentionState states[kAttentionRowsMax];
@@ -33,12 +51,17 @@ void attend_with(AttendPage attend_page, std::span<const AttentionRow> rows,
   }
 
   std::size_t first = 0;  // Rows before it have seen all that they may.
-  for (std::uint32_t start = 0; start < rows.back().n_visible; start += kPageTokens) {
+  std::size_t end = 0;    // Rows from it on see later pages only.
+  const std::uint32_t first_page = rows.front().first_visible / kPageTokens;
+  for (std::uint32_t start = first_page * kPageTokens; start < rows.back().n_visible;
+       start += kPageTokens) {
     while (rows[first].n_visible <= start) ++first;
+    while (end < rows.size() && rows[end].first_visible < start + kPageTokens) ++end;
+    if (first == end) continue;
     const std::byte* const page = head.pages[start / kPageTokens];
     attend_page({.rows = rows.data() + first,
                  .states = states + first,
-                 .n_rows = static_cast<std::uint32_t>(rows.size() - first),
+                 .n_rows = static_cast<std::uint32_t>(end - first),
                  .start = start,
                  .head_dim = head.head_dim,
                  .scale = scale,
@@ -47,8 +70,7 @@ void attend_with(AttendPage attend_page, std::span<const AttentionRow> rows,
                  .tile = tile});
   }
   for (std::size_t r = 0; r < rows.size(); ++r) {
-    const float inverse = 1.0F / states[r].sum;
-    for (std::uint32_t d = 0; d < head.head_dim; ++d) rows[r].out[d] *= inverse;
+    finish_row(rows[r], states[r], head.head_dim);
   }
 }
 

@@ -16,10 +16,16 @@ namespace hearth::model {
 // Most rows of one call: enough that unpacking a page is a small part of the work on it.
 inline constexpr std::uint32_t kAttentionRowsMax = 64;
 
+inline constexpr float kNoSink = -__builtin_inff();
+
 struct AttentionRow {
   const float* query = nullptr;  // [head_dim]
   float* out = nullptr;          // [head_dim], overwritten.
-  std::uint32_t n_visible = 0;   // Positions [0, n_visible) are seen; at least one.
+  // Positions [first_visible, n_visible) are seen; at least one.
+  std::uint32_t n_visible = 0;
+  std::uint32_t first_visible = 0;  // Above 0 behind a sliding window.
+  // Logit of an attention sink: it takes its share of the softmax and gives no value (gpt-oss).
+  float sink = kNoSink;
 };
 
 // Where one head's keys and values lie.
@@ -30,10 +36,16 @@ struct AttentionHead {
   std::uint32_t head_dim = 0;
 };
 
-// out = softmax(scale * query · keys) · values for each row; at most kAttentionRowsMax rows, their
-// n_visible not descending.
+struct AttentionScale {
+  float factor = 1.0F;   // Of query · key.
+  float softcap = 0.0F;  // Above 0: scores become softcap * tanh(score / softcap) (Gemma 2).
+};
+
+// out = softmax(scaled query · keys) · values for each row; at most kAttentionRowsMax rows, their
+// n_visible and first_visible not descending.
 //
-// Threading: pure; any thread.  Takes about 10 KiB of stack.
-void attend(std::span<const AttentionRow> rows, const AttentionHead& head, float scale);
+// Threading: pure; any thread.  Takes about 70 KiB of stack.
+void attend(std::span<const AttentionRow> rows, const AttentionHead& head,
+            const AttentionScale& scale);
 
 }  // namespace hearth::model

@@ -31,12 +31,12 @@ struct AttentionState {
 
 // One page's part of the work.
 struct AttentionPage {
-  const AttentionRow* rows;  // [n_rows], each with n_visible > start.
+  const AttentionRow* rows;  // [n_rows], each sees at least one of the page's positions.
   AttentionState* states;    // [n_rows]
   std::uint32_t n_rows;
   std::uint32_t start;  // Position of the page's first slot.
   std::uint32_t head_dim;
-  float scale;
+  AttentionScale scale;
   const tensor::F16* keys;    // [head_dim, kPageTokens]
   const tensor::F16* values;  // [kPageTokens, head_dim]
   float* tile;                // Scratch [2, kPageTokens * head_dim]
@@ -51,7 +51,7 @@ void attend_page_avx512(const AttentionPage& page);
 
 // `attend` (attention.h) with a chosen kernel: for tests.
 void attend_with(AttendPage attend_page, std::span<const AttentionRow> rows,
-                 const AttentionHead& head, float scale);
+                 const AttentionHead& head, const AttentionScale& scale);
 AttendPage attend_page_for(tensor::Isa isa);
 
 // The shortest row block for which widening the page first pays.
@@ -125,14 +125,19 @@ struct AttentionKernel {
   // Scales the scores of a row to the page's maximum so far and turns them into weights: 0 for
   // positions that the row may not see.
   HEARTH_INLINE static void weigh_row(const AttentionRow& row, AttentionState& state,
-                                      std::uint32_t start, std::uint32_t head_dim, float scale,
-                                      float* weights) {
-    F low = Simd::mul(Simd::load_f(weights), Simd::set1_f(scale));
-    F high = Simd::mul(Simd::load_f(weights + kLanes), Simd::set1_f(scale));
-    const std::uint32_t n_visible = row.n_visible - start;
-    if (n_visible < kPageTokens) {
-      low = hide(low, n_visible, 0);
-      high = hide(high, n_visible, kLanes);
+                                      std::uint32_t start, std::uint32_t head_dim,
+                                      const AttentionScale& scale, float* weights) {
+    F low = Simd::mul(Simd::load_f(weights), Simd::set1_f(scale.factor));
+    F high = Simd::mul(Simd::load_f(weights + kLanes), Simd::set1_f(scale.factor));
+    if (scale.softcap > 0.0F) {
+      low = cap(low, scale.softcap);
+      high = cap(high, scale.softcap);
+    }
+    const std::uint32_t end = row.n_visible - start;
+    const std::uint32_t begin = row.first_visible > start ? row.first_visible - start : 0;
+    if (end < kPageTokens || begin > 0) {
+      low = hide(low, begin, end, 0);
+      high = hide(high, begin, end, kLanes);
     }
     const float page_max = Simd::max_lane(Simd::max(low, high));
     if (page_max > state.max) {
@@ -147,12 +152,25 @@ struct AttentionKernel {
     Simd::store_f(weights + kLanes, high);
   }
 
-  // -inf in the lanes from position `n_visible` on, whatever was there: a slot that nobody has
-  // written may hold any bits.
-  HEARTH_INLINE static F hide(F scores, std::uint32_t n_visible, std::uint32_t first) {
+  // c * tanh(x / c), by tanh(|t|) = (1 - e) / (1 + e) with e = exp(-2 |t|).
+  HEARTH_INLINE static F cap(F x, float c) {
+    const auto sign = Simd::bit_and(Simd::as_bits(x), Simd::set1(0x8000'0000U));
+    const F negative = Simd::as_float(Simd::bit_or(Simd::as_bits(x), Simd::set1(0x8000'0000U)));
+    const F e = exp_negative(Simd::mul(negative, Simd::set1_f(2.0F / c)));
+    const F one = Simd::set1_f(1.0F);
+    const F size = Simd::mul(Simd::div(Simd::sub(one, e), Simd::add(one, e)), Simd::set1_f(c));
+    return Simd::as_float(Simd::bit_or(Simd::as_bits(size), sign));
+  }
+
+  // -inf in the lanes of positions outside of [begin, end), whatever was there: a slot that nobody
+  // has written may hold any bits.
+  HEARTH_INLINE static F hide(F scores, std::uint32_t begin, std::uint32_t end,
+                              std::uint32_t first) {
     constexpr float kHidden = -__builtin_inff();
     float bias[kLanes];
-    for (std::uint32_t i = 0; i < kLanes; ++i) bias[i] = first + i < n_visible ? 0.0F : kHidden;
+    for (std::uint32_t i = 0; i < kLanes; ++i) {
+      bias[i] = first + i >= begin && first + i < end ? 0.0F : kHidden;
+    }
     const F mask = Simd::load_f(bias);
     return Simd::add(Simd::zero_if_less(scores, mask, Simd::set1_f(0.0F)), mask);
   }

@@ -51,21 +51,25 @@ class Cache {
   std::vector<std::byte*> pages_;
 };
 
-std::vector<double> plain(const Cache& cache, const float* query, std::uint32_t head_dim,
-                          std::uint32_t n_visible, double scale) {
-  std::vector<double> weights(n_visible);
-  double max = -std::numeric_limits<double>::infinity();
-  for (std::uint32_t t = 0; t < n_visible; ++t) {
+std::vector<double> plain(const Cache& cache, const AttentionRow& row, std::uint32_t head_dim,
+                          const AttentionScale& scale) {
+  std::vector<double> weights(row.n_visible);
+  double max = row.sink;
+  for (std::uint32_t t = row.first_visible; t < row.n_visible; ++t) {
     for (std::uint32_t d = 0; d < head_dim; ++d) {
-      weights[t] += static_cast<double>(query[d]) * cache.key(t, d);
+      weights[t] += static_cast<double>(row.query[d]) * cache.key(t, d);
     }
-    weights[t] *= scale;
+    weights[t] *= static_cast<double>(scale.factor);
+    const double cap = scale.softcap;
+    if (cap > 0) weights[t] = cap * std::tanh(weights[t] / cap);
     max = std::max(max, weights[t]);
   }
-  double sum = 0;
-  for (double& weight : weights) sum += weight = std::exp(weight - max);
+  double sum = std::exp(row.sink - max);
+  for (std::uint32_t t = row.first_visible; t < row.n_visible; ++t) {
+    sum += weights[t] = std::exp(weights[t] - max);
+  }
   std::vector<double> out(head_dim);
-  for (std::uint32_t t = 0; t < n_visible; ++t) {
+  for (std::uint32_t t = row.first_visible; t < row.n_visible; ++t) {
     for (std::uint32_t d = 0; d < head_dim; ++d) out[d] += weights[t] / sum * cache.value(t, d);
   }
   return out;
@@ -73,6 +77,9 @@ std::vector<double> plain(const Cache& cache, const float* query, std::uint32_t 
 
 struct Shape {
   std::uint32_t head_dim, n_rows, group, first_position;
+  std::uint32_t window = 0;  // 0: all that came before.
+  float softcap = 0;
+  bool has_sinks = false;
 };
 
 class AttentionKernels : public ::testing::TestWithParam<Shape> {};
@@ -85,7 +92,7 @@ TEST_P(AttentionKernels, MatchThePlainTwinAndOneAnother) {
   std::normal_distribution<float> normal(0.0F, 2.0F);
   std::vector<float> queries(std::size_t{shape.n_rows} * shape.head_dim);
   for (float& q : queries) q = normal(random);
-  const float scale = 1.0F / std::sqrt(static_cast<float>(shape.head_dim));
+  const AttentionScale scale{1.0F / std::sqrt(static_cast<float>(shape.head_dim)), shape.softcap};
 
   std::vector<float> first;
   for (const tensor::Isa isa : tensor::available_isas()) {
@@ -95,13 +102,18 @@ TEST_P(AttentionKernels, MatchThePlainTwinAndOneAnother) {
     std::vector<AttentionRow> rows;
     for (std::uint32_t r = 0; r < shape.n_rows; ++r) {
       const std::size_t at = std::size_t{r} * shape.head_dim;
-      rows.push_back(
-          {queries.data() + at, out.data() + at, shape.first_position + r / shape.group + 1});
+      AttentionRow row{.query = queries.data() + at,
+                       .out = out.data() + at,
+                       .n_visible = shape.first_position + r / shape.group + 1};
+      if (shape.window > 0 && row.n_visible > shape.window) {
+        row.first_visible = row.n_visible - shape.window;
+      }
+      if (shape.has_sinks) row.sink = static_cast<float>(r % 5) - 2.0F;
+      rows.push_back(row);
     }
     attend_with(attend_page, rows, cache.head(), scale);
     for (std::uint32_t r = 0; r < shape.n_rows; ++r) {
-      const auto expected = plain(cache, rows[r].query, shape.head_dim, rows[r].n_visible,
-                                  static_cast<double>(scale));
+      const auto expected = plain(cache, rows[r], shape.head_dim, scale);
       for (std::uint32_t d = 0; d < shape.head_dim; ++d) {
         ASSERT_NEAR(rows[r].out[d], expected[d], 4e-6) << name << " row " << r;
       }
@@ -127,6 +139,14 @@ std::vector<Shape> shapes() {
   }
   for (std::uint32_t position = 0; position < 66; ++position) list.push_back({64, 4, 4, position});
   list.push_back({64, 64, 4, 2000});
+  for (const std::uint32_t window : {1U, 8U, 31U, 32U, 33U, 100U}) {
+    for (const std::uint32_t first : {0U, 5U, 31U, 32U, 200U}) {
+      list.push_back({32, 64, 1, first, window});
+      list.push_back({32, 7, 1, first, window, 2.0F, true});
+    }
+  }
+  list.push_back({64, 8, 4, 100, 0, 50.0F});
+  list.push_back({64, 8, 4, 100, 0, 0, true});
   return list;
 }
 

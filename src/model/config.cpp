@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
+#include <cmath>
 #include <filesystem>
 
 namespace hearth::model {
@@ -55,6 +58,15 @@ class ConfigReader {
                                               key(suffix), value));
   }
 
+  // 0 where the file says nothing.
+  Result<float> not_negative(std::string_view suffix) const {
+    HEARTH_TRY(const float value, file_.get_f32(key(suffix), 0.0F));
+    if (value >= 0 && std::isfinite(value)) return value;
+    return refuse(Code::kCorrupt, fmt::format("key '{}' is {}, 0 or more is needed: convert the "
+                                              "model again",
+                                              key(suffix), value));
+  }
+
   const gguf::GgufFile& file() const { return file_; }
 
  private:
@@ -97,8 +109,46 @@ Result<> read_head_dim(const ConfigReader& reader, ModelConfig& config) {
                                    config.head_dim, kHeadDimMultiple, kHeadDimMax));
 }
 
+struct RopeKind {
+  std::string_view name;  // GGUF `ARCH.rope.scaling.type`.
+  RopeScaling::Kind kind;
+};
+constexpr auto kRopeKinds = std::to_array<RopeKind>({
+    {"none", RopeScaling::Kind::kNone},
+    {"linear", RopeScaling::Kind::kLinear},
+    {"yarn", RopeScaling::Kind::kYarn},
+    {"longrope", RopeScaling::Kind::kLongFactors},
+    {"su", RopeScaling::Kind::kLongFactors},  // What longrope was called first.
+});
+
+Result<RopeScaling::Kind> read_rope_kind(const ConfigReader& reader) {
+  HEARTH_TRY(const std::string_view name,
+             reader.file().get_string(reader.key("rope.scaling.type"), "none"));
+  const auto row = std::ranges::find(kRopeKinds, name, &RopeKind::name);
+  if (row != kRopeKinds.end()) return row->kind;
+  return reader.refuse(
+      Code::kUnsupported,
+      fmt::format("rope scaling '{}' is not run by this build (none, linear, yarn and longrope "
+                  "are): run the model in llama-server and add it as an upstream",
+                  name.substr(0, 64)));
+}
+
+Result<> read_rope_scaling(const ConfigReader& reader, ModelConfig& config) {
+  RopeScaling& rope = config.rope;
+  HEARTH_TRY(rope.theta, reader.positive("rope.freq_base", 10000.0F));
+  HEARTH_TRY(rope.kind, read_rope_kind(reader));
+  HEARTH_TRY(rope.n_context_first, reader.count("rope.scaling.original_context_length", 1U << 30,
+                                                config.n_context_train));
+  HEARTH_TRY(rope.attention_factor, reader.positive("rope.scaling.attn_factor", 1.0F));
+  HEARTH_TRY(rope.beta_fast, reader.positive("rope.scaling.yarn_beta_fast", 32.0F));
+  HEARTH_TRY(rope.beta_slow, reader.positive("rope.scaling.yarn_beta_slow", 1.0F));
+  if (rope.kind != RopeScaling::Kind::kNone) {
+    HEARTH_TRY(rope.factor, reader.positive("rope.scaling.factor", 1.0F));
+  }
+  return {};
+}
+
 Result<> read_rope(const ConfigReader& reader, ModelConfig& config) {
-  HEARTH_TRY(config.rope_theta, reader.positive("rope.freq_base", 10000.0F));
   HEARTH_TRY(config.rope_dim, reader.count("rope.dimension_count", kWidthMax, config.head_dim));
   if (config.rope_dim > config.head_dim || config.rope_dim % 2 != 0) {
     return reader.refuse(
@@ -107,28 +157,63 @@ Result<> read_rope(const ConfigReader& reader, ModelConfig& config) {
                     "is needed: convert the model again",
                     reader.key("rope.dimension_count"), config.rope_dim, config.head_dim));
   }
-  HEARTH_TRY(const std::string_view scaling,
-             reader.file().get_string(reader.key("rope.scaling.type"), "none"));
-  if (scaling == "none") return {};
-  if (scaling != "linear") {
-    return reader.refuse(
-        Code::kUnsupported,
-        fmt::format("rope scaling '{}' is not run by this build (none and linear "
-                    "are): run the model in llama-server and add it as an upstream",
-                    scaling));
+  return read_rope_scaling(reader, config);
+}
+
+// Features that change the result and that the architecture's row does not have are refused.
+Result<> read_experts(const ConfigReader& reader, const Architecture& architecture,
+                      ModelConfig& config) {
+  HEARTH_TRY(config.n_experts, reader.file().get_u32(reader.key("expert_count"), 0U));
+  if (config.n_experts == 0 && architecture.experts != Presence::kRequired) return {};
+  if (architecture.experts == Presence::kNever) {
+    return reader.refuse(Code::kUnsupported,
+                         fmt::format("a mixture of {} experts is not run for '{}' by this build: "
+                                     "run the model in llama-server and add it as an upstream",
+                                     config.n_experts, architecture.name));
   }
-  HEARTH_TRY(config.rope_scale, reader.positive("rope.scaling.factor", 1.0F));
+  HEARTH_TRY(config.n_experts, reader.count("expert_count", kExpertsMax));
+  HEARTH_TRY(config.n_experts_used, reader.count("expert_used_count", config.n_experts));
+  HEARTH_TRY(config.d_ff_expert,
+             reader.count("expert_feed_forward_length", kWidthMax, config.d_ff));
   return {};
 }
 
-// Features that change the result and that no row of the table has yet.
-Result<> refuse_experts(const ConfigReader& reader) {
-  HEARTH_TRY(const std::uint32_t n_experts, reader.file().get_u32(reader.key("expert_count"), 0U));
-  if (n_experts == 0) return {};
-  return reader.refuse(Code::kUnsupported,
-                       fmt::format("a mixture of {} experts is not run by this build: run the "
-                                   "model in llama-server and add it as an upstream",
-                                   n_experts));
+Result<> read_scales(const ConfigReader& reader, const Architecture& architecture,
+                     ModelConfig& config) {
+  if (architecture.scales_embedding) {
+    config.embedding_scale = std::sqrt(static_cast<float>(config.d_model));
+  }
+  const bool is_wide = config.n_layers == architecture.wide_query_layers;
+  const std::uint32_t share = is_wide ? config.d_model / config.n_heads : config.head_dim;
+  config.query_scale = 1.0F / std::sqrt(static_cast<float>(share));
+  HEARTH_TRY(config.attention_softcap, reader.not_negative("attn_logit_softcapping"));
+  HEARTH_TRY(config.logit_softcap, reader.not_negative("final_logit_softcapping"));
+  return {};
+}
+
+// Which layers look back over a window only, and what turns their heads.
+Result<> plan_layers(const ConfigReader& reader, const Architecture& architecture,
+                     ModelConfig& config) {
+  std::uint32_t window = 0;
+  std::uint32_t period = architecture.sliding_period;
+  if (period > 0) {
+    HEARTH_TRY(window, reader.file().get_u32(reader.key("attention.sliding_window"), 0U));
+    HEARTH_TRY(period, reader.count("attention.sliding_window_pattern", kLayersMax, period));
+  }
+  const bool has_own_theta = architecture.sliding_rope_theta > 0;
+  if (has_own_theta) {
+    HEARTH_TRY(config.sliding_rope_theta,
+               reader.positive("rope.freq_base_swa", architecture.sliding_rope_theta));
+  }
+  for (std::uint32_t i = 0; i < config.n_layers; ++i) {
+    const bool slides = window > 0 && (period == 1 || i % period + 1 < period);
+    LayerPlan plan{.window = slides ? window : 0};
+    if (slides && has_own_theta) plan.rope = RopeTable::kSliding;
+    const std::uint32_t step = architecture.no_rope_period;
+    if (step > 0 && i % step + 1 == step) plan.rope = RopeTable::kNone;
+    config.layers.push_back(plan);
+  }
+  return {};
 }
 
 }  // namespace
@@ -149,10 +234,12 @@ Result<ModelConfig> read_config(const gguf::GgufFile& file, const Architecture& 
   const std::string stem = std::filesystem::path(file.name()).stem().string();
   HEARTH_TRY(const std::string_view name, file.get_string("general.name", stem));
   config.name = name;
-  HEARTH_TRY_VOID(refuse_experts(reader));
   HEARTH_TRY_VOID(read_sizes(reader, config));
+  HEARTH_TRY_VOID(read_experts(reader, architecture, config));
   HEARTH_TRY_VOID(read_head_dim(reader, config));
   HEARTH_TRY_VOID(read_rope(reader, config));
+  HEARTH_TRY_VOID(read_scales(reader, architecture, config));
+  HEARTH_TRY_VOID(plan_layers(reader, architecture, config));
   return config;
 }
 

@@ -7,6 +7,7 @@
 #include "gguf/gguf_file.h"
 #include "model/architecture_table.h"
 #include "model/model.h"
+#include "model/rope.h"
 #include "model/weights.h"
 
 namespace hearth::model {
@@ -19,19 +20,21 @@ class LoadedModel final : public Model {
 
   const Architecture& architecture() const { return *architecture_; }
   const Weights& weights() const { return weights_; }
-  std::span<const double> rope_frequencies() const { return rope_frequencies_; }
+  // One for each RopeTable that a layer uses, in its order.
+  std::span<const Rope> ropes() const { return ropes_; }
   // The types of the model's matrices, each once: what activations must be prepared for.
   std::span<const tensor::DType> weight_types() const { return weight_types_; }
 
  private:
   explicit LoadedModel(gguf::GgufFile file) : file_(std::move(file)) {}
+  void make_ropes();
   Result<> read_template();
   Result<> read_unsure_token();
 
   gguf::GgufFile file_;  // Owns the bytes that weights_ borrows.
   const Architecture* architecture_ = nullptr;
   Weights weights_;
-  std::vector<double> rope_frequencies_;
+  std::vector<Rope> ropes_;
   std::vector<tensor::DType> weight_types_;
 };
 

@@ -187,8 +187,8 @@ TEST_F(Loading, BadHyperparametersNameTheKeyAndTheLimit) {
               "a number above 0");
   expect_part(error_with_key("llama.expert_count", set(8)), "mixture of 8 experts");
   expect_part(
-      error_with_key("llama.rope.scaling.type", [](auto& c, auto k) { c.set_string(k, "yarn"); }),
-      "rope scaling 'yarn'");
+      error_with_key("llama.rope.scaling.type", [](auto& c, auto k) { c.set_string(k, "spiral"); }),
+      "rope scaling 'spiral'");
   expect_part(error_with_key("llama.context_length", [](auto&, auto) {}),
               "lacks the key 'llama.context_length'");
 }

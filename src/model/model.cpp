@@ -46,14 +46,12 @@ Result<> check_vocabulary(const gguf::GgufFile& file, const ModelConfig& config,
                           file.name(), tokenizer.n_vocab(), config.n_vocab));
 }
 
+using tensor::MatView;
+
 std::vector<tensor::DType> types_of(const Weights& weights) {
   std::vector<tensor::DType> types{weights.output.type};
   for (const LayerWeights& layer : weights.layers) {
-    for (const auto slot :
-         {&LayerWeights::q, &LayerWeights::k, &LayerWeights::v, &LayerWeights::attn_out,
-          &LayerWeights::gate, &LayerWeights::up, &LayerWeights::down}) {
-      types.push_back((layer.*slot).type);
-    }
+    for (const MatView& matrix : matrices_of(layer)) types.push_back(matrix.type);
   }
   std::ranges::sort(types);
   types.erase(std::ranges::unique(types).begin(), types.end());
@@ -80,6 +78,14 @@ std::uint64_t identity_of(const gguf::GgufFile& file) {
     hash = hash64(std::as_bytes(std::span(&info.st_mtim, 1)), hash);
   }
   return hash;
+}
+
+void LoadedModel::make_ropes() {
+  ropes_.push_back(make_rope(config_.rope, config_.rope_dim, weights_.rope_factors));
+  if (config_.sliding_rope_theta > 0) {
+    ropes_.push_back(
+        make_rope({.theta = config_.sliding_rope_theta}, config_.rope_dim, nullptr));
+  }
 }
 
 Result<> LoadedModel::read_template() {
@@ -119,7 +125,7 @@ Result<std::shared_ptr<const Model>> LoadedModel::create(gguf::GgufFile file,
 
   HEARTH_TRY(model->weights_, bind_weights(source, *model->architecture_, model->config_));
   model->weight_types_ = types_of(model->weights_);
-  model->rope_frequencies_ = model::rope_frequencies(model->config_, model->weights_.rope_factors);
+  model->make_ropes();
 
   HEARTH_TRY(model->tokenizer_, load_tokenizer(source));
   HEARTH_TRY_VOID(check_vocabulary(source, model->config_, *model->tokenizer_));

@@ -2,10 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <unordered_set>
-#include <variant>
 
 namespace hearth::model {
 namespace {
@@ -15,59 +15,96 @@ using gguf::TensorInfo;
 using tensor::MatView;
 
 // A tensor's dimension in terms of the configuration.
-enum class Dim : std::uint8_t { kModel, kQuery, kKeyValue, kHead, kFf };
+enum class Dim : std::uint8_t { kModel, kQuery, kKeyValue, kHead, kHeads, kFf, kFfExpert, kExperts };
 
 std::uint32_t extent(Dim dim, const ModelConfig& config) {
   switch (dim) {
     case Dim::kModel:
       return config.d_model;
     case Dim::kQuery:
-      return config.n_heads * config.head_dim;
+      return config.d_query();
     case Dim::kKeyValue:
-      return config.n_kv_heads * config.head_dim;
+      return config.d_key_value();
     case Dim::kHead:
       return config.head_dim;
+    case Dim::kHeads:
+      return config.n_heads;
     case Dim::kFf:
       return config.d_ff;
+    case Dim::kFfExpert:
+      return config.d_ff_expert;
+    case Dim::kExperts:
+      return config.n_experts;
   }
   return 0;
 }
 
+template <class Owner>
 struct MatrixRow {
   std::string_view suffix;  // After "blk.N.".
-  MatView LayerWeights::* slot;
+  MatView Owner::* slot;
   Dim rows, cols;
 };
 
-constexpr auto kMatrices = std::to_array<MatrixRow>({
+constexpr auto kSeparateQkv = std::to_array<MatrixRow<LayerWeights>>({
     {"attn_q.weight", &LayerWeights::q, Dim::kQuery, Dim::kModel},
     {"attn_k.weight", &LayerWeights::k, Dim::kKeyValue, Dim::kModel},
     {"attn_v.weight", &LayerWeights::v, Dim::kKeyValue, Dim::kModel},
+});
+constexpr auto kAttentionOut = std::to_array<MatrixRow<LayerWeights>>({
     {"attn_output.weight", &LayerWeights::attn_out, Dim::kModel, Dim::kQuery},
+});
+constexpr auto kGateUp = std::to_array<MatrixRow<LayerWeights>>({
     {"ffn_gate.weight", &LayerWeights::gate, Dim::kFf, Dim::kModel},
     {"ffn_up.weight", &LayerWeights::up, Dim::kFf, Dim::kModel},
+});
+constexpr auto kDown = std::to_array<MatrixRow<LayerWeights>>({
     {"ffn_down.weight", &LayerWeights::down, Dim::kModel, Dim::kFf},
 });
+constexpr auto kRouter = std::to_array<MatrixRow<ExpertWeights>>({
+    {"ffn_gate_inp.weight", &ExpertWeights::router, Dim::kExperts, Dim::kModel},
+});
+// Each [n_experts, rows, cols].
+constexpr auto kExperts = std::to_array<MatrixRow<ExpertWeights>>({
+    {"ffn_gate_exps.weight", &ExpertWeights::gate, Dim::kFfExpert, Dim::kModel},
+    {"ffn_up_exps.weight", &ExpertWeights::up, Dim::kFfExpert, Dim::kModel},
+    {"ffn_down_exps.weight", &ExpertWeights::down, Dim::kModel, Dim::kFfExpert},
+});
 
+// A vector, or one vector per expert.
+template <class Owner>
 struct VectorRow {
   std::string_view suffix;
-  VecView LayerWeights::* slot;
+  VecView Owner::* slot;
   Dim size;
   Presence Architecture::* presence;  // Null for what every architecture has.
+  bool is_per_expert = false;         // [n_experts, size]
 };
 
-constexpr auto kVectors = std::to_array<VectorRow>({
+constexpr auto kVectors = std::to_array<VectorRow<LayerWeights>>({
     {"attn_norm.weight", &LayerWeights::attn_norm, Dim::kModel, nullptr},
-    {"ffn_norm.weight", &LayerWeights::ffn_norm, Dim::kModel, nullptr},
     {"attn_q.bias", &LayerWeights::q_bias, Dim::kQuery, &Architecture::qkv_bias},
     {"attn_k.bias", &LayerWeights::k_bias, Dim::kKeyValue, &Architecture::qkv_bias},
     {"attn_v.bias", &LayerWeights::v_bias, Dim::kKeyValue, &Architecture::qkv_bias},
     {"attn_output.bias", &LayerWeights::attn_out_bias, Dim::kModel, &Architecture::output_bias},
     {"attn_q_norm.weight", &LayerWeights::q_norm, Dim::kHead, &Architecture::qk_norm},
     {"attn_k_norm.weight", &LayerWeights::k_norm, Dim::kHead, &Architecture::qk_norm},
+    {"attn_sinks.weight", &LayerWeights::sinks, Dim::kHeads, &Architecture::sinks},
+    {"post_attention_norm.weight", &LayerWeights::post_attn_norm, Dim::kModel,
+     &Architecture::post_norm},
+    {"post_ffw_norm.weight", &LayerWeights::post_ffn_norm, Dim::kModel, &Architecture::post_norm},
+});
+constexpr auto kDenseBiases = std::to_array<VectorRow<LayerWeights>>({
     {"ffn_gate.bias", &LayerWeights::gate_bias, Dim::kFf, &Architecture::ffn_bias},
     {"ffn_up.bias", &LayerWeights::up_bias, Dim::kFf, &Architecture::ffn_bias},
     {"ffn_down.bias", &LayerWeights::down_bias, Dim::kModel, &Architecture::ffn_bias},
+});
+constexpr auto kExpertBiases = std::to_array<VectorRow<ExpertWeights>>({
+    {"ffn_gate_inp.bias", &ExpertWeights::router_bias, Dim::kExperts, &Architecture::ffn_bias},
+    {"ffn_gate_exps.bias", &ExpertWeights::gate_bias, Dim::kFfExpert, &Architecture::ffn_bias,
+     true},
+    {"ffn_up_exps.bias", &ExpertWeights::up_bias, Dim::kFfExpert, &Architecture::ffn_bias, true},
+    {"ffn_down_exps.bias", &ExpertWeights::down_bias, Dim::kModel, &Architecture::ffn_bias, true},
 });
 
 class Binder {
@@ -120,8 +157,12 @@ class Binder {
                               info.name, expected, info.shape_text()));
   }
 
-  Result<MatView> as_matrix(const TensorInfo& info, std::uint32_t rows, std::uint32_t cols) const {
-    HEARTH_TRY_VOID(check_shape(info, fmt::format("[{}, {}]", rows, cols)));
+  // The view of a [rows, cols] matrix, or of n_parts such matrices in one tensor.
+  Result<MatView> as_matrix(const TensorInfo& info, std::uint32_t rows, std::uint32_t cols,
+                            std::uint32_t n_parts = 0) const {
+    const std::string shape = n_parts == 0 ? fmt::format("[{}, {}]", rows, cols)
+                                           : fmt::format("[{}, {}, {}]", n_parts, rows, cols);
+    HEARTH_TRY_VOID(check_shape(info, shape));
     const tensor::DTypeInfo& dtype = tensor::dtype_info(info.type);
     if (!dtype.computable) {
       return refuse(Code::kUnsupported,
@@ -129,11 +170,13 @@ class Binder {
                                 "get the model as Q8_0 or Q4_K_M",
                                 info.name, dtype.name));
     }
-    return MatView{info.type, rows, cols, info.data.data()};
+    return MatView{info.type, rows * std::max(n_parts, 1U), cols, info.data.data()};
   }
 
-  Result<VecView> as_vector(const TensorInfo& info, std::uint32_t size) const {
-    HEARTH_TRY_VOID(check_shape(info, fmt::format("[{}]", size)));
+  Result<VecView> as_vector(const TensorInfo& info, std::uint32_t size,
+                            std::uint32_t n_parts = 0) const {
+    HEARTH_TRY_VOID(check_shape(info, n_parts == 0 ? fmt::format("[{}]", size)
+                                                   : fmt::format("[{}, {}]", n_parts, size)));
     if (info.type == tensor::DType::kF32) return reinterpret_cast<VecView>(info.data.data());
     return refuse(Code::kUnsupported,
                   fmt::format("tensor '{}' has the type {}, vectors are read as F32: convert the "
@@ -162,42 +205,96 @@ class Binder {
     return {};
   }
 
+  // Llama 3 has one list; longrope a list for contexts up to the first and one for longer ones, of
+  // which the file's own context length chooses.
   Result<> bind_rope_factors(Weights& weights) {
-    const TensorInfo* const info = optional("rope_freqs.weight");
+    const bool is_long = config_.n_context_train > config_.rope.n_context_first;
+    const TensorInfo* const of_short = optional("rope_factors_short.weight");
+    const TensorInfo* const of_long = optional("rope_factors_long.weight");
+    const TensorInfo* info = optional("rope_freqs.weight");
+    if (info == nullptr) info = is_long ? of_long : of_short;
     if (info == nullptr) return {};
     HEARTH_TRY(weights.rope_factors, as_vector(*info, config_.rope_dim / 2));
     for (std::uint32_t i = 0; i < config_.rope_dim / 2; ++i) {
       if (std::isfinite(weights.rope_factors[i]) && weights.rope_factors[i] > 0) continue;
-      return refuse(Code::kCorrupt,
-                    fmt::format("tensor 'rope_freqs.weight' holds {}, numbers above "
-                                "0 are needed: download the model again",
-                                weights.rope_factors[i]));
+      return refuse(Code::kCorrupt, fmt::format("tensor '{}' holds {}, numbers above 0 are needed: "
+                                                "download the model again",
+                                                info->name, weights.rope_factors[i]));
     }
     return {};
   }
 
   Result<LayerWeights> bind_layer(std::uint32_t index) {
     LayerWeights layer;
-    for (const MatrixRow& row : kMatrices) {
-      HEARTH_TRY(const TensorInfo* const info, required(layer_name(index, row.suffix)));
-      HEARTH_TRY(layer.*row.slot,
-                 as_matrix(*info, extent(row.rows, config_), extent(row.cols, config_)));
+    HEARTH_TRY_VOID(bind_qkv(index, layer));
+    HEARTH_TRY_VOID(bind_matrices(index, kAttentionOut, layer));
+    HEARTH_TRY_VOID(bind_vectors(index, kVectors, layer));
+    HEARTH_TRY(layer.ffn_norm,
+               vector(layer_name(index, architecture_.ffn_norm_name), config_.d_model));
+    if (config_.n_experts > 0) {
+      HEARTH_TRY_VOID(bind_experts(index, layer.experts));
+      return layer;
     }
-    for (const VectorRow& row : kVectors) {
-      HEARTH_TRY(layer.*row.slot, bind_vector(index, row));
-    }
+    HEARTH_TRY_VOID(bind_gate_up(index, layer));
+    HEARTH_TRY_VOID(bind_matrices(index, kDown, layer));
+    HEARTH_TRY_VOID(bind_vectors(index, kDenseBiases, layer));
     return layer;
   }
 
-  Result<VecView> bind_vector(std::uint32_t index, const VectorRow& row) {
-    const std::string name = layer_name(index, row.suffix);
-    const Presence presence =
-        row.presence == nullptr ? Presence::kRequired : architecture_.*row.presence;
-    const std::uint32_t size = extent(row.size, config_);
-    if (presence == Presence::kRequired) return vector(name, size);
-    const TensorInfo* const info = presence == Presence::kNever ? nullptr : optional(name);
-    if (info == nullptr) return nullptr;
-    return as_vector(*info, size);
+  // A fused matrix holds the rows of its parts one after another.
+  Result<> bind_qkv(std::uint32_t index, LayerWeights& layer) {
+    if (!architecture_.is_fused) return bind_matrices(index, kSeparateQkv, layer);
+    const std::uint32_t n_q = config_.d_query();
+    const std::uint32_t n_kv = config_.d_key_value();
+    HEARTH_TRY(const TensorInfo* const info, required(layer_name(index, "attn_qkv.weight")));
+    HEARTH_TRY(const MatView fused, as_matrix(*info, n_q + 2 * n_kv, config_.d_model));
+    layer.q = tensor::row_range(fused, 0, n_q);
+    layer.k = tensor::row_range(fused, n_q, n_kv);
+    layer.v = tensor::row_range(fused, n_q + n_kv, n_kv);
+    return {};
+  }
+
+  Result<> bind_gate_up(std::uint32_t index, LayerWeights& layer) {
+    if (!architecture_.is_fused) return bind_matrices(index, kGateUp, layer);
+    HEARTH_TRY(const TensorInfo* const info, required(layer_name(index, "ffn_up.weight")));
+    HEARTH_TRY(const MatView fused, as_matrix(*info, 2 * config_.d_ff, config_.d_model));
+    layer.gate = tensor::row_range(fused, 0, config_.d_ff);
+    layer.up = tensor::row_range(fused, config_.d_ff, config_.d_ff);
+    return {};
+  }
+
+  Result<> bind_experts(std::uint32_t index, ExpertWeights& experts) {
+    HEARTH_TRY_VOID(bind_matrices(index, kRouter, experts));
+    HEARTH_TRY_VOID(bind_matrices(index, kExperts, experts, config_.n_experts));
+    return bind_vectors(index, kExpertBiases, experts);
+  }
+
+  template <class Owner, std::size_t kRows>
+  Result<> bind_matrices(std::uint32_t index, const std::array<MatrixRow<Owner>, kRows>& rows,
+                         Owner& owner, std::uint32_t n_parts = 0) {
+    for (const MatrixRow<Owner>& row : rows) {
+      HEARTH_TRY(const TensorInfo* const info, required(layer_name(index, row.suffix)));
+      HEARTH_TRY(owner.*row.slot,
+                 as_matrix(*info, extent(row.rows, config_), extent(row.cols, config_), n_parts));
+    }
+    return {};
+  }
+
+  template <class Owner, std::size_t kRows>
+  Result<> bind_vectors(std::uint32_t index, const std::array<VectorRow<Owner>, kRows>& rows,
+                        Owner& owner) {
+    for (const VectorRow<Owner>& row : rows) {
+      const std::string name = layer_name(index, row.suffix);
+      const Presence presence =
+          row.presence == nullptr ? Presence::kRequired : architecture_.*row.presence;
+      if (presence == Presence::kNever) continue;
+      const TensorInfo* info = optional(name);
+      if (info == nullptr && presence == Presence::kOptional) continue;
+      HEARTH_TRY(info, required(name));
+      HEARTH_TRY(owner.*row.slot, as_vector(*info, extent(row.size, config_),
+                                            row.is_per_expert ? config_.n_experts : 0));
+    }
+    return {};
   }
 
   static std::string layer_name(std::uint32_t index, std::string_view suffix) {
@@ -226,6 +323,16 @@ class Binder {
 };
 
 }  // namespace
+
+std::vector<MatView> matrices_of(const LayerWeights& layer) {
+  std::vector<MatView> matrices;
+  for (const MatView& matrix :
+       {layer.q, layer.k, layer.v, layer.attn_out, layer.gate, layer.up, layer.down,
+        layer.experts.router, layer.experts.gate, layer.experts.up, layer.experts.down}) {
+    if (matrix.data != nullptr) matrices.push_back(matrix);
+  }
+  return matrices;
+}
 
 Result<Weights> bind_weights(const GgufFile& file, const Architecture& architecture,
                              ModelConfig& config) {

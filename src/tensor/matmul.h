@@ -33,6 +33,11 @@ struct MatView {
   std::size_t bytes() const { return rows * row_bytes(type, cols); }
 };
 
+// Rows [first, first + n) of w.
+inline MatView row_range(const MatView& w, std::uint32_t first, std::uint32_t n) {
+  return {w.type, n, w.cols, w.data + first * row_bytes(w.type, w.cols)};
+}
+
 // X [n_tokens, cols] in every form that the products of a batch asked for.
 //
 // Threading: externally synchronised.  Owns its memory, which only grows: after a warm-up at

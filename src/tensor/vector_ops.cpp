@@ -16,6 +16,16 @@ void silu_mul(const float* gate, const float* up, std::size_t n, float* out) {
   kernels().silu_mul(gate, up, n, out);
 }
 
+void gelu_mul(const float* gate, const float* up, std::size_t n, float* out) {
+  kernels().gelu_mul(gate, up, n, out);
+}
+
+void clamped_swiglu(const float* gate, const float* up, std::size_t n, float* out) {
+  kernels().clamped_swiglu(gate, up, n, out);
+}
+
+void softcap(float* x, std::size_t n, float cap) { kernels().softcap(x, n, cap); }
+
 void add(const float* x, std::size_t n, float* y) { kernels().add(x, n, y); }
 
 void f32_from_f16(const F16* in, std::size_t n, float* out) { kernels().f32_from_f16(in, n, out); }

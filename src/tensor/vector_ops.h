@@ -25,6 +25,16 @@ void softmax(float* x, std::size_t n);
 // out [n] = gate / (1 + exp(-gate)) * up: the gated activation of SwiGLU.  `out` may be either.
 void silu_mul(const float* gate, const float* up, std::size_t n, float* out);
 
+// out [n] = gelu(gate) * up, gelu in its tanh form (Hendrycks and Gimpel 2016): Gemma's GeGLU.
+void gelu_mul(const float* gate, const float* up, std::size_t n, float* out);
+
+// out [n] = gate / (1 + exp(-1.702 gate)) * (up + 1), gate at most 7 and up within 7 of 0 before:
+// gpt-oss.  `out` may be either.
+void clamped_swiglu(const float* gate, const float* up, std::size_t n, float* out);
+
+// x [n] = cap * tanh(x / cap), in place; cap above 0: Gemma 2.
+void softcap(float* x, std::size_t n, float cap);
+
 // y [n] += x.
 void add(const float* x, std::size_t n, float* y);
 

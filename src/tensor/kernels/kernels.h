@@ -53,6 +53,9 @@ struct Kernels {
   void (*rms_norm)(const float* x, const float* weight, std::size_t n, float eps, float* out);
   void (*softmax)(float* x, std::size_t n);
   void (*silu_mul)(const float* gate, const float* up, std::size_t n, float* out);
+  void (*gelu_mul)(const float* gate, const float* up, std::size_t n, float* out);
+  void (*clamped_swiglu)(const float* gate, const float* up, std::size_t n, float* out);
+  void (*softcap)(float* x, std::size_t n, float cap);
   void (*add)(const float* x, std::size_t n, float* y);
   void (*f32_from_f16)(const F16* in, std::size_t n, float* out);
   void (*f16_from_f32)(const float* in, std::size_t n, F16* out);

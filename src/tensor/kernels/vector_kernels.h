@@ -114,21 +114,60 @@ struct VectorKernels {
         });
   }
 
-  HEARTH_INLINE static F silu_mul(F gate, F up) {
-    const F one = S::set1_f(1.0F);
-    const F e = exp(S::sub(S::set1_f(0.0F), gate));
-    return S::mul(S::div(gate, S::add(one, e)), up);
+  // Calls two(gate, up) on 16 elements at a time.
+  template <class Two>
+  HEARTH_INLINE static void combine(const float* gate, const float* up, std::size_t n, float* out,
+                                    Two&& two) {
+    each(
+        n,
+        [&](std::size_t i) { S::store_f(out + i, two(S::load_f(gate + i), S::load_f(up + i))); },
+        [&](std::size_t i, std::size_t left) {
+          S::store_f_part(out + i, left,
+                          two(S::load_f_part(gate + i, left), S::load_f_part(up + i, left)));
+        });
+  }
+
+  // x / (1 + exp(-y)).
+  HEARTH_INLINE static F sigmoid_times(F x, F y) {
+    const F e = exp(S::sub(S::set1_f(0.0F), y));
+    return S::div(x, S::add(S::set1_f(1.0F), e));
   }
 
   static void silu_mul(const float* gate, const float* up, std::size_t n, float* out) {
+    combine(gate, up, n, out, [](F g, F u) __attribute__((always_inline)) {
+      return S::mul(sigmoid_times(g, g), u);
+    });
+  }
+
+  static void gelu_mul(const float* gate, const float* up, std::size_t n, float* out) {
+    combine(gate, up, n, out, [](F g, F u) __attribute__((always_inline)) {
+      // 0.5 (1 + tanh(t)) = 1 / (1 + exp(-2 t)) with t = sqrt(2 / pi) (g + 0.044715 g^3).
+      const F inner = S::fma(S::mul(g, g), S::set1_f(0.044715F), S::set1_f(1.0F));
+      return S::mul(sigmoid_times(g, S::mul(S::mul(g, S::set1_f(1.5957691F)), inner)), u);
+    });
+  }
+
+  static void clamped_swiglu(const float* gate, const float* up, std::size_t n, float* out) {
+    combine(gate, up, n, out, [](F g, F u) __attribute__((always_inline)) {
+      const F limit = S::set1_f(7.0F);
+      g = S::min(g, limit);
+      u = S::max(S::min(u, limit), S::set1_f(-7.0F));
+      return S::mul(sigmoid_times(g, S::mul(g, S::set1_f(1.702F))), S::add(u, S::set1_f(1.0F)));
+    });
+  }
+
+  static void softcap(float* x, std::size_t n, float cap) {
+    const F c = S::set1_f(cap);
+    const F slope = S::set1_f(2.0F / cap);
+    // cap tanh(x / cap) = cap - 2 cap / (1 + exp(2 x / cap)).
+    const auto one = [&](F v) __attribute__((always_inline)) {
+      const F e = S::add(exp(S::mul(v, slope)), S::set1_f(1.0F));
+      return S::sub(c, S::div(S::add(c, c), e));
+    };
     each(
-        n,
-        [&](std::size_t i) {
-          S::store_f(out + i, silu_mul(S::load_f(gate + i), S::load_f(up + i)));
-        },
+        n, [&](std::size_t i) { S::store_f(x + i, one(S::load_f(x + i))); },
         [&](std::size_t i, std::size_t left) {
-          S::store_f_part(out + i, left,
-                          silu_mul(S::load_f_part(gate + i, left), S::load_f_part(up + i, left)));
+          S::store_f_part(x + i, left, one(S::load_f_part(x + i, left)));
         });
   }
 

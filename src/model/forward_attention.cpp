@@ -1,0 +1,120 @@
+#include <algorithm>
+#include <array>
+
+#include "model/attention.h"
+#include "model/config.h"
+#include "model/forward_pass.h"
+#include "model/rope.h"
+#include "tensor/vector_ops.h"
+
+namespace hearth::model {
+
+using tensor::F16;
+
+void ForwardPass::project_qkv(const LayerWeights& w) {
+  prepare_normed(w.attn_norm, {w.q.type, w.k.type, w.v.type});
+  product(w.q, w.q_bias, s_.q.data(), n_rows_);
+  product(w.k, w.k_bias, s_.k.data(), n_rows_);
+  product(w.v, w.v_bias, s_.v.data(), n_rows_);
+}
+
+// Norms and turns a token's heads in place.
+void ForwardPass::turn_heads(float* heads, std::uint32_t n_heads, const float* norm,
+                             const float* angles) {
+  for (std::uint32_t h = 0; h < n_heads; ++h) {
+    float* const head = heads + std::size_t{h} * config_.head_dim;
+    if (norm != nullptr) {
+      tensor::rms_norm(head, norm, config_.head_dim, config_.norm_eps, head);
+    }
+    if (angles == nullptr) continue;
+    rope_rotate(model_.architecture().rope_pairs, angles, config_.rope_dim / 2, head);
+  }
+}
+
+void ForwardPass::rotate_and_store(const LayerWeights& w, std::uint32_t layer) {
+  const RopeTable table = config_.layers[layer].rope;
+  for_rows(n_rows_, [&](std::uint32_t i) {
+    const float* const angles = angles_of(i, table);
+    float* const keys = s_.k.data() + std::size_t{i} * kv_width_;
+    turn_heads(q_row(i), config_.n_heads, w.q_norm, angles);
+    turn_heads(keys, config_.n_kv_heads, w.k_norm, angles);
+    store_row(i, layer, keys, s_.v.data() + std::size_t{i} * kv_width_);
+  });
+}
+
+// Writes a token's keys and values into its page.
+void ForwardPass::store_row(std::uint32_t i, std::uint32_t layer, const float* keys,
+                            const float* values) {
+  const TokenPlace& place = s_.places[i];
+  const std::uint32_t slot = place.position % kPageTokens;
+  const std::uint32_t head_dim = config_.head_dim;
+  F16 column[kHeadDimMax];
+  for (std::uint32_t h = 0; h < config_.n_kv_heads; ++h) {
+    const std::size_t from = std::size_t{h} * head_dim;
+    auto* const key_block = reinterpret_cast<F16*>(place.page + layout_.key_offset(layer, h));
+    auto* const value_block = reinterpret_cast<F16*>(place.page + layout_.value_offset(layer, h));
+    tensor::f16_from_f32(keys + from, head_dim, column);
+    for (std::size_t d = 0; d < head_dim; ++d) key_block[d * kPageTokens + slot] = column[d];
+    tensor::f16_from_f32(values + from, head_dim, value_block + std::size_t{slot} * head_dim);
+  }
+}
+
+// Cuts each segment's tokens (or those whose logits are wanted) into tiles.
+void ForwardPass::plan_tiles(bool logits_only) {
+  const std::uint32_t group = config_.n_heads / config_.n_kv_heads;
+  const std::uint32_t tile_tokens = std::max(kAttentionRowsMax / group, 1U);
+  n_tiles_ = 0;
+  std::uint32_t base = 0;
+  for (std::uint32_t i = 0; i < batch_.size(); ++i) {
+    const auto n = static_cast<std::uint32_t>(batch_[i].tokens.size());
+    for (std::uint32_t at = logits_only ? n - batch_[i].n_logits : 0; at < n; at += tile_tokens) {
+      s_.tiles[n_tiles_++] = {i, base + at, std::min(tile_tokens, n - at)};
+    }
+    base += n;
+  }
+}
+
+// The longest tiles come last in a segment and are handed out first, for an even end.
+void ForwardPass::attend_tiles(const LayerWeights& w, std::uint32_t layer) {
+  pool_.run(n_tiles_ * config_.n_kv_heads, [&](std::uint32_t task) {
+    const Tile& tile = s_.tiles[n_tiles_ - 1 - task / config_.n_kv_heads];
+    attend_tile(w, tile, layer, task % config_.n_kv_heads);
+  });
+}
+
+void ForwardPass::attend_tile(const LayerWeights& w, const Tile& tile, std::uint32_t layer,
+                              std::uint32_t kv_head) {
+  const std::uint32_t group = config_.n_heads / config_.n_kv_heads;
+  const AttentionHead head{.pages = batch_[tile.segment].pages,
+                           .key_offset = layout_.key_offset(layer, kv_head),
+                           .value_offset = layout_.value_offset(layer, kv_head),
+                           .head_dim = config_.head_dim};
+  const AttentionScale scale{config_.query_scale, config_.attention_softcap};
+  const std::uint32_t window = config_.layers[layer].window;
+  // A group of more than kAttentionRowsMax heads takes several calls a token.
+  const std::uint32_t n_rows = tile.n_tokens * group;
+  std::array<AttentionRow, kAttentionRowsMax> rows;
+  for (std::uint32_t done = 0; done < n_rows; done += kAttentionRowsMax) {
+    const std::uint32_t n = std::min(n_rows - done, kAttentionRowsMax);
+    for (std::uint32_t r = 0; r < n; ++r) {
+      const std::uint32_t token = tile.first + (done + r) / group;
+      const std::uint32_t q_head = kv_head * group + (done + r) % group;
+      const std::size_t at = std::size_t{q_head} * config_.head_dim;
+      const std::uint32_t n_visible = s_.places[token].position + 1;
+      rows[r] = {.query = q_row(token) + at,
+                 .out = attended_row(token) + at,
+                 .n_visible = n_visible,
+                 .first_visible = window > 0 && n_visible > window ? n_visible - window : 0,
+                 .sink = w.sinks == nullptr ? kNoSink : w.sinks[q_head]};
+    }
+    attend(std::span(rows).first(n), head, scale);
+  }
+}
+
+void ForwardPass::add_attention(const LayerWeights& w) {
+  prepare(s_.attended.data(), q_width_, {w.attn_out.type}, n_rows_);
+  product(w.attn_out, w.attn_out_bias, s_.normed.data(), n_rows_);
+  add_to_residual(w.post_attn_norm);
+}
+
+}  // namespace hearth::model

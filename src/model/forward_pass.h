@@ -1,0 +1,105 @@
+// One sweep over the weights for all tokens of a batch: internal to this room.
+//
+// The tokens of all segments lie one after another in every scratch matrix, so that each
+// weight is read once per batch whatever the mix of prefill and decode.  Only attention
+// looks at segments: a tile is a run of a segment's tokens, and each (tile, key-value head)
+// is one task.  The last layer computes, beyond its keys and values, only the rows whose
+// logits were asked for.
+//
+// The steps live in forward.cpp (embedding, logits), forward_attention.cpp and
+// forward_ffn.cpp.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <initializer_list>
+#include <span>
+
+#include "model/forward_scratch.h"
+#include "model/loaded_model.h"
+#include "tensor/matmul.h"
+
+namespace hearth::model {
+
+// Threading: one call of `run`, on one thread, which shares work with `pool`.
+class ForwardPass {
+ public:
+  ForwardPass(const LoadedModel& model, std::span<const Segment> batch, ForwardScratch::State& s,
+              ThreadPool& pool);
+  void run();
+
+ private:
+  static constexpr std::uint32_t kRowGrain = 8;  // Rows of one task in row-wise steps.
+
+  // Calls row(i) for each i < n_rows, in parallel where that pays.
+  template <class Row>
+  void for_rows(std::uint32_t n_rows, Row&& row) {
+    if (n_rows <= kRowGrain) {
+      for (std::uint32_t i = 0; i < n_rows; ++i) row(i);
+      return;
+    }
+    pool_.run((n_rows + kRowGrain - 1) / kRowGrain, [&](std::uint32_t task) {
+      const std::uint32_t end = std::min((task + 1) * kRowGrain, n_rows);
+      for (std::uint32_t i = task * kRowGrain; i < end; ++i) row(i);
+    });
+  }
+
+  float* x_row(std::uint32_t i) const { return s_.x.data() + std::size_t{i} * config_.d_model; }
+  float* normed_row(std::uint32_t i) const {
+    return s_.normed.data() + std::size_t{i} * config_.d_model;
+  }
+  float* q_row(std::uint32_t i) const { return s_.q.data() + std::size_t{i} * q_width_; }
+  float* attended_row(std::uint32_t i) const {
+    return s_.attended.data() + std::size_t{i} * q_width_;
+  }
+  // The angles of a token of the batch by which a layer turns heads; null where it does not.
+  const float* angles_of(std::uint32_t token, RopeTable table) const;
+
+  // Embedding and logits.
+  void place_tokens();
+  void embed();
+  void keep_logit_rows();
+  void write_logits();
+  void cap_logits(float* logits, std::uint32_t n);
+
+  // Steps that blocks share.
+  void prepare_normed(const float* norm, std::initializer_list<tensor::DType> types);
+  void prepare(const float* rows, std::uint32_t width, std::initializer_list<tensor::DType> types,
+               std::uint32_t n_rows);
+  // y [n_rows, w.rows] = prepared activations · w^T + bias.
+  void product(const tensor::MatView& w, const float* bias, float* y, std::uint32_t n_rows);
+  // x += a block's output, which lies in `normed`; normed first where `norm` is not null.
+  void add_to_residual(const float* norm);
+
+  // Attention.
+  void project_qkv(const LayerWeights& w);
+  void turn_heads(float* heads, std::uint32_t n_heads, const float* norm, const float* angles);
+  void rotate_and_store(const LayerWeights& w, std::uint32_t layer);
+  void store_row(std::uint32_t i, std::uint32_t layer, const float* keys, const float* values);
+  void plan_tiles(bool logits_only);
+  void attend_tiles(const LayerWeights& w, std::uint32_t layer);
+  void attend_tile(const LayerWeights& w, const Tile& tile, std::uint32_t layer,
+                   std::uint32_t kv_head);
+  void add_attention(const LayerWeights& w);
+
+  // Feed-forward.
+  void add_feed_forward(const LayerWeights& w);
+  void activate(std::uint32_t n_rows, std::uint32_t width);
+  void mix_experts(const ExpertWeights& w);
+  void choose_experts(const ExpertWeights& w);
+  void run_expert(const ExpertWeights& w, std::span<const ExpertVisit> visits);
+
+  const LoadedModel& model_;
+  const ModelConfig& config_;
+  const KvLayout layout_;
+  const std::span<const Segment> batch_;
+  ForwardScratch::State& s_;
+  ThreadPool& pool_;
+  const std::uint32_t q_width_;
+  const std::uint32_t kv_width_;
+  // Rows that are computed on: all tokens, at the end those with logits.
+  std::uint32_t n_rows_ = 0;
+  std::uint32_t n_tiles_ = 0;
+};
+
+}  // namespace hearth::model

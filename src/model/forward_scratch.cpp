@@ -1,0 +1,76 @@
+#include "model/forward_scratch.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "model/loaded_model.h"
+
+namespace hearth::model {
+
+bool FloatBuffer::reserve(std::size_t n) {
+  if (n <= capacity_) return true;
+  void* const memory =
+      ::operator new(n * sizeof(float), std::align_val_t{kAlignment}, std::nothrow);
+  if (memory == nullptr) return false;
+  data_.reset(static_cast<float*>(memory));
+  capacity_ = n;
+  std::fill_n(data_.get(), n, 0.0F);  // Touches the pages now rather than in the first pass.
+  return true;
+}
+
+namespace {
+
+bool reserve_experts(ForwardScratch::State& s, const ModelConfig& c, std::size_t n) {
+  if (c.n_experts == 0) return true;
+  s.visits.reserve(n * c.n_experts_used);
+  s.choices.reserve(c.n_experts);
+  return s.routes.reserve(n * c.n_experts) && s.gathered.reserve(n * c.d_model) &&
+         s.mixed.reserve(n * c.d_model);
+}
+
+// Lets the activations take their memory, for the widest rows and all types of weights.
+void rehearse(ForwardScratch::State& s, const Model& model, std::uint32_t n_tokens) {
+  const ModelConfig& c = model.config();
+  ThreadPool alone(1);
+  const struct {
+    const FloatBuffer& rows;
+    std::uint32_t width;
+  } inputs[] = {{s.x, c.d_model}, {s.q, c.d_query()}, {s.gate, std::max(c.d_ff, c.d_ff_expert)}};
+  for (const auto& input : inputs) {
+    s.activations.assign(input.rows.data(), input.width, n_tokens, input.width,
+                         loaded(model).weight_types(), alone);
+  }
+}
+
+}  // namespace
+
+ForwardScratch::ForwardScratch() : state_(std::make_unique<State>()) {}
+ForwardScratch::~ForwardScratch() = default;
+
+Result<> ForwardScratch::reserve(const Model& model, std::uint32_t n_tokens_max) {
+  State& s = *state_;
+  const ModelConfig& c = model.config();
+  const std::uint32_t n_tokens = std::max(n_tokens_max, s.n_tokens_max);
+  const std::size_t n = n_tokens;
+  const std::size_t d_ff = std::max(c.d_ff, c.d_ff_expert);
+  const bool fits = s.x.reserve(n * c.d_model) && s.normed.reserve(n * c.d_model) &&
+                    s.q.reserve(n * c.d_query()) && s.k.reserve(n * c.d_key_value()) &&
+                    s.v.reserve(n * c.d_key_value()) && s.attended.reserve(n * c.d_query()) &&
+                    s.gate.reserve(n * d_ff) && s.up.reserve(n * d_ff) &&
+                    s.angles.reserve(n * c.rope_dim * loaded(model).ropes().size()) &&
+                    reserve_experts(s, c, n);
+  if (!fits) {
+    return fail(Code::kOutOfBudget,
+                fmt::format("no memory for the forward pass of '{}' with batches of {} tokens: use "
+                            "a smaller prefill chunk",
+                            c.name, n_tokens));
+  }
+  s.places.resize(n);
+  s.tiles.resize(n);
+  s.n_tokens_max = n_tokens;
+  rehearse(s, model, n_tokens);
+  return {};
+}
+
+}  // namespace hearth::model

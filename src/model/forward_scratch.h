@@ -1,0 +1,71 @@
+// The working memory behind ForwardScratch: internal to this room.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <new>
+#include <vector>
+
+#include "model/forward.h"
+#include "tensor/matmul.h"
+
+namespace hearth::model {
+
+// Floats that are taken once and kept; contents are not preserved when they grow.
+class FloatBuffer {
+ public:
+  bool reserve(std::size_t n);
+  float* data() const { return data_.get(); }
+
+ private:
+  static constexpr std::size_t kAlignment = 64;  // A cache line, and the widest vector.
+  struct Free {
+    void operator()(float* p) const { ::operator delete(p, std::align_val_t{kAlignment}); }
+  };
+  std::unique_ptr<float, Free> data_;
+  std::size_t capacity_ = 0;
+};
+
+// Where a token of the batch belongs.
+struct TokenPlace {
+  std::uint32_t position = 0;
+  std::byte* page = nullptr;  // Where its keys and values go.
+};
+
+// A run of one segment's tokens whose attention is one task per key-value head.
+struct Tile {
+  std::uint32_t segment = 0;
+  std::uint32_t first = 0;  // Token in the batch.
+  std::uint32_t n_tokens = 0;
+};
+
+// That a token goes to an expert.
+struct ExpertVisit {
+  std::uint32_t expert = 0;
+  std::uint32_t row = 0;  // Of the batch.
+  float weight = 0;
+};
+
+struct ForwardScratch::State {
+  std::uint32_t n_tokens_max = 0;
+  FloatBuffer x;         // [n_tokens, d_model] the residual stream.
+  FloatBuffer normed;    // [n_tokens, d_model] its norm, then a block's output.
+  FloatBuffer q;         // [n_tokens, n_heads * head_dim]
+  FloatBuffer k, v;      // [n_tokens, n_kv_heads * head_dim]
+  FloatBuffer attended;  // [n_tokens, n_heads * head_dim]
+  FloatBuffer gate, up;  // [n_tokens, d_ff or d_ff_expert]
+  FloatBuffer angles;    // [n_tokens, n_ropes, 2, rope_dim / 2]
+  tensor::Activations activations;
+  std::vector<TokenPlace> places;
+  std::vector<Tile> tiles;
+
+  // Of models with experts.
+  FloatBuffer routes;                // [n_tokens, n_experts]
+  FloatBuffer gathered;              // [n_tokens, d_model] one expert's tokens, then its output.
+  FloatBuffer mixed;                 // [n_tokens, d_model] the experts' weighted sum.
+  std::vector<ExpertVisit> visits;   // [n_tokens * n_experts_used]
+  std::vector<ExpertVisit> choices;  // [n_experts]
+};
+
+}  // namespace hearth::model
