@@ -38,17 +38,17 @@ struct Architecture {
   Presence post_norm = Presence::kNever;    // Norms of both blocks' outputs.
   Presence sinks = Presence::kNever;        // A learned logit per head that takes attention.
   Presence experts = Presence::kNever;      // A mixture instead of one feed-forward block.
-  bool is_fused = false;  // Q, K, V are one matrix, gate and up another.
+  bool is_fused = false;                    // Q, K, V are one matrix, gate and up another.
   std::string_view ffn_norm_name = "ffn_norm.weight";
 
   // Layers.  Of `sliding_period` layers all but the last look back only over the file's sliding
   // window; 0: no layer does, 1: each does where the file names a window.
   std::uint32_t sliding_period = 0;
-  float sliding_rope_theta = 0;       // Of sliding layers, unscaled; 0: that of all layers.
-  std::uint32_t no_rope_period = 0;   // Each such layer has no rotary embedding.
+  float sliding_rope_theta = 0;      // Of sliding layers, unscaled; 0: that of all layers.
+  std::uint32_t no_rope_period = 0;  // Each such layer has no rotary embedding.
 
   // Numbers.
-  bool scales_embedding = false;      // By sqrt(d_model).
+  bool scales_embedding = false;  // By sqrt(d_model).
   // With so many layers, queries are scaled by d_model / n_heads instead of the head's size: what
   // Gemma's 27 B variants do, and no key of their files says.
   std::uint32_t wide_query_layers = 0;

@@ -74,7 +74,8 @@ void ForwardPass::embed() {
       float* const x = x_row(row++);
       tensor::dequantize_row(model_.weights().embedding, static_cast<std::uint32_t>(token), x);
       const float scale = config_.embedding_scale;
-      if (scale != 1.0F) std::transform(x, x + config_.d_model, x, [=](float v) { return v * scale; });
+      if (scale != 1.0F)
+        std::transform(x, x + config_.d_model, x, [=](float v) { return v * scale; });
     }
   }
 }

@@ -1,3 +1,4 @@
+// The attention block: projections, rotation, keys and values into pages, and attention in tiles.
 #include <algorithm>
 #include <array>
 

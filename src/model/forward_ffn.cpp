@@ -52,8 +52,7 @@ void weigh(std::span<ExpertVisit> chosen) {
 
 void ForwardPass::add_feed_forward(const LayerWeights& w) {
   if (config_.n_experts > 0) {
-    prepare_normed(w.ffn_norm,
-                   {w.experts.router.type, w.experts.gate.type, w.experts.up.type});
+    prepare_normed(w.ffn_norm, {w.experts.router.type, w.experts.gate.type, w.experts.up.type});
     mix_experts(w.experts);
   } else {
     prepare_normed(w.ffn_norm, {w.gate.type, w.up.type});

@@ -83,8 +83,7 @@ std::uint64_t identity_of(const gguf::GgufFile& file) {
 void LoadedModel::make_ropes() {
   ropes_.push_back(make_rope(config_.rope, config_.rope_dim, weights_.rope_factors));
   if (config_.sliding_rope_theta > 0) {
-    ropes_.push_back(
-        make_rope({.theta = config_.sliding_rope_theta}, config_.rope_dim, nullptr));
+    ropes_.push_back(make_rope({.theta = config_.sliding_rope_theta}, config_.rope_dim, nullptr));
   }
 }
 

@@ -21,11 +21,11 @@ struct RopeScaling {
   enum class Kind : std::uint8_t { kNone, kLinear, kYarn, kLongFactors };
   Kind kind = Kind::kNone;
   float theta = 10000.0F;
-  float factor = 1.0F;                 // How many times longer.
-  float attention_factor = 1.0F;       // Cosines and sines are multiplied by it.
-  std::uint32_t n_context_first = 0;   // Tokens of the context before stretching.
-  float beta_fast = 32.0F;             // YaRN: turns within n_context_first that are kept as they
-  float beta_slow = 1.0F;              // are, and that are stretched in full.
+  float factor = 1.0F;                // How many times longer.
+  float attention_factor = 1.0F;      // Cosines and sines are multiplied by it.
+  std::uint32_t n_context_first = 0;  // Tokens of the context before stretching.
+  float beta_fast = 32.0F;            // YaRN: turns within n_context_first that are kept as they
+  float beta_slow = 1.0F;             // are, and that are stretched in full.
 };
 
 // Which rotary table a layer's queries and keys are turned by.
@@ -49,7 +49,7 @@ struct ModelConfig {
   std::uint32_t d_ff = 0;
   std::uint32_t n_vocab = 0;
   std::uint32_t n_context_train = 0;  // Tokens of context that the model was trained for.
-  std::uint32_t n_experts = 0;  // 0: one feed-forward block of d_ff instead.
+  std::uint32_t n_experts = 0;        // 0: one feed-forward block of d_ff instead.
   std::uint32_t n_experts_used = 0;
   std::uint32_t d_ff_expert = 0;
   std::uint32_t rope_dim = 0;
@@ -57,10 +57,10 @@ struct ModelConfig {
   float sliding_rope_theta = 0.0F;  // 0: sliding layers turn as all others do.
   float norm_eps = 1e-5F;
   float embedding_scale = 1.0F;
-  float query_scale = 1.0F;         // Of query · key.
-  float attention_softcap = 0.0F;   // 0: none.
-  float logit_softcap = 0.0F;       // 0: none.
-  std::vector<LayerPlan> layers;    // [n_layers]
+  float query_scale = 1.0F;        // Of query · key.
+  float attention_softcap = 0.0F;  // 0: none.
+  float logit_softcap = 0.0F;      // 0: none.
+  std::vector<LayerPlan> layers;   // [n_layers]
 
   std::uint32_t d_query() const { return n_heads * head_dim; }
   std::uint32_t d_key_value() const { return n_kv_heads * head_dim; }

@@ -15,7 +15,16 @@ using gguf::TensorInfo;
 using tensor::MatView;
 
 // A tensor's dimension in terms of the configuration.
-enum class Dim : std::uint8_t { kModel, kQuery, kKeyValue, kHead, kHeads, kFf, kFfExpert, kExperts };
+enum class Dim : std::uint8_t {
+  kModel,
+  kQuery,
+  kKeyValue,
+  kHead,
+  kHeads,
+  kFf,
+  kFfExpert,
+  kExperts
+};
 
 std::uint32_t extent(Dim dim, const ModelConfig& config) {
   switch (dim) {
@@ -175,8 +184,8 @@ class Binder {
 
   Result<VecView> as_vector(const TensorInfo& info, std::uint32_t size,
                             std::uint32_t n_parts = 0) const {
-    HEARTH_TRY_VOID(check_shape(info, n_parts == 0 ? fmt::format("[{}]", size)
-                                                   : fmt::format("[{}, {}]", n_parts, size)));
+    HEARTH_TRY_VOID(check_shape(
+        info, n_parts == 0 ? fmt::format("[{}]", size) : fmt::format("[{}, {}]", n_parts, size)));
     if (info.type == tensor::DType::kF32) return reinterpret_cast<VecView>(info.data.data());
     return refuse(Code::kUnsupported,
                   fmt::format("tensor '{}' has the type {}, vectors are read as F32: convert the "

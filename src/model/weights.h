@@ -18,10 +18,10 @@ using VecView = const float*;
 // A mixture of experts.  A matrix holds all experts' rows one after another; expert e's are
 // `expert_rows`.
 struct ExpertWeights {
-  tensor::MatView router;        // [n_experts, d_model]
-  VecView router_bias = nullptr;  // [n_experts]
-  tensor::MatView gate, up;      // [n_experts * d_ff_expert, d_model]
-  tensor::MatView down;          // [n_experts * d_model, d_ff_expert]
+  tensor::MatView router;                          // [n_experts, d_model]
+  VecView router_bias = nullptr;                   // [n_experts]
+  tensor::MatView gate, up;                        // [n_experts * d_ff_expert, d_model]
+  tensor::MatView down;                            // [n_experts * d_model, d_ff_expert]
   VecView gate_bias = nullptr, up_bias = nullptr;  // [n_experts * d_ff_expert]
   VecView down_bias = nullptr;                     // [n_experts * d_model]
 };
@@ -34,10 +34,10 @@ struct LayerWeights {
   VecView q_norm = nullptr, k_norm = nullptr;  // [head_dim]
   tensor::MatView attn_out;                    // [d_model, n_heads * head_dim]
   VecView attn_out_bias = nullptr;
-  VecView sinks = nullptr;                               // [n_heads]
+  VecView sinks = nullptr;                                    // [n_heads]
   VecView post_attn_norm = nullptr, post_ffn_norm = nullptr;  // [d_model], of blocks' outputs.
-  VecView ffn_norm = nullptr;                            // [d_model]
-  tensor::MatView gate, up;                              // [d_ff, d_model]
+  VecView ffn_norm = nullptr;                                 // [d_model]
+  tensor::MatView gate, up;                                   // [d_ff, d_model]
   VecView gate_bias = nullptr, up_bias = nullptr;
   tensor::MatView down;  // [d_model, d_ff]
   VecView down_bias = nullptr;
@@ -48,9 +48,9 @@ struct LayerWeights {
 std::vector<tensor::MatView> matrices_of(const LayerWeights& layer);
 
 struct Weights {
-  tensor::MatView embedding;       // [n_vocab, d_model]
-  tensor::MatView output;          // [n_vocab, d_model]; the embedding where the two are tied.
-  VecView output_norm = nullptr;   // [d_model]
+  tensor::MatView embedding;      // [n_vocab, d_model]
+  tensor::MatView output;         // [n_vocab, d_model]; the embedding where the two are tied.
+  VecView output_norm = nullptr;  // [d_model]
   // [rope_dim / 2] divides each pair's frequency (llama 3, longrope).
   VecView rope_factors = nullptr;
   std::vector<LayerWeights> layers;

@@ -119,8 +119,7 @@ struct VectorKernels {
   HEARTH_INLINE static void combine(const float* gate, const float* up, std::size_t n, float* out,
                                     Two&& two) {
     each(
-        n,
-        [&](std::size_t i) { S::store_f(out + i, two(S::load_f(gate + i), S::load_f(up + i))); },
+        n, [&](std::size_t i) { S::store_f(out + i, two(S::load_f(gate + i), S::load_f(up + i))); },
         [&](std::size_t i, std::size_t left) {
           S::store_f_part(out + i, left,
                           two(S::load_f_part(gate + i, left), S::load_f_part(up + i, left)));
@@ -134,9 +133,8 @@ struct VectorKernels {
   }
 
   static void silu_mul(const float* gate, const float* up, std::size_t n, float* out) {
-    combine(gate, up, n, out, [](F g, F u) __attribute__((always_inline)) {
-      return S::mul(sigmoid_times(g, g), u);
-    });
+    combine(gate, up, n, out,
+            [](F g, F u) __attribute__((always_inline)) { return S::mul(sigmoid_times(g, g), u); });
   }
 
   static void gelu_mul(const float* gate, const float* up, std::size_t n, float* out) {
