@@ -21,6 +21,9 @@ target_link_libraries(hearth_options INTERFACE Threads::Threads)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   # False positives of g++ 12 in -O2 inlining of std::string and std::vector.
   target_compile_options(hearth_options INTERFACE -Wno-stringop-overflow -Wno-restrict -Wno-array-bounds)
+elseif(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+  # libstdc++ 12's own stable_sort calls what it has deprecated.
+  target_compile_options(hearth_options INTERFACE -Wno-deprecated-declarations)
 endif()
 if(HEARTH_SANITIZE)
   target_compile_options(hearth_options INTERFACE
