@@ -97,6 +97,8 @@ const std::array kKeys = {
               Integer{FIELD(std::int64_t, engine.kv_mib), 16, 1 << 30}},
     ConfigKey{"engine", "context", "Most tokens of one conversation; 0 means the model's own limit.",
               Integer{FIELD(std::int64_t, engine.context), 0, 1 << 24}},
+    ConfigKey{"engine", "speculation", "Draft tokens from an answer's own text; the answer stays the same.",
+              Switch{FIELD(bool, engine.speculation)}},
 };
 #undef FIELD
 // clang-format on

@@ -50,6 +50,7 @@ struct Config {
     std::int64_t threads = 0;
     std::int64_t kv_mib = 512;
     std::int64_t context = 0;
+    bool speculation = true;
   } engine;
 };
 

@@ -82,6 +82,7 @@ struct EngineOptions {
   std::uint32_t n_batch_sessions_max = 64;
   std::uint32_t queue_max = 1024;                  // Jobs that wait; more are kUnavailable.
   bool prefix_cache = true;
+  bool speculation = true;                         // Draft tokens from a session's own text.
   bool prefault_kv = false;                        // Touch all KV memory at start, not on first use.
 };
 
@@ -97,6 +98,8 @@ struct EngineStats {
   std::uint64_t cached_tokens = 0;
   std::uint64_t completion_tokens = 0;
   std::uint64_t steps = 0;                         // Batches run.
+  std::uint64_t drafted_tokens = 0;                // By speculation,
+  std::uint64_t accepted_tokens = 0;               // and of these, what the model chose as well.
 };
 
 // Threading: all members may be called from any thread, also from inside a sink.

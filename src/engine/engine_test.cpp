@@ -174,6 +174,8 @@ void expect_equal_answers(const std::shared_ptr<const model::Model>& model) {
   EngineOptions options = alone;
   options.n_batch_sessions_max = 64;
   EXPECT_EQ(answer_all(options, model), expected) << "batched";
+  alone.speculation = false;
+  EXPECT_EQ(answer_all(alone, model), expected) << "without drafts";
   options.prefix_cache = true;
   EXPECT_EQ(answer_all(options, model, 2), expected) << "with a warm prefix cache";
   for (const std::uint32_t chunk : {1U, 7U, 33U}) {

@@ -20,6 +20,8 @@
 
 namespace hearth::engine {
 
+inline constexpr std::uint32_t kSeesAll = 1U << 31;
+
 struct FakeModel {
   std::uint64_t identity = 1;
   std::uint32_t n_vocab = 40;
@@ -29,6 +31,7 @@ struct FakeModel {
   TokenId unsure_token = 1;
   std::uint32_t end_in = 64;       // One token in so many ends the answer, ...
   std::uint32_t unsure_in = 1U << 31;  // ... one in so many is the unsure token.
+  std::uint32_t n_seen = kSeesAll;     // Positions that decide the next token; with few, text repeats.
 };
 
 class FakeText final : public TextStream {
@@ -68,7 +71,7 @@ class FakeRunner final : public StepRunner {
     if (on_run) HEARTH_TRY_VOID(on_run(batch));
     for (const model::Segment& segment : batch) write(segment);
     for (const model::Segment& segment : batch) {
-      if (segment.n_logits > 0) answer(segment);
+      for (std::uint32_t i = 0; i < segment.n_logits; ++i) answer(segment, i);
     }
     return {};
   }
@@ -76,7 +79,8 @@ class FakeRunner final : public StepRunner {
   // What greedy sampling yields after `tokens`.
   static TokenId next_token(const FakeModel& fake, std::span<const TokenId> tokens) {
     std::uint64_t state = 0;
-    for (std::size_t i = 0; i < tokens.size(); ++i) {
+    const std::size_t n = tokens.size();
+    for (std::size_t i = n - std::min<std::size_t>(n, fake.n_seen); i < n; ++i) {
       state = mix64(state + entry(fake, static_cast<std::uint32_t>(i), tokens[i]));
     }
     return choose(fake, state);
@@ -100,6 +104,7 @@ class FakeRunner final : public StepRunner {
 
  private:
   static std::uint64_t entry(const FakeModel& fake, std::uint32_t position, TokenId id) {
+    if (fake.n_seen < kSeesAll) position = 0;  // Else no two places would go on alike.
     return mix64((fake.identity << 48) ^ (std::uint64_t{position} << 24) ^
                  static_cast<std::uint64_t>(id));
   }
@@ -123,18 +128,21 @@ class FakeRunner final : public StepRunner {
     }
   }
 
-  void answer(const model::Segment& segment) const {
-    const auto n = segment.position + static_cast<std::uint32_t>(segment.tokens.size());
+  // Row `i` of the logits.
+  void answer(const model::Segment& segment, std::uint32_t i) const {
+    const auto n = segment.position + static_cast<std::uint32_t>(segment.tokens.size()) -
+                   segment.n_logits + i + 1;
+    float* const logits = segment.logits + std::size_t{i} * fake_.n_vocab;
     std::uint64_t state = 0;
-    for (std::uint32_t position = 0; position < n; ++position) {
+    for (std::uint32_t position = n - std::min(n, fake_.n_seen); position < n; ++position) {
       std::uint64_t value = 0;
       std::memcpy(&value, slot(segment, position), sizeof value);
       state = mix64(state + value);
     }
-    for (std::uint32_t i = 0; i < fake_.n_vocab; ++i) {
-      segment.logits[i] = static_cast<float>(uniform01(state, i));
+    for (std::uint32_t id = 0; id < fake_.n_vocab; ++id) {
+      logits[id] = static_cast<float>(uniform01(state, id));
     }
-    segment.logits[static_cast<std::size_t>(choose(fake_, state))] = 4.0F;
+    logits[static_cast<std::size_t>(choose(fake_, state))] = 4.0F;
   }
 
   FakeModel fake_;

@@ -9,8 +9,9 @@
 //   choose   the model that waited longest (a batch holds sessions of one model)
 //   grow     one page for each session that decodes into a new page; the youngest are
 //            preempted if pages run out
-//   plan     one token of every decoding session, then prompt chunks up to a budget that
-//            is smaller while others decode, so that a long prompt does not stall them
+//   plan     one token of every decoding session, with drafts of the next where few decode
+//            (prompt_lookup.h), then prompt chunks up to a budget that is smaller while
+//            others decode, so that a long prompt does not stall them
 //   run      the batch
 //   deliver  sample, tell the sinks, end what has ended
 //
@@ -44,6 +45,10 @@ namespace hearth::engine {
 inline constexpr std::uint32_t kOvertakesMax = 32;
 // While others decode, prompts get this part of prefill_chunk_tokens per step.
 inline constexpr std::uint32_t kStallDivisor = 4;
+
+// Tokens in a batch of decoding sessions, drafts among them, up to which a draft costs next to
+// nothing: the weights have to be read anyway.
+inline constexpr std::uint32_t kSpeculativeBatchTokens = 8;
 
 // Clients whose next job got no pages, after which a round of admission ends: each try costs a walk
 // through the prefix cache.
@@ -90,8 +95,11 @@ class Scheduler {
   };
   struct Row {                         // One session's part of a batch.
     Session* session;
-    std::uint32_t n_tokens;
-    bool wants_logits() const { return n_tokens == session->n_pending(); }
+    std::uint32_t n_tokens;            // Known ones, of session->tokens.
+    std::uint32_t n_drafted = 0;       // Then so many of session->run.
+    std::uint32_t n_logits() const {
+      return n_tokens == session->n_pending() ? 1 + n_drafted : 0;
+    }
   };
   struct Prompt {                      // A session that has more than one token to compute.
     Client* client;
@@ -115,13 +123,16 @@ class Scheduler {
   void grow(std::uint64_t identity);
   bool grow_one(Session& session);
   void plan(std::uint64_t identity);
+  void plan_drafts();
+  std::uint32_t draft(Session& session, std::uint32_t n_max);
   void plan_prompts(std::uint32_t budget_tokens);
   void adopt_cached(Session& session);
   bool is_computed_by_other_row(const Session& session) const;
   bool run(StepRunner& runner);
   Result<> run_guarded(StepRunner& runner);
   void deliver(std::uint32_t n_vocab);
-  void deliver_row(const Row& row, std::span<float> logits);
+  void deliver_row(const Row& row, std::span<float> logits, std::uint32_t n_vocab);
+  Result<Verdict> take_run(const Row& row, std::span<float> logits, std::uint32_t n_vocab);
 
   // Ends and returns (scheduler.cpp).
   Client& client_of(const Session& session);

@@ -71,8 +71,36 @@ void Scheduler::plan(std::uint64_t identity) {
       prompts_.push_back({&client_of(*session), session.get()});
     }
   }
+  if (options_.speculation && prompts_.empty()) plan_drafts();
   const std::uint32_t chunk = options_.prefill_chunk_tokens;
   plan_prompts(rows_.empty() ? chunk : std::max(1U, chunk / kStallDivisor));
+}
+
+// Shares what room a small batch has between its sessions, oldest first.
+void Scheduler::plan_drafts() {
+  auto n_batch = static_cast<std::uint32_t>(rows_.size());
+  for (Row& row : rows_) {
+    if (n_batch >= kSpeculativeBatchTokens) return;
+    row.n_drafted = draft(*row.session, kSpeculativeBatchTokens - n_batch);
+    n_batch += row.n_drafted;
+  }
+}
+
+// Drafts at most n_max tokens into session.run; returns how many.  Without a page to spare there are
+// fewer, or none: nobody is preempted for a guess.
+std::uint32_t Scheduler::draft(Session& session, std::uint32_t n_max) {
+  const std::uint32_t n_tokens = session.n_tokens();
+  session.run.clear();
+  (void)catch_error([&] {
+    session.lookup.propose(session.tokens, std::min(n_max, session.n_room() - 1), session.run);
+    if (session.run.empty()) return;
+    const auto n_drafted = static_cast<std::uint32_t>(session.run.size());
+    if (!session.pages.grow(n_tokens + n_drafted)) {
+      session.run.resize(std::min(n_drafted, session.pages.n_pages() * kPageTokens - n_tokens));
+    }
+    session.run.insert(session.run.begin(), session.tokens.back());
+  });
+  return session.run.empty() ? 0 : static_cast<std::uint32_t>(session.run.size()) - 1;
 }
 
 // Prompt chunks: clients in turn, each client's jobs by age, until the budget is spent.
@@ -141,13 +169,14 @@ Result<> Scheduler::run_guarded(StepRunner& runner) {
   if (!has_reserved_ || reserved_identity_ != runner.identity()) {
     has_reserved_ = false;
     HEARTH_TRY_VOID(
-        runner.reserve(options_.prefill_chunk_tokens + options_.n_batch_sessions_max));
+        runner.reserve(options_.prefill_chunk_tokens + options_.n_batch_sessions_max +
+                       kSpeculativeBatchTokens));
     reserved_identity_ = runner.identity();
     has_reserved_ = true;
   }
   const std::size_t n_vocab = runner.n_vocab();
-  const auto n_logits = static_cast<std::size_t>(
-      std::count_if(rows_.begin(), rows_.end(), [](const Row& row) { return row.wants_logits(); }));
+  std::size_t n_logits = 0;
+  for (const Row& row : rows_) n_logits += row.n_logits();
   if (logits_.size() < n_logits * n_vocab) logits_.resize(n_logits * n_vocab);
 
   segments_.clear();
@@ -155,14 +184,14 @@ Result<> Scheduler::run_guarded(StepRunner& runner) {
   for (const Row& row : rows_) {
     const Session& session = *row.session;
     model::Segment segment;
-    segment.tokens = std::span(session.tokens).subspan(session.n_computed, row.n_tokens);
+    segment.tokens = row.n_drafted > 0
+                         ? std::span<const TokenId>(session.run)
+                         : std::span(session.tokens).subspan(session.n_computed, row.n_tokens);
     segment.position = session.n_computed;
     segment.pages = session.pages.addresses();
-    if (row.wants_logits()) {
-      segment.n_logits = 1;
-      segment.logits = logits;
-      logits += n_vocab;
-    }
+    segment.n_logits = row.n_logits();
+    if (segment.n_logits > 0) segment.logits = logits;
+    logits += segment.n_logits * n_vocab;
     segments_.push_back(segment);
   }
   return runner.run(segments_);
@@ -171,14 +200,14 @@ Result<> Scheduler::run_guarded(StepRunner& runner) {
 void Scheduler::deliver(std::uint32_t n_vocab) {
   float* logits = logits_.data();
   for (const Row& row : rows_) {
-    const bool has_logits = row.wants_logits();
-    deliver_row(row, has_logits ? std::span(logits, n_vocab) : std::span<float>());
-    if (has_logits) logits += n_vocab;
+    const std::size_t n = row.n_logits() * std::size_t{n_vocab};
+    deliver_row(row, std::span(logits, n), n_vocab);
+    logits += n;
   }
 }
 
 // Books what was computed; samples where the session came to its end.
-void Scheduler::deliver_row(const Row& row, std::span<float> logits) {
+void Scheduler::deliver_row(const Row& row, std::span<float> logits, std::uint32_t n_vocab) {
   Session& session = *row.session;
   session.n_computed += row.n_tokens;
   Result<Verdict> verdict = Verdict{};
@@ -187,7 +216,8 @@ void Scheduler::deliver_row(const Row& row, std::span<float> logits) {
     session.pages.publish(session.tokens, session.n_computed);
     if (logits.empty()) return;
     if (session.first_token_ns == 0) session.first_token_ns = clock_.now_monotonic_ns();
-    verdict = session.take_logits(logits, scratch_, event_);
+    verdict = take_run(row, logits, n_vocab);
+    if (row.n_drafted > 0) session.pages.publish(session.tokens, session.n_computed);
   });
   totals_.completion_tokens += session.n_sampled() - n_before;
   if (error) {
@@ -197,6 +227,30 @@ void Scheduler::deliver_row(const Row& row, std::span<float> logits) {
   } else if (verdict->is_finished) {
     finish(session, *verdict);
   }
+}
+
+// Samples the token that follows the pending one, and as long as each is what was drafted, the
+// next: with the logits that it would have had in a step of its own.
+Result<Verdict> Scheduler::take_run(const Row& row, std::span<float> logits,
+                                    std::uint32_t n_vocab) {
+  Session& session = *row.session;
+  const auto next = [&](std::uint32_t i) {
+    return session.take_logits(logits.subspan(std::size_t{i} * n_vocab, n_vocab), scratch_, event_);
+  };
+  HEARTH_TRY(Verdict verdict, next(0));
+  std::uint32_t n_taken = 0;
+  while (!verdict.is_finished && n_taken < row.n_drafted &&
+         session.tokens.back() == session.run[n_taken + 1]) {
+    ++n_taken;
+    ++session.n_computed;
+    HEARTH_TRY(verdict, next(n_taken));
+  }
+  if (row.n_drafted > 0) {
+    session.lookup.learn(row.n_drafted, n_taken);
+    totals_.drafted_tokens += row.n_drafted;
+    totals_.accepted_tokens += n_taken;
+  }
+  return verdict;
 }
 
 }  // namespace hearth::engine

@@ -412,6 +412,75 @@ TEST(Scheduler, SeedsGiveTheSameTextAloneAndInABatch) {
   EXPECT_GT(std::set<TokenId>(alone.begin(), alone.end()).size(), 10U) << "it does sample";
 }
 
+// Two positions of 38 tokens decide what follows, so that the text soon runs in circles.
+TEST(Scheduler, TextThatRepeatsItselfIsDraftedAndStaysTheSame) {
+  FakeModel fake;
+  fake.n_seen = 2;
+  const auto prompt = random_prompt(60, 3);
+  const auto expected = FakeRunner::expected_answer(fake, prompt, 400, true);
+  for (const bool speculation : {false, true}) {
+    EngineOptions options;
+    options.speculation = speculation;
+    Bench bench(64, options, fake);
+    RecordingSink& sink = bench.submit(Bench::request(prompt, 400));
+    const int n_steps = bench.run_until_idle();
+    EXPECT_EQ(sink.ids, expected);
+    EXPECT_EQ(sink.finish.completion_tokens, 400U);
+    const EngineStats stats = bench.scheduler->stats();
+    EXPECT_LE(stats.accepted_tokens, stats.drafted_tokens);
+    EXPECT_EQ(stats.drafted_tokens > 0, speculation);
+    if (speculation) {
+      EXPECT_LT(n_steps, 200);
+      EXPECT_GT(stats.accepted_tokens, stats.drafted_tokens / 2);
+    }
+    EXPECT_TRUE(bench.is_clean());
+  }
+}
+
+// At a temperature the draw belongs to the token's number, so drafts change nothing there either.
+TEST(Scheduler, DraftsDoNotChangeWhatIsDrawn) {
+  FakeModel fake;
+  fake.n_seen = 1;
+  std::vector<std::vector<TokenId>> answers;
+  for (const bool speculation : {false, true}) {
+    EngineOptions options;
+    options.speculation = speculation;
+    Bench bench(64, options, fake);
+    GenerateRequest request = Bench::request(random_prompt(60, 3), 300);
+    request.sampling.temperature = 0.7F;
+    request.sampling.repetition_penalty = 1.05F;
+    request.sampling.seed = 11;
+    request.sampling.logit_bias = {{fake.unsure_token, -100.0F}};
+    RecordingSink& sink = bench.submit(std::move(request));
+    bench.run_until_idle();
+    EXPECT_EQ(sink.ids.size(), 300U);
+    EXPECT_EQ(bench.scheduler->stats().drafted_tokens > 0, speculation);
+    answers.push_back(sink.ids);
+  }
+  EXPECT_EQ(answers[0], answers[1]);
+}
+
+TEST(PromptLookup, DraftsWhatFollowedAndStopsWhereItDoesNotPay) {
+  std::vector<TokenId> tokens{1, 2, 3, 4, 5, 6, 9, 9, 2, 3, 4};
+  PromptLookup lookup(tokens.size());
+  std::vector<TokenId> draft;
+  lookup.propose(tokens, 7, draft);
+  ASSERT_FALSE(draft.empty());
+  EXPECT_TRUE(std::equal(draft.begin(), draft.end(), tokens.begin() + 4));
+  for (int i = 0; i < 30; ++i) lookup.learn(4, 4);
+  EXPECT_EQ(lookup.n_worthwhile(), kDraftTokensMax);
+  lookup.propose(tokens, 7, draft);
+  EXPECT_EQ(draft, (std::vector<TokenId>{5, 6, 9, 9, 2, 3, 4}));
+  lookup.propose(tokens, 2, draft);
+  EXPECT_EQ(draft, (std::vector<TokenId>{5, 6}));
+  for (int i = 0; i < 30; ++i) lookup.learn(2, 0);
+  lookup.propose(tokens, 7, draft);
+  EXPECT_TRUE(draft.empty());
+  tokens.push_back(77);
+  lookup.propose(tokens, 7, draft);
+  EXPECT_TRUE(draft.empty());
+}
+
 TEST(Scheduler, AFailedBatchEndsItsJobsAndNoOthers) {
   Bench bench(64);
   FakeModel other = bench.fake_model;
@@ -526,6 +595,7 @@ class Simulation {
       fake.n_layers = static_cast<std::uint32_t>(1 + i * (seed % 4));
       fake.n_context = 300;
       fake.unsure_in = 256;
+      if ((seed + i) % 2 == 0) fake.n_seen = 2;  // Much of its text is drafted.
       models_.push_back(fake);
       runners_.push_back(std::make_shared<FakeRunner>(fake));
       runners_.back()->on_run = [this](auto batch) { return before_run(batch); };

@@ -59,9 +59,12 @@ Session::Session(Job j, KvPagePool& pool, PrefixCache* cache)
     : job(std::move(j)),
       pages(pool, cache, PrefixKey{job.runner->identity(), job.runner->kv_layout()}),
       tokens(job.request.prompt),
+      lookup(job.request.prompt.size()),
       sampler_(job.request.sampling),
       stop_(job.request.stop),
-      text_(job.runner->text_after(job.request.prompt)) {}
+      text_(job.runner->text_after(job.request.prompt)) {
+  run.reserve(kDraftTokensMax + 1);
+}
 
 // Fills in all of the event but its text.
 void Session::describe(TokenId id, const LogitStats& stats, std::span<const float> logits,

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "engine/engine.h"
+#include "engine/prompt_lookup.h"
 #include "engine/sampler.h"
 #include "engine/session_pages.h"
 #include "engine/step_runner.h"
@@ -58,12 +59,16 @@ class Session {
   // the end.  kInternal if the logits are no numbers.  `event` is working memory.
   Result<Verdict> take_logits(std::span<float> logits, SamplerScratch& scratch, TokenEvent& event);
 
+  // Tokens that a step may add to what is there: the limit's rest.
+  std::uint32_t n_room() const { return job.n_tokens_max - n_tokens(); }
+
   // The last event, with the text still held back; times as of now_ns.
   FinishEvent finish_event(FinishReason reason, std::int64_t now_ns);
 
   Job job;
   SessionPages pages;
   std::vector<TokenId> tokens;       // Prompt, then what was sampled.
+  std::vector<TokenId> run;          // In this batch: the pending token, then drafts of the next.
   std::uint32_t n_computed = 0;
   std::uint32_t n_cached = 0;        // Of the prompt, found in the prefix cache.
   std::uint32_t n_overtaken = 0;     // Jobs admitted while this one waited for pages.
@@ -72,6 +77,7 @@ class Session {
   bool has_asked_for_pages = false;  // Another session was preempted for it once.
   std::int64_t started_ns = 0;       // First computed on; 0: not yet.
   std::int64_t first_token_ns = 0;   // First sampled; 0: not yet.
+  PromptLookup lookup;
 
  private:
   void describe(TokenId id, const LogitStats& stats, std::span<const float> logits,

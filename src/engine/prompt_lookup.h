@@ -1,0 +1,48 @@
+// Drafts the next tokens of a session by looking for its last ones earlier in its own text
+// (Saxena 2023, "Prompt Lookup Decoding"): an answer that edits, quotes or goes on with a list
+// repeats much of what was there already.
+//
+// A draft costs nothing to make and is checked by the model in the batch that decodes anyway, so
+// the only question is how many tokens to draft.  That follows from how many of the last drafts
+// were taken: with a chance `a` per token, k drafts yield (1 - a^(k+1)) / (1 - a) tokens at a
+// price of 1 + kRowCost * k steps, and the best k is taken; where none pays, none is drafted, and
+// trust comes back slowly.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "text/tokenizer.h"
+
+namespace hearth::engine {
+
+inline constexpr std::uint32_t kDraftTokensMax = 7;  // With the pending token a batch of 8.
+
+// Threading: externally synchronised.
+class PromptLookup {
+ public:
+  // Sized for a session that starts with n_prompt tokens.
+  explicit PromptLookup(std::size_t n_prompt);
+
+  // Writes the tokens that may follow `tokens` to `draft`, at most n_max; `tokens` must begin with
+  // what earlier calls were given.  Takes no memory beyond the first call of a session's.
+  void propose(std::span<const text::TokenId> tokens, std::uint32_t n_max,
+               std::vector<text::TokenId>& draft);
+
+  // Of n_drafted tokens n_taken were what the model chose.
+  void learn(std::uint32_t n_drafted, std::uint32_t n_taken);
+
+  // How many drafted tokens pay, given how the last ones did.
+  std::uint32_t n_worthwhile() const;
+
+ private:
+  std::uint32_t& place_of(const text::TokenId* gram);
+  void index_up_to(std::span<const text::TokenId> tokens, std::size_t end);
+
+  std::vector<std::uint32_t> after_;  // By a gram's hash: where the token after its last place is.
+  std::size_t n_indexed_ = 0;         // Grams that end before it are in `after_`.
+  float trust_;                       // Chance that a drafted token is taken.
+};
+
+}  // namespace hearth::engine
