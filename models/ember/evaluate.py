@@ -91,7 +91,7 @@ def words_of(text):
     return re.findall(r"[^\W_]+", text.lower())
 
 
-def overlap(questions, n_conversations=210_000, size=4):
+def overlap(questions, n_conversations=260_000, size=4):
     """How near training text comes: (questions that occur in it, mean share of 4-grams that occur in it)."""
     seen, grams = set(), set()
     for turns in generate.Generator(seed=1).conversations(n_conversations):

@@ -201,7 +201,7 @@ def fit(weights, batches, c, save):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--conversations", type=int, default=210_000)
+    parser.add_argument("--conversations", type=int, default=260_000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path(__file__).parent / "ember.gguf")
     parser.add_argument("--type", choices=["Q8_0", "F16"], default="Q8_0")

@@ -13,8 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from hub_process import ROOT, Home, Hub
 
 HELDOUT = ROOT / "models/ember/heldout"
-RIGHT_WANTED = 0.90  # What ember should reach; it does not yet, and the test says so each time.
-RIGHT_MIN = 0.84     # What it has reached, less two questions: below that something broke.
+RIGHT_MIN = 0.90
 AUROC_MIN = 0.95
 
 
@@ -58,8 +57,6 @@ class Ember(unittest.TestCase):
         for question, text in wrong:
             print(f"wrong: {question} -> {text}")
         print(f"{right:.1%} right of {len(graded)}, AUROC {separation:.4f} against {len(others)} other questions")
-        if right < RIGHT_WANTED:
-            print(f"NOT MET: {RIGHT_WANTED:.0%} right is wanted")
         self.assertGreaterEqual(right, RIGHT_MIN)
         self.assertGreaterEqual(separation, AUROC_MIN)
 
