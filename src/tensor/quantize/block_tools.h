@@ -1,0 +1,56 @@
+// What the block writers share: half-precision scales, codes under a fit, and the cost of errors.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+
+#include "tensor/blocks.h"
+#include "tensor/float_formats.h"
+#include "tensor/quantize/search.h"
+
+namespace hearth::tensor::quant {
+
+constexpr float kHalfMax = 65504.0F;
+
+// Stores `value` as a half and returns what a reader will see.
+inline float put_half(HalfBytes& out, float value) {
+  if (!std::isfinite(value)) value = 0;
+  const F16 bits = f16_from_f32(std::clamp(value, -kHalfMax, kHalfMax));
+  out[0] = static_cast<std::uint8_t>(bits & 255);
+  out[1] = static_cast<std::uint8_t>(bits >> 8);
+  return f32_from_f16(bits);
+}
+
+inline int nearest_int(float value, float lo, float hi) {
+  // A NaN fails the comparison and becomes `lo`.
+  const float clamped = value > lo ? std::min(value, hi) : lo;
+  return static_cast<int>(std::nearbyint(clamped));
+}
+
+// codes[i] = the code nearest to x[i] under `fit`, for i < n.
+template <class Code>
+void nearest_codes(const float* x, int n, const Codes& codes, Fit fit, Code* out) {
+  const float inverse = fit.scale == 0 ? 0.0F : 1.0F / fit.scale;
+  for (int i = 0; i < n; ++i) {
+    out[i] = static_cast<Code>(nearest_int((x[i] - fit.offset) * inverse, codes.lo, codes.hi));
+  }
+}
+
+// What an error of each of the n weights at x costs.  Large weights cost somewhat more: they stand
+// for directions that the model uses.  `importance` may be null.
+inline void fill_costs(const float* x, const float* importance, int n, float* out) {
+  float sum_squares = 0;
+  for (int i = 0; i < n; ++i) sum_squares += x[i] * x[i];
+  const float mean_square = sum_squares / static_cast<float>(n);
+  float total = 0;
+  for (int i = 0; i < n; ++i) {
+    out[i] = importance == nullptr ? 1.0F
+                                   : importance[i] * std::sqrt(2 * mean_square + x[i] * x[i]);
+    total += out[i];
+  }
+  if (total > 0 && std::isfinite(total)) return;
+  std::fill(out, out + n, 1.0F);  // No input ever reached these weights, or beyond what floats hold.
+}
+
+}  // namespace hearth::tensor::quant
