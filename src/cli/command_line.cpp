@@ -92,6 +92,21 @@ void add_chat(Parser& parser) {
   parser.on(command, options, &chat);
 }
 
+void add_models_quantize(Parser& parser, CLI::App* models) {
+  auto options = std::make_shared<ModelsQuantizeOptions>();
+  CLI::App* command = models->add_subcommand("quantize", "Write a model as GGUF with fewer bits per weight");
+  command->add_option("source", options->source,
+                      "A GGUF file, or a folder with config.json, *.safetensors and tokenizer.json")
+      ->required();
+  command->add_option("out", options->out, "The file to write")->required();
+  command->add_option("--type", options->type, "Q8_0, Q6_K, Q5_K_M, Q4_K_M, Q4_0, F16, ...")->capture_default_str();
+  command->add_option("--imatrix", options->importance, "Importance matrix, as llama-imatrix writes it (.gguf or .dat)");
+  command->add_option("--threads", options->threads, "Threads (default: one per core)")->check(CLI::Range(1, 1024));
+  command->add_flag("--allow-requantize", options->allow_requantize, "Quantise what is quantised already");
+  command->add_flag("--force", options->force, "Replace the file if it exists");
+  parser.on(command, options, &models_quantize);
+}
+
 void add_models(Parser& parser) {
   CLI::App* command = parser.app.add_subcommand("models", "The models on this machine");
   command->require_subcommand(1);
@@ -100,6 +115,7 @@ void add_models(Parser& parser) {
   CLI::App* show = command->add_subcommand("show", "One of them in detail");
   show->add_option("name", options->name, "Name or path")->required();
   parser.on(show, options, &models_show);
+  add_models_quantize(parser, command);
 }
 
 void add_ledger(Parser& parser) {

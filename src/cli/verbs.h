@@ -59,6 +59,16 @@ struct ModelsShowOptions {
   std::string name;
 };
 Result<> models_show(const Context& context, const ModelsShowOptions& options);
+struct ModelsQuantizeOptions {
+  std::string source;  // A GGUF file, or a folder in Hugging Face's layout.
+  std::string out;
+  std::string type = "Q4_K_M";
+  std::string importance;  // Path of an importance matrix; empty: none.
+  unsigned threads = 0;    // 0: one per usable core.
+  bool allow_requantize = false;
+  bool force = false;
+};
+Result<> models_quantize(const Context& context, const ModelsQuantizeOptions& options);
 
 struct LedgerShowOptions {
   std::string id;  // A receipt's; empty: the latest ones.

@@ -1,6 +1,7 @@
 #include "gguf/gguf_writer.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -191,7 +192,8 @@ std::string GgufWriter::to_bytes() const {
   return out;
 }
 
-Result<> GgufWriter::write(const std::filesystem::path& path) const {
+Result<> GgufWriter::write(const std::filesystem::path& path,
+                           const std::function<bool()>& goes_on) const {
   std::string temporary = path.string() + ".XXXXXX";
   const int fd = ::mkostemp(temporary.data(), O_CLOEXEC);
   if (fd < 0) return std::unexpected(file_error("create", path, errno));
@@ -200,11 +202,18 @@ Result<> GgufWriter::write(const std::filesystem::path& path) const {
   const std::string head = header();
   int error = out.append(std::as_bytes(std::span(head)));
   std::vector<std::byte> data;
+  bool stopped = false;
   for (const Tensor& tensor : tensors_) {
-    if (error != 0) break;
+    if (error != 0 || stopped) break;
     data.assign(tensor.bytes + padding(tensor.bytes), std::byte{0});
     tensor.source(std::span(data).first(tensor.bytes));
+    stopped = goes_on && !goes_on();
     error = out.append(data);
+  }
+  if (stopped) {
+    ::close(fd);
+    ::unlink(temporary.c_str());
+    return fail(Code::kCancelled, fmt::format("writing '{}' was stopped", path.string()));
   }
   if (error == 0) error = out.flush();
   if (error == 0 && ::fchmod(fd, 0644) != 0) error = errno;

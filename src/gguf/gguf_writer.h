@@ -52,8 +52,9 @@ class GgufWriter {
   // The whole file in memory.
   std::string to_bytes() const;
   // Writes beside `path` in pieces of 4 MiB, syncs, and renames over it; the errors are those of
-  // file_error (base/file.h).
-  Result<> write(const std::filesystem::path& path) const;
+  // file_error (base/file.h).  `goes_on`, asked after each tensor, may end it: kCancelled then, and
+  // nothing is left behind.
+  Result<> write(const std::filesystem::path& path, const std::function<bool()>& goes_on = {}) const;
 
  private:
   struct Tensor {

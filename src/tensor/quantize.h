@@ -19,10 +19,10 @@ bool can_quantize(DType type);
 // Whether `importance` changes what quantize() makes of `type`.
 bool uses_importance(DType type);
 
-// out [row_bytes(type, n)] = the n weights at `values`, which must be finite; n is a multiple of the
-// type's block.  `importance` [n] holds what an error of each weight costs, from 0 on; null where
-// nothing is known.  What is too large for the type's half-precision scale becomes its largest.
-// The same input gives the same bytes on every machine.
+// out [row_bytes(type, n)] = the n weights at `values`, which must be finite; n is a multiple of
+// the type's block.  `importance` [n] holds what an error of each weight costs, from 0 on; null
+// where nothing is known.  What is too large for the type's half-precision scale becomes its
+// largest. The same input gives the same bytes on every machine.
 //
 // Threading: any thread.  Cost: about 50 candidate scales per weight for the K types.
 void quantize(DType type, const float* values, const float* importance, std::size_t n,

@@ -1,5 +1,5 @@
-// Quantising: errors as bands, odd blocks, importance, and the same bytes everywhere.  That the errors
-// are no larger than those of the ecosystem's own files is tested in convert/.
+// Quantising: errors as bands, odd blocks, importance, and the same bytes everywhere.  That the
+// errors are no larger than those of the ecosystem's own files is tested in convert/.
 #include "tensor/quantize.h"
 
 #include <gtest/gtest.h>
@@ -13,8 +13,8 @@
 namespace hearth::tensor {
 namespace {
 
-constexpr DType kWritten[] = {DType::kQ4_0, DType::kQ4_1, DType::kQ5_0, DType::kQ5_1,
-                              DType::kQ8_0, DType::kQ2_K, DType::kQ3_K, DType::kQ4_K,
+constexpr DType kWritten[] = {DType::kQ4_0, DType::kQ4_1, DType::kQ5_0,  DType::kQ5_1,
+                              DType::kQ8_0, DType::kQ2_K, DType::kQ3_K,  DType::kQ4_K,
                               DType::kQ5_K, DType::kQ6_K, DType::kIQ4_NL};
 
 std::vector<std::byte> quantized(DType type, const std::vector<float>& values,
@@ -51,13 +51,13 @@ TEST(Quantize, ErrorsOfNormalWeightsLieInTheirBands) {
     DType type;
     double least, most;
   };
-  const Band bands[] = {{DType::kQ4_0, 0.070, 0.090},  {DType::kQ4_1, 0.060, 0.085},
-                        {DType::kQ5_0, 0.034, 0.045},  {DType::kQ5_1, 0.030, 0.042},
-                        {DType::kQ8_0, 0.004, 0.006},  {DType::kQ2_K, 0.25, 0.36},
-                        {DType::kQ3_K, 0.13, 0.18},    {DType::kQ4_K, 0.060, 0.080},
-                        {DType::kQ5_K, 0.030, 0.040},  {DType::kQ6_K, 0.014, 0.020},
+  const Band bands[] = {{DType::kQ4_0, 0.070, 0.090},   {DType::kQ4_1, 0.060, 0.085},
+                        {DType::kQ5_0, 0.034, 0.045},   {DType::kQ5_1, 0.030, 0.042},
+                        {DType::kQ8_0, 0.004, 0.006},   {DType::kQ2_K, 0.25, 0.36},
+                        {DType::kQ3_K, 0.13, 0.18},     {DType::kQ4_K, 0.060, 0.080},
+                        {DType::kQ5_K, 0.030, 0.040},   {DType::kQ6_K, 0.014, 0.020},
                         {DType::kIQ4_NL, 0.060, 0.080}, {DType::kF16, 0, 3e-4},
-                        {DType::kBF16, 0, 2.5e-3},     {DType::kF32, 0, 0}};
+                        {DType::kBF16, 0, 2.5e-3},      {DType::kF32, 0, 0}};
   const std::vector<float> values = random_floats(256 * 64, 5, 0.05F);
   for (const Band& band : bands) {
     const double error = relative_error(round_trip(band.type, values), values);
@@ -153,7 +153,8 @@ TEST(Quantize, EveryInstructionSetGivesTheSameBytes) {
 TEST(Quantize, HalvesSaturateAndRoundToEven) {
   const std::vector<float> values = {1e6F, -1e6F, 65504.0F, 1.0F + 0x1p-11F, 1.0F + 0x3p-11F, 0.0F};
   const auto halves = round_trip(DType::kF16, values);
-  EXPECT_EQ(halves, (std::vector<float>{65504.0F, -65504.0F, 65504.0F, 1.0F, 1.0F + 0x1p-9F, 0.0F}));
+  EXPECT_EQ(halves,
+            (std::vector<float>{65504.0F, -65504.0F, 65504.0F, 1.0F, 1.0F + 0x1p-9F, 0.0F}));
   const auto brain = round_trip(DType::kBF16, {3.4e38F, 1.0F + 0x1p-8F, 1.0F + 0x3p-8F});
   EXPECT_TRUE(std::isfinite(brain[0]));
   EXPECT_EQ(brain[1], 1.0F);

@@ -17,7 +17,7 @@ FLOORS = {
     "tensor": 1, "net": 1, "sandbox": 1, "ledger": 1,
     "gguf": 2, "text": 2, "device": 2,
     "model": 3, "store": 3,
-    "engine": 4, "advisor": 4, "compute": 4,
+    "engine": 4, "advisor": 4, "compute": 4, "convert": 4,
     "hub": 5,
     "api": 6,
     "server": 7,

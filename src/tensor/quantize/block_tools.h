@@ -22,10 +22,13 @@ inline float put_half(HalfBytes& out, float value) {
   return f32_from_f16(bits);
 }
 
+// Ties to even; lo and hi lie within 2^22, where adding 1.5 * 2^23 leaves no room for a fraction
+// (std::nearbyint is a call on the baseline instruction set).
 inline int nearest_int(float value, float lo, float hi) {
+  constexpr float kMagic = 12582912.0F;
   // A NaN fails the comparison and becomes `lo`.
   const float clamped = value > lo ? std::min(value, hi) : lo;
-  return static_cast<int>(std::nearbyint(clamped));
+  return static_cast<int>((clamped + kMagic) - kMagic);
 }
 
 // codes[i] = the code nearest to x[i] under `fit`, for i < n.
@@ -45,12 +48,13 @@ inline void fill_costs(const float* x, const float* importance, int n, float* ou
   const float mean_square = sum_squares / static_cast<float>(n);
   float total = 0;
   for (int i = 0; i < n; ++i) {
-    out[i] = importance == nullptr ? 1.0F
-                                   : importance[i] * std::sqrt(2 * mean_square + x[i] * x[i]);
+    out[i] =
+        importance == nullptr ? 1.0F : importance[i] * std::sqrt(2 * mean_square + x[i] * x[i]);
     total += out[i];
   }
   if (total > 0 && std::isfinite(total)) return;
-  std::fill(out, out + n, 1.0F);  // No input ever reached these weights, or beyond what floats hold.
+  std::fill(out, out + n,
+            1.0F);  // No input ever reached these weights, or beyond what floats hold.
 }
 
 }  // namespace hearth::tensor::quant

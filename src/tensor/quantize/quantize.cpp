@@ -1,3 +1,4 @@
+// The table of types; the blocks themselves are written in plain_blocks.cpp and k_blocks.cpp.
 #include "tensor/quantize.h"
 
 #include <bit>

@@ -1,10 +1,10 @@
 // The search for a group's scale: small kernels over 16 or 32 weights.
 //
-// A group is written as w = scale * q + offset with an integer q of `lo`..`hi`.  For given codes the
-// best scale and offset are a weighted least-squares fit, and for given scale and offset the best
-// codes are the nearest; so each kernel starts from several scales around the one that just spans
-// the group (rounding makes the error a saw-tooth in the scale, with many local minima), fits each,
-// keeps the best and lets the two steps take turns until nothing is gained.
+// A group is written as w = scale * q + offset with an integer q of `lo`..`hi`.  For given codes
+// the best scale and offset are a weighted least-squares fit, and for given scale and offset the
+// best codes are the nearest; so each kernel starts from several scales around the one that just
+// spans the group (rounding makes the error a saw-tooth in the scale, with many local minima), fits
+// each, keeps the best and lets the two steps take turns until nothing is gained.
 //
 // Each kernel adds in the same eight lanes in the same order on every instruction set, and fuses no
 // product with a sum: the bytes of a quantised file do not depend on the machine.

@@ -136,8 +136,7 @@ Fit with_offset(const float* x, const float* w, const Codes& codes) {
   if (!(best.gain >= 0)) return {range / (codes.hi - codes.lo), low};
   for (int turn = 0; turn < kTurnsMax; ++turn) {
     const Fit& fit = best.fit;
-    const Candidate next =
-        fit_both<kGroup, kAnyOffset>(group, fit.offset, 1.0F / fit.scale, codes);
+    const Candidate next = fit_both<kGroup, kAnyOffset>(group, fit.offset, 1.0F / fit.scale, codes);
     if (!(next.gain > best.gain)) break;
     best = next;
   }

@@ -1,0 +1,126 @@
+// `hearth models quantize`: one model in, a smaller file out.
+#include <fmt/format.h>
+
+#include <chrono>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "cli/interrupt.h"
+#include "cli/terminal.h"
+#include "cli/verbs.h"
+#include "convert/quantize_model.h"
+
+namespace hearth::cli {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+// "[##########..........]  50 %  1:23 left  blk.12.ffn_down.weight", drawn over itself on a
+// terminal and not at all elsewhere.
+class ProgressBar {
+ public:
+  explicit ProgressBar(bool shown) : shown_(shown) {}
+  ~ProgressBar() {
+    if (drawn_) std::fputs("\r\033[K", stderr);
+  }
+  ProgressBar(const ProgressBar&) = delete;
+  ProgressBar& operator=(const ProgressBar&) = delete;
+
+  void show(const convert::Progress& progress) {
+    if (!shown_ || progress.total == 0) return;
+    constexpr int kWidth = 30;
+    const double share = static_cast<double>(progress.done) / static_cast<double>(progress.total);
+    const int filled = static_cast<int>(share * kWidth);
+    const double left = share > 0.02 ? seconds_since(start_) * (1 - share) / share : 0;
+    const std::string time =
+        left >= 1 ? fmt::format("  {}:{:02} left", static_cast<int>(left) / 60, static_cast<int>(left) % 60) : "";
+    std::fprintf(stderr, "\r\033[K%s",
+                 fmt::format("[{}{}] {:3.0f} %{}  {}", std::string(static_cast<std::size_t>(filled), '#'),
+                             std::string(static_cast<std::size_t>(kWidth - filled), '.'), 100 * share, time,
+                             progress.tensor)
+                     .c_str());
+    drawn_ = true;
+  }
+
+ private:
+  const bool shown_;
+  bool drawn_ = false;
+  const Clock::time_point start_ = Clock::now();
+};
+
+nlohmann::ordered_json to_json(const ModelsQuantizeOptions& options, const convert::QuantizeReport& report,
+                               double seconds) {
+  nlohmann::ordered_json types = nlohmann::ordered_json::array();
+  for (const convert::TypeShare& share : report.types) {
+    types.push_back(
+        {{"type", tensor::dtype_info(share.type).name}, {"tensors", share.n_tensors}, {"bytes", share.bytes}});
+  }
+  return {{"path", options.out},
+          {"weights", report.n_weights},
+          {"source_bytes", report.source_bytes},
+          {"bytes", report.bytes},
+          {"bits_per_weight", 8 * static_cast<double>(report.bytes) / static_cast<double>(report.n_weights)},
+          {"seconds", seconds},
+          {"types", types},
+          {"notes", report.notes}};
+}
+
+std::string to_text(const ModelsQuantizeOptions& options, const convert::QuantizeReport& report, double seconds) {
+  std::vector<std::vector<std::string>> table = {{"TYPE", "TENSORS", "SIZE"}};
+  for (const convert::TypeShare& share : report.types) {
+    table.push_back({std::string(tensor::dtype_info(share.type).name), fmt::format("{}", share.n_tensors),
+                     format_bytes(share.bytes)});
+  }
+  std::string text = format_table(table);
+  text += fmt::format("\n{} to {}, {:.2f} bits a weight, in {:.1f} s\n{}\nask it: hearth ask --model {} \"...\"\n",
+                      format_bytes(report.source_bytes), format_bytes(report.bytes),
+                      8 * static_cast<double>(report.bytes) / static_cast<double>(report.n_weights), seconds,
+                      options.out, options.out);
+  return text;
+}
+
+Result<convert::QuantizeReport> run(const ModelsQuantizeOptions& options, const convert::Recipe& recipe, bool quiet) {
+  HEARTH_TRY(const convert::ModelSource source, convert::open_source(options.source));
+  convert::Importance importance;
+  if (!options.importance.empty()) {
+    HEARTH_TRY(importance, convert::read_importance(options.importance));
+  }
+  ProgressBar bar(!quiet && use_colour(2));
+  watch_interrupts();
+  return convert::quantize_model(source, options.out,
+                                 {.recipe = &recipe,
+                                  .importance = options.importance.empty() ? nullptr : &importance,
+                                  .n_threads = options.threads,
+                                  .allow_requantize = options.allow_requantize,
+                                  .overwrite = options.force,
+                                  .progress = [&bar](const convert::Progress& progress) {
+                                    bar.show(progress);
+                                    return !take_interrupt();
+                                  }});
+}
+
+}  // namespace
+
+Result<> models_quantize(const Context& context, const ModelsQuantizeOptions& options) {
+  const convert::Recipe* const recipe = convert::find_recipe(options.type);
+  if (recipe == nullptr) {
+    return fail(Code::kInvalidArgument, fmt::format("'{}' is no type that is written: choose one of {}", options.type,
+                                                    convert::known_recipes()));
+  }
+  const auto start = Clock::now();
+  HEARTH_TRY(const convert::QuantizeReport report, run(options, *recipe, context.json));
+  const double seconds = seconds_since(start);
+  if (context.json) {
+    print_out(to_json(options, report, seconds).dump(2) + "\n");
+    return {};
+  }
+  for (const std::string& note : report.notes) print_note(note);
+  print_out(to_text(options, report, seconds));
+  return {};
+}
+
+}  // namespace hearth::cli
