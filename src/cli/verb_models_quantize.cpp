@@ -36,13 +36,15 @@ class ProgressBar {
     const double share = static_cast<double>(progress.done) / static_cast<double>(progress.total);
     const int filled = static_cast<int>(share * kWidth);
     const double left = share > 0.02 ? seconds_since(start_) * (1 - share) / share : 0;
-    const std::string time =
-        left >= 1 ? fmt::format("  {}:{:02} left", static_cast<int>(left) / 60, static_cast<int>(left) % 60) : "";
-    std::fprintf(stderr, "\r\033[K%s",
-                 fmt::format("[{}{}] {:3.0f} %{}  {}", std::string(static_cast<std::size_t>(filled), '#'),
-                             std::string(static_cast<std::size_t>(kWidth - filled), '.'), 100 * share, time,
-                             progress.tensor)
-                     .c_str());
+    const std::string time = left >= 1 ? fmt::format("  {}:{:02} left", static_cast<int>(left) / 60,
+                                                     static_cast<int>(left) % 60)
+                                       : "";
+    std::fprintf(
+        stderr, "\r\033[K%s",
+        fmt::format("[{}{}] {:3.0f} %{}  {}", std::string(static_cast<std::size_t>(filled), '#'),
+                    std::string(static_cast<std::size_t>(kWidth - filled), '.'), 100 * share, time,
+                    progress.tensor)
+            .c_str());
     drawn_ = true;
   }
 
@@ -52,38 +54,43 @@ class ProgressBar {
   const Clock::time_point start_ = Clock::now();
 };
 
-nlohmann::ordered_json to_json(const ModelsQuantizeOptions& options, const convert::QuantizeReport& report,
-                               double seconds) {
+nlohmann::ordered_json to_json(const ModelsQuantizeOptions& options,
+                               const convert::QuantizeReport& report, double seconds) {
   nlohmann::ordered_json types = nlohmann::ordered_json::array();
   for (const convert::TypeShare& share : report.types) {
-    types.push_back(
-        {{"type", tensor::dtype_info(share.type).name}, {"tensors", share.n_tensors}, {"bytes", share.bytes}});
+    types.push_back({{"type", tensor::dtype_info(share.type).name},
+                     {"tensors", share.n_tensors},
+                     {"bytes", share.bytes}});
   }
   return {{"path", options.out},
           {"weights", report.n_weights},
           {"source_bytes", report.source_bytes},
           {"bytes", report.bytes},
-          {"bits_per_weight", 8 * static_cast<double>(report.bytes) / static_cast<double>(report.n_weights)},
+          {"bits_per_weight",
+           8 * static_cast<double>(report.bytes) / static_cast<double>(report.n_weights)},
           {"seconds", seconds},
           {"types", types},
           {"notes", report.notes}};
 }
 
-std::string to_text(const ModelsQuantizeOptions& options, const convert::QuantizeReport& report, double seconds) {
+std::string to_text(const ModelsQuantizeOptions& options, const convert::QuantizeReport& report,
+                    double seconds) {
   std::vector<std::vector<std::string>> table = {{"TYPE", "TENSORS", "SIZE"}};
   for (const convert::TypeShare& share : report.types) {
-    table.push_back({std::string(tensor::dtype_info(share.type).name), fmt::format("{}", share.n_tensors),
-                     format_bytes(share.bytes)});
+    table.push_back({std::string(tensor::dtype_info(share.type).name),
+                     fmt::format("{}", share.n_tensors), format_bytes(share.bytes)});
   }
   std::string text = format_table(table);
-  text += fmt::format("\n{} to {}, {:.2f} bits a weight, in {:.1f} s\n{}\nask it: hearth ask --model {} \"...\"\n",
-                      format_bytes(report.source_bytes), format_bytes(report.bytes),
-                      8 * static_cast<double>(report.bytes) / static_cast<double>(report.n_weights), seconds,
-                      options.out, options.out);
+  text += fmt::format(
+      "\n{} to {}, {:.2f} bits a weight, in {:.1f} s\n{}\nask it: hearth ask --model {} \"...\"\n",
+      format_bytes(report.source_bytes), format_bytes(report.bytes),
+      8 * static_cast<double>(report.bytes) / static_cast<double>(report.n_weights), seconds,
+      options.out, options.out);
   return text;
 }
 
-Result<convert::QuantizeReport> run(const ModelsQuantizeOptions& options, const convert::Recipe& recipe, bool quiet) {
+Result<convert::QuantizeReport> run(const ModelsQuantizeOptions& options,
+                                    const convert::Recipe& recipe, bool quiet) {
   HEARTH_TRY(const convert::ModelSource source, convert::open_source(options.source));
   convert::Importance importance;
   if (!options.importance.empty()) {
@@ -108,8 +115,9 @@ Result<convert::QuantizeReport> run(const ModelsQuantizeOptions& options, const 
 Result<> models_quantize(const Context& context, const ModelsQuantizeOptions& options) {
   const convert::Recipe* const recipe = convert::find_recipe(options.type);
   if (recipe == nullptr) {
-    return fail(Code::kInvalidArgument, fmt::format("'{}' is no type that is written: choose one of {}", options.type,
-                                                    convert::known_recipes()));
+    return fail(Code::kInvalidArgument,
+                fmt::format("'{}' is no type that is written: choose one of {}", options.type,
+                            convert::known_recipes()));
   }
   const auto start = Clock::now();
   HEARTH_TRY(const convert::QuantizeReport report, run(options, *recipe, context.json));
