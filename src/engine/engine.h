@@ -15,6 +15,7 @@
 #include "base/result.h"
 #include "engine/sampling.h"
 #include "model/model.h"
+#include "text/grammar/constraint.h"
 
 namespace hearth::engine {
 
@@ -28,6 +29,10 @@ struct GenerateRequest {
   std::vector<std::string> stop;              // Text ends before the first of these.
   bool ignore_eos = false;                    // Go on after end-of-generation tokens.
   std::uint32_t n_top_logprobs = 0;           // Alternatives per token in events, at most 20.
+  // What the answer may be, held against the model's vocabulary; null: anything.  Under one, the unsure
+  // token is never sampled, end-of-generation tokens only where the answer is complete, and the job
+  // ends by itself where nothing may follow.
+  std::shared_ptr<text::grammar::Constraint> constraint;
   std::string client;                         // Jobs are served fairly by client, then by age.
 };
 

@@ -222,6 +222,25 @@ Result<LogitStats> measure_logits(std::span<const float> logits) {
   return stats;
 }
 
+bool apply_mask(std::span<const float> logits, std::span<const std::uint64_t> mask,
+                std::span<float> out) {
+  bool has_any = false;
+  for (std::size_t word = 0; word * 64 < logits.size(); ++word) {
+    const std::uint64_t bits = word < mask.size() ? mask[word] : 0;
+    const std::size_t begin = word * 64, end = std::min(begin + 64, logits.size());
+    if (bits == 0) {
+      std::fill(out.begin() + static_cast<std::ptrdiff_t>(begin),
+                out.begin() + static_cast<std::ptrdiff_t>(end), kNegativeInfinity);
+      continue;
+    }
+    for (std::size_t i = begin; i < end; ++i) {
+      out[i] = (bits >> (i - begin) & 1) != 0 ? logits[i] : kNegativeInfinity;
+      has_any |= out[i] > kNegativeInfinity;
+    }
+  }
+  return has_any;
+}
+
 void select_top(std::span<const float> logits, std::uint32_t k, std::vector<ScoredToken>& out) {
   const std::size_t n = std::min<std::size_t>(k, logits.size());
   const auto better = [](const ScoredToken& a, const ScoredToken& b) {

@@ -11,7 +11,8 @@
 //   two near-equal logits that swap ranks (another batch, another kernel) do not move
 //   every boundary behind them.
 //
-// Log-probabilities and entropy come from the raw distribution, before any stage.
+// A grammar's mask comes before all stages, on a copy.  Log-probabilities and entropy come from the
+// raw distribution, before mask and stages.
 #pragma once
 
 #include <cstdint>
@@ -59,7 +60,14 @@ struct SamplerScratch {
   std::vector<ScoredToken> top;
   std::vector<Candidate> candidates;             // In the order of their ids.
   std::vector<Candidate> ranked;
+  std::vector<std::uint64_t> mask;               // Of a grammar, a bit per token.
+  std::vector<float> masked;                     // [n_vocab] Logits under it.
 };
+
+// Copies `logits` to `out` [as many] where `mask` has the token's bit; the others, also those beyond
+// the mask, become minus infinity.  False if no finite one is left.
+bool apply_mask(std::span<const float> logits, std::span<const std::uint64_t> mask,
+                std::span<float> out);
 
 // One session's sampling.
 //

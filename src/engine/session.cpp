@@ -64,6 +64,7 @@ Session::Session(Job j, KvPagePool& pool, PrefixCache* cache)
       stop_(job.request.stop),
       text_(job.runner->text_after(job.request.prompt)) {
   run.reserve(kDraftTokensMax + 1);
+  if (job.request.constraint != nullptr) matcher_.emplace(job.request.constraint);
 }
 
 // Fills in all of the event but its text.
@@ -85,13 +86,35 @@ void Session::describe(TokenId id, const LogitStats& stats, std::span<const floa
   }
 }
 
+Result<std::span<float>> Session::allowed(std::span<float> logits, SamplerScratch& scratch) {
+  if (!matcher_) return logits;
+  scratch.mask.resize(matcher_->mask_words());
+  HEARTH_TRY_VOID(matcher_->fill_mask(scratch.mask));
+  const auto forbid = [&](TokenId id) {
+    const auto bit = static_cast<std::size_t>(id);
+    if (bit / 64 < scratch.mask.size()) scratch.mask[bit / 64] &= ~(std::uint64_t{1} << (bit % 64));
+  };
+  if (const auto unsure = runner().unsure_token()) forbid(*unsure);
+  if (job.request.ignore_eos) {
+    for (const TokenId id : job.request.constraint->lexicon().end_tokens()) forbid(id);
+  }
+  scratch.masked.resize(logits.size());
+  if (apply_mask(logits, scratch.mask, scratch.masked)) return scratch.masked;
+  return fail(Code::kInvalidArgument,
+              "no token that the model could choose continues the answer within its grammar");
+}
+
 Result<Verdict> Session::take_logits(std::span<float> logits, SamplerScratch& scratch,
                                      TokenEvent& event) {
   HEARTH_TRY(const LogitStats stats, measure_logits(logits));
-  const TokenId id = sampler_.choose(logits, n_sampled(), scratch);
+  HEARTH_TRY(const std::span<float> candidates, allowed(logits, scratch));
+  const TokenId id = sampler_.choose(candidates, n_sampled(), scratch);
   if (id == runner().unsure_token()) return Verdict{true, FinishReason::kStop, true};
   if (!job.request.ignore_eos && runner().is_end_of_generation(id)) {
     return Verdict{true, FinishReason::kStop};
+  }
+  if (matcher_ && !matcher_->accept(id)) {
+    return fail(Code::kInternal, fmt::format("the grammar refused token {} that it had allowed", id));
   }
   tokens.push_back(id);
   sampler_.accept(id);
@@ -99,7 +122,7 @@ Result<Verdict> Session::take_logits(std::span<float> logits, SamplerScratch& sc
   event.text.clear();
   const bool is_stopped = stop_.push(text_->push(id), event.text);
   job.sink->on_token(job.id, event);
-  if (is_stopped) return Verdict{true, FinishReason::kStop};
+  if (is_stopped || (matcher_ && matcher_->is_complete())) return Verdict{true, FinishReason::kStop};
   return Verdict{n_tokens() >= job.n_tokens_max, FinishReason::kLength};
 }
 

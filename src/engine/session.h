@@ -80,10 +80,13 @@ class Session {
   PromptLookup lookup;
 
  private:
+  // What the grammar leaves of the logits, in the scratch; the logits themselves without one.
+  Result<std::span<float>> allowed(std::span<float> logits, SamplerScratch& scratch);
   void describe(TokenId id, const LogitStats& stats, std::span<const float> logits,
                 SamplerScratch& scratch, TokenEvent& event) const;
 
   Sampler sampler_;
+  std::optional<text::grammar::Matcher> matcher_;
   StopMatcher stop_;
   std::unique_ptr<TextStream> text_;
 };
