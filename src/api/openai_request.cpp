@@ -11,6 +11,8 @@
 #include <optional>
 #include <utility>
 
+#include "api/answer_format.h"
+
 namespace hearth::api::openai {
 namespace {
 
@@ -250,15 +252,16 @@ Parsed<> set_stream_options(Request& r, std::string_view param, dom::element val
   return {};
 }
 
-Parsed<> set_response_format(Request&, std::string_view param, dom::element value) {
-  HEARTH_TRY(const dom::object format, as_object(param, value));
-  dom::element type;
-  if (format["type"].get(type) != simdjson::SUCCESS) return missing("response_format.type");
-  HEARTH_TRY(const std::string_view name, as_string("response_format.type", type));
-  if (name == "text") return {};
-  return refuse("unsupported_value", "response_format",
-                fmt::format("Unsupported value: 'response_format.type' is '{}', but this hub answers in "
-                            "plain text only; leave it out or use 'text'.", name.substr(0, 40)));
+Parsed<> set_answer_format(Request& r, std::string_view param, dom::element value) {
+  HEARTH_TRY(text::grammar::GrammarPtr grammar, parse_answer_format(param, value));
+  if (grammar == nullptr) return {};
+  if (r.chat.grammar != nullptr) {
+    return refuse("invalid_value", std::string(param),
+                  fmt::format("Invalid '{}': another field asks for a format of the answer already.",
+                              param));
+  }
+  r.chat.grammar = std::move(grammar);
+  return {};
 }
 
 Parsed<> check_tools(Request&, std::string_view param, dom::element value) {
@@ -487,6 +490,16 @@ constexpr auto kSharedFields = std::to_array<Field>({
     {"stream", set_bool<&Request::stream>},
     {"stream_options", set_stream_options},
     {"hearth", set_hearth},
+    {"response_format", set_answer_format},
+    {"grammar", set_answer_format},
+    {"json_schema", set_answer_format},
+    {"guided_json", set_answer_format},
+    {"guided_regex", set_answer_format},
+    {"guided_choice", set_answer_format},
+    {"guided_grammar", set_answer_format},
+    {"structured_outputs", set_answer_format},
+    {"regex", set_answer_format},
+    {"ebnf", set_answer_format},
 });
 
 constexpr auto kChatFields = std::to_array<Field>({
@@ -494,7 +507,6 @@ constexpr auto kChatFields = std::to_array<Field>({
     {"logprobs", set_bool<&Request::logprobs>},
     {"top_logprobs", set_top_logprobs},
     {"max_completion_tokens", set_max_tokens},
-    {"response_format", set_response_format},
     {"tools", check_tools},
 });
 

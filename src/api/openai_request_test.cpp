@@ -160,7 +160,21 @@ TEST(OpenAiRequest, RefusesByName) {
       {R"("logprobs":true,"top_logprobs":21)", "top_logprobs", "integer_above_max_value"},
       {R"("stream_options":1)", "stream_options", "invalid_type"},
       {R"("stream_options":{"include_usage":1})", "stream_options.include_usage", "invalid_type"},
-      {R"("response_format":{"type":"json_object"})", "response_format", "unsupported_value"},
+      {R"("response_format":{"type":"xml"})", "response_format.type", "invalid_value"},
+      {R"("response_format":{})", "response_format.type", "missing_required_parameter"},
+      {R"("response_format":{"type":"json_schema"})", "response_format.json_schema", "missing_required_parameter"},
+      {R"("response_format":{"type":"json_schema","json_schema":{}})", "response_format.json_schema.schema",
+       "missing_required_parameter"},
+      {R"("response_format":{"type":"json_schema","json_schema":{"schema":{"not":{}}}})", "response_format",
+       "invalid_json_schema"},
+      {R"("response_format":{"type":"json_object"},"grammar":"root ::= \"a\"")", "grammar", "invalid_value"},
+      {R"("grammar":7)", "grammar", "invalid_type"},
+      {R"("grammar":"root = x")", "grammar", "invalid_value"},
+      {R"("guided_regex":"(")", "guided_regex", "invalid_value"},
+      {R"("guided_choice":["a",1])", "guided_choice", "invalid_type"},
+      {R"("guided_choice":[])", "guided_choice", "invalid_value"},
+      {R"("structured_outputs":{"regex":"a","json":{}})", "structured_outputs.regex", "invalid_value"},
+      {R"("structured_outputs":{"json":{"type":"x"}})", "structured_outputs.json", "invalid_json_schema"},
       {R"("tools":{})", "tools", "invalid_type"},
       {R"("tools":[1])", "tools[0]", "invalid_type"},
       {R"("hearth":7)", "hearth", "invalid_type"},
@@ -171,6 +185,42 @@ TEST(OpenAiRequest, RefusesByName) {
     EXPECT_EQ(e.param, r.param) << r.fields;
     EXPECT_EQ(e.code, r.code) << r.fields << ": " << e.message;
     EXPECT_EQ(e.type, "invalid_request_error");
+  }
+}
+
+TEST(OpenAiRequest, ReadsFormatsOfTheAnswerInAllDialects) {
+  struct Row {
+    std::string fields;
+    std::string taken;  // By the grammar; empty: there is none.
+  };
+  const Row rows[] = {
+      {R"("response_format":{"type":"text"})", ""},
+      {R"("response_format":{"type":"json_object"})", R"({"a":1})"},
+      {R"("response_format":{"type":"json_object","schema":{"const":5}})", "5"},
+      {R"("response_format":{"type":"json_schema","json_schema":{"name":"n","strict":true,"schema":{"type":"object","properties":{"b":{"type":"integer"},"a":{"type":"null"}},"required":["b","a"],"additionalProperties":false}}})",
+       R"({"b":1,"a":null})"},
+      {R"("grammar":"root ::= \"yes\" | \"no\"")", "no"},
+      {R"("grammar":"")", ""},
+      {R"("json_schema":{"enum":["x"]})", R"("x")"},
+      {R"("guided_json":"{\"type\":\"boolean\"}")", "true"},
+      {R"("guided_json":{"type":"boolean"})", "false"},
+      {R"("guided_regex":"[a-c]{2}")", "cb"},
+      {R"("regex":"[a-c]{2}")", "ab"},
+      {R"("guided_choice":["a","b c"])", "b c"},
+      {R"("guided_grammar":"root ::= [0-9]+")", "12"},
+      {R"("ebnf":"root ::= [0-9]+")", "12"},
+      {R"("structured_outputs":{"choice":["p","q"]})", "q"},
+      {R"("structured_outputs":{"json_object":true})", "{}"},
+      {R"("structured_outputs":{})", ""},
+      {R"("guided_regex":null,"grammar":null)", ""},
+  };
+  for (const Row& row : rows) {
+    const auto request = parse_request(Endpoint::kChat, chat_with(row.fields));
+    ASSERT_TRUE(request) << row.fields << ": " << request.error().message;
+    ASSERT_EQ(request->chat.grammar != nullptr, !row.taken.empty()) << row.fields;
+    if (request->chat.grammar != nullptr) {
+      EXPECT_TRUE(text::grammar::matches(*request->chat.grammar, row.taken)) << row.fields;
+    }
   }
 }
 

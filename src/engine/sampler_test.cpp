@@ -10,6 +10,7 @@
 #include <random>
 #include <set>
 
+#include "engine/float4.h"
 #include "engine/random.h"
 
 namespace hearth::engine {
@@ -321,6 +322,56 @@ TEST(SamplingOptions, ValidateNamesFieldValueAndLimits) {
   EXPECT_NE(message([](auto& o) { o.logit_bias = {{-1, 0.0F}}; }), "");
   EXPECT_NE(message([](auto& o) { o.logit_bias = {{1, NAN}}; }), "");
   EXPECT_NE(message([](auto& o) { o.logit_bias.resize(kLogitBiasMax + 1); }), "");
+}
+
+TEST(ApplyMask, LeavesWhatIsAllowed) {
+  for (const std::size_t n : {1U, 63U, 64U, 65U, 130U, 200U}) {
+    std::vector<float> logits(n);
+    for (std::size_t i = 0; i < n; ++i) logits[i] = static_cast<float>(i) - 50.0F;
+    std::vector<std::uint64_t> mask((n + 63) / 64);
+    for (std::size_t i = 0; i < n; i += 3) mask[i / 64] |= std::uint64_t{1} << (i % 64);
+    std::vector<float> out(n);
+    EXPECT_TRUE(apply_mask(logits, mask, out));
+    for (std::size_t i = 0; i < n; ++i) EXPECT_EQ(out[i], i % 3 == 0 ? logits[i] : kNegativeInfinity);
+    mask.assign(mask.size(), 0);
+    EXPECT_FALSE(apply_mask(logits, mask, out));
+  }
+  // Logits beyond the vocabulary (padding of the model's matrix) are never allowed.
+  const std::vector<float> padded(100, 1.0F);
+  std::vector<float> out(100);
+  const std::vector<std::uint64_t> mask = {~std::uint64_t{0}};
+  EXPECT_TRUE(apply_mask(padded, mask, out));
+  EXPECT_EQ(out[63], 1.0F);
+  EXPECT_EQ(out[64], kNegativeInfinity);
+}
+
+TEST(Sampler, ChoosesOnlyWhatAMaskLeaves) {
+  std::mt19937 random(5);
+  std::vector<float> logits(500), masked(500);
+  std::vector<std::uint64_t> mask(8);
+  for (float& logit : logits) logit = static_cast<float>(random() % 1000) / 100.0F;
+  for (const TokenId id : {7, 130, 499}) {
+    mask[static_cast<std::size_t>(id) / 64] |= std::uint64_t{1} << (id % 64);
+    logits[static_cast<std::size_t>(id)] = -60.0F - static_cast<float>(id) / 100.0F;  // Far below all others.
+  }
+  ASSERT_TRUE(apply_mask(logits, mask, masked));
+  SamplerScratch scratch;
+  std::vector<SamplingOptions> all(6);
+  all[1].temperature = 0;
+  all[2].top_k = 100;
+  all[3].top_p = 0.9F;
+  all[4].min_p = 0.05F;
+  all[5].typical_p = 0.9F;
+  for (SamplingOptions& options : all) {
+    options.repetition_penalty = 1.3F;
+    options.logit_bias = {{8, 100.0F}};
+    Sampler sampler(options);
+    for (std::uint64_t i = 0; i < 50; ++i) {
+      const TokenId id = sampler.choose(masked, i, scratch);
+      EXPECT_TRUE(id == 7 || id == 130 || id == 499) << id;
+      sampler.accept(id);
+    }
+  }
 }
 
 }  // namespace

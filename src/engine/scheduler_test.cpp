@@ -269,6 +269,75 @@ TEST(Scheduler, PreemptsTheYoungestWhenPagesRunOut) {
   EXPECT_TRUE(bench.is_clean());
 }
 
+// Greedy under a mask: the best of the allowed tokens, as the raw logits rank them.
+std::shared_ptr<text::grammar::Constraint> constraint_of(const FakeModel& fake, std::string_view pattern) {
+  std::vector<std::string> pieces(fake.n_vocab);
+  for (std::size_t i = 2; i < pieces.size(); ++i) pieces[i] = FakeText::text_of(static_cast<TokenId>(i));
+  return std::make_shared<text::grammar::Constraint>(
+      text::grammar::compile_regex(pattern).value(),
+      text::grammar::Lexicon::create(std::move(pieces), {fake.end_token}));
+}
+
+TEST(Scheduler, AGrammarBindsItsOwnJobAndNoOther) {
+  FakeModel fake;
+  fake.unsure_in = 3;  // The unsure token is often the likeliest: a grammar leaves it out.
+  std::vector<std::string> alone;
+  for (const bool is_tight : {false, true}) {  // With and without preemption.
+    Bench bench(is_tight ? 32 : 1024, {}, fake);
+    const auto constraint = constraint_of(fake, "([aeiou][b-z]){150}");
+    for (unsigned i = 0; i < 4; ++i) {
+      GenerateRequest request = Bench::request(random_prompt(100, i), 400);
+      request.ignore_eos = false;
+      if (i % 2 == 1) request.constraint = constraint;
+      bench.submit(std::move(request));
+    }
+    bench.run_until_idle();
+    for (unsigned i = 0; i < 4; ++i) {
+      const RecordingSink& sink = *bench.sinks[i];
+      if (i % 2 == 0) {
+        EXPECT_EQ(sink.ids, FakeRunner::expected_answer(fake, random_prompt(100, i), 400, false));
+        continue;
+      }
+      EXPECT_EQ(sink.finish.reason, FinishReason::kStop);
+      EXPECT_FALSE(sink.finish.unsure);
+      EXPECT_EQ(sink.finish.completion_tokens, 300U) << "complete, and so ended";
+      std::string text;
+      for (const TokenId id : sink.ids) text += FakeText::text_of(id);
+      EXPECT_TRUE(text::grammar::matches(constraint->grammar(), text)) << text;
+      if (!is_tight)
+        alone.push_back(text);
+      else
+        EXPECT_EQ(text, alone[i / 2]) << "a preempted job goes on where its grammar was";
+    }
+    EXPECT_TRUE(bench.is_clean());
+  }
+}
+
+TEST(Scheduler, AGrammarIsEnforcedAtItsLimits) {
+  FakeModel fake;
+  Bench bench(64, {}, fake);
+  const auto submit = [&](std::string_view pattern, std::uint32_t max_tokens, bool ignore_eos) -> RecordingSink& {
+    GenerateRequest request = Bench::request(random_prompt(5, 1), max_tokens);
+    request.ignore_eos = ignore_eos;
+    request.constraint = constraint_of(fake, pattern);
+    return bench.submit(std::move(request));
+  };
+  const RecordingSink& cut = submit("[a-f]{50}", 7, false);
+  const RecordingSink& optional = submit("a*", 300, false);
+  const RecordingSink& endless = submit("a*", 300, true);
+  const RecordingSink& impossible = submit("a0b", 300, false);
+  bench.run_until_idle();
+  EXPECT_EQ(cut.finish.reason, FinishReason::kLength);
+  EXPECT_EQ(cut.ids.size(), 7U);
+  EXPECT_EQ(optional.finish.reason, FinishReason::kStop) << "by the end token, which may come at any time";
+  EXPECT_LT(optional.ids.size(), 300U);
+  EXPECT_EQ(endless.finish.reason, FinishReason::kLength) << "the end token is left out";
+  EXPECT_EQ(impossible.finish.reason, FinishReason::kError);
+  EXPECT_EQ(impossible.finish.error.code, Code::kInvalidArgument);
+  EXPECT_NE(impossible.finish.error.message.find("vocabulary"), std::string::npos);
+  EXPECT_TRUE(bench.is_clean());
+}
+
 TEST(Scheduler, ABigJobIsNotOvertakenForEver) {
   Bench bench(32);
   unsigned n_small = 0;

@@ -8,6 +8,7 @@
 
 #include "engine/engine.h"
 #include "engine/sampling.h"
+#include "text/grammar/grammar.h"
 
 namespace hearth::hub {
 
@@ -39,6 +40,7 @@ struct ChatRequest {
   bool has_temperature = false;        // sampling.temperature was asked for; else the model's own wish goes.
   std::uint32_t max_tokens = 0;  // 0: up to the context's end.
   std::vector<std::string> stop;
+  text::grammar::GrammarPtr grammar;  // What the answer may be; null: any text.
   std::uint32_t n = 1;  // Choices, at most kChoicesMax.
   std::uint32_t n_top_logprobs = 0;
   std::optional<AdviceMode> advice;  // Unset: the configuration's default.

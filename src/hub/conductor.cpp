@@ -72,6 +72,11 @@ Notice unsure_notice(AdviceOutcome outcome) {
   return Notice::kUnsureNotAdvised;
 }
 
+// Whether the advice as it is could be the answer.
+bool fits_format(const Run& run) {
+  return run.request.grammar == nullptr || text::grammar::matches(*run.request.grammar, run.advice_text);
+}
+
 Result<> check_request(const ChatRequest& request) {
   if (request.messages.empty() && request.prompt.empty()) {
     return fail(Code::kInvalidArgument, "there is neither a message nor a prompt");
@@ -258,24 +263,26 @@ void Conductor::on(ModelReady& message) {
 void Conductor::prepare(Run& run, Stage stage, std::vector<Message> messages) {
   run.stage = stage;
   preparer_->post([this, id = run.id, stage, model = run.model, messages = std::move(messages),
-                   prompt = run.request.prompt] {
+                   prompt = run.request.prompt, grammar = run.request.grammar] {
     auto tokens = messages.empty()
                       ? Result<std::vector<text::TokenId>>(encode_prompt(*model, prompt))
                       : encode_chat(*model, messages);
-    inbox_.put(PromptReady{id, stage, std::move(tokens)});
+    auto constraint = grammar == nullptr ? nullptr : model->constraints->get(grammar);
+    inbox_.put(PromptReady{id, stage, std::move(tokens), std::move(constraint)});
   });
 }
 
 void Conductor::on(PromptReady& message) {
   Run* const run = find(message.run);
   if (run == nullptr || run->stage != message.stage) return;
+  run->constraint = std::move(message.constraint);
   if (message.stage == Stage::kPreparing) {
     if (!message.prompt) return fail_run(*run, message.prompt.error());
     begin_draft(*run, *message.prompt);
   } else if (message.prompt) {
     begin_final(*run, *std::move(message.prompt));
   } else {
-    relay_advice(*run);
+    end_without_final(*run);
   }
 }
 
@@ -286,6 +293,7 @@ Result<> Conductor::submit(Run& run, std::uint32_t choice, std::vector<text::Tok
                               .max_tokens = run.request.max_tokens,
                               .stop = run.request.stop,
                               .n_top_logprobs = run.request.n_top_logprobs,
+                              .constraint = run.constraint,
                               .client = run.request.client};
   job.sampling.seed = seed_of(run.request.sampling.seed, choice);
   if (!run.request.has_temperature) {
@@ -335,12 +343,13 @@ void Conductor::on(JobEnded& message) {
   if (run == nullptr || run->stage != message.stage) return;
   Answer& answer = run->answers[message.choice];
   answer.is_running = false;
-  answer.reason = message.event.reason;
   const bool is_final = run->stage == Stage::kFinishing;
+  const bool has_failed = message.event.reason == engine::FinishReason::kError;
+  if (!is_final || !has_failed) answer.reason = message.event.reason;
   account(*run, message.event, is_final);
 
-  if (message.event.reason == engine::FinishReason::kError) {
-    if (is_final && !run->has_visible_text) return relay_advice(*run);
+  if (has_failed) {
+    if (is_final && !run->has_visible_text) return end_without_final(*run);
     return fail_run(*run, message.event.error);
   }
   if (is_final) {
@@ -420,7 +429,7 @@ void Conductor::on(AdviceCame& message) {
   run->receipt.advice = AdviceOutcome::kAdvised;
   run->receipt.advice_detail = "the local model finished the answer with the adviser's advice";
   run->advice_text = std::move(advice.text);
-  if (run->model->model->relays_advice()) return relay_advice(*run);
+  if (run->model->model->relays_advice() && fits_format(*run)) return relay_advice(*run);
 
   // The advice enters as a turn of its own; the prefix cache still holds all turns before it.
   std::vector<Message> messages = run->request.messages;
@@ -435,7 +444,15 @@ void Conductor::on(AdviceCame& message) {
 
 void Conductor::begin_final(Run& run, std::vector<text::TokenId> prompt) {
   run.stage = Stage::kFinishing;
-  if (!submit(run, 0, std::move(prompt))) relay_advice(run);
+  if (!submit(run, 0, std::move(prompt))) end_without_final(run);
+}
+
+// The local model could not finish: the advice itself is the answer, or, if it has not the format that
+// was asked for, the draft, which has.
+void Conductor::end_without_final(Run& run) {
+  if (fits_format(run)) return relay_advice(run);
+  give_draft(run, AdviceOutcome::kFailed,
+             "advice came, but the local model could not bring it into the format that was asked for");
 }
 
 // The advice itself becomes the answer: the local model is too small to rework it, or could not.
@@ -443,7 +460,8 @@ void Conductor::relay_advice(Run& run) {
   run.receipt.advice_relayed = true;
   run.receipt.advice_detail = "the adviser's words were passed on as they are";
   run.answers[0].reason = engine::FinishReason::kStop;
-  show(run, 0, notice(Notice::kAdviceFollows, run.advice_text));
+  const bool is_plain = run.request.grammar == nullptr;  // Else any word of ours would break the format.
+  show(run, 0, is_plain ? notice(Notice::kAdviceFollows, run.advice_text) : run.advice_text);
   end_choice(run, 0);
   store_receipt(run);
 }

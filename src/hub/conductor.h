@@ -85,6 +85,7 @@ class Conductor final : public Hub {
   void ask_adviser(Run& run, const std::string& rule);
   void prepare(Run& run, Stage stage, std::vector<Message> messages);
   void relay_advice(Run& run);
+  void end_without_final(Run& run);
   void give_draft(Run& run, AdviceOutcome outcome, std::string detail);
   void release_held(Run& run, Answer& answer);
   void end_choice(Run& run, std::uint32_t choice);

@@ -287,6 +287,48 @@ TEST_F(ConductorTest, AModelThatRelaysPassesTheAdviceOn) {
   EXPECT_EQ(sink->n_choice_ends(), 1);
 }
 
+// Answers under a grammar are its own: no words of the hub's or the adviser's come between.
+TEST_F(ConductorTest, AFormatHoldsForTheFinalAnswer) {
+  struct Row {
+    bool relays;
+    bool final_fails;
+    std::string advice;
+    std::string answer;
+    bool relayed;
+    AdviceOutcome outcome;
+  };
+  const Row rows[] = {
+      {false, false, "Say no.", "no", false, AdviceOutcome::kAdvised},
+      {true, false, "Say no.", "no", false, AdviceOutcome::kAdvised},  // Relaying would break the format,
+      {true, false, "no", "no", true, AdviceOutcome::kAdvised},        // unless the advice has it.
+      {false, true, "Say no.", "yes", false, AdviceOutcome::kFailed},  // The draft has it.
+      {false, true, "no", "no", true, AdviceOutcome::kAdvised},
+  };
+  for (const Row& row : rows) {
+    hub_.reset();
+    source_ = std::make_unique<FakeSource>();
+    source_->add("tiny", std::make_shared<FakeModel>(false, row.relays));
+    start_advised(
+        [&](FakeJob& job) {
+          EXPECT_NE(job.request.constraint, nullptr);
+          const bool is_final = job.prompt_text().find("Advice:") != std::string::npos;
+          if (is_final && row.final_fails) {
+            return job.end({.reason = engine::FinishReason::kError, .error = {Code::kInternal, "lost"}});
+          }
+          job.say(is_final ? "no" : "yes", kShakyLogprob);
+          job.end();
+        },
+        advisor::Advice{.status = advisor::AdviceStatus::kAnswered, .text = row.advice});
+    ChatRequest request = question();
+    request.grammar = text::grammar::compile_regex("yes|no").value();
+    const auto sink = answered(std::move(request));
+    EXPECT_EQ(sink->text(), row.answer) << row.advice << row.relays << row.final_fails;
+    EXPECT_EQ(sink->receipt()->advice_relayed, row.relayed);
+    EXPECT_EQ(sink->receipt()->advice, row.outcome);
+    EXPECT_EQ(sink->receipt()->end, "stop");
+  }
+}
+
 TEST_F(ConductorTest, AnUnsureModelThatCanReworkGetsAnEmptyDraftFilledIn) {
   source_->add("sage", std::make_shared<FakeModel>(true, false));
   std::string final_prompt;

@@ -25,6 +25,7 @@
 #include "base/result.h"
 #include "hub/chat.h"
 #include "model/model.h"
+#include "text/grammar/constraint_cache.h"
 
 namespace hearth::hub {
 
@@ -49,9 +50,12 @@ class ControlTextGuard {
 // A model with what the hub derives from it once.
 struct ReadyModel {
   explicit ReadyModel(std::shared_ptr<const model::Model> its_model)
-      : model(std::move(its_model)), guard(model->tokenizer()) {}
+      : model(std::move(its_model)),
+        guard(model->tokenizer()),
+        constraints(std::make_unique<text::grammar::ConstraintCache>(model->tokenizer())) {}
   std::shared_ptr<const model::Model> model;
   ControlTextGuard guard;
+  std::unique_ptr<text::grammar::ConstraintCache> constraints;
 };
 using ReadyModelPtr = std::shared_ptr<const ReadyModel>;
 

@@ -59,6 +59,7 @@ struct Run {
 
   Stage stage = Stage::kLoading;
   ReadyModelPtr model;
+  std::shared_ptr<text::grammar::Constraint> constraint;  // Of the request's grammar, if it has one.
   std::vector<Answer> answers;
   std::optional<advisor::AdviceId> advice_id;
   std::string advice_text;
@@ -80,6 +81,7 @@ struct PromptReady {
   RequestId run;
   Stage stage;
   Result<std::vector<text::TokenId>> prompt;
+  std::shared_ptr<text::grammar::Constraint> constraint;
 };
 struct TokenMade {
   RequestId run;

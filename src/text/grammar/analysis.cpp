@@ -64,8 +64,8 @@ bool is_productive_now(const Automaton& automaton, const Productive& found, Stat
   });
 }
 
-// Both ways in turn: back to front settles most of a rule at once, since its states are numbered from
-// its start on; front to back settles chains of rules.
+// Both ways in turn: back to front settles most of a rule at once, since its states are numbered
+// from its start on; front to back settles chains of rules.
 Productive find_productive(const Automaton& automaton) {
   Productive found{std::vector<bool>(automaton.states.size()),
                    std::vector<bool>(automaton.loops.size())};
@@ -113,10 +113,11 @@ Result<> refuse_left_recursion(const Automaton& automaton, const std::vector<Uni
       }
       const std::size_t called = top.calls[top.next++];
       if (marks[called] == Mark::kOpen) {
-        return fail(Code::kInvalidArgument,
-                    fmt::format("'{}' begins with itself, before it has read anything: put something "
-                                "in front of the recursion, or use a repetition",
-                                units[called].name));
+        return fail(
+            Code::kInvalidArgument,
+            fmt::format("'{}' begins with itself, before it has read anything: put something "
+                        "in front of the recursion, or use a repetition",
+                        units[called].name));
       }
       if (marks[called] == Mark::kNew) open(called);
     }
@@ -150,8 +151,8 @@ Result<> cut_what_never_ends(Automaton& automaton, const std::vector<Unit>& unit
       if (found.states[edge.target] && can_call(found, edge.callee)) call_edges.push_back(edge);
     }
     state.call_end = static_cast<std::uint32_t>(call_edges.size());
-    state.is_last = state.is_final && state.byte_begin == state.byte_end &&
-                    state.call_begin == state.call_end;
+    state.is_last =
+        state.is_final && state.byte_begin == state.byte_end && state.call_begin == state.call_end;
     automaton.states[id] = state;  // Its old ranges were read above.
   }
   automaton.byte_edges = std::move(byte_edges);

@@ -20,8 +20,8 @@ struct Unit {
 // kInvalidArgument names a rule that can reach itself before it has read anything.
 Result<> refuse_left_recursion(const Automaton& automaton, const std::vector<Unit>& units);
 
-// Removes edges that no finite text can follow, and marks states that are last.  kInvalidArgument if
-// nothing of the first unit remains.
+// Removes edges that no finite text can follow, and marks states that are last.  kInvalidArgument
+// if nothing of the first unit remains.
 Result<> cut_what_never_ends(Automaton& automaton, const std::vector<Unit>& units);
 
 void find_byte_classes(Automaton& automaton);

@@ -19,7 +19,7 @@
 
 namespace hearth::text::grammar {
 
-inline constexpr std::size_t kStatesMax = 100'000;      // Of all rules, deterministic.
+inline constexpr std::size_t kStatesMax = 100'000;        // Of all rules, deterministic.
 inline constexpr std::size_t kRuleNfaStatesMax = 50'000;  // Of one rule, before that.
 inline constexpr std::uint32_t kRepetitionMax = 1'000'000;
 // Repetitions of at most so many states are written out; larger ones count.
@@ -50,7 +50,7 @@ struct State {
 };
 
 struct Loop {
-  StateId body;       // Start state of the rule that is repeated; never matches the empty text.
+  StateId body;  // Start state of the rule that is repeated; never matches the empty text.
   std::uint32_t min;
   std::uint32_t max;  // Or kUnbounded.
 };

@@ -10,8 +10,8 @@ constexpr char32_t kSurrogateLast = 0xDFFF;
 constexpr std::array<char32_t, 4> kLastOfLength = {0x7F, 0x7FF, 0xFFFF, kCodePointMax};
 
 std::size_t encode(char32_t code_point, std::array<std::uint8_t, 4>& out) {
-  const auto length = static_cast<std::size_t>(
-      std::ranges::lower_bound(kLastOfLength, code_point) - kLastOfLength.begin() + 1);
+  const auto length = static_cast<std::size_t>(std::ranges::lower_bound(kLastOfLength, code_point) -
+                                               kLastOfLength.begin() + 1);
   static constexpr std::array<std::uint8_t, 4> kLead = {0x00, 0xC0, 0xE0, 0xF0};
   for (std::size_t i = length; i-- > 1; code_point >>= 6) {
     out[i] = static_cast<std::uint8_t>(0x80 | (code_point & 0x3F));
@@ -64,8 +64,8 @@ void CodePoints::add(char32_t first, char32_t last) {
   if (first > last) return;
 
   // Swallow every range that overlaps or touches the new one.
-  const auto begin = std::ranges::lower_bound(
-      ranges_, first, {}, [](const CodePointRange& r) { return r.last + 1; });
+  const auto begin = std::ranges::lower_bound(ranges_, first, {},
+                                              [](const CodePointRange& r) { return r.last + 1; });
   auto end = begin;
   for (; end != ranges_.end() && end->first <= last + 1; ++end) {
     first = std::min(first, end->first);

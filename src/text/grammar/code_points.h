@@ -48,8 +48,8 @@ struct ByteSequence {
   std::uint8_t length;
 };
 
-// Appends sequences that together match exactly the UTF-8 forms of [first, last]: at most 11, since a
-// range is cut where the length changes and where a continuation byte has not its full range.
+// Appends sequences that together match exactly the UTF-8 forms of [first, last]: at most 11, since
+// a range is cut where the length changes and where a continuation byte has not its full range.
 void append_utf8_sequences(CodePointRange range, std::vector<ByteSequence>& out);
 
 }  // namespace hearth::text::grammar

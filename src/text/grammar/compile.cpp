@@ -60,12 +60,18 @@ class Compiler {
     const Node& node = rules_[id];
     const auto is_part_nullable = [this](NodeId part) { return is_nullable(part); };
     switch (node.kind) {
-      case Kind::kBytes: return node.bytes.empty();
-      case Kind::kChars: return false;
-      case Kind::kSequence: return std::ranges::all_of(node.parts, is_part_nullable);
-      case Kind::kChoice: return std::ranges::any_of(node.parts, is_part_nullable);
-      case Kind::kRepeat: return node.min == 0 || is_nullable(node.parts[0]);
-      case Kind::kRule: return is_rule_nullable(node.rule);
+      case Kind::kBytes:
+        return node.bytes.empty();
+      case Kind::kChars:
+        return false;
+      case Kind::kSequence:
+        return std::ranges::all_of(node.parts, is_part_nullable);
+      case Kind::kChoice:
+        return std::ranges::any_of(node.parts, is_part_nullable);
+      case Kind::kRepeat:
+        return node.min == 0 || is_nullable(node.parts[0]);
+      case Kind::kRule:
+        return is_rule_nullable(node.rule);
     }
     return false;
   }
@@ -81,8 +87,10 @@ class Compiler {
     const Node node = rules_[id];  // A copy: adding nodes moves them.
     std::vector<NodeId> choices;
     switch (node.kind) {
-      case Kind::kBytes: return rules_.never();
-      case Kind::kChars: return id;
+      case Kind::kBytes:
+        return rules_.never();
+      case Kind::kChars:
+        return id;
       case Kind::kSequence:
         for (std::size_t i = 0; i < node.parts.size(); ++i) {  // The first that is not empty.
           std::vector<NodeId> rest(node.parts.begin() + static_cast<std::ptrdiff_t>(i),
@@ -96,7 +104,8 @@ class Compiler {
         return rules_.choice(std::move(choices));
       case Kind::kRepeat:
         return rules_.repeat(non_empty(node.parts[0]), 1, node.max);
-      case Kind::kRule: return non_empty_rule(node.rule);
+      case Kind::kRule:
+        return non_empty_rule(node.rule);
     }
     return id;
   }
@@ -138,9 +147,10 @@ class Compiler {
     Nfa nfa;
     lay(nfa, units_[unit].body, 0, 1);
     if (nfa.n_states() > kRuleNfaStatesMax || rules_.is_full()) {
-      return fail(Code::kInvalidArgument,
-                  fmt::format("the rule '{}' takes more than {} states: make it simpler or split it",
-                              units_[unit].name, kRuleNfaStatesMax));
+      return fail(
+          Code::kInvalidArgument,
+          fmt::format("the rule '{}' takes more than {} states: make it simpler or split it",
+                      units_[unit].name, kRuleNfaStatesMax));
     }
     nfa.finish();
     HEARTH_TRY(units_[unit].start, append_determinised(nfa, out_));
@@ -152,14 +162,19 @@ class Compiler {
     if (nfa.n_states() > kRuleNfaStatesMax) return;  // build() refuses it.
     const Node& node = rules_[id];
     switch (node.kind) {
-      case Kind::kBytes: return lay_bytes(nfa, node.bytes, from, to);
-      case Kind::kChars: return nfa.add_chars(from, to, node.chars);
-      case Kind::kSequence: return lay_sequence(nfa, std::vector(node.parts), from, to);
+      case Kind::kBytes:
+        return lay_bytes(nfa, node.bytes, from, to);
+      case Kind::kChars:
+        return nfa.add_chars(from, to, node.chars);
+      case Kind::kSequence:
+        return lay_sequence(nfa, std::vector(node.parts), from, to);
       case Kind::kChoice:
         for (const NodeId part : std::vector(node.parts)) lay(nfa, part, from, to);
         return;
-      case Kind::kRepeat: return lay_repeat(nfa, Node(node), from, to);
-      case Kind::kRule: return nfa.add_call(from, to, unit_of(node.rule));
+      case Kind::kRepeat:
+        return lay_repeat(nfa, Node(node), from, to);
+      case Kind::kRule:
+        return nfa.add_call(from, to, unit_of(node.rule));
     }
   }
 

@@ -9,17 +9,19 @@
 
 namespace hearth::text::grammar {
 
-Constraint::Constraint(GrammarPtr grammar, std::shared_ptr<const Lexicon> lexicon)
+Constraint::Constraint(GrammarPtr grammar, std::shared_ptr<const Lexicon> lexicon,
+                       std::size_t cache_bytes_max)
     : grammar_(std::move(grammar)),
       lexicon_(std::move(lexicon)),
+      cache_bytes_max_(cache_bytes_max),
       cache_(std::make_shared<MaskCache>(grammar_->automaton, *lexicon_)) {}
 
 Constraint::~Constraint() = default;
 
 // The cache to work with instead of `old`: the same while there is room in it.  The mutex is held.
 std::shared_ptr<MaskCache> Constraint::current(const std::shared_ptr<MaskCache>& old) {
-  if (old->bytes_used() <= kCacheBytesMax) return old;
-  if (cache_->bytes_used() > kCacheBytesMax) {
+  if (old->bytes_used() <= cache_bytes_max_) return old;
+  if (cache_->bytes_used() > cache_bytes_max_) {
     cache_ = std::make_shared<MaskCache>(grammar_->automaton, *lexicon_);
   }
   return cache_;
@@ -40,10 +42,11 @@ Result<> Matcher::fill_mask(std::span<std::uint64_t> mask) {
     cache_ = std::move(cache);
   }
   if (!cache_->fill(set_, mask, kVisitsPerMaskMax)) {
-    return fail(Code::kInvalidArgument,
-                fmt::format("the grammar can be read in more than {} ways at once, or takes too long "
-                            "to follow: make it less ambiguous",
-                            kStacksMax));
+    return fail(
+        Code::kInvalidArgument,
+        fmt::format("the grammar can be read in more than {} ways at once, or takes too long "
+                    "to follow: make it less ambiguous",
+                    kStacksMax));
   }
   if (cache_->stacks().has(set_, kEndFrame)) {
     for (const TokenId id : constraint_->lexicon().end_tokens()) {

@@ -36,7 +36,8 @@ class MaskCache;
 // Threading: any thread; shared by all answers with the same grammar and vocabulary.
 class Constraint {
  public:
-  Constraint(GrammarPtr grammar, std::shared_ptr<const Lexicon> lexicon);
+  Constraint(GrammarPtr grammar, std::shared_ptr<const Lexicon> lexicon,
+             std::size_t cache_bytes_max = kCacheBytesMax);
   ~Constraint();
 
   const Grammar& grammar() const { return *grammar_; }
@@ -48,6 +49,7 @@ class Constraint {
 
   const GrammarPtr grammar_;
   const std::shared_ptr<const Lexicon> lexicon_;
+  const std::size_t cache_bytes_max_;
   std::mutex mutex_;  // Guards all caches of this constraint, also those that it has given up.
   std::shared_ptr<MaskCache> cache_;
 };
@@ -60,13 +62,13 @@ class Matcher {
   explicit Matcher(std::shared_ptr<Constraint> constraint);
 
   std::size_t mask_words() const;
-  // Sets bit `id` of `mask` [mask_words()] for each token that may come next, clears all others; end
-  // tokens may where the answer may end.  kInvalidArgument if the grammar is too ambiguous or too
-  // costly, or if the vocabulary has no token that fits.
+  // Sets bit `id` of `mask` [mask_words()] for each token that may come next, clears all others;
+  // end tokens may where the answer may end.  kInvalidArgument if the grammar is too ambiguous or
+  // too costly, or if the vocabulary has no token that fits.
   Result<> fill_mask(std::span<std::uint64_t> mask);
 
-  // Takes a token that the last mask allowed, no end token.  False, and the matcher is spent, if the
-  // grammar does not allow it.
+  // Takes a token that the last mask allowed, no end token.  False, and the matcher is spent, if
+  // the grammar does not allow it.
   bool accept(TokenId id);
 
   bool can_end() const;

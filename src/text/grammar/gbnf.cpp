@@ -31,7 +31,8 @@ class Parser {
     }
     const auto root = names_.find("root");
     if (root == names_.end()) {
-      return fail(Code::kInvalidArgument, "the grammar has no rule 'root', with which answers begin");
+      return fail(Code::kInvalidArgument,
+                  "the grammar has no rule 'root', with which answers begin");
     }
     rules_.set_root(root->second);
     return std::move(rules_);
@@ -81,7 +82,8 @@ class Parser {
     const std::string_view name = parse_name();
     if (name.empty()) return wrong("no rule's name where one should begin");
     skip_space(false);
-    if (!take("::=")) return wrong(fmt::format("no '::=' behind the name '{}'", name.substr(0, 40)));
+    if (!take("::="))
+      return wrong(fmt::format("no '::=' behind the name '{}'", name.substr(0, 40)));
     skip_space(true);
     const RuleId id = rule_of(name);
     if (rules_.n_rules() > 0 && rules_[id].is_defined) {
@@ -95,7 +97,8 @@ class Parser {
   }
 
   Result<NodeId> parse_choice(std::size_t depth) {
-    if (depth > kNestingMax) return wrong(fmt::format("groups nested more than {} deep", kNestingMax));
+    if (depth > kNestingMax)
+      return wrong(fmt::format("groups nested more than {} deep", kNestingMax));
     std::vector<NodeId> alternatives;
     do {
       const std::size_t begin = pos_;
@@ -178,7 +181,8 @@ class Parser {
     skip_space(true);
     const std::optional<std::uint32_t> most = has_comma ? parse_number() : least;
     skip_space(true);
-    if (!take("}") || (!least && !most)) return wrong("a repetition that is not {m}, {m,} or {m,n}");
+    if (!take("}") || (!least && !most))
+      return wrong("a repetition that is not {m}, {m,} or {m,n}");
     min = least.value_or(0);
     max = most.value_or(kUnbounded);
     if (min > kRepetitionMax || (most && max > kRepetitionMax)) {
@@ -239,8 +243,9 @@ class Parser {
       char letter;
       char32_t value;
     };
-    static constexpr Row kEscapes[] = {{'n', '\n'}, {'r', '\r'}, {'t', '\t'}, {'\\', '\\'},
-                                       {'"', '"'},  {'[', '['},  {']', ']'},  {'^', '^'}, {'-', '-'}};
+    static constexpr Row kEscapes[] = {{'n', '\n'},  {'r', '\r'}, {'t', '\t'},
+                                       {'\\', '\\'}, {'"', '"'},  {'[', '['},
+                                       {']', ']'},   {'^', '^'},  {'-', '-'}};
     ++pos_;
     const char letter = peek();
     ++pos_;
@@ -288,7 +293,8 @@ Result<GrammarPtr> compile_gbnf(std::string_view text) {
   if (!is_valid_utf8(text)) return fail(Code::kInvalidArgument, "the grammar is not valid UTF-8");
   HEARTH_TRY(Rules rules, parse_gbnf(text));
   HEARTH_TRY(Automaton automaton, compile(std::move(rules)));
-  return std::make_shared<const Grammar>(Grammar{fmt::format("gbnf\n{}", text), std::move(automaton)});
+  return std::make_shared<const Grammar>(
+      Grammar{fmt::format("gbnf\n{}", text), std::move(automaton)});
 }
 
 }  // namespace hearth::text::grammar

@@ -27,7 +27,8 @@ Result<GrammarPtr> compile_regex(std::string_view pattern) {
   }
   Rules rules;
   HEARTH_TRY(const NodeId body, add_regex(rules, pattern));
-  return finish(fmt::format("regex\n{}", pattern), std::move(rules), "the regular expression", body);
+  return finish(fmt::format("regex\n{}", pattern), std::move(rules), "the regular expression",
+                body);
 }
 
 Result<GrammarPtr> compile_choice(std::span<const std::string> choices) {
@@ -46,8 +47,9 @@ Result<GrammarPtr> compile_choice(std::span<const std::string> choices) {
     nodes.push_back(rules.bytes(choice));
   }
   if (key.size() > kSourceBytesMax) {
-    return fail(Code::kInvalidArgument, fmt::format("the choices have {} bytes, at most {} are taken",
-                                                    key.size(), kSourceBytesMax));
+    return fail(Code::kInvalidArgument,
+                fmt::format("the choices have {} bytes, at most {} are taken", key.size(),
+                            kSourceBytesMax));
   }
   const NodeId body = rules.choice(std::move(nodes));
   return finish(std::move(key), std::move(rules), "the choices", body);

@@ -22,7 +22,7 @@
 namespace hearth::text::grammar {
 
 inline constexpr std::size_t kSourceBytesMax = std::size_t{256} << 10;
-inline constexpr std::size_t kNestingMax = 64;    // Groups, brackets, schemas in schemas.
+inline constexpr std::size_t kNestingMax = 64;  // Groups, brackets, schemas in schemas.
 inline constexpr std::size_t kChoicesMax = 4'096;
 // Objects and arrays of values that a schema leaves open: a model can't nest without end.
 inline constexpr std::uint32_t kOpenDepthMax = 12;

@@ -25,13 +25,16 @@ void check(Compile compile_source, const std::vector<Case>& cases) {
   for (const Case& row : cases) {
     const auto grammar = compile_source(row.source);
     ASSERT_TRUE(grammar) << row.source << ": " << grammar.error().message;
-    for (const std::string& text : row.taken) EXPECT_TRUE(matches(**grammar, text)) << row.source << " takes " << text;
-    for (const std::string& text : row.refused) EXPECT_FALSE(matches(**grammar, text)) << row.source << " refuses " << text;
+    for (const std::string& text : row.taken)
+      EXPECT_TRUE(matches(**grammar, text)) << row.source << " takes " << text;
+    for (const std::string& text : row.refused)
+      EXPECT_FALSE(matches(**grammar, text)) << row.source << " refuses " << text;
   }
 }
 
 // Source, and a part of the message.
-void check_errors(Compile compile_source, const std::vector<std::pair<std::string, std::string>>& rows) {
+void check_errors(Compile compile_source,
+                  const std::vector<std::pair<std::string, std::string>>& rows) {
   for (const auto& [source, message] : rows) {
     const auto grammar = compile_source(source);
     ASSERT_FALSE(grammar) << source.substr(0, 200);
@@ -41,8 +44,9 @@ void check_errors(Compile compile_source, const std::vector<std::pair<std::strin
 }
 
 TEST(CodePoints, SequencesSpellExactlyTheRange) {
-  const std::vector<CodePointRange> ranges = {{0, 0x10FFFF}, {0x7F, 0x80}, {0x7FE, 0x801}, {0xFFF0, 0x10010},
-                                              {0x800, 0xD7FF}, {0xE9, 0xE9}, {0x10FFFE, 0x10FFFF}};
+  const std::vector<CodePointRange> ranges = {{0, 0x10FFFF},       {0x7F, 0x80},    {0x7FE, 0x801},
+                                              {0xFFF0, 0x10010},   {0x800, 0xD7FF}, {0xE9, 0xE9},
+                                              {0x10FFFE, 0x10FFFF}};
   for (const CodePointRange& range : ranges) {
     std::vector<ByteSequence> sequences;
     CodePoints set{range};
@@ -75,9 +79,16 @@ TEST(Regex, TakesWhatItDescribes) {
          {"a{0,3}", {"", "aaa"}, {"aaaa"}},
          {"(ab){2,3}c", {"ababc", "abababc"}, {"abc", "ababababc"}},
          {"(a|b*){30,40}", {"", "a", "bbbb", std::string(40, 'a')}, {"c", std::string(41, 'a')}},
-         {"a{100,200}", {std::string(100, 'a'), std::string(200, 'a')},
+         {"a{100,200}",
+          {std::string(100, 'a'), std::string(200, 'a')},
           {std::string(99, 'a'), std::string(201, 'a')}},
-         {"[é-ü]{50}", {[] { std::string s; for (int i = 0; i < 50; ++i) s += "ö"; return s; }()}, {"ö", "o"}},
+         {"[é-ü]{50}",
+          {[] {
+            std::string s;
+            for (int i = 0; i < 50; ++i) s += "ö";
+            return s;
+          }()},
+          {"ö", "o"}},
          {"\\d{3}-\\d{4}", {"555-1234"}, {"555-123", "5551234"}},
          {"\\w+\\s\\S", {"ab_9 é", "a\tx"}, {"a  ", "é x"}},
          {"\\x41\\u00e9\\u{1F600}", {"Aé😀"}, {"Aé"}},
@@ -86,68 +97,81 @@ TEST(Regex, TakesWhatItDescribes) {
          {"(?:a)(?<n>b)(?P<m>c)", {"abc"}, {"ab"}},
          {"a{x", {"a{x"}, {"a"}},
          {"\\.\\*\\(\\)", {".*()"}, {"a*()"}},
-         {"(a{3}){2}|((b){40}){2}", {"aaaaaa", std::string(80, 'b')}, {"aaa", std::string(79, 'b')}}});
+         {"(a{3}){2}|((b){40}){2}",
+          {"aaaaaa", std::string(80, 'b')},
+          {"aaa", std::string(79, 'b')}}});
 }
 
 TEST(Regex, RefusesByName) {
-  check_errors(compile_regex, {{"(a", "never closed"},
-                               {"a)", "closes nothing"},
-                               {"[a", "never closed"},
-                               {"*a", "nothing to repeat"},
-                               {"a**", "a quantifier behind a quantifier"},
-                               {"a++", "possessive"},
-                               {"a^b", "an anchor inside"},
-                               {"(?=a)", "look-around"},
-                               {"(?<!a)b", "look-around"},
-                               {"(a)\\1", "not supported"},
-                               {"\\bword", "not supported"},
-                               {"\\p{L}", "not supported"},
-                               {"a{3,2}", "least is above its most"},
-                               {"a{2000000}", "more than"},
-                               {"[z-a]", "backwards"},
-                               {"[]", "no finite text"},
-                               {"\\", "nothing behind it"},
-                               {"\xff", "UTF-8"},
-                               {std::string(70, '(') + std::string(70, ')'), "nested more than"},
-                               {std::string(300'000, 'a'), "bytes"},
-                               // Remembering where among the last 40 letters an `a` was takes 2^40 states.
-                               {"(a|b)*a(a|b)(a|b)(a|b)(a|b)(a|b)(a|b)(a|b)(a|b)(a|b)(a|b)(a|b)(a|b)(a|b)(a|b)(a|b)(a|b)(a|b)(a|b)"
-                                "(a|b)(a|b)(a|b)", "states"}});
+  check_errors(compile_regex,
+               {{"(a", "never closed"},
+                {"a)", "closes nothing"},
+                {"[a", "never closed"},
+                {"*a", "nothing to repeat"},
+                {"a**", "a quantifier behind a quantifier"},
+                {"a++", "possessive"},
+                {"a^b", "an anchor inside"},
+                {"(?=a)", "look-around"},
+                {"(?<!a)b", "look-around"},
+                {"(a)\\1", "not supported"},
+                {"\\bword", "not supported"},
+                {"\\p{L}", "not supported"},
+                {"a{3,2}", "least is above its most"},
+                {"a{2000000}", "more than"},
+                {"[z-a]", "backwards"},
+                {"[]", "no finite text"},
+                {"\\", "nothing behind it"},
+                {"\xff", "UTF-8"},
+                {std::string(70, '(') + std::string(70, ')'), "nested more than"},
+                {std::string(300'000, 'a'), "bytes"},
+                // Remembering where among the last 40 letters an `a` was takes 2^40 states.
+                {"(a|b)*a(a|b)(a|b)(a|b)(a|b)(a|b)(a|b)(a|b)(a|b)(a|b)(a|b)(a|b)(a|b)(a|b)(a|b)(a|"
+                 "b)(a|b)(a|b)(a|b)"
+                 "(a|b)(a|b)(a|b)",
+                 "states"}});
 }
 
 TEST(Gbnf, TakesWhatItDescribes) {
-  check(compile_gbnf,
-        {{"root ::= \"yes\" | \"no\"", {"yes", "no"}, {"", "y", "yesno"}},
-         {"# a comment\nroot ::= greeting \" \" name \"!\"?\ngreeting ::= \"Hi\" | \"Hello\" # more\n"
-          "name ::= [A-Z] [a-z]*\n",
-          {"Hi Ada!", "Hello B"},
-          {"Hi ada", "Hey A"}},
-         {"root ::= (\n  \"a\"\n  | \"b\" \n)+ \"c\"", {"abc", "bbac"}, {"c", "ab"}},
-         {"root ::=\n  \"a\" |\n  \"b\"\n  | \"c\"\n", {"a", "b", "c"}, {"d"}},
-         {"root ::= [^\\n\\]]{2,3} .", {"abc", "abcé"}, {"a]b", "ab"}},
-         {"root ::= \"\\x41\\u00e9\\U0001F600\\t\\\\\\\"\"", {"Aé😀\t\\\""}, {"A"}},
-         {"root ::= list\nlist ::= \"(\" (list (\",\" list)*)? \")\"", {"()", "(())", "((),(()))"}, {"(", ")", "(()"}},
-         {"root ::= item more\nmore ::= \",\" item more |\nitem ::= [0-9]+", {"1", "1,22,333"}, {"", "1,"}},
-         {"root ::= a{3} b{0,2} c{2,}\na ::= \"a\"\nb::=\"b\"\nc::=\"c\"", {"aaacc", "aaabbccc"}, {"aaabbbcc", "aaac"}}});
+  check(
+      compile_gbnf,
+      {{"root ::= \"yes\" | \"no\"", {"yes", "no"}, {"", "y", "yesno"}},
+       {"# a comment\nroot ::= greeting \" \" name \"!\"?\ngreeting ::= \"Hi\" | \"Hello\" # more\n"
+        "name ::= [A-Z] [a-z]*\n",
+        {"Hi Ada!", "Hello B"},
+        {"Hi ada", "Hey A"}},
+       {"root ::= (\n  \"a\"\n  | \"b\" \n)+ \"c\"", {"abc", "bbac"}, {"c", "ab"}},
+       {"root ::=\n  \"a\" |\n  \"b\"\n  | \"c\"\n", {"a", "b", "c"}, {"d"}},
+       {"root ::= [^\\n\\]]{2,3} .", {"abc", "abcé"}, {"a]b", "ab"}},
+       {"root ::= \"\\x41\\u00e9\\U0001F600\\t\\\\\\\"\"", {"Aé😀\t\\\""}, {"A"}},
+       {"root ::= list\nlist ::= \"(\" (list (\",\" list)*)? \")\"",
+        {"()", "(())", "((),(()))"},
+        {"(", ")", "(()"}},
+       {"root ::= item more\nmore ::= \",\" item more |\nitem ::= [0-9]+",
+        {"1", "1,22,333"},
+        {"", "1,"}},
+       {"root ::= a{3} b{0,2} c{2,}\na ::= \"a\"\nb::=\"b\"\nc::=\"c\"",
+        {"aaacc", "aaabbccc"},
+        {"aaabbbcc", "aaac"}}});
 }
 
 TEST(Gbnf, RefusesByLine) {
-  check_errors(compile_gbnf, {{"", "no rule 'root'"},
-                              {"main ::= \"a\"", "no rule 'root'"},
-                              {"root ::= other", "'other' is not defined"},
-                              {"root ::= \"a\"\nroot ::= \"b\"", "second time"},
-                              {"root ::= \"a", "does not end"},
-                              {"root ::= [a", "does not end"},
-                              {"root ::= (\"a\"", "never closed"},
-                              {"root = \"a\"", "no '::='"},
-                              {"root ::= \"a\" )", "ends no rule"},
-                              {"root ::= \"a\"{3,2}", "least is above"},
-                              {"root ::= <think>", "angle brackets"},
-                              {"root ::= \"\\q\"", "line 1"},
-                              {"root ::= root \"a\" | \"a\"", "begins with itself"},
-                              {"root ::= a\na ::= b? root \"x\" | \"y\"\nb ::= \"b\"", "begins with itself"},
-                              {"root ::= \"a\" root", "no finite text"},
-                              {"root ::= " + std::string(100, '(') + "\"a\"" + std::string(100, ')'), "nested"}});
+  check_errors(compile_gbnf,
+               {{"", "no rule 'root'"},
+                {"main ::= \"a\"", "no rule 'root'"},
+                {"root ::= other", "'other' is not defined"},
+                {"root ::= \"a\"\nroot ::= \"b\"", "second time"},
+                {"root ::= \"a", "does not end"},
+                {"root ::= [a", "does not end"},
+                {"root ::= (\"a\"", "never closed"},
+                {"root = \"a\"", "no '::='"},
+                {"root ::= \"a\" )", "ends no rule"},
+                {"root ::= \"a\"{3,2}", "least is above"},
+                {"root ::= <think>", "angle brackets"},
+                {"root ::= \"\\q\"", "line 1"},
+                {"root ::= root \"a\" | \"a\"", "begins with itself"},
+                {"root ::= a\na ::= b? root \"x\" | \"y\"\nb ::= \"b\"", "begins with itself"},
+                {"root ::= \"a\" root", "no finite text"},
+                {"root ::= " + std::string(100, '(') + "\"a\"" + std::string(100, ')'), "nested"}});
 }
 
 TEST(Choice, IsOneOfThem) {
@@ -169,13 +193,15 @@ TEST(JsonObject, IsAnyObjectOfBoundedDepth) {
     for (std::size_t i = 0; i < depth; ++i) text += R"({"a":)";
     return text + "{}" + std::string(depth, '}');
   };
-  for (const char* text : {"{}", R"({"a": 1})", R"({"a":[1,-2.5e3,"x",{"b":null}], "c":true})", "{\n\"a\":\n[ ]\n}",
-                           R"({"\u00e9\n\ud83d\ude00":"\/"})", "{\"é\":\"😀\"}"}) {
+  for (const char* text :
+       {"{}", R"({"a": 1})", R"({"a":[1,-2.5e3,"x",{"b":null}], "c":true})", "{\n\"a\":\n[ ]\n}",
+        R"({"\u00e9\n\ud83d\ude00":"\/"})", "{\"é\":\"😀\"}"}) {
     EXPECT_TRUE(matches(**grammar, text)) << text;
     EXPECT_TRUE(nlohmann::json::accept(text)) << text;
   }
-  for (const char* text : {"", "[]", "1", "{", R"({"a"})", R"({a:1})", R"({"a":01})", R"({"a":1,})", R"({"a":"\x"})",
-                           R"({"a":"\ud83d"})", "{\"a\":\"\n\"}", R"({"a":  1})", "{} ", " {}", "{\"a\":\"\xff\"}"}) {
+  for (const char* text :
+       {"", "[]", "1", "{", R"({"a"})", R"({a:1})", R"({"a":01})", R"({"a":1,})", R"({"a":"\x"})",
+        R"({"a":"\ud83d"})", "{\"a\":\"\n\"}", R"({"a":  1})", "{} ", " {}", "{\"a\":\"\xff\"}"}) {
     EXPECT_FALSE(matches(**grammar, text)) << text;
   }
   EXPECT_TRUE(matches(**grammar, nested(kOpenDepthMax)));

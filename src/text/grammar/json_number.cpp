@@ -13,8 +13,8 @@
 namespace hearth::text::grammar {
 namespace {
 
-constexpr std::uint64_t kOpenMax = 999'999'999'999'999;             // kOpenDigitsMax nines.
-constexpr std::uint64_t kIntegerMax = 999'999'999'999'999'999;      // What int64 holds in any case.
+constexpr std::uint64_t kOpenMax = 999'999'999'999'999;         // kOpenDigitsMax nines.
+constexpr std::uint64_t kIntegerMax = 999'999'999'999'999'999;  // What int64 holds in any case.
 static_assert(kOpenDigitsMax == 15);
 
 NodeId digits(Rules& rules, char first, char last) {
@@ -131,7 +131,8 @@ class Fractions {
 
   NodeId join(NodeId whole, const Fraction& fraction) const {
     const NodeId with_point = rules_.sequence({rules_.bytes("."), fraction.digits});
-    return rules_.sequence({whole, fraction.may_be_empty ? rules_.optional(with_point) : with_point});
+    return rules_.sequence(
+        {whole, fraction.may_be_empty ? rules_.optional(with_point) : with_point});
   }
 
   static std::string_view trimmed(std::string_view fraction) {
@@ -143,7 +144,8 @@ class Fractions {
   // One to as many digits as are left.
   NodeId some(char first, char last, std::size_t n_used) const {
     if (n_used >= n_max_) return rules_.never();
-    return rules_.repeat(digits(rules_, first, last), 1, static_cast<std::uint32_t>(n_max_ - n_used));
+    return rules_.repeat(digits(rules_, first, last), 1,
+                         static_cast<std::uint32_t>(n_max_ - n_used));
   }
 
   NodeId not_all_zero(std::size_t n_used) const {
@@ -195,8 +197,8 @@ NodeId decimal_range(Rules& rules, const Fractions& fractions, const Decimal& lo
   if (is_empty) return rules.never();
   const NodeId low_whole = rules.bytes(std::to_string(low.whole));
   if (low.whole == high.whole) {
-    return fractions.join(low_whole, fractions.between(low.fraction, low.is_exclusive, high.fraction,
-                                                       high.is_exclusive));
+    return fractions.join(low_whole, fractions.between(low.fraction, low.is_exclusive,
+                                                       high.fraction, high.is_exclusive));
   }
   std::vector<NodeId> choices = {
       fractions.join(low_whole, fractions.from(Fractions::trimmed(low.fraction), low.is_exclusive)),
@@ -222,10 +224,10 @@ Result<Bounds> within_open_numbers(const Bounds& bounds) {
   if (near.high && near.high->value < -limit) return nothing_between(bounds);
   if (near.low && near.low->value < -limit) near.low.reset();
   if (near.high && near.high->value > limit) near.high.reset();
-  const bool is_empty = near.low && near.high &&
-                        (near.low->value > near.high->value ||
-                         (near.low->value == near.high->value &&
-                          (near.low->is_exclusive || near.high->is_exclusive)));
+  const bool is_empty =
+      near.low && near.high &&
+      (near.low->value > near.high->value || (near.low->value == near.high->value &&
+                                              (near.low->is_exclusive || near.high->is_exclusive)));
   if (is_empty) return nothing_between(bounds);
   return near;
 }
@@ -237,12 +239,14 @@ NodeId json_number(Rules& rules) {
   const NodeId whole = rules.choice(
       {rules.bytes("0"),
        rules.sequence({digits(rules, '1', '9'), rules.repeat(digit, 0, kOpenDigitsMax - 1)})});
-  const NodeId fraction = rules.sequence({rules.bytes("."), rules.repeat(digit, 1, kOpenDigitsMax)});
-  const NodeId exponent =
-      rules.sequence({rules.chars({{'e', 'e'}, {'E', 'E'}}),
-                      rules.optional(rules.chars({{'+', '+'}, {'-', '-'}})), rules.repeat(digit, 1, 2)});
-  return rules.named("number", rules.sequence({rules.optional(rules.bytes("-")), whole,
-                                               rules.optional(fraction), rules.optional(exponent)}));
+  const NodeId fraction =
+      rules.sequence({rules.bytes("."), rules.repeat(digit, 1, kOpenDigitsMax)});
+  const NodeId exponent = rules.sequence({rules.chars({{'e', 'e'}, {'E', 'E'}}),
+                                          rules.optional(rules.chars({{'+', '+'}, {'-', '-'}})),
+                                          rules.repeat(digit, 1, 2)});
+  return rules.named(
+      "number", rules.sequence({rules.optional(rules.bytes("-")), whole, rules.optional(fraction),
+                                rules.optional(exponent)}));
 }
 
 Result<NodeId> json_integer(Rules& rules, const Bounds& bounds) {
@@ -264,8 +268,9 @@ Result<NodeId> json_integer(Rules& rules, const Bounds& bounds) {
                                   static_cast<std::uint64_t>(high)));
   }
   if (low < 0) {
-    choices.push_back(negated(rules, whole_range(rules, static_cast<std::uint64_t>(std::max(-high, 1.0L)),
-                                                 static_cast<std::uint64_t>(-low))));
+    choices.push_back(
+        negated(rules, whole_range(rules, static_cast<std::uint64_t>(std::max(-high, 1.0L)),
+                                   static_cast<std::uint64_t>(-low))));
   }
   return rules.named("integer", rules.choice(std::move(choices)));
 }

@@ -20,8 +20,8 @@ struct Bounds {
   std::optional<Bound> low, high;
 };
 
-// Any number that a schema leaves open: at most kOpenDigitsMax digits on either side of the point and
-// a short exponent.
+// Any number that a schema leaves open: at most kOpenDigitsMax digits on either side of the point
+// and a short exponent.
 NodeId json_number(Rules& rules);
 
 // kInvalidArgument if nothing lies within, or all that does is too long to be read exactly.

@@ -20,38 +20,69 @@ struct Keyword {
 };
 
 constexpr auto kKeywords = std::to_array<Keyword>({
-    {"$schema", Group::kNote},           {"$id", Group::kNote},
-    {"$comment", Group::kNote},          {"$defs", Group::kNote},
-    {"definitions", Group::kNote},       {"title", Group::kNote},
-    {"description", Group::kNote},       {"default", Group::kNote},
-    {"example", Group::kNote},           {"examples", Group::kNote},
-    {"deprecated", Group::kNote},        {"readOnly", Group::kNote},
-    {"writeOnly", Group::kNote},         {"contentMediaType", Group::kNote},
-    {"contentEncoding", Group::kNote},   {"contentSchema", Group::kNote},
-    {"$anchor", Group::kNote},           {"$vocabulary", Group::kNote},
-    {"type", Group::kAny},               {"enum", Group::kAny},
-    {"const", Group::kAny},              {"anyOf", Group::kAny},
-    {"oneOf", Group::kAny},              {"allOf", Group::kAny},
-    {"$ref", Group::kAny},               {"nullable", Group::kAny},
-    {"properties", Group::kObject},      {"required", Group::kObject},
-    {"additionalProperties", Group::kObject}, {"propertyNames", Group::kObject},
-    {"minProperties", Group::kObject},   {"maxProperties", Group::kObject},
-    {"items", Group::kArray},            {"prefixItems", Group::kArray},
-    {"additionalItems", Group::kArray},  {"minItems", Group::kArray},
-    {"maxItems", Group::kArray},         {"uniqueItems", Group::kArray},
-    {"pattern", Group::kString},         {"format", Group::kString},
-    {"minLength", Group::kString},       {"maxLength", Group::kString},
-    {"minimum", Group::kNumber},         {"maximum", Group::kNumber},
-    {"exclusiveMinimum", Group::kNumber}, {"exclusiveMaximum", Group::kNumber},
+    {"$schema", Group::kNote},
+    {"$id", Group::kNote},
+    {"$comment", Group::kNote},
+    {"$defs", Group::kNote},
+    {"definitions", Group::kNote},
+    {"title", Group::kNote},
+    {"description", Group::kNote},
+    {"default", Group::kNote},
+    {"example", Group::kNote},
+    {"examples", Group::kNote},
+    {"deprecated", Group::kNote},
+    {"readOnly", Group::kNote},
+    {"writeOnly", Group::kNote},
+    {"contentMediaType", Group::kNote},
+    {"contentEncoding", Group::kNote},
+    {"contentSchema", Group::kNote},
+    {"$anchor", Group::kNote},
+    {"$vocabulary", Group::kNote},
+    {"type", Group::kAny},
+    {"enum", Group::kAny},
+    {"const", Group::kAny},
+    {"anyOf", Group::kAny},
+    {"oneOf", Group::kAny},
+    {"allOf", Group::kAny},
+    {"$ref", Group::kAny},
+    {"nullable", Group::kAny},
+    {"properties", Group::kObject},
+    {"required", Group::kObject},
+    {"additionalProperties", Group::kObject},
+    {"propertyNames", Group::kObject},
+    {"minProperties", Group::kObject},
+    {"maxProperties", Group::kObject},
+    {"items", Group::kArray},
+    {"prefixItems", Group::kArray},
+    {"additionalItems", Group::kArray},
+    {"minItems", Group::kArray},
+    {"maxItems", Group::kArray},
+    {"uniqueItems", Group::kArray},
+    {"pattern", Group::kString},
+    {"format", Group::kString},
+    {"minLength", Group::kString},
+    {"maxLength", Group::kString},
+    {"minimum", Group::kNumber},
+    {"maximum", Group::kNumber},
+    {"exclusiveMinimum", Group::kNumber},
+    {"exclusiveMaximum", Group::kNumber},
     {"multipleOf", Group::kNumber},
-    {"not", Group::kRefused},            {"if", Group::kRefused},
-    {"then", Group::kRefused},           {"else", Group::kRefused},
-    {"contains", Group::kRefused},       {"minContains", Group::kRefused},
-    {"maxContains", Group::kRefused},    {"patternProperties", Group::kRefused},
-    {"dependencies", Group::kRefused},   {"dependentRequired", Group::kRefused},
-    {"dependentSchemas", Group::kRefused}, {"unevaluatedItems", Group::kRefused},
-    {"unevaluatedProperties", Group::kRefused}, {"$dynamicRef", Group::kRefused},
-    {"$dynamicAnchor", Group::kRefused}, {"$recursiveRef", Group::kRefused},
+    {"not", Group::kRefused},
+    {"if", Group::kRefused},
+    {"then", Group::kRefused},
+    {"else", Group::kRefused},
+    {"contains", Group::kRefused},
+    {"minContains", Group::kRefused},
+    {"maxContains", Group::kRefused},
+    {"patternProperties", Group::kRefused},
+    {"dependencies", Group::kRefused},
+    {"dependentRequired", Group::kRefused},
+    {"dependentSchemas", Group::kRefused},
+    {"unevaluatedItems", Group::kRefused},
+    {"unevaluatedProperties", Group::kRefused},
+    {"$dynamicRef", Group::kRefused},
+    {"$dynamicAnchor", Group::kRefused},
+    {"$recursiveRef", Group::kRefused},
 });
 
 // Words that JSON Schema does not know are notes.
@@ -83,7 +114,7 @@ constexpr std::pair<Group, std::string_view> kTypesOfGroups[] = {{Group::kObject
                                                                  {Group::kArray, "array"},
                                                                  {Group::kString, "string"},
                                                                  {Group::kNumber, "number"}};
-constexpr std::string_view kTypes[] = {"object", "array",   "string", "number",
+constexpr std::string_view kTypes[] = {"object",  "array",   "string", "number",
                                        "integer", "boolean", "null"};
 
 // Brackets around one another, outside of strings; the parser and the printer of a JSON value work
@@ -148,7 +179,8 @@ Result<NodeId> SchemaCompiler::body_of(const Schema& schema) {
 Result<> SchemaCompiler::check_keywords(const Schema& schema) const {
   for (const auto& [name, value] : schema.items()) {
     if (group_of(name) != Group::kRefused || is_idle(name, value)) continue;
-    return wrong(fmt::format("'{}' can't be enforced while an answer is written: leave it out", name));
+    return wrong(
+        fmt::format("'{}' can't be enforced while an answer is written: leave it out", name));
   }
   return {};
 }
@@ -212,9 +244,10 @@ Result<NodeId> SchemaCompiler::any_of(const Schema& schema, const char* keyword)
   for (std::size_t i = 0; is_one_of && i < list.size(); ++i) {
     for (std::size_t j = 0; j < i; ++j) {
       if (exclude_one_another(root_, list[i], list[j])) continue;
-      return wrong(fmt::format("'oneOf' can't be enforced, since its alternatives {} and {} may both "
-                               "hold: use 'anyOf', or give each a property with its own 'const'",
-                               j, i));
+      return wrong(
+          fmt::format("'oneOf' can't be enforced, since its alternatives {} and {} may both "
+                      "hold: use 'anyOf', or give each a property with its own 'const'",
+                      j, i));
     }
   }
   const Schema base = without(schema, {keyword});
@@ -233,13 +266,15 @@ Result<NodeId> SchemaCompiler::constants(const Schema& schema) {
     return wrong("'enum' is not a list with at least one value");
   }
   if (values.size() > kChoicesMax) {
-    return wrong(fmt::format("'enum' lists {} values, at most {} are taken", values.size(), kChoicesMax));
+    return wrong(
+        fmt::format("'enum' lists {} values, at most {} are taken", values.size(), kChoicesMax));
   }
   const Schema beside = without(schema, {"enum", "const", "type"});
   if (!beside.empty()) {
-    return wrong(fmt::format("'{}' beside 'enum' or 'const' can't be enforced: list only the values "
-                             "that it allows",
-                             beside.begin().key()));
+    return wrong(
+        fmt::format("'{}' beside 'enum' or 'const' can't be enforced: list only the values "
+                    "that it allows",
+                    beside.begin().key()));
   }
   HEARTH_TRY(const std::vector<std::string> types, types_of(schema));
   const auto has_type = [&](const Schema& value) {
@@ -267,8 +302,10 @@ Result<std::vector<std::string>> SchemaCompiler::types_of(const Schema& schema) 
   const Schema list = type->is_array() ? *type : Schema::array({*type});
   for (const Schema& entry : list) {
     const bool is_known =
-        entry.is_string() && std::ranges::find(kTypes, entry.get_ref<const std::string&>()) != std::end(kTypes);
-    if (!is_known) return wrong(fmt::format("'type' names {}, which is no type", entry.dump().substr(0, 40)));
+        entry.is_string() &&
+        std::ranges::find(kTypes, entry.get_ref<const std::string&>()) != std::end(kTypes);
+    if (!is_known)
+      return wrong(fmt::format("'type' names {}, which is no type", entry.dump().substr(0, 40)));
     types.push_back(entry.get<std::string>());
   }
   if (types.empty()) return wrong("'type' lists nothing");
@@ -324,8 +361,8 @@ Result<GrammarPtr> compile_json_schema(std::string_view source) {
                                                     source.size(), kSourceBytesMax));
   }
   if (depth_of(source) > 4 * kNestingMax) {
-    return fail(Code::kInvalidArgument, fmt::format("the schema's brackets are nested more than {} deep",
-                                                    4 * kNestingMax));
+    return fail(Code::kInvalidArgument,
+                fmt::format("the schema's brackets are nested more than {} deep", 4 * kNestingMax));
   }
   const Schema root = Schema::parse(source, nullptr, false);
   if (root.is_discarded()) return fail(Code::kInvalidArgument, "the schema is not valid JSON");

@@ -1,16 +1,16 @@
 // JSON Schema as a grammar.
 //
-// Enforced: type (also lists, and `nullable`), properties, required, additionalProperties, propertyNames,
-// minProperties and maxProperties where counting needs no memory, items, prefixItems, minItems,
-// maxItems, enum, const, anyOf, oneOf whose alternatives exclude one another, allOf and $ref, also
-// recursive ones, pattern, format, minLength, maxLength, minimum, maximum, exclusiveMinimum,
-// exclusiveMaximum.
+// Enforced: type (also lists, and `nullable`), properties, required, additionalProperties,
+// propertyNames, minProperties and maxProperties where counting needs no memory, items,
+// prefixItems, minItems, maxItems, enum, const, anyOf, oneOf whose alternatives exclude one
+// another, allOf and $ref, also recursive ones, pattern, format, minLength, maxLength, minimum,
+// maximum, exclusiveMinimum, exclusiveMaximum.
 //
 // Answers are a subset of what the schema allows: properties come in its order; where it lists
 // properties and says nothing of others, there are no others; numbers with bounds have no exponent.
 //
-// Every other assertion is refused by its name; annotations and words that JSON Schema does not know are
-// skipped, as its specification has it.
+// Every other assertion is refused by its name; annotations and words that JSON Schema does not
+// know are skipped, as its specification has it.
 #pragma once
 
 #include <map>
@@ -87,7 +87,7 @@ class SchemaCompiler {
     NodeId member;
     bool is_required;
   };
-  struct Extras {          // Properties that are not listed.
+  struct Extras {  // Properties that are not listed.
     bool is_allowed = false;
     NodeId member{};
     std::uint32_t min = 0, max = kUnbounded;

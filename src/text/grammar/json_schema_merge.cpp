@@ -61,10 +61,13 @@ const Schema* child_of(const Schema& schema, const std::string& name) {
 
 // ---- Merging, keyword by keyword ----
 
-using Merge = Result<std::optional<Schema>> (*)(const Schema& a, const Schema& b);  // Unset: no value.
+using Merge = Result<std::optional<Schema>> (*)(const Schema& a,
+                                                const Schema& b);  // Unset: no value.
 
 Result<std::optional<Schema>> merge_types(const Schema& a, const Schema& b) {
-  const auto list = [](const Schema& type) { return type.is_array() ? type : Schema::array({type}); };
+  const auto list = [](const Schema& type) {
+    return type.is_array() ? type : Schema::array({type});
+  };
   const Schema left = list(a), right = list(b);
   const auto has = [](const Schema& types, const Schema& type) {
     return std::ranges::find(types, type) != types.end() ||
@@ -163,7 +166,8 @@ Schema normalised(const Schema& schema) {
 // `items` speaks of what `prefixItems` beside it leaves over, so the two can't be merged apart.
 bool has_items_in_two_ways(const Schema& a, const Schema& b) {
   const auto is_mixed = [](const Schema& one, const Schema& other) {
-    return one.contains("prefixItems") && (other.contains("prefixItems") || other.contains("items"));
+    return one.contains("prefixItems") &&
+           (other.contains("prefixItems") || other.contains("items"));
   };
   return is_mixed(a, b) || is_mixed(b, a);
 }
@@ -225,9 +229,8 @@ bool has_no_common_type(const Schema& a, const Schema& b) {
   };
   const Schema left = types(a), right = types(b);
   if (left.empty() || right.empty()) return false;
-  return std::ranges::none_of(left, [&](const Schema& type) {
-    return std::ranges::find(right, type) != right.end();
-  });
+  return std::ranges::none_of(
+      left, [&](const Schema& type) { return std::ranges::find(right, type) != right.end(); });
 }
 
 bool is_object_only(const Schema& schema) {
@@ -265,8 +268,9 @@ Result<const Schema*> resolve_reference(const Schema& root, std::string_view ref
     here = child_of(*here, decode_step(rest.substr(0, end)));
     rest.remove_prefix(end);
     if (here == nullptr) {
-      return fail(Code::kInvalidArgument, fmt::format("'$ref' is '{}', which the schema does not hold",
-                                                      reference.substr(0, 80)));
+      return fail(
+          Code::kInvalidArgument,
+          fmt::format("'$ref' is '{}', which the schema does not hold", reference.substr(0, 80)));
     }
   }
   return here;
@@ -292,7 +296,8 @@ Result<Schema> merge_schemas(const Schema& first, const Schema& second) {
   }
   const Schema a = normalised(first), b = normalised(second);
   if (has_items_in_two_ways(a, b)) {
-    return fail(Code::kInvalidArgument, "'prefixItems' and other items can't be merged: write them as one");
+    return fail(Code::kInvalidArgument,
+                "'prefixItems' and other items can't be merged: write them as one");
   }
   Schema out = Schema::object();
   for (const auto& [keyword, value] : a.items()) out[keyword] = value;
@@ -329,9 +334,8 @@ bool exclude_one_another(const Schema& root, const Schema& a, const Schema& b, i
   if (has_no_common_type(a, b)) return true;
   const Schema left = values_of(a), right = values_of(b);
   if (left.is_array() && right.is_array()) {
-    return std::ranges::none_of(left, [&](const Schema& value) {
-      return std::ranges::find(right, value) != right.end();
-    });
+    return std::ranges::none_of(
+        left, [&](const Schema& value) { return std::ranges::find(right, value) != right.end(); });
   }
   if (!is_object_only(a) || !is_object_only(b)) return false;
   const auto differ_by = [&](const Schema& one, const Schema& other) {

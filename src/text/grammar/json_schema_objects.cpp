@@ -48,9 +48,10 @@ Result<std::vector<SchemaCompiler::Property>> SchemaCompiler::properties_of(cons
     const auto& name = entry.get_ref<const std::string&>();
     if (std::ranges::find(properties, name, &Property::name) != properties.end()) continue;
     if (others != schema.end() && *others == false) {
-      return wrong(fmt::format("'{}' is required, but 'additionalProperties' is false and 'properties' "
-                               "does not list it",
-                               name.substr(0, 80)));
+      return wrong(
+          fmt::format("'{}' is required, but 'additionalProperties' is false and 'properties' "
+                      "does not list it",
+                      name.substr(0, 80)));
     }
     HEARTH_TRY_VOID(add(name, others == schema.end() ? Schema(true) : *others, true));
   }
@@ -64,7 +65,8 @@ Result<SchemaCompiler::Extras> SchemaCompiler::extras_of(const Schema& schema,
   // What lists its properties means these; what lists none means any.
   const bool is_open = others == schema.end() ? !schema.contains("properties") : *others != false;
   if (names != schema.end() && *names != true && !properties.empty()) {
-    return wrong("'propertyNames' beside 'properties' or 'required' can't be enforced: leave it out");
+    return wrong(
+        "'propertyNames' beside 'properties' or 'required' can't be enforced: leave it out");
   }
   if (!is_open) return extras;
   extras.is_allowed = true;
@@ -83,8 +85,8 @@ Result<SchemaCompiler::Extras> SchemaCompiler::extras_of(const Schema& schema,
   return extras;
 }
 
-// Listed properties come or stay away, so only bounds that hold in any case, or that speak of extras
-// alone, need no counting.  A name may come twice among extras: there a least can't be kept.
+// Listed properties come or stay away, so only bounds that hold in any case, or that speak of
+// extras alone, need no counting.  A name may come twice among extras: there a least can't be kept.
 Result<> SchemaCompiler::read_property_counts(const Schema& schema,
                                               const std::vector<Property>& properties,
                                               Extras& extras) const {
@@ -111,8 +113,8 @@ Result<> SchemaCompiler::read_property_counts(const Schema& schema,
   return {};
 }
 
-// Built from the back.  `after` is what may follow when a member was written, `first` when none was;
-// each is a rule, since the way past an optional property meets the way behind it.
+// Built from the back.  `after` is what may follow when a member was written, `first` when none
+// was; each is a rule, since the way past an optional property meets the way behind it.
 NodeId SchemaCompiler::members(const std::vector<Property>& properties, const Extras& extras) {
   NodeId after = rules_.empty(), first = rules_.empty();
   if (extras.is_allowed) {
@@ -160,7 +162,8 @@ Result<NodeId> SchemaCompiler::array(const Schema& schema) {
   }
   std::optional<NodeId> more;
   // A list of first items means these, unless more are asked for.
-  const bool is_rest_open = rest == schema.end() ? first.empty() || min > first.size() : *rest != false;
+  const bool is_rest_open =
+      rest == schema.end() ? first.empty() || min > first.size() : *rest != false;
   if (is_rest_open) {
     const Place place(*this, "items");
     HEARTH_TRY(more, compile(rest == schema.end() ? Schema(true) : *rest));

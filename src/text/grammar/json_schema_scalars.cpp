@@ -33,7 +33,8 @@ Result<> SchemaCompiler::read_counts(const Schema& schema, const char* least, co
     return wrong(fmt::format("'{}' is {}, at most {} is taken", least, min, kRepetitionMax));
   }
   if (min > max) {
-    return wrong(fmt::format("'{}' is {} and '{}' is {}: no value meets both", least, min, most, max));
+    return wrong(
+        fmt::format("'{}' is {} and '{}' is {}: no value meets both", least, min, most, max));
   }
   return {};
 }
@@ -45,10 +46,10 @@ Result<NodeId> SchemaCompiler::string(const Schema& schema) {
   const auto pattern = schema.find("pattern"), format = schema.find("format");
   const bool has_pattern = pattern != schema.end(), has_format = format != schema.end();
   if (static_cast<int>(has_length) + has_pattern + has_format > 1) {
-    return wrong(fmt::format("'{}' beside '{}' can't be enforced: write both as one pattern, such as "
-                             "^[a-z]{{1,20}}$",
-                             has_pattern ? "pattern" : "format",
-                             has_length ? "minLength or maxLength" : "format"));
+    return wrong(fmt::format(
+        "'{}' beside '{}' can't be enforced: write both as one pattern, such as "
+        "^[a-z]{{1,20}}$",
+        has_pattern ? "pattern" : "format", has_length ? "minLength or maxLength" : "format"));
   }
   if (!has_pattern && !has_format) return text_.string(min, max);
   const Schema& value = has_pattern ? *pattern : *format;
@@ -87,11 +88,13 @@ Result<Bounds> SchemaCompiler::bounds_of(const Schema& schema) const {
       continue;
     }
     if (!value->is_number()) return wrong(fmt::format("'{}' is no number", row.keyword));
-    const Bound read{value->is_number_unsigned() ? static_cast<long double>(value->get<std::uint64_t>())
-                     : value->is_number_integer() ? static_cast<long double>(value->get<std::int64_t>())
-                                                  : static_cast<long double>(value->get<double>()),
-                     row.is_exclusive};
-    const bool is_tighter = !bound || (row.is_low ? read.value >= bound->value : read.value <= bound->value);
+    const Bound read{
+        value->is_number_unsigned()  ? static_cast<long double>(value->get<std::uint64_t>())
+        : value->is_number_integer() ? static_cast<long double>(value->get<std::int64_t>())
+                                     : static_cast<long double>(value->get<double>()),
+        row.is_exclusive};
+    const bool is_tighter =
+        !bound || (row.is_low ? read.value >= bound->value : read.value <= bound->value);
     if (is_tighter) bound = read;
   }
   return bounds;
@@ -100,14 +103,16 @@ Result<Bounds> SchemaCompiler::bounds_of(const Schema& schema) const {
 Result<NodeId> SchemaCompiler::number(const Schema& schema, bool is_integer) {
   const auto multiple = schema.find("multipleOf");
   if (multiple != schema.end() && !(is_integer && *multiple == 1)) {
-    return wrong("'multipleOf' can't be enforced while an answer is written: leave it out, or use "
-                 "'integer' for multiples of 1");
+    return wrong(
+        "'multipleOf' can't be enforced while an answer is written: leave it out, or use "
+        "'integer' for multiples of 1");
   }
   HEARTH_TRY(const Bounds bounds, bounds_of(schema));
   const bool is_open = !bounds.low && !bounds.high;
   const std::string key = is_integer ? "integer" : "number";
   if (is_open) {  // One rule for all of them.
-    if (const auto known = known_.find(key); known != known_.end()) return rules_.rule(known->second);
+    if (const auto known = known_.find(key); known != known_.end())
+      return rules_.rule(known->second);
   }
   auto made = is_integer ? json_integer(rules_, bounds) : json_number(rules_, bounds);
   if (!made) return wrong(made.error().message);

@@ -24,93 +24,162 @@ void check(const std::vector<Case>& cases) {
   for (const Case& row : cases) {
     const auto grammar = compile_json_schema(row.schema);
     ASSERT_TRUE(grammar) << row.schema << ": " << grammar.error().message;
-    for (const std::string& text : row.taken) EXPECT_TRUE(matches(**grammar, text)) << row.schema << " takes " << text;
-    for (const std::string& text : row.refused) EXPECT_FALSE(matches(**grammar, text)) << row.schema << " refuses " << text;
+    for (const std::string& text : row.taken)
+      EXPECT_TRUE(matches(**grammar, text)) << row.schema << " takes " << text;
+    for (const std::string& text : row.refused)
+      EXPECT_FALSE(matches(**grammar, text)) << row.schema << " refuses " << text;
   }
 }
 
 TEST(JsonSchema, Scalars) {
-  check({{R"({"type":"string"})", {R"("")", R"("a\"b")", "\"é\""}, {"1", "\"", "a"}},
-         {R"({"type":"string","minLength":2,"maxLength":3})", {R"("ab")", R"("a\n😀")", R"("\u00e9bc")"}, {R"("a")", R"("abcd")"}},
-         {R"({"type":"string","maxLength":1000})", {"\"" + std::string(1000, 'x') + "\""}, {"\"" + std::string(1001, 'x') + "\""}},
-         {R"({"type":"boolean"})", {"true", "false"}, {"null", "1", "True"}},
-         {R"({"type":"null"})", {"null"}, {"true", ""}},
-         {R"({"type":"integer"})", {"0", "-1", "123456789012345"}, {"1.0", "01", "1e3", "+1", "1234567890123456"}},
-         {R"({"type":"number"})", {"0", "-1.5", "1e3", "2.5E-07"}, {".5", "1.", "01", "1e", "1e100"}},
-         {R"({"type":["string","null"]})", {R"("a")", "null"}, {"1"}},
-         {R"({"type":"integer","nullable":true})", {"1", "null"}, {"\"a\""}},
-         {R"({"enum":["a",1,null,{"b":[1,2]},"é\"\n"]})", {R"("a")", "1", "null", R"({"b":[1,2]})", R"("é\"\n")"}, {"2", R"("b")"}},
-         {R"({"type":"string","enum":["a",1]})", {R"("a")"}, {"1"}},
-         {R"({"const":"x"})", {R"("x")"}, {R"("y")"}},
-         {"true", {"1", "[1,{}]", "null"}, {"", "x"}},
-         {"{}", {"1", R"({"a":[]})"}, {"["}}});
+  check(
+      {{R"({"type":"string"})", {R"("")", R"("a\"b")", "\"é\""}, {"1", "\"", "a"}},
+       {R"({"type":"string","minLength":2,"maxLength":3})",
+        {R"("ab")", R"("a\n😀")", R"("\u00e9bc")"},
+        {R"("a")", R"("abcd")"}},
+       {R"({"type":"string","maxLength":1000})",
+        {"\"" + std::string(1000, 'x') + "\""},
+        {"\"" + std::string(1001, 'x') + "\""}},
+       {R"({"type":"boolean"})", {"true", "false"}, {"null", "1", "True"}},
+       {R"({"type":"null"})", {"null"}, {"true", ""}},
+       {R"({"type":"integer"})",
+        {"0", "-1", "123456789012345"},
+        {"1.0", "01", "1e3", "+1", "1234567890123456"}},
+       {R"({"type":"number"})", {"0", "-1.5", "1e3", "2.5E-07"}, {".5", "1.", "01", "1e", "1e100"}},
+       {R"({"type":["string","null"]})", {R"("a")", "null"}, {"1"}},
+       {R"({"type":"integer","nullable":true})", {"1", "null"}, {"\"a\""}},
+       {R"({"enum":["a",1,null,{"b":[1,2]},"é\"\n"]})",
+        {R"("a")", "1", "null", R"({"b":[1,2]})", R"("é\"\n")"},
+        {"2", R"("b")"}},
+       {R"({"type":"string","enum":["a",1]})", {R"("a")"}, {"1"}},
+       {R"({"const":"x"})", {R"("x")"}, {R"("y")"}},
+       {"true", {"1", "[1,{}]", "null"}, {"", "x"}},
+       {"{}", {"1", R"({"a":[]})"}, {"["}}});
 }
 
 TEST(JsonSchema, PatternsAndFormats) {
-  check({{R"({"type":"string","pattern":"^[a-z]{2}$"})", {R"("ab")"}, {R"("abc")", R"("A")"}},
-         {R"({"type":"string","pattern":"b+"})", {R"("b")", R"("abbc")", R"("\nb\"")"}, {R"("ac")", R"("")"}},
-         {R"({"type":"string","pattern":"^a|z$"})", {R"("a")", R"("abc")", R"("xyz")"}, {R"("ba")", R"("b")"}},
-         {R"({"pattern":"^\"\\\\.$"})", {R"("\"\\x")"}, {R"(""\x")"}},
-         {R"({"format":"date"})", {R"("2024-02-29")", R"("2023-12-31")", R"("2000-02-29")"}, {R"("2023-02-29")", R"("1900-02-29")", R"("2023-04-31")", R"("0000-01-01")"}},
-         {R"({"format":"time"})", {R"("12:30:59Z")", R"("00:00:00.5+02:00")"}, {R"("24:00:00Z")", R"("12:30Z")"}},
-         {R"({"format":"date-time"})", {R"("2024-02-29T12:30:59Z")"}, {R"("2024-02-29 12:30:59Z")"}},
-         {R"({"format":"uuid"})", {R"("123e4567-e89b-12d3-a456-426614174000")"}, {R"("123")"}},
-         {R"({"format":"ipv4"})", {R"("255.0.10.199")"}, {R"("256.0.0.1")", R"("01.2.3.4")"}},
-         {R"({"format":"ipv6"})", {R"("::1")", R"("fe80::1:2")", R"("1:2:3:4:5:6:7:8")"}, {R"("1:2")", R"("::1::2")"}},
-         {R"({"format":"email"})", {R"("a.b@example.org")"}, {R"("a@")", R"("@b.c")"}},
-         {R"({"format":"duration"})", {R"("P1DT2H")", R"("PT5M")"}, {R"("P")", R"("PT")"}},
-         {R"({"format":"uri"})", {R"("https://example.org/a?b=c#d")"}, {R"("example")"}}});
+  check(
+      {{R"({"type":"string","pattern":"^[a-z]{2}$"})", {R"("ab")"}, {R"("abc")", R"("A")"}},
+       {R"({"type":"string","pattern":"b+"})",
+        {R"("b")", R"("abbc")", R"("\nb\"")"},
+        {R"("ac")", R"("")"}},
+       {R"({"type":"string","pattern":"^a|z$"})",
+        {R"("a")", R"("abc")", R"("xyz")"},
+        {R"("ba")", R"("b")"}},
+       {R"({"pattern":"^\"\\\\.$"})", {R"("\"\\x")"}, {R"(""\x")"}},
+       {R"({"format":"date"})",
+        {R"("2024-02-29")", R"("2023-12-31")", R"("2000-02-29")"},
+        {R"("2023-02-29")", R"("1900-02-29")", R"("2023-04-31")", R"("0000-01-01")"}},
+       {R"({"format":"time"})",
+        {R"("12:30:59Z")", R"("00:00:00.5+02:00")"},
+        {R"("24:00:00Z")", R"("12:30Z")"}},
+       {R"({"format":"date-time"})", {R"("2024-02-29T12:30:59Z")"}, {R"("2024-02-29 12:30:59Z")"}},
+       {R"({"format":"uuid"})", {R"("123e4567-e89b-12d3-a456-426614174000")"}, {R"("123")"}},
+       {R"({"format":"ipv4"})", {R"("255.0.10.199")"}, {R"("256.0.0.1")", R"("01.2.3.4")"}},
+       {R"({"format":"ipv6"})",
+        {R"("::1")", R"("fe80::1:2")", R"("1:2:3:4:5:6:7:8")"},
+        {R"("1:2")", R"("::1::2")"}},
+       {R"({"format":"email"})", {R"("a.b@example.org")"}, {R"("a@")", R"("@b.c")"}},
+       {R"({"format":"duration"})", {R"("P1DT2H")", R"("PT5M")"}, {R"("P")", R"("PT")"}},
+       {R"({"format":"uri"})", {R"("https://example.org/a?b=c#d")"}, {R"("example")"}}});
 }
 
 TEST(JsonSchema, Objects) {
   const std::string ab = R"("properties":{"a":{"type":"integer"},"b":{"type":"string"}})";
-  check({{R"({"type":"object",)" + ab + "}", {"{}", R"({"a":1})", R"({"b":"x"})", R"({"a":1,"b":"x"})", R"({ "a": 1, "b": "x" })"}, {R"({"b":"x","a":1})", R"({"c":1})", R"({"a":1,})", R"({,"b":"x"})"}},
-         {R"({"type":"object",)" + ab + R"(,"required":["b"]})", {R"({"b":"x"})", R"({"a":1,"b":"x"})"}, {"{}", R"({"a":1})"}},
-         {R"({"type":"object",)" + ab + R"(,"required":["a","b"],"additionalProperties":false})", {R"({"a":1,"b":"x"})"}, {"{}", R"({"a":1})", R"({"a":1,"b":"x","c":1})"}},
-         {R"({)" + ab + R"(,"additionalProperties":{"type":"null"}})", {"{}", R"({"c":null})", R"({"a":1,"c":null,"ab":null})", R"({"":null})"}, {R"({"c":1})", R"({"a":null})", R"({"b":null})", R"({"\u0061":null})"}},
-         {R"({"type":"object"})", {"{}", R"({"x":[1]})"}, {"[]"}},
-         {R"({"type":"object","additionalProperties":{"type":"integer"},"minProperties":1,"maxProperties":2})", {R"({"x":1})", R"({"x":1,"y":2})"}, {"{}", R"({"x":"a"})", R"({"x":1,"y":2,"z":3})"}},
-         {R"({"type":"object","additionalProperties":true,"required":["k"]})", {R"({"k":[]})", R"({"k":1,"x":2})"}, {"{}", R"({"x":2})"}},
-         {R"({"type":"object","propertyNames":{"enum":["x","y"]},"additionalProperties":{"type":"integer"}})", {"{}", R"({"y":1})"}, {R"({"z":1})"}},
-         {R"({"type":"object","propertyNames":{"pattern":"^k[0-9]$"}})", {R"({"k1":null})"}, {R"({"k":null})"}},
-         {R"({"properties":{"":{"const":1},"q\"é\n":{"const":2}},"required":["","q\"é\n"]})", {R"({"":1,"q\"é\n":2})"}, {"{}"}},
-         {R"({"type":"object","properties":{"a":false,"b":true}})", {"{}", R"({"b":1})"}, {R"({"a":1})"}}});
+  check(
+      {{R"({"type":"object",)" + ab + "}",
+        {"{}", R"({"a":1})", R"({"b":"x"})", R"({"a":1,"b":"x"})", R"({ "a": 1, "b": "x" })"},
+        {R"({"b":"x","a":1})", R"({"c":1})", R"({"a":1,})", R"({,"b":"x"})"}},
+       {R"({"type":"object",)" + ab + R"(,"required":["b"]})",
+        {R"({"b":"x"})", R"({"a":1,"b":"x"})"},
+        {"{}", R"({"a":1})"}},
+       {R"({"type":"object",)" + ab + R"(,"required":["a","b"],"additionalProperties":false})",
+        {R"({"a":1,"b":"x"})"},
+        {"{}", R"({"a":1})", R"({"a":1,"b":"x","c":1})"}},
+       {R"({)" + ab + R"(,"additionalProperties":{"type":"null"}})",
+        {"{}", R"({"c":null})", R"({"a":1,"c":null,"ab":null})", R"({"":null})"},
+        {R"({"c":1})", R"({"a":null})", R"({"b":null})", R"({"\u0061":null})"}},
+       {R"({"type":"object"})", {"{}", R"({"x":[1]})"}, {"[]"}},
+       {R"({"type":"object","additionalProperties":{"type":"integer"},"minProperties":1,"maxProperties":2})",
+        {R"({"x":1})", R"({"x":1,"y":2})"},
+        {"{}", R"({"x":"a"})", R"({"x":1,"y":2,"z":3})"}},
+       {R"({"type":"object","additionalProperties":true,"required":["k"]})",
+        {R"({"k":[]})", R"({"k":1,"x":2})"},
+        {"{}", R"({"x":2})"}},
+       {R"({"type":"object","propertyNames":{"enum":["x","y"]},"additionalProperties":{"type":"integer"}})",
+        {"{}", R"({"y":1})"},
+        {R"({"z":1})"}},
+       {R"({"type":"object","propertyNames":{"pattern":"^k[0-9]$"}})",
+        {R"({"k1":null})"},
+        {R"({"k":null})"}},
+       {R"({"properties":{"":{"const":1},"q\"é\n":{"const":2}},"required":["","q\"é\n"]})",
+        {R"({"":1,"q\"é\n":2})"},
+        {"{}"}},
+       {R"({"type":"object","properties":{"a":false,"b":true}})",
+        {"{}", R"({"b":1})"},
+        {R"({"a":1})"}}});
 }
 
 TEST(JsonSchema, Arrays) {
-  check({{R"({"type":"array","items":{"type":"integer"}})", {"[]", "[1]", "[ 1, 2\n]"}, {R"(["a"])", "[1,]", "[1 2]"}},
-         {R"({"type":"array"})", {"[]", R"([1,"a",{}])"}, {"{}"}},
-         {R"({"items":{"const":1},"minItems":2,"maxItems":3})", {"[1,1]", "[1,1,1]"}, {"[1]", "[1,1,1,1]", "[]"}},
-         {R"({"items":{"type":"integer"},"minItems":40,"maxItems":60})",
-          {[] { std::string s = "[0"; for (int i = 1; i < 40; ++i) s += ",1"; return s + "]"; }()}, {"[1]"}},
-         {R"({"prefixItems":[{"const":1},{"const":2}]})", {"[]", "[1]", "[1,2]"}, {"[2]", "[1,2,3]"}},
-         {R"({"prefixItems":[{"const":1},{"const":2}],"minItems":2,"items":{"const":3}})", {"[1,2]", "[1,2,3,3]"}, {"[1]", "[1,2,4]"}},
-         {R"({"prefixItems":[{"const":1}],"items":false,"minItems":1})", {"[1]"}, {"[]", "[1,1]"}},
-         {R"({"prefixItems":[{"const":1}],"minItems":2})", {"[1,null]"}, {"[1]"}},
-         {R"({"items":[{"const":1}],"additionalItems":{"const":2}})", {"[1,2,2]"}, {"[2]"}},
-         {R"({"type":"array","maxItems":0})", {"[]"}, {"[1]"}},
-         {R"({"type":"array","items":{"const":1},"uniqueItems":true,"maxItems":1})", {"[1]"}, {"[1,1]"}}});
+  check(
+      {{R"({"type":"array","items":{"type":"integer"}})",
+        {"[]", "[1]", "[ 1, 2\n]"},
+        {R"(["a"])", "[1,]", "[1 2]"}},
+       {R"({"type":"array"})", {"[]", R"([1,"a",{}])"}, {"{}"}},
+       {R"({"items":{"const":1},"minItems":2,"maxItems":3})",
+        {"[1,1]", "[1,1,1]"},
+        {"[1]", "[1,1,1,1]", "[]"}},
+       {R"({"items":{"type":"integer"},"minItems":40,"maxItems":60})",
+        {[] {
+          std::string s = "[0";
+          for (int i = 1; i < 40; ++i) s += ",1";
+          return s + "]";
+        }()},
+        {"[1]"}},
+       {R"({"prefixItems":[{"const":1},{"const":2}]})", {"[]", "[1]", "[1,2]"}, {"[2]", "[1,2,3]"}},
+       {R"({"prefixItems":[{"const":1},{"const":2}],"minItems":2,"items":{"const":3}})",
+        {"[1,2]", "[1,2,3,3]"},
+        {"[1]", "[1,2,4]"}},
+       {R"({"prefixItems":[{"const":1}],"items":false,"minItems":1})", {"[1]"}, {"[]", "[1,1]"}},
+       {R"({"prefixItems":[{"const":1}],"minItems":2})", {"[1,null]"}, {"[1]"}},
+       {R"({"items":[{"const":1}],"additionalItems":{"const":2}})", {"[1,2,2]"}, {"[2]"}},
+       {R"({"type":"array","maxItems":0})", {"[]"}, {"[1]"}},
+       {R"({"type":"array","items":{"const":1},"uniqueItems":true,"maxItems":1})",
+        {"[1]"},
+        {"[1,1]"}}});
 }
 
 TEST(JsonSchema, Combinations) {
-  check({{R"({"anyOf":[{"type":"integer"},{"type":"string"}]})", {"1", R"("a")"}, {"null"}},
-         {R"({"type":"object","properties":{"k":{"const":1}},"required":["k"],"anyOf":[{"properties":{"a":{"const":2}},"required":["a"]},{"properties":{"b":{"const":3}},"required":["b"]}]})",
-          {R"({"k":1,"a":2})", R"({"k":1,"b":3})"}, {R"({"k":1})", R"({"a":2})"}},
-         {R"({"oneOf":[{"type":"object","properties":{"t":{"const":"a"}},"required":["t"]},{"type":"object","properties":{"t":{"const":"b"},"n":{"type":"integer"}},"required":["t"]},{"type":"null"}]})",
-          {R"({"t":"a"})", R"({"t":"b","n":1})", "null"}, {R"({"t":"c"})", R"({"t":"a","n":1})"}},
-         {R"({"allOf":[{"type":"integer","minimum":3},{"maximum":5}]})", {"3", "5"}, {"2", "6"}},
-         {R"({"allOf":[{"properties":{"a":{"type":"integer"}},"required":["a"]},{"properties":{"a":{"minimum":5},"b":{"const":1}},"required":["b"]}]})",
-          {R"({"a":5,"b":1})"}, {R"({"a":4,"b":1})", R"({"a":5})"}},
-         {R"({"allOf":[{"enum":[1,2,3]},{"enum":[2,3,4]}]})", {"2", "3"}, {"1", "4"}},
-         {R"({"$defs":{"n":{"type":"integer"}},"properties":{"x":{"$ref":"#/$defs/n","maximum":9,"minimum":0}},"required":["x"]})", {R"({"x":9})"}, {R"({"x":10})"}},
-         {R"({"$ref":"#/$defs/node","$defs":{"node":{"type":"object","properties":{"v":{"const":1},"next":{"anyOf":[{"$ref":"#/$defs/node"},{"type":"null"}]}},"required":["v","next"]}}})",
-          {R"({"v":1,"next":null})", R"({"v":1,"next":{"v":1,"next":null}})"}, {R"({"v":1})", R"({"v":1,"next":1})"}},
-         {R"({"type":"array","items":{"$ref":"#"}})", {"[]", "[[],[[]]]"}, {"[1]"}},
-         {R"({"definitions":{"a/b~c":{"const":7}},"$ref":"#/definitions/a~1b~0c"})", {"7"}, {"8"}},
-         {R"({"$defs":{"a":{"properties":{"x":{"allOf":[{"$ref":"#/$defs/a"},{"$ref":"#/$defs/b"}]}}},"b":{"properties":{"x":{"$ref":"#/$defs/b"}}}},"$ref":"#/$defs/a"})",
-          {"{}", R"({"x":{"x":{}}})"}, {R"({"y":1})"}},
-         {R"({"type":"object","properties":{"a":{"type":"object","properties":{"a":{"$ref":"#"}},"required":["a"]}}})", {"{}", R"({"a":{"a":{}}})"}, {R"({"a":{}})"}},
-         {R"({"title":"T","description":"d","x-other":1,"default":3,"type":"integer","examples":[1]})", {"3"}, {"a"}}});
+  check(
+      {{R"({"anyOf":[{"type":"integer"},{"type":"string"}]})", {"1", R"("a")"}, {"null"}},
+       {R"({"type":"object","properties":{"k":{"const":1}},"required":["k"],"anyOf":[{"properties":{"a":{"const":2}},"required":["a"]},{"properties":{"b":{"const":3}},"required":["b"]}]})",
+        {R"({"k":1,"a":2})", R"({"k":1,"b":3})"},
+        {R"({"k":1})", R"({"a":2})"}},
+       {R"({"oneOf":[{"type":"object","properties":{"t":{"const":"a"}},"required":["t"]},{"type":"object","properties":{"t":{"const":"b"},"n":{"type":"integer"}},"required":["t"]},{"type":"null"}]})",
+        {R"({"t":"a"})", R"({"t":"b","n":1})", "null"},
+        {R"({"t":"c"})", R"({"t":"a","n":1})"}},
+       {R"({"allOf":[{"type":"integer","minimum":3},{"maximum":5}]})", {"3", "5"}, {"2", "6"}},
+       {R"({"allOf":[{"properties":{"a":{"type":"integer"}},"required":["a"]},{"properties":{"a":{"minimum":5},"b":{"const":1}},"required":["b"]}]})",
+        {R"({"a":5,"b":1})"},
+        {R"({"a":4,"b":1})", R"({"a":5})"}},
+       {R"({"allOf":[{"enum":[1,2,3]},{"enum":[2,3,4]}]})", {"2", "3"}, {"1", "4"}},
+       {R"({"$defs":{"n":{"type":"integer"}},"properties":{"x":{"$ref":"#/$defs/n","maximum":9,"minimum":0}},"required":["x"]})",
+        {R"({"x":9})"},
+        {R"({"x":10})"}},
+       {R"({"$ref":"#/$defs/node","$defs":{"node":{"type":"object","properties":{"v":{"const":1},"next":{"anyOf":[{"$ref":"#/$defs/node"},{"type":"null"}]}},"required":["v","next"]}}})",
+        {R"({"v":1,"next":null})", R"({"v":1,"next":{"v":1,"next":null}})"},
+        {R"({"v":1})", R"({"v":1,"next":1})"}},
+       {R"({"type":"array","items":{"$ref":"#"}})", {"[]", "[[],[[]]]"}, {"[1]"}},
+       {R"({"definitions":{"a/b~c":{"const":7}},"$ref":"#/definitions/a~1b~0c"})", {"7"}, {"8"}},
+       {R"({"$defs":{"a":{"properties":{"x":{"allOf":[{"$ref":"#/$defs/a"},{"$ref":"#/$defs/b"}]}}},"b":{"properties":{"x":{"$ref":"#/$defs/b"}}}},"$ref":"#/$defs/a"})",
+        {"{}", R"({"x":{"x":{}}})"},
+        {R"({"y":1})"}},
+       {R"({"type":"object","properties":{"a":{"type":"object","properties":{"a":{"$ref":"#"}},"required":["a"]}}})",
+        {"{}", R"({"a":{"a":{}}})"},
+        {R"({"a":{}})"}},
+       {R"({"title":"T","description":"d","x-other":1,"default":3,"type":"integer","examples":[1]})",
+        {"3"},
+        {"a"}}});
 }
 
 TEST(JsonSchema, RefusesWhatCantBeEnforced) {
@@ -121,7 +190,8 @@ TEST(JsonSchema, RefusesWhatCantBeEnforced) {
       {R"({"type":[]})", "lists nothing"},
       {R"({"not":{}})", "'not'"},
       {R"({"if":{},"then":{}})", "'if'"},
-      {R"({"properties":{"a":{"patternProperties":{"x":{}}}}})", "at #/properties/a: 'patternProperties'"},
+      {R"({"properties":{"a":{"patternProperties":{"x":{}}}}})",
+       "at #/properties/a: 'patternProperties'"},
       {R"({"type":"array","uniqueItems":true})", "'uniqueItems'"},
       {R"({"type":"array","contains":{}})", "'contains'"},
       {R"({"type":"number","multipleOf":0.1})", "'multipleOf'"},
@@ -151,7 +221,12 @@ TEST(JsonSchema, RefusesWhatCantBeEnforced) {
       {R"({"allOf":[{"type":"string"},{"type":"integer"}]})", "no finite text"},
       {std::string(3000, '['), "nested more than"},
       {"\"" + std::string(300'000, 'a') + "\"", "bytes"},
-      {[] { std::string s; for (int i = 0; i < 80; ++i) s += R"({"items":)"; return s + "{}" + std::string(80, '}'); }(), "nested more than"},
+      {[] {
+         std::string s;
+         for (int i = 0; i < 80; ++i) s += R"({"items":)";
+         return s + "{}" + std::string(80, '}');
+       }(),
+       "nested more than"},
       {R"({"properties":[]})", "'properties' is not an object"},
       {R"({"required":"a"})", "not a list"},
       {R"({"anyOf":[]})", "at least one"},
@@ -204,14 +279,15 @@ TEST(JsonSchema, DecimalRangesAreExact) {
     const bool low_exclusive = random() % 2 != 0, high_exclusive = random() % 2 != 0;
     if (low == high) continue;
     const auto grammar = compile_json_schema(fmt::format(
-        R"({{"type":"number","{}":{},"{}":{}}})", low_exclusive ? "exclusiveMinimum" : "minimum", low,
-        high_exclusive ? "exclusiveMaximum" : "maximum", high));
+        R"({{"type":"number","{}":{},"{}":{}}})", low_exclusive ? "exclusiveMinimum" : "minimum",
+        low, high_exclusive ? "exclusiveMaximum" : "maximum", high));
     ASSERT_TRUE(grammar) << grammar.error().message;
     const auto probe = [&](double value) {
       const std::string text = fmt::format("{:.{}f}", value, random() % 7);
       const double read = std::stod(text);
       if (read == 0 && text[0] == '-') return;
-      const bool is_in = (low_exclusive ? read > low : read >= low) && (high_exclusive ? read < high : read <= high);
+      const bool is_in = (low_exclusive ? read > low : read >= low) &&
+                         (high_exclusive ? read < high : read <= high);
       EXPECT_EQ(matches(**grammar, text), is_in) << text << " in " << low << ".." << high;
     };
     for (const double centre : {low, high, 0.0, (low + high) / 2}) {

@@ -21,8 +21,9 @@ struct ShortEscape {
   char32_t code_point;
   std::string_view text;
 };
-constexpr ShortEscape kShortEscapes[] = {{'"', "\\\""},  {'\\', "\\\\"}, {'\b', "\\b"}, {'\f', "\\f"},
-                                         {'\n', "\\n"}, {'\r', "\\r"},  {'\t', "\\t"}};
+constexpr ShortEscape kShortEscapes[] = {{'"', "\\\""}, {'\\', "\\\\"}, {'\b', "\\b"},
+                                         {'\f', "\\f"}, {'\n', "\\n"},  {'\r', "\\r"},
+                                         {'\t', "\\t"}};
 
 std::string escape_of(char32_t code_point) {
   for (const ShortEscape& row : kShortEscapes) {
@@ -38,13 +39,14 @@ NodeId unicode_escape(Rules& rules) {
     return rules.chars(CodePoints(set));
   };
   const NodeId no_surrogate = rules.choice({
-      rules.sequence({digits({{'0', '9'}, {'A', 'C'}, {'a', 'c'}, {'E', 'F'}, {'e', 'f'}}), hex, hex, hex}),
+      rules.sequence(
+          {digits({{'0', '9'}, {'A', 'C'}, {'a', 'c'}, {'E', 'F'}, {'e', 'f'}}), hex, hex, hex}),
       rules.sequence({digits({{'D', 'D'}, {'d', 'd'}}), digits({{'0', '7'}}), hex, hex}),
   });
   const NodeId high = rules.sequence(
       {digits({{'D', 'D'}, {'d', 'd'}}), digits({{'8', '9'}, {'A', 'B'}, {'a', 'b'}}), hex, hex});
-  const NodeId low = rules.sequence(
-      {rules.bytes("\\u"), digits({{'D', 'D'}, {'d', 'd'}}), digits({{'C', 'F'}, {'c', 'f'}}), hex, hex});
+  const NodeId low = rules.sequence({rules.bytes("\\u"), digits({{'D', 'D'}, {'d', 'd'}}),
+                                     digits({{'C', 'F'}, {'c', 'f'}}), hex, hex});
   return rules.sequence(
       {rules.bytes("\\u"), rules.choice({no_surrogate, rules.sequence({high, low})})});
 }
@@ -167,7 +169,8 @@ NodeId JsonText::open_rule(Open kind, std::uint32_t depth) {
   known = rules_.declare("value");
   NodeId body;
   if (kind == Open::kValue) {
-    body = rules_.choice({string(), json_number(rules_), boolean(), null(), object(depth), array(depth)});
+    body = rules_.choice(
+        {string(), json_number(rules_), boolean(), null(), object(depth), array(depth)});
   } else if (kind == Open::kObject) {
     const NodeId members =
         depth == 0 ? rules_.empty() : list(member(string(), value(depth - 1)), 0, kUnbounded);

@@ -40,9 +40,7 @@ Lexicon::Lexicon(std::vector<std::string> pieces, std::vector<TokenId> end_token
   build_trie();
 }
 
-bool Lexicon::is_end_token(TokenId id) const {
-  return std::ranges::binary_search(end_tokens_, id);
-}
+bool Lexicon::is_end_token(TokenId id) const { return std::ranges::binary_search(end_tokens_, id); }
 
 std::string_view Lexicon::piece(TokenId id) const {
   if (id < 0 || static_cast<std::size_t>(id) >= pieces_.size()) return {};
@@ -61,8 +59,8 @@ void Lexicon::build_trie() {
   };
   for (std::uint32_t i = 0; i < order_.size(); ++i) {
     const std::string_view bytes = piece(order_[i]);
-    const auto common = static_cast<std::size_t>(
-        std::ranges::mismatch(last, bytes).in2 - bytes.begin());
+    const auto common =
+        static_cast<std::size_t>(std::ranges::mismatch(last, bytes).in2 - bytes.begin());
     leave(common);
     for (std::size_t depth = common; depth < bytes.size(); ++depth) {
       path.push_back(nodes_.size());
@@ -75,8 +73,8 @@ void Lexicon::build_trie() {
   leave(0);
   const auto n_nodes = static_cast<std::uint32_t>(nodes_.size());
   nodes_[0].subtree_end = n_nodes;
-  nodes_.push_back({.subtree_end = n_nodes + 1,
-                    .first_token = static_cast<std::uint32_t>(order_.size())});
+  nodes_.push_back(
+      {.subtree_end = n_nodes + 1, .first_token = static_cast<std::uint32_t>(order_.size())});
 }
 
 }  // namespace hearth::text::grammar

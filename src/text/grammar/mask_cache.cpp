@@ -58,8 +58,8 @@ FrameId MaskCache::local_frame(FrameId top) {
   return stacks_.intern({frame.state, frame.count, round});
 }
 
-// A round reads at least one byte, so a bound that is further away than the longest token is not met
-// within it, however far it is.
+// A round reads at least one byte, so a bound that is further away than the longest token is not
+// met within it, however far it is.
 std::uint32_t MaskCache::canonical_count(const Loop& loop, std::uint32_t count) const {
   const std::uint32_t reach = lexicon_.token_bytes_max() + 1;
   const bool is_max_near = loop.max != kUnbounded && loop.max - count <= reach;

@@ -21,8 +21,8 @@ class MaskCache {
   const Stacks& stacks() const { return stacks_; }
   std::size_t bytes_used() const { return stacks_.bytes_used() + mask_bytes_; }
 
-  // Sets the bits of the text tokens that may follow `set`; false if the grammar is too ambiguous or
-  // the work exceeds n_visits_max.
+  // Sets the bits of the text tokens that may follow `set`; false if the grammar is too ambiguous
+  // or the work exceeds n_visits_max.
   bool fill(SetId set, std::span<std::uint64_t> mask, std::uint64_t n_visits_max);
 
  private:
@@ -32,9 +32,9 @@ class MaskCache {
   };
   // What a top frame decides by itself.
   struct TopMask {
-    std::vector<Run> accepted;               // If they are few,
+    std::vector<Run> accepted;                 // If they are few,
     std::vector<std::uint64_t> accepted_bits;  // else by id.
-    std::vector<Run> undecided;              // Begin inside of the frame's rule and leave it.
+    std::vector<Run> undecided;                // Begin inside of the frame's rule and leave it.
     bool is_overflow = false;
   };
 

@@ -16,16 +16,20 @@ using Subset = std::vector<std::uint32_t>;  // Ascending.
 class Determiniser {
  public:
   Determiniser(const Nfa& nfa, Automaton& out)
-      : nfa_(nfa), out_(out), seen_(nfa.n_states(), 0), first_(static_cast<StateId>(out.states.size())) {}
+      : nfa_(nfa),
+        out_(out),
+        seen_(nfa.n_states(), 0),
+        first_(static_cast<StateId>(out.states.size())) {}
 
   Result<StateId> run() {
     const StateId start = state_of({0});
     for (std::size_t i = 0; i < subsets_.size(); ++i) {
       if (out_.states.size() > kStatesMax) {
-        return fail(Code::kInvalidArgument,
-                    fmt::format("the grammar takes more than {} states: make it simpler, or bound its "
-                                "repetitions and choices",
-                                kStatesMax));
+        return fail(
+            Code::kInvalidArgument,
+            fmt::format("the grammar takes more than {} states: make it simpler, or bound its "
+                        "repetitions and choices",
+                        kStatesMax));
       }
       expand(static_cast<StateId>(i));
     }

@@ -44,8 +44,8 @@ class Nfa {
   std::vector<std::uint32_t> begins_;
 };
 
-// Appends the deterministic automaton to `out` and returns its start state; calls keep their callee.
-// kInvalidArgument beyond kStatesMax.
+// Appends the deterministic automaton to `out` and returns its start state; calls keep their
+// callee. kInvalidArgument beyond kStatesMax.
 Result<StateId> append_determinised(const Nfa& nfa, Automaton& out);
 
 }  // namespace hearth::text::grammar

@@ -132,7 +132,8 @@ class Parser {
   }
 
   Result<NodeId> parse_group(std::size_t depth) {
-    if (depth > kNestingMax) return wrong(fmt::format("groups nested more than {} deep", kNestingMax));
+    if (depth > kNestingMax)
+      return wrong(fmt::format("groups nested more than {} deep", kNestingMax));
     ++pos_;
     if (take('?')) HEARTH_TRY_VOID(parse_group_kind());
     HEARTH_TRY(const NodeId body, parse_choice(depth));
@@ -180,7 +181,8 @@ class Parser {
     const std::optional<std::uint32_t> most = has_comma ? parse_number() : least;
     if (!least || !take('}')) {
       pos_ = begin;
-      if (pos_ > 0 && text_[pos_] == '{' && least.has_value()) return wrong("a repetition that does not end");
+      if (pos_ > 0 && text_[pos_] == '{' && least.has_value())
+        return wrong("a repetition that does not end");
       return false;
     }
     min = *least;

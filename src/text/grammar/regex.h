@@ -17,7 +17,8 @@
 namespace hearth::text::grammar {
 
 struct RegexUse {
-  bool is_search = false;     // Without ^ or $ anything may stand before or behind, as JSON Schema has it.
+  bool is_search =
+      false;  // Without ^ or $ anything may stand before or behind, as JSON Schema has it.
   bool in_json_string = false;  // Characters are spelled as JSON escapes them.
 };
 

@@ -125,8 +125,7 @@ void Stacks::enter_loop(const Frame& frame) {
   const bool counts = loop.max != kUnbounded || frame.count < loop.min;
   const std::uint32_t count = counts ? frame.count + 1 : frame.count;
   const bool is_last_round = count == loop.max;
-  const FrameId parent =
-      is_last_round ? frame.parent : intern({frame.state, count, frame.parent});
+  const FrameId parent = is_last_round ? frame.parent : intern({frame.state, count, frame.parent});
   queue_.push_back(intern({loop.body, 0, parent}));
 }
 
@@ -134,8 +133,8 @@ SetId Stacks::intern_set() {
   if (pending_.size() > kStacksMax) return kOverflowSet;
   std::ranges::sort(pending_);
   const auto id = static_cast<SetId>(sets_.size());
-  sets_.push_back({static_cast<std::uint32_t>(members_.size()),
-                   static_cast<std::uint32_t>(pending_.size())});
+  sets_.push_back(
+      {static_cast<std::uint32_t>(members_.size()), static_cast<std::uint32_t>(pending_.size())});
   members_.insert(members_.end(), pending_.begin(), pending_.end());
   const auto [known, is_new] = set_index_.insert(id);
   if (!is_new) {
