@@ -1,0 +1,206 @@
+#include "convert/hf_family.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+
+namespace hearth::convert {
+namespace {
+
+// Of Gemma 3's larger models, whose files leave out most of what their code assumes.
+constexpr ConfigDefault kGemma3Defaults[] = {
+    {"num_attention_heads", 8},
+    {"num_key_value_heads", 4},
+    {"head_dim", 256},
+    {"rms_norm_eps", 1e-6},
+    {"max_position_embeddings", 131072},
+    {"rope_theta", 1e6},
+    {"rope_local_base_freq", 1e4},
+    {"sliding_window", 4096},
+    {"vocab_size", 262208},
+};
+constexpr ConfigDefault kGemma2Defaults[] = {
+    {"head_dim", 256},
+    {"attn_logit_softcapping", 50},
+    {"final_logit_softcapping", 30},
+    {"sliding_window", 4096},
+};
+
+constexpr HfFamily kFamilies[] = {
+    {.name = "LlamaForCausalLM",
+     .architecture = "llama",
+     .activation = "silu",
+     .pairs_become_adjacent = true},
+    {.name = "MistralForCausalLM",
+     .architecture = "llama",
+     .activation = "silu",
+     .pairs_become_adjacent = true},
+    {.name = "Qwen2ForCausalLM", .architecture = "qwen2", .activation = "silu"},
+    {.name = "Qwen3ForCausalLM", .architecture = "qwen3", .activation = "silu"},
+    {.name = "Qwen3MoeForCausalLM", .architecture = "qwen3moe", .activation = "silu"},
+    {.name = "Gemma2ForCausalLM",
+     .architecture = "gemma2",
+     .activation = "gelu_pytorch_tanh",
+     .norms_lack_one = true,
+     .sandwich_norms = true,
+     .ties_output = true,
+     .slides = true,
+     .sliding_period = 2,
+     .defaults = kGemma2Defaults},
+    {.name = "Gemma3ForCausalLM",
+     .architecture = "gemma3",
+     .activation = "gelu_pytorch_tanh",
+     .norms_lack_one = true,
+     .sandwich_norms = true,
+     .ties_output = true,
+     .slides = true,
+     .sliding_period = 6,
+     .defaults = kGemma3Defaults},
+    {.name = "Gemma3ForConditionalGeneration",
+     .architecture = "gemma3",
+     .activation = "gelu_pytorch_tanh",
+     .norms_lack_one = true,
+     .sandwich_norms = true,
+     .ties_output = true,
+     .slides = true,
+     .sliding_period = 6,
+     .defaults = kGemma3Defaults},
+    {.name = "Phi3ForCausalLM", .architecture = "phi3", .activation = "silu", .slides = true},
+    {.name = "SmolLM3ForCausalLM",
+     .architecture = "smollm3",
+     .activation = "silu",
+     .pairs_become_adjacent = true,
+     .no_rope_period = 4},
+};
+
+struct NameRow {
+  std::string_view hf, gguf;
+};
+
+constexpr NameRow kGlobalNames[] = {
+    {"model.embed_tokens", "token_embd"},
+    {"model.norm", "output_norm"},
+    {"lm_head", "output"},
+};
+
+// After "model.layers.N." and before ".weight" or ".bias".
+constexpr NameRow kLayerNames[] = {
+    {"input_layernorm", "attn_norm"},    {"self_attn.q_proj", "attn_q"},
+    {"self_attn.k_proj", "attn_k"},      {"self_attn.v_proj", "attn_v"},
+    {"self_attn.o_proj", "attn_output"}, {"self_attn.q_norm", "attn_q_norm"},
+    {"self_attn.k_norm", "attn_k_norm"}, {"self_attn.qkv_proj", "attn_qkv"},
+    {"mlp.gate_proj", "ffn_gate"},       {"mlp.up_proj", "ffn_up"},
+    {"mlp.down_proj", "ffn_down"},       {"mlp.gate_up_proj", "ffn_up"},
+    {"mlp.gate", "ffn_gate_inp"},
+};
+constexpr NameRow kPreNorms[] = {
+    {"post_attention_layernorm", "ffn_norm"},
+};
+constexpr NameRow kSandwichNorms[] = {
+    {"post_attention_layernorm", "post_attention_norm"},
+    {"pre_feedforward_layernorm", "ffn_norm"},
+    {"post_feedforward_layernorm", "post_ffw_norm"},
+};
+// After "mlp.experts.E.".
+constexpr NameRow kExpertNames[] = {
+    {"gate_proj", "ffn_gate_exps"}, {"up_proj", "ffn_up_exps"}, {"down_proj", "ffn_down_exps"}};
+
+// Models that also see keep their text part under another name.
+constexpr NameRow kPrefixes[] = {
+    {"language_model.model.", "model."},
+    {"model.language_model.", "model."},
+    {"language_model.lm_head.", "lm_head."},
+};
+constexpr std::string_view kIgnoredParts[] = {"vision_tower.", "vision_model.",
+                                              "multi_modal_projector.", ".rotary_emb.inv_freq",
+                                              ".attention.masked_bias"};
+
+std::string_view find_name(std::span<const NameRow> rows, std::string_view hf) {
+  const auto row = std::ranges::find(rows, hf, &NameRow::hf);
+  return row == rows.end() ? std::string_view() : row->gguf;
+}
+
+std::string canonical(std::string_view name) {
+  for (const NameRow& row : kPrefixes) {
+    if (name.starts_with(row.hf)) return fmt::format("{}{}", row.gguf, name.substr(row.hf.size()));
+  }
+  return std::string(name);
+}
+
+// Takes "12." off the front.
+std::optional<std::uint32_t> take_number(std::string_view& text) {
+  std::uint32_t number = 0;
+  const auto read = std::from_chars(text.data(), text.data() + text.size(), number);
+  const auto length = static_cast<std::size_t>(read.ptr - text.data());
+  if (read.ec != std::errc{} || length == text.size() || text[length] != '.') return std::nullopt;
+  text.remove_prefix(length + 1);
+  return number;
+}
+
+// "blk.N.gguf" of what follows "model.layers.".
+std::optional<MappedName> map_layer(const HfFamily& family, std::string_view rest) {
+  MappedName mapped;
+  mapped.layer = take_number(rest);
+  if (!mapped.layer) return std::nullopt;
+  std::string_view gguf;
+  constexpr std::string_view kExperts = "mlp.experts.";
+  if (rest.starts_with(kExperts)) {
+    rest.remove_prefix(kExperts.size());
+    mapped.expert = take_number(rest);
+    if (mapped.expert) gguf = find_name(kExpertNames, rest);
+  } else {
+    gguf = find_name(kLayerNames, rest);
+    if (gguf.empty() && family.sandwich_norms) gguf = find_name(kSandwichNorms, rest);
+    if (gguf.empty() && !family.sandwich_norms) gguf = find_name(kPreNorms, rest);
+  }
+  if (gguf.empty()) return std::nullopt;
+  mapped.is_query = gguf == "attn_q";
+  mapped.is_key = gguf == "attn_k";
+  mapped.name = fmt::format("blk.{}.{}", *mapped.layer, gguf);
+  return mapped;
+}
+
+}  // namespace
+
+const HfFamily* find_family(std::string_view name) {
+  const auto row = std::ranges::find(kFamilies, name, &HfFamily::name);
+  return row == std::end(kFamilies) ? nullptr : row;
+}
+
+std::string known_families() {
+  std::string names;
+  for (const HfFamily& row : kFamilies)
+    names += fmt::format("{}{}", names.empty() ? "" : ", ", row.name);
+  return names;
+}
+
+Result<std::optional<MappedName>> map_name(const HfFamily& family, std::string_view name) {
+  const auto is_in_name = [name](std::string_view part) { return name.find(part) != name.npos; };
+  if (std::ranges::any_of(kIgnoredParts, is_in_name)) return std::optional<MappedName>();
+  const std::string whole = canonical(name);
+  const std::size_t dot = std::min(whole.rfind('.'), whole.size());
+  const std::string_view suffix = std::string_view(whole).substr(dot);
+  const std::string_view stem = std::string_view(whole).substr(0, dot);
+  constexpr std::string_view kLayers = "model.layers.";
+  std::optional<MappedName> mapped;
+  if (suffix == ".weight" || suffix == ".bias") {
+    if (stem.starts_with(kLayers)) {
+      mapped = map_layer(family, stem.substr(kLayers.size()));
+    } else if (const auto gguf = find_name(kGlobalNames, stem); !gguf.empty()) {
+      mapped = MappedName{.name = std::string(gguf)};
+    }
+  }
+  if (!mapped) {
+    return fail(
+        Code::kUnsupported,
+        fmt::format("tensor '{}' is not part of a {} as this build knows it, and without it "
+                    "the answers would be wrong: convert the model with llama.cpp's "
+                    "convert_hf_to_gguf.py",
+                    name.substr(0, 200), family.name));
+  }
+  mapped->name += suffix;
+  return mapped;
+}
+
+}  // namespace hearth::convert
