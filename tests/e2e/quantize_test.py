@@ -9,8 +9,10 @@ import subprocess
 import time
 import unittest
 
-from hub_process import HEARTH, Home, shared
+from hf_folder import write_hf_folder
+from hub_process import HEARTH, ROOT, Home, shared
 
+EMBER = ROOT / "models/ember/ember.gguf"
 WIDE = shared("parity/llama-wide-BF16.gguf")
 
 
@@ -65,6 +67,40 @@ class QuantizeTest(unittest.TestCase):
         found, truth = (self.logits(path) for path in (self.out, WIDE))
         error = sum((a - b) ** 2 for a, b in zip(found, truth)) / sum(b * b for b in truth)
         self.assertLess(error ** 0.5, 0.02)
+
+    def test_hugging_face_folder_is_the_same_model(self):
+        for n_files in (1, 3):
+            folder = self.home.path / f"ember-{n_files}"
+            write_hf_folder(EMBER, folder, n_files)
+            done = self.quantize("--type", "Q8_0", "--force", source=folder)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertEqual(self.logits(self.out), self.logits(EMBER))
+            ids = [self.home.run("inspect", "tokens", str(model), "--special", stdin="<|user|>It's 2026, naïve or not?")
+                   for model in (self.out, EMBER)]
+            self.assertEqual(ids[0].stdout, ids[1].stdout)
+        self.assertEqual(self.home.run("ask", "--hub", "local", "-m", str(self.out), "-n", "5", "What is a receipt?")
+                         .returncode, 0)
+
+    def test_wrong_folders(self):
+        folder = self.home.path / "model"
+        folder.mkdir()
+        self.assert_refused(self.quantize(source=folder), 3, "config.json")
+        folder.rmdir()
+        write_hf_folder(EMBER, folder)
+        self.assert_refused(self.quantize(source=folder / "model.safetensors"), 2, "folder")
+        weights = (folder / "model.safetensors").read_bytes()
+        (folder / "model.safetensors").write_bytes(weights[:-100])
+        self.assert_refused(self.quantize(source=folder), 6, "model.safetensors", "download")
+        (folder / "model.safetensors").write_bytes(weights)
+        config = json.loads((folder / "config.json").read_text())
+        for change, code, word in (({"architectures": ["WarpForCausalLM"]}, 1, "WarpForCausalLM"),
+                                   ({"hidden_act": "relu"}, 1, "relu"), ({"num_hidden_layers": 9}, 6, "blk.3"),
+                                   ({"quantization_config": {"quant_method": "awq"}}, 1, "quantised already")):
+            (folder / "config.json").write_text(json.dumps({**config, **change}))
+            self.assert_refused(self.quantize(source=folder), code, word)
+        (folder / "config.json").write_text(json.dumps(config))
+        (folder / "tokenizer.json").unlink()
+        self.assert_refused(self.quantize(source=folder), 3, "tokenizer.json")
 
     def logits(self, model):
         path = self.home.path / "logits"
