@@ -96,7 +96,7 @@ void add_models_quantize(Parser& parser, CLI::App* models) {
   auto options = std::make_shared<ModelsQuantizeOptions>();
   CLI::App* command = models->add_subcommand("quantize", "Write a model as GGUF with fewer bits per weight");
   command->add_option("source", options->source,
-                      "A GGUF file, or a folder with config.json, *.safetensors and tokenizer.json")
+                      "A GGUF file, a folder with config.json, *.safetensors and tokenizer.json, or a name of `hearth models list`")
       ->required();
   command->add_option("out", options->out, "The file to write")->required();
   command->add_option("--type", options->type, "Q8_0, Q6_K, Q5_K_M, Q4_K_M, Q4_0, F16, ...")->capture_default_str();

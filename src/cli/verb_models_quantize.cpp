@@ -1,11 +1,14 @@
 // `hearth models quantize`: one model in, a smaller file out.
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <chrono>
 #include <cstdio>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "cli/interrupt.h"
+#include "cli/open_catalogue.h"
 #include "cli/terminal.h"
 #include "cli/verbs.h"
 #include "convert/quantize_model.h"
@@ -89,14 +92,24 @@ std::string to_text(const ModelsQuantizeOptions& options, const convert::Quantiz
   return text;
 }
 
-Result<convert::QuantizeReport> run(const ModelsQuantizeOptions& options,
-                                    const convert::Recipe& recipe, bool quiet) {
-  HEARTH_TRY(const convert::ModelSource source, convert::open_source(options.source));
+// A path, or a name of `hearth models list`.
+Result<std::filesystem::path> find_source(const Context& context, const std::string& source) {
+  std::error_code error;
+  if (std::filesystem::exists(source, error)) return source;
+  HEARTH_TRY(const store::Catalogue catalogue, open_catalogue(context.config));
+  HEARTH_TRY(const store::CatalogueEntry entry, catalogue.find(source));
+  return entry.path;
+}
+
+Result<convert::QuantizeReport> run(const Context& context, const ModelsQuantizeOptions& options,
+                                    const convert::Recipe& recipe) {
+  HEARTH_TRY(const std::filesystem::path path, find_source(context, options.source));
+  HEARTH_TRY(const convert::ModelSource source, convert::open_source(path));
   convert::Importance importance;
   if (!options.importance.empty()) {
     HEARTH_TRY(importance, convert::read_importance(options.importance));
   }
-  ProgressBar bar(!quiet && use_colour(2));
+  ProgressBar bar(!context.json && ::isatty(2) == 1);
   watch_interrupts();
   return convert::quantize_model(source, options.out,
                                  {.recipe = &recipe,
@@ -120,7 +133,7 @@ Result<> models_quantize(const Context& context, const ModelsQuantizeOptions& op
                             convert::known_recipes()));
   }
   const auto start = Clock::now();
-  HEARTH_TRY(const convert::QuantizeReport report, run(options, *recipe, context.json));
+  HEARTH_TRY(const convert::QuantizeReport report, run(context, options, *recipe));
   const double seconds = seconds_since(start);
   if (context.json) {
     print_out(to_json(options, report, seconds).dump(2) + "\n");

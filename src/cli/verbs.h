@@ -60,7 +60,7 @@ struct ModelsShowOptions {
 };
 Result<> models_show(const Context& context, const ModelsShowOptions& options);
 struct ModelsQuantizeOptions {
-  std::string source;  // A GGUF file, or a folder in Hugging Face's layout.
+  std::string source;  // A GGUF file, a folder in Hugging Face's layout, or a name.
   std::string out;
   std::string type = "Q4_K_M";
   std::string importance;  // Path of an importance matrix; empty: none.

@@ -164,6 +164,32 @@ TEST_F(HfSource, Llama3RotationsAreSlowedByFrequency) {
   ASSERT_TRUE(model::Model::load(out()));
 }
 
+// Every kind of scaling that is written is one that the loader takes.
+TEST_F(HfSource, ScaledRotationsLoad) {
+  const nlohmann::json factors = std::vector<double>(16, 1.5);
+  const std::pair<const char*, nlohmann::json> cases[] = {
+      {"qwen3", {{"rope_type", "yarn"}, {"factor", 4.0}, {"original_max_position_embeddings", 64}}},
+      {"gemma3", {{"rope_type", "linear"}, {"factor", 8.0}}},
+      {"phi3",
+       {{"type", "longrope"},
+        {"long_factor", factors},
+        {"short_factor", factors},
+        {"original_max_position_embeddings", 64}}},
+      {"qwen2", {{"type", "default"}}}};
+  for (const auto& [architecture, scaling] : cases) {
+    HfFolderMaker(parity(architecture), hf()).make();
+    edit("config.json", "rope_scaling", scaling);
+    const auto report = convert();
+    ASSERT_TRUE(report) << architecture << ": " << report.error().message;
+    const auto model = model::Model::load(out());
+    ASSERT_TRUE(model) << architecture << ": " << model.error().message;
+    std::filesystem::remove_all(hf());
+  }
+  HfFolderMaker(parity("phi3"), hf()).make();
+  edit("config.json", "rope_scaling", {{"type", "longrope"}, {"long_factor", {1.0}}});
+  expect_refused(Code::kCorrupt, "original_max_position_embeddings");
+}
+
 TEST_F(HfSource, ModelsThatAlsoSeeGiveTheirTextPart) {
   const GgufFile truth = parity("gemma3");
   HfFolderMaker(truth, hf()).make();

@@ -28,7 +28,7 @@ Result<> to_means(std::span<float> values, double count, const std::string& name
       return corrupt(name, fmt::format("entry '{}' holds {}, numbers from 0 are needed",
                                        entry.substr(0, 100), value));
     }
-    value = count > 0 ? static_cast<float>(static_cast<double>(value) / count) : 1.0F;
+    value = count >= 1 ? static_cast<float>(static_cast<double>(value) / count) : 1.0F;
   }
   return {};
 }
@@ -101,7 +101,7 @@ Result<Importance> parse_dat(std::span<const std::byte> bytes, const std::string
   return importance;
 }
 
-Result<std::span<const float>> floats_of(const TensorInfo& info, const std::string& name) {
+Result<std::vector<float>> floats_of(const TensorInfo& info, const std::string& name) {
   if (info.type != tensor::DType::kF32) {
     return corrupt(name, fmt::format("tensor '{}' is no F32", info.name));
   }
@@ -109,7 +109,9 @@ Result<std::span<const float>> floats_of(const TensorInfo& info, const std::stri
     return corrupt(name, fmt::format("tensor '{}' has {} values, at most {} allowed", info.name,
                                      info.n_elements(), kImportanceValuesMax));
   }
-  return std::span(reinterpret_cast<const float*>(info.data.data()), info.n_elements());
+  std::vector<float> values(info.n_elements());
+  std::memcpy(values.data(), info.data.data(), info.data.size());
+  return values;
 }
 
 Result<> read_gguf_entry(const gguf::GgufFile& file, const TensorInfo& sums_info,
@@ -120,14 +122,13 @@ Result<> read_gguf_entry(const gguf::GgufFile& file, const TensorInfo& sums_info
   if (counts_info == nullptr) {
     return corrupt(name, fmt::format("tensor '{}.counts' is missing", entry));
   }
-  HEARTH_TRY(const std::span<const float> sums, floats_of(sums_info, name));
-  HEARTH_TRY(const std::span<const float> counts, floats_of(*counts_info, name));
-  if (counts.size() > sums.size() || sums.size() % counts.size() != 0) {
+  HEARTH_TRY(std::vector<float> values, floats_of(sums_info, name));
+  HEARTH_TRY(const std::vector<float> counts, floats_of(*counts_info, name));
+  if (counts.size() > values.size() || values.size() % counts.size() != 0) {
     return corrupt(name, fmt::format("'{}' has {} sums and {} counts, which don't divide", entry,
-                                     sums.size(), counts.size()));
+                                     values.size(), counts.size()));
   }
-  std::vector<float> values(sums.begin(), sums.end());
-  const std::size_t cols = sums.size() / counts.size();
+  const std::size_t cols = values.size() / counts.size();
   for (std::size_t i = 0; i < counts.size(); ++i) {
     const double count = std::isfinite(counts[i]) ? static_cast<double>(counts[i]) : 0.0;
     HEARTH_TRY_VOID(to_means(std::span(values).subspan(i * cols, cols), count, name, entry));

@@ -50,6 +50,15 @@ TEST(Importance, GgufGivesMeansPerExpert) {
             (std::vector<float>{1, 2, 1.5F, 2, 1, 1}));
 }
 
+// Dividing by less than one call would make numbers that no float holds.
+TEST(Importance, FractionsOfACallCountAsNone) {
+  const float sums[] = {3e38F, 2, 3, 4};
+  const float counts[] = {1e-40F, 1};
+  const auto importance = parse(gguf_bytes(sums, counts));
+  ASSERT_TRUE(importance) << importance.error().message;
+  EXPECT_EQ(importance->inputs.at("blk.0.ffn_up.weight"), (std::vector<float>{1, 1, 3, 4}));
+}
+
 TEST(Importance, DatGivesMeans) {
   const float values[] = {10, 20, 30};
   DatWriter dat;

@@ -2,8 +2,8 @@
 // out of one or two half-precision scales.
 //
 // Each group is fitted on its own first.  The largest group scale then fixes the block's, which
-// rounds every group's scale; so each group looks again which of the neighbouring integers serves
-// it best, the block's scales are refitted to what was chosen, and the groups look once more.
+// rounds every group's; so the block's scales are refitted to the rounded ones, and each group then
+// looks which of the neighbouring integers serves it best.
 #include <array>
 #include <cstring>
 
@@ -14,7 +14,7 @@ namespace hearth::tensor::quant {
 namespace {
 
 constexpr int kBlock = 256;
-constexpr int kRounds = 2;  // Of choosing group scales; a third gains less than 0.1 %.
+constexpr int kRounds = 2;  // Of rounding group scales: before the refit and after it.
 
 // ---- Formats with a min: w = d * scale * q - dmin * min ----
 
@@ -34,18 +34,18 @@ struct MinBlock {
   }
 };
 
-// The pair of integers next to the wanted fit that costs least.
+// The pair of integers that costs least, of those up to `reach` from the wanted fit.
 template <int kGroup>
 void choose_group(const float* x, const float* costs, const Codes& codes, int most, Fit wanted,
-                  int group, MinBlock<kGroup>& block) {
+                  int reach, int group, MinBlock<kGroup>& block) {
   const auto near = [most](float value, float unit) {
     return unit > 0 ? nearest_int(value / unit, 0.0F, static_cast<float>(most)) : 0;
   };
   const int scale = near(wanted.scale, block.d);
   const int min = near(-wanted.offset, block.dmin);
   float least = -1;
-  for (int s = std::max(scale - 1, 0); s <= std::min(scale + 1, most); ++s) {
-    for (int m = std::max(min - 1, 0); m <= std::min(min + 1, most); ++m) {
+  for (int s = std::max(scale - reach, 0); s <= std::min(scale + reach, most); ++s) {
+    for (int m = std::max(min - reach, 0); m <= std::min(min + reach, most); ++m) {
       const float cost = kernels_for_group<kGroup>().cost(x, costs, codes, block.fit_of(s, m));
       if (least >= 0 && !(cost < least)) continue;
       least = cost;
@@ -59,21 +59,16 @@ void choose_group(const float* x, const float* costs, const Codes& codes, int mo
 template <int kGroup>
 void refit(const float* x, const float* costs, const Codes& codes, MinBlock<kGroup>& block) {
   double aa = 0, ab = 0, bb = 0, ax = 0, bx = 0;  // Of a = scale * q and b = -min.
-  for (int i = 0; i < kBlock; ++i) {
-    const int group = i / kGroup;
-    const auto g = static_cast<std::size_t>(group);
-    const Fit fit = block.fit(group);
-    const float inverse = fit.scale == 0 ? 0.0F : 1 / fit.scale;
-    const int q = nearest_int((x[i] - fit.offset) * inverse, codes.lo, codes.hi);
-    const double a = static_cast<double>(block.scales[g]) * q;
-    const double b = -static_cast<double>(block.mins[g]);
-    const double w = static_cast<double>(costs[i]);
-    const double value = static_cast<double>(x[i]);
-    aa += w * a * a;
-    ab += w * a * b;
-    bb += w * b * b;
-    ax += w * a * value;
-    bx += w * b * value;
+  for (int group = 0; group < block.kGroups; ++group) {
+    const Moments sums = kernels_for_group<kGroup>().moments(
+        x + group * kGroup, costs + group * kGroup, codes, block.fit(group));
+    const double scale = block.scales[static_cast<std::size_t>(group)];
+    const double min = block.mins[static_cast<std::size_t>(group)];
+    aa += scale * scale * static_cast<double>(sums.wqq);
+    ab -= scale * min * static_cast<double>(sums.wq);
+    bb += min * min * static_cast<double>(sums.w);
+    ax += scale * static_cast<double>(sums.wqx);
+    bx -= min * static_cast<double>(sums.wx);
   }
   const double determinant = aa * bb - ab * ab;
   if (!(determinant > 1e-9 * aa * bb)) return;
@@ -106,7 +101,7 @@ MinBlock<kGroup> fit_min_block(const float* x, const float* costs, const Codes& 
     block.dmin = put_half(dmin_out, block.dmin);
     for (int g = 0; g < block.kGroups; ++g) {
       choose_group(x + g * kGroup, costs + g * kGroup, codes, most,
-                   wanted[static_cast<std::size_t>(g)], g, block);
+                   wanted[static_cast<std::size_t>(g)], round + 1 < kRounds ? 0 : 1, g, block);
     }
     if (round + 1 < kRounds) refit(x, costs, codes, block);
   }
@@ -148,14 +143,12 @@ void choose_group(const float* x, const float* costs, const Codes& codes, const 
 template <int kGroup>
 void refit(const float* x, const float* costs, const Codes& codes, SymmetricBlock<kGroup>& block) {
   double aa = 0, ax = 0;  // Of a = scale * q.
-  for (int i = 0; i < kBlock; ++i) {
-    const int group = i / kGroup;
-    const Fit fit = block.fit(group);
-    const float inverse = fit.scale == 0 ? 0.0F : 1 / fit.scale;
-    const int q = nearest_int(x[i] * inverse, codes.lo, codes.hi);
-    const double a = static_cast<double>(block.scales[static_cast<std::size_t>(group)]) * q;
-    aa += static_cast<double>(costs[i]) * a * a;
-    ax += static_cast<double>(costs[i]) * a * static_cast<double>(x[i]);
+  for (int group = 0; group < block.kGroups; ++group) {
+    const Moments sums = kernels_for_group<kGroup>().moments(
+        x + group * kGroup, costs + group * kGroup, codes, block.fit(group));
+    const double scale = block.scales[static_cast<std::size_t>(group)];
+    aa += scale * scale * static_cast<double>(sums.wqq);
+    ax += scale * static_cast<double>(sums.wqx);
   }
   if (aa > 0 && ax != 0) block.d = static_cast<float>(ax / aa);
 }

@@ -58,44 +58,6 @@ int nearest_iq4(float value) {
   return from_low < static_cast<float>(kIq4Values[high]) - value ? low : high;
 }
 
-struct TableFit {
-  float scale = 0;
-  float gain = 0;
-};
-
-TableFit fit_iq4(const float* x, const float* costs, float inverse) {
-  float wq_x = 0;
-  float wq_q = 0;
-  for (int i = 0; i < kBlock; ++i) {
-    const auto q = static_cast<float>(kIq4Values[nearest_iq4(x[i] * inverse)]);
-    wq_x += costs[i] * q * x[i];
-    wq_q += costs[i] * q * q;
-  }
-  if (!(wq_q > 0)) return {};
-  return {wq_x / wq_q, wq_x * wq_x / wq_q};
-}
-
-// As the kernels do it, with codes that a table maps: both ends of the table are tried for the
-// largest weight, since it is not symmetric.
-float fit_iq4_scale(const float* x, const float* costs) {
-  float peak = 0;
-  for (int i = 0; i < kBlock; ++i) peak = std::abs(x[i]) > std::abs(peak) ? x[i] : peak;
-  if (peak == 0) return 0;
-  TableFit best;
-  for (const float end : {-127.0F, 113.0F}) {
-    for (int step = -7; step <= 7; ++step) {
-      const TableFit next = fit_iq4(x, costs, (end + static_cast<float>(step)) / peak);
-      if (next.gain > best.gain) best = next;
-    }
-  }
-  for (int turn = 0; turn < 3 && best.scale != 0; ++turn) {
-    const TableFit next = fit_iq4(x, costs, 1 / best.scale);
-    if (!(next.gain > best.gain)) break;
-    best = next;
-  }
-  return best.scale;
-}
-
 }  // namespace
 
 void write_block(const float* x, const float* importance, BlockQ4_0& out) {
@@ -141,7 +103,7 @@ void write_block(const float* x, const float*, BlockQ8_0& out) {
 void write_block(const float* x, const float* importance, BlockIQ4_NL& out) {
   float costs[kBlock];
   fill_costs(x, importance, kBlock, costs);
-  const float scale = put_half(out.d, fit_iq4_scale(x, costs));
+  const float scale = put_half(out.d, kernels_for_group<kBlock>().iq4(x, costs, kCodes4).scale);
   const float inverse = scale == 0 ? 0.0F : 1 / scale;
   int codes[kBlock];
   for (int i = 0; i < kBlock; ++i) codes[i] = nearest_iq4(x[i] * inverse);

@@ -31,11 +31,19 @@ using FitFn = Fit (*)(const float* x, const float* w, const Codes& codes);
 // The cost of writing x with `fit` and the nearest codes.
 using CostFn = float (*)(const float* x, const float* w, const Codes& codes, Fit fit);
 
+// Sums over the group and its nearest codes q under a fit; what a refit of shared scales needs.
+struct Moments {
+  float w, wx, wq, wqq, wqx;
+};
+using MomentsFn = Moments (*)(const float* x, const float* w, const Codes& codes, Fit fit);
+
 struct Kernels {
   FitFn symmetric;  // offset = 0; the scale may be negative, so that the larger end has more codes.
   FitFn lowered;    // scale >= 0 and offset <= 0: the formats with a min.
   FitFn affine;     // scale >= 0 and any offset.
+  FitFn iq4;        // offset = 0, and codes that kIq4Values maps; of `codes` nothing is used.
   CostFn cost;
+  MomentsFn moments;
 };
 
 // For groups of kGroup weights (16 or 32): the best that this machine has.

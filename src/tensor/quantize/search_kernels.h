@@ -3,6 +3,7 @@
 // value their calling convention differs.
 #pragma once
 
+#include "tensor/blocks.h"
 #include "tensor/quantize/search.h"
 
 namespace hearth::tensor::quant {
@@ -57,10 +58,6 @@ struct Group {
     peak = -least > most ? least : most;
   }
 
-  // Sums over the codes q that are nearest under (x - offset) * inverse.
-  struct Moments {
-    float wq, wqq, wqx;
-  };
   HEARTH_QUANT_INLINE Moments moments(float offset, float inverse, const Codes& codes) const {
     V wq_total{}, wqq_total{}, wqx_total{};
     for (int i = 0; i < kVectors; ++i) {
@@ -71,7 +68,7 @@ struct Group {
       wqq_total += wq * q;
       wqx_total += wq * x[i];
     }
-    return {sum(wq_total), sum(wqq_total), sum(wqx_total)};
+    return {sum_w, sum_wx, sum(wq_total), sum(wqq_total), sum(wqx_total)};
   }
 };
 
@@ -84,7 +81,7 @@ struct Candidate {
 template <int kGroup>
 HEARTH_QUANT_INLINE Candidate fit_scale(const Group<kGroup>& group, float inverse,
                                         const Codes& codes) {
-  const auto m = group.moments(0.0F, inverse, codes);
+  const Moments m = group.moments(0.0F, inverse, codes);
   if (!(m.wqq > 0)) return {};
   const float scale = m.wqx / m.wqq;
   return {{scale, 0.0F}, scale * m.wqx};
@@ -111,7 +108,7 @@ Fit symmetric(const float* x, const float* w, const Codes& codes) {
 template <int kGroup, bool kAnyOffset>
 HEARTH_QUANT_INLINE Candidate fit_both(const Group<kGroup>& group, float offset, float inverse,
                                        const Codes& codes) {
-  const auto m = group.moments(offset, inverse, codes);
+  const Moments m = group.moments(offset, inverse, codes);
   const float determinant = group.sum_w * m.wqq - m.wq * m.wq;
   if (!(determinant > 0) || !(m.wqq > 0)) return {};
   Fit fit{(group.sum_w * m.wqx - group.sum_wx * m.wq) / determinant,
@@ -161,8 +158,68 @@ float cost(const float* x, const float* w, const Codes& codes, Fit fit) {
 }
 
 template <int kGroup>
-constexpr Kernels kTable = {symmetric<kGroup>, with_offset<kGroup, false>,
-                            with_offset<kGroup, true>, cost<kGroup>};
+Moments moments(const float* x, const float* w, const Codes& codes, Fit fit) {
+  const Group<kGroup> group(x, w);
+  return group.moments(fit.offset, fit.scale == 0 ? 0.0F : 1.0F / fit.scale, codes);
+}
+
+// ---- Codes that a table maps ----
+
+// To the nearest of kIq4Values, which ascend: each midpoint that lies below adds a step.
+HEARTH_QUANT_INLINE void round_to_iq4(V& v) {
+  V value = V{} + static_cast<float>(kIq4Values[0]);
+  for (int k = 0; k < 15; ++k) {
+    const auto low = static_cast<float>(kIq4Values[k]);
+    const auto high = static_cast<float>(kIq4Values[k + 1]);
+    value += v > (low + high) / 2 ? V{} + (high - low) : V{};
+  }
+  v = value;
+}
+
+template <int kGroup>
+HEARTH_QUANT_INLINE Candidate fit_iq4(const Group<kGroup>& group, float inverse) {
+  V wqq_total{}, wqx_total{};
+  for (int i = 0; i < kGroup / kLanes; ++i) {
+    V q = group.x[i] * inverse;
+    round_to_iq4(q);
+    const V wq = group.w[i] * q;
+    wqq_total += wq * q;
+    wqx_total += wq * group.x[i];
+  }
+  const float wqq = sum(wqq_total);
+  const float wqx = sum(wqx_total);
+  if (!(wqq > 0)) return {};
+  return {{wqx / wqq, 0.0F}, wqx * wqx / wqq};
+}
+
+// The table is not symmetric: both its ends are tried for the largest weight.
+template <int kGroup>
+Fit iq4(const float* x, const float* w, const Codes&) {
+  const Group<kGroup> group(x, w);
+  if (group.peak == 0) return {};
+  Candidate best;
+  constexpr float kEnds[] = {-127.0F, 113.0F};
+  for (const float end : kEnds) {
+    for (int step = -7; step <= 7; ++step) {
+      const Candidate next = fit_iq4(group, (end + static_cast<float>(step)) / group.peak);
+      if (next.gain > best.gain) best = next;
+    }
+  }
+  for (int turn = 0; turn < kTurnsMax && best.fit.scale != 0; ++turn) {
+    const Candidate next = fit_iq4(group, 1.0F / best.fit.scale);
+    if (!(next.gain > best.gain)) break;
+    best = next;
+  }
+  return best.fit;
+}
+
+template <int kGroup>
+constexpr Kernels kTable = {.symmetric = symmetric<kGroup>,
+                            .lowered = with_offset<kGroup, false>,
+                            .affine = with_offset<kGroup, true>,
+                            .iq4 = iq4<kGroup>,
+                            .cost = cost<kGroup>,
+                            .moments = moments<kGroup>};
 
 #undef HEARTH_QUANT_INLINE
 
