@@ -40,16 +40,26 @@ void nearest_codes(const float* x, int n, const Codes& codes, Fit fit, Code* out
   }
 }
 
-// What an error of each of the n weights at x costs.  Large weights cost somewhat more: they stand
-// for directions that the model uses.  `importance` may be null.
-inline void fill_costs(const float* x, const float* importance, int n, float* out) {
+// What an error counts where no importance says so.  Evenly is best from four bits on; with two and
+// three, models lose less when large weights count more (measured on ember: mean divergence of
+// Q2_K 0.25 against 0.29, of Q3_K_M 0.059 against 0.074).
+enum class Unguided : std::uint8_t { kEven, kBySize };
+
+// What an error of each of the n weights at x costs.  `importance` may be null; where it is not,
+// large weights cost somewhat more too, since they stand for directions that the model uses.
+inline void fill_costs(const float* x, const float* importance, int n, float* out,
+                       Unguided unguided = Unguided::kEven) {
   float sum_squares = 0;
   for (int i = 0; i < n; ++i) sum_squares += x[i] * x[i];
   const float mean_square = sum_squares / static_cast<float>(n);
+  const float spread = std::sqrt(mean_square);
   float total = 0;
   for (int i = 0; i < n; ++i) {
-    out[i] =
-        importance == nullptr ? 1.0F : importance[i] * std::sqrt(2 * mean_square + x[i] * x[i]);
+    if (importance != nullptr) {
+      out[i] = importance[i] * std::sqrt(2 * mean_square + x[i] * x[i]);
+    } else {
+      out[i] = unguided == Unguided::kEven ? 1.0F : spread + std::abs(x[i]);
+    }
     total += out[i];
   }
   if (total > 0 && std::isfinite(total)) return;

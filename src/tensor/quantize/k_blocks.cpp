@@ -230,7 +230,7 @@ constexpr Codes kScales8 = {-128, 127, 0, 0, 0};
 
 void write_block(const float* x, const float* importance, BlockQ2_K& out) {
   float costs[kBlock];
-  fill_costs(x, importance, kBlock, costs);
+  fill_costs(x, importance, kBlock, costs, Unguided::kBySize);
   const MinBlock<16> block = fit_min_block<16>(x, costs, kCodes2, 15, out.d, out.dmin);
   for (std::size_t g = 0; g < 16; ++g) {
     out.scales[g] = static_cast<std::uint8_t>(block.scales[g] | (block.mins[g] << 4));
@@ -240,7 +240,7 @@ void write_block(const float* x, const float* importance, BlockQ2_K& out) {
 
 void write_block(const float* x, const float* importance, BlockQ3_K& out) {
   float costs[kBlock];
-  fill_costs(x, importance, kBlock, costs);
+  fill_costs(x, importance, kBlock, costs, Unguided::kBySize);
   SymmetricBlock<16> block = fit_symmetric_block<16>(x, costs, kCodes3, kScales6, out.d);
   std::memset(out.scales, 0, sizeof out.scales);
   for (int g = 0; g < 16; ++g) {
