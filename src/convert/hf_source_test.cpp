@@ -203,6 +203,30 @@ TEST_F(HfSource, ModelsThatAlsoSeeGiveTheirTextPart) {
   EXPECT_EQ(file->get_u32("gemma3.block_count").value_or(0), 7U);
 }
 
+// Mistral's first model attends to a window in every layer, which GGUF's llama does not know: up to
+// the window's length the two are the same.
+TEST_F(HfSource, AWindowBoundsTheContextWhereLayersDontSlide) {
+  HfFolderMaker(parity("llama"), hf()).make();
+  edit("config.json", "architectures", {"MistralForCausalLM"});
+  edit("config.json", "sliding_window", 100);
+  ASSERT_TRUE(convert());
+  const auto file = GgufFile::open(out());
+  ASSERT_TRUE(file);
+  EXPECT_EQ(file->get_u32("llama.context_length").value_or(0), 100U);
+  EXPECT_EQ(file->find("llama.attention.sliding_window"), nullptr);
+}
+
+TEST_F(HfSource, TiedOutputsAreWrittenOnce) {
+  HfFolderMaker(parity("llama"), hf()).make();
+  edit("config.json", "tie_word_embeddings", true);
+  ASSERT_TRUE(convert("Q4_K_M"));
+  const auto file = GgufFile::open(out());
+  ASSERT_TRUE(file);
+  EXPECT_EQ(file->find_tensor("output.weight"), nullptr);
+  // As the output's: rows of 128 take Q8_0 for Q6_K.
+  EXPECT_EQ(file->find_tensor("token_embd.weight")->type, tensor::DType::kQ8_0);
+}
+
 TEST_F(HfSource, WhatWouldBeComputedOtherwiseIsRefused) {
   HfFolderMaker(parity("llama"), hf()).make();
   const auto config = read_file(hf() / "config.json").value();

@@ -74,7 +74,8 @@ class Planner {
     const auto found = options_.importance->inputs.find(step.tensor->name);
     if (found == options_.importance->inputs.end()) return {};
     const auto& dims = step.tensor->dims;
-    const std::uint64_t n_matrices = dims.size() > 2 ? dims[2] : 1;
+    const std::uint64_t n_matrices =
+        dims.size() > 2 ? step.tensor->n_elements() / dims[0] / dims[1] : 1;
     const std::vector<float>& values = found->second;
     if (values.size() != dims[0] && values.size() != dims[0] * n_matrices) {
       return fail(

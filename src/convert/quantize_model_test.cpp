@@ -243,6 +243,31 @@ TEST_F(QuantizeModel, ProgressReachesTheWhole) {
   EXPECT_EQ(last.total, report->n_weights);
 }
 
+// Strangers' files may hold anything that GGUF allows.
+TEST_F(QuantizeModel, TensorsThatAreNoWeightsStayAsTheyAre) {
+  const std::vector<std::byte> bytes(8192, std::byte{3});
+  gguf::GgufWriter writer;
+  writer.set_string("general.architecture", "warp");
+  const std::pair<std::string, DType> tensors[] = {
+      {"table.weight", DType::kI32}, {"wide.weight", DType::kF64}, {"v.bias", DType::kQ8_0}};
+  for (const auto& [name, type] : tensors) {
+    const std::uint64_t dims[] = {32, 2, 2, 2};
+    const std::size_t n = 8 * tensor::row_bytes(type, 32);
+    writer.add_tensor(name, type, dims, std::span(bytes).first(n));
+  }
+  const std::uint64_t cube[] = {256, 1, 2, 2};
+  writer.add_tensor("cube.weight", DType::kF32, cube, std::span(bytes).first(4096));
+  ASSERT_TRUE(writer.write(folder_ / "odd.gguf"));
+  Importance importance;
+  importance.inputs["cube.weight"] = std::vector<float>(1024, 2.0F);
+  const auto report = quantize(folder_ / "odd.gguf", "Q4_K_M", {.importance = &importance});
+  ASSERT_TRUE(report) << report.error().message;
+  const auto file = GgufFile::open(out());
+  ASSERT_TRUE(file);
+  for (const auto& [name, type] : tensors) EXPECT_EQ(file->find_tensor(name)->type, type) << name;
+  EXPECT_EQ(file->find_tensor("cube.weight")->type, DType::kQ4_K);
+}
+
 TEST_F(QuantizeModel, AnInfinityIsNamed) {
   const auto from = make_model("F32");
   auto bytes = read_file(from);

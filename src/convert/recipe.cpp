@@ -202,7 +202,8 @@ std::uint32_t recipe_file_type(const Recipe& recipe) { return recipe.file_type; 
 
 Choice choose_type(const Recipe& recipe, const SourceTensor& tensor, std::uint32_t n_layers,
                    bool tied) {
-  if (stays_exact(tensor)) {
+  // Tables of integers are no weights, whatever they are called.
+  if (stays_exact(tensor) || !tensor::dtype_info(tensor.type).computable) {
     const DType type = is_float(tensor.type) ? DType::kF32 : tensor.type;
     return {type, type};
   }
