@@ -92,7 +92,8 @@ void AnswerReader::finish() {
 }
 
 void AnswerReader::take_event(const net::SseEvent& event) {
-  if (event.data.empty() || is_done_) return;
+  // However the bytes are cut into pieces, nothing after the end, of whatever kind, is read.
+  if (event.data.empty() || is_done_ || is_garbled_ || is_cut_) return;
   if (event.data == "[DONE]") {
     is_done_ = true;
     return;

@@ -55,6 +55,7 @@ struct QuantJob {
   std::size_t row_stride = row_bytes(w.type, w.cols);
   UnpackFn unpack = k.unpack(w.type);
   PanelProductFn product = k.panel_product(w.type);
+  PanelDotFn dot = k.panel_dot(w.type);
 
   std::uint32_t n_panels() const { return (w.rows + kPanelRows - 1) / kPanelRows; }
   // The last panel of a matrix whose rows are no multiple of 16 overlaps the one before.
@@ -76,9 +77,34 @@ void store_rows(const QuantJob& job, const float* tile, std::uint32_t panel, std
   }
 }
 
+// One panel, all columns, one token.
+void dot_panel(const QuantJob& job, std::uint32_t panel, std::uint32_t token) {
+  const Activations::State& x = job.x;
+  const std::uint32_t subs = job.traits.subs;
+  const std::byte* rows = job.w.data + job.panel_row(panel) * job.row_stride;
+  const std::size_t first = token * x.n_groups;
+  alignas(64) float y[kPanelRows] = {};
+  job.dot({.block = rows,
+           .row_stride = job.row_stride,
+           .n_blocks = job.w.cols / job.traits.block_cols,
+           .ahead = reinterpret_cast<std::uintptr_t>(rows) + kPanelRows * job.row_stride,
+           .q = x.q.data() + std::size_t{token} * x.cols,
+           .scale = x.scale.data() + first,
+           .start = x.start(job.traits).values.data() + first * subs,
+           .scaled_sum = job.traits.has_min
+                             ? x.scaled_sums[subs - 1].values.data() + first * subs
+                             : nullptr,
+           .y = y});
+  store_rows(job, y, panel, 1, 0, token, 1);
+}
+
 // Some panels side by side, all columns, up to kTileTokensMax tokens.
 void multiply_panels(const QuantJob& job, std::uint32_t panel, std::uint32_t n_panels,
                      std::uint32_t token_begin, std::uint32_t n_tokens) {
+  if (n_tokens == 1 && job.dot != nullptr) {
+    for (std::uint32_t m = 0; m < n_panels; ++m) dot_panel(job, panel + m, token_begin);
+    return;
+  }
   PanelScratch& scratch = panel_scratch();
   const Activations::State& x = job.x;
   const std::uint32_t subs = job.traits.subs;

@@ -43,6 +43,7 @@ struct Kernels {
 
   UnpackFn (*unpack)(DType type);  // nullptr for types that are not quantised.
   PanelProductFn (*panel_product)(DType type);
+  PanelDotFn (*panel_dot)(DType type);  // nullptr where panel_product serves one token as well.
   FloatProductFn (*float_product)(DType type);  // nullptr for types that are quantised.
 
   // One row of n (a multiple of 32) activations: q and scale per group of 32, the sums of q per 16.

@@ -76,6 +76,21 @@ struct PanelProduct {
   float* y = nullptr;  // [n_tokens, n_panels, 16]: added to.
 };
 
+// The same for one token and one panel straight from its rows' blocks, quads never leaving the
+// registers.
+struct PanelDot {
+  const std::byte* block = nullptr;  // As for UnpackFn.
+  std::size_t row_stride = 0;
+  std::uint32_t n_blocks = 0;
+  std::uintptr_t ahead = 0;
+  const std::int8_t* q = nullptr;  // From here on as in PanelProduct.
+  const float* scale = nullptr;
+  const std::int32_t* start = nullptr;
+  const float* scaled_sum = nullptr;
+  float* y = nullptr;  // [16]: added to.
+};
+
+using PanelDotFn = void (*)(const PanelDot& dot);
 using PanelProductFn = void (*)(const PanelProduct& product);
 
 }  // namespace hearth::tensor

@@ -22,6 +22,7 @@ struct Simd {
   static constexpr std::uint32_t kTilePanels = 1;
   static constexpr std::uint32_t kDotRows = 3;
   static constexpr std::uint32_t kDotTokens = 2;
+  static constexpr bool kKeepsSums = false;  // 16 registers of sums and their operands.
   static constexpr bool kWideIsFree = false;
   static constexpr std::uint32_t kProbeChains = 6;
 

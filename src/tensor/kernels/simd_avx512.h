@@ -19,6 +19,7 @@ struct Simd {
   static constexpr std::uint32_t kTilePanels = 2;
   static constexpr std::uint32_t kDotRows = 8;
   static constexpr std::uint32_t kDotTokens = 3;
+  static constexpr bool kKeepsSums = true;  // 16 registers of sums and their operands.
   static constexpr bool kWideIsFree = true;
   static constexpr std::uint32_t kProbeChains = 12;
 

@@ -32,6 +32,7 @@ struct Simd {
   static constexpr std::uint32_t kDotRows = 1;
   static constexpr std::uint32_t kDotTokens = 1;
   // Whether dot4<true> costs no more than dot4<false>.
+  static constexpr bool kKeepsSums = false;  // 16 registers of sums and their operands.
   static constexpr bool kWideIsFree = false;
   static constexpr std::uint32_t kProbeChains = 2;
 

@@ -1,5 +1,9 @@
 // From stored blocks (tensor/blocks.h) to panels (panel.h), once for all instruction sets.
 //
+// A block hands its quads to a sink.  `Store` writes them to a panel, which then serves many tokens;
+// `Multiply` multiplies them with one token's activations while they are in registers, which is all
+// that a decode step wants of them.
+//
 // Everything happens with one row per lane, also the decoding of packed scales: a load transposes
 // 16 rows' bytes into lanes, and from there shifts and masks on whole registers do what a loop over
 // bits would.  Each type is a struct with its block's shape and a static `block` that unpacks one
@@ -23,25 +27,53 @@ struct Unpacker {
 
   HEARTH_INLINE static I nibbles_low(I v) { return S::bit_and(v, S::set1(kNibbles)); }
   HEARTH_INLINE static I nibbles_high(I v) { return nibbles_low(S::template shr<4>(v)); }
-  // The panel from the block on, and the memory that will be read next.
-  struct Out {
+  // Prefetches quad n's share of the memory that will be read next, towards the second-level cache.
+  // That a prefetch goes with a quad, rather than all of them before the block, is worth a third of
+  // the speed of a decode step: a burst of them fills the line buffers, and everything behind it
+  // waits.
+  template <class Type>
+  HEARTH_INLINE static void prefetch(std::uintptr_t ahead, std::size_t n) {
+    constexpr std::size_t kShare = std::size_t{Type::kBytes} * kPanelRows / (Type::kCols / 4);
+    if (n > 0 && n * kShare / kLineBytes == (n - 1) * kShare / kLineBytes) return;
+    __builtin_prefetch(reinterpret_cast<const void*>(ahead + n * kShare), 0, 2);
+  }
+  static constexpr std::size_t kLineBytes = 64;
+
+  // Writes to the panel from the block on.
+  struct Store {
     std::uint8_t* quads;
     float* scales;
     float* mins;
     std::uintptr_t ahead;
+
+    template <class Type, int kGroup, int kIndex>
+    HEARTH_INLINE void quad(I v) {
+      constexpr std::size_t n = kGroup * 8 + kIndex;
+      S::store(quads + n * 64, v);
+      prefetch<Type>(ahead, n);
+    }
   };
 
-  // Stores quad `index` of a group, and prefetches its share of the memory ahead, towards the
-  // second-level cache.  That a prefetch goes with each store, rather than all of them before the
-  // block, is worth a third of the speed of a decode step: a burst of them fills the line buffers,
-  // and everything behind it waits.
-  template <class Type>
-  HEARTH_INLINE static void put_quad(const Out& p, int group, int index, I v) {
-    const auto n = static_cast<std::size_t>(group * 8 + index);
-    S::store(p.quads + n * 64, v);
-    constexpr std::size_t kShare = std::size_t{Type::kBytes} * kPanelRows / (Type::kCols / 4);
-    __builtin_prefetch(reinterpret_cast<const void*>(p.ahead + n * kShare), 0, 2);
-  }
+  // Sums of one block's products with one token, from `start` on (panel.h).
+  struct Multiply {
+    const std::int8_t* q;       // [kCols]
+    const std::int32_t* start;  // [groups * kSubs]
+    float* scales;
+    float* mins;
+    std::uintptr_t ahead;
+    I n[16];
+
+    template <class Type, int kGroup, int kIndex>
+    HEARTH_INLINE void quad(I v) {
+      constexpr int kQuads = 8 / Type::kSubs;  // Of a sub-group.
+      constexpr int kSub = kGroup * Type::kSubs + kIndex / kQuads;
+      if constexpr (kIndex % kQuads == 0) n[kSub] = S::broadcast32(start + kSub);
+      constexpr std::size_t kAt = kGroup * 8 + kIndex;
+      n[kSub] = S::template dot4<true>(n[kSub], v, S::broadcast32(q + kAt * 4));
+      prefetch<Type>(ahead, kAt);
+    }
+  };
+
   // Stores sub-scale `index` of the panel.
   HEARTH_INLINE static void put(float* array, int index, F v) {
     S::store_f(array + static_cast<std::size_t>(index) * kPanelRows, v);
@@ -70,27 +102,33 @@ struct Unpacker {
       quads[q + 4] = nibbles_high(raw[q]);
     }
   }
-  template <class Type>
-  HEARTH_INLINE static void store_group(const Out& p, int group, const I* quads) {
-    for (int q = 0; q < 8; ++q) put_quad<Type>(p, group, q, quads[q]);
+  template <class Type, class Out>
+  HEARTH_INLINE static void put_group(Out& p, const I* quads) {
+    unroll<8>([&]<int q>() __attribute__((always_inline)) {
+      p.template quad<Type, 0, q>(quads[q]);
+    });
   }
 
   struct Q4_0 {
     static constexpr std::uint32_t kBytes = 18, kCols = 32, kSubs = 1;
-    HEARTH_INLINE static void block(const std::byte* b, std::size_t stride, const Out& p) {
+    static constexpr bool kMin = false;
+    template <class Out>
+    HEARTH_INLINE static void block(const std::byte* b, std::size_t stride, Out& p) {
       I quads[8];
       nibble_quads(b + 2, stride, quads);
-      store_group<Q4_0>(p, 0, quads);
+      put_group<Q4_0>(p, quads);
       put(p.scales, 0, S::half_low(S::gather32(b, stride)));
     }
   };
 
   struct Q4_1 {
     static constexpr std::uint32_t kBytes = 20, kCols = 32, kSubs = 1;
-    HEARTH_INLINE static void block(const std::byte* b, std::size_t stride, const Out& p) {
+    static constexpr bool kMin = true;
+    template <class Out>
+    HEARTH_INLINE static void block(const std::byte* b, std::size_t stride, Out& p) {
       I quads[8];
       nibble_quads(b + 4, stride, quads);
-      store_group<Q4_1>(p, 0, quads);
+      put_group<Q4_1>(p, quads);
       const I d_m = S::gather32(b, stride);
       put(p.scales, 0, S::half_low(d_m));
       put(p.mins, 0, negated(S::half_high(d_m)));
@@ -110,22 +148,26 @@ struct Unpacker {
 
   struct Q5_0 {
     static constexpr std::uint32_t kBytes = 22, kCols = 32, kSubs = 1;
-    HEARTH_INLINE static void block(const std::byte* b, std::size_t stride, const Out& p) {
+    static constexpr bool kMin = false;
+    template <class Out>
+    HEARTH_INLINE static void block(const std::byte* b, std::size_t stride, Out& p) {
       I quads[8];
       nibble_quads(b + 6, stride, quads);
       add_fifth_bits(S::gather32(b + 2, stride), quads);
-      store_group<Q5_0>(p, 0, quads);
+      put_group<Q5_0>(p, quads);
       put(p.scales, 0, S::half_low(S::gather32(b, stride)));
     }
   };
 
   struct Q5_1 {
     static constexpr std::uint32_t kBytes = 24, kCols = 32, kSubs = 1;
-    HEARTH_INLINE static void block(const std::byte* b, std::size_t stride, const Out& p) {
+    static constexpr bool kMin = true;
+    template <class Out>
+    HEARTH_INLINE static void block(const std::byte* b, std::size_t stride, Out& p) {
       I quads[8];
       nibble_quads(b + 8, stride, quads);
       add_fifth_bits(S::gather32(b + 4, stride), quads);
-      store_group<Q5_1>(p, 0, quads);
+      put_group<Q5_1>(p, quads);
       const I d_m = S::gather32(b, stride);
       put(p.scales, 0, S::half_low(d_m));
       put(p.mins, 0, negated(S::half_high(d_m)));
@@ -134,39 +176,45 @@ struct Unpacker {
 
   struct Q8_0 {
     static constexpr std::uint32_t kBytes = 34, kCols = 32, kSubs = 1;
-    HEARTH_INLINE static void block(const std::byte* b, std::size_t stride, const Out& p) {
+    static constexpr bool kMin = false;
+    template <class Out>
+    HEARTH_INLINE static void block(const std::byte* b, std::size_t stride, Out& p) {
       I quads[8];
       S::load_rows_32(b + 2, stride, quads);
-      for (int q = 0; q < 8; ++q) {
-        put_quad<Q8_0>(p, 0, q, S::bit_xor(quads[q], S::set1(0x80808080U)));
-      }
+      for (int q = 0; q < 8; ++q) quads[q] = S::bit_xor(quads[q], S::set1(0x80808080U));
+      put_group<Q8_0>(p, quads);
       put(p.scales, 0, S::half_low(S::gather32(b, stride)));
     }
   };
 
   struct IQ4_NL {
     static constexpr std::uint32_t kBytes = 18, kCols = 32, kSubs = 1;
-    HEARTH_INLINE static void block(const std::byte* b, std::size_t stride, const Out& p) {
-      iq4_group<IQ4_NL>(b + 2, stride, p, 0);
+    static constexpr bool kMin = false;
+    template <class Out>
+    HEARTH_INLINE static void block(const std::byte* b, std::size_t stride, Out& p) {
+      iq4_group<IQ4_NL, 0>(b + 2, stride, p);
       put(p.scales, 0, S::half_low(S::gather32(b, stride)));
     }
   };
 
   // kIq4Values + 128.
-  template <class Type>
-  HEARTH_INLINE static void iq4_group(const std::byte* qs, std::size_t stride, const Out& p,
-                                      int group) {
+  template <class Type, int kGroup, class Out>
+  HEARTH_INLINE static void iq4_group(const std::byte* qs, std::size_t stride, Out& p) {
     alignas(16) static constexpr std::uint8_t kTable[16] = {1,   24,  45,  63,  79,  93,  106, 118,
                                                             129, 141, 153, 166, 181, 197, 217, 241};
     I quads[8];
     nibble_quads(qs, stride, quads);
     const I table = S::table16(kTable);
-    for (int q = 0; q < 8; ++q) put_quad<Type>(p, group, q, S::lookup(table, quads[q]));
+    unroll<8>([&]<int q>() __attribute__((always_inline)) {
+      p.template quad<Type, kGroup, q>(S::lookup(table, quads[q]));
+    });
   }
 
   struct IQ4_XS {
     static constexpr std::uint32_t kBytes = 136, kCols = 256, kSubs = 1;
-    HEARTH_INLINE static void block(const std::byte* b, std::size_t stride, const Out& p) {
+    static constexpr bool kMin = false;
+    template <class Out>
+    HEARTH_INLINE static void block(const std::byte* b, std::size_t stride, Out& p) {
       const I d_high = S::gather32(b, stride);  // d, then 16 bits of scales.
       const I low = S::gather32(b + 4, stride);
       const F d = S::half_low(d_high);
@@ -176,20 +224,25 @@ struct Unpacker {
         const I scale = S::bit_or(l, S::template shl<4>(h));
         put(p.scales, g, S::mul(d, S::to_float(S::add32(scale, S::set1(-32U)))));
       });
-      for (int g = 0; g < 8; ++g) iq4_group<IQ4_XS>(b + 8 + 16 * g, stride, p, g);
+      unroll<8>([&]<int g>() __attribute__((always_inline)) {
+        iq4_group<IQ4_XS, g>(b + 8 + 16 * g, stride, p);
+      });
     }
   };
 
   struct MXFP4 {
     static constexpr std::uint32_t kBytes = 17, kCols = 32, kSubs = 1;
-    HEARTH_INLINE static void block(const std::byte* b, std::size_t stride, const Out& p) {
+    static constexpr bool kMin = false;
+    template <class Out>
+    HEARTH_INLINE static void block(const std::byte* b, std::size_t stride, Out& p) {
       // kFp4Values + 128.
       alignas(16) static constexpr std::uint8_t kTable[16] = {
           128, 129, 130, 131, 132, 134, 136, 140, 128, 127, 126, 125, 124, 122, 120, 116};
       I quads[8];
       nibble_quads(b + 1, stride, quads);
       const I table = S::table16(kTable);
-      for (int q = 0; q < 8; ++q) put_quad<MXFP4>(p, 0, q, S::lookup(table, quads[q]));
+      for (int q = 0; q < 8; ++q) quads[q] = S::lookup(table, quads[q]);
+      put_group<MXFP4>(p, quads);
       // 2^(e - 128) in two factors, neither of which leaves the normal range: e / 2 and the rest.
       const I e = S::bit_and(S::gather32(b, stride), S::set1(255));
       const I half = S::template shr<1>(e);
@@ -208,7 +261,8 @@ struct Unpacker {
   // dwords s[1] (scales 0-3), s[2] (mins 0-3), s[3] (low nibbles of the rest), with the high pairs
   // of the rest in the top bits of s[1] and s[2].  Odd groups' scales are multiplied by
   // `odd_factor`.
-  HEARTH_INLINE static void k4_scales(const std::byte* b, std::size_t stride, const Out& p,
+  template <class Out>
+  HEARTH_INLINE static void k4_scales(const std::byte* b, std::size_t stride, Out& p,
                                       float odd_factor) {
     I s[4];
     S::load_rows_16(b, stride, s);
@@ -234,19 +288,21 @@ struct Unpacker {
 
   struct Q4_K {
     static constexpr std::uint32_t kBytes = 144, kCols = 256, kSubs = 1;
-    HEARTH_INLINE static void block(const std::byte* b, std::size_t stride, const Out& p) {
+    static constexpr bool kMin = true;
+    template <class Out>
+    HEARTH_INLINE static void block(const std::byte* b, std::size_t stride, Out& p) {
       // Where bytes over 127 cost nothing, high nibbles stay where they are, 16 times too large.
       k4_scales(b, stride, p, S::kWideIsFree ? 1.0F / 16 : 1.0F);
-      for (int pair = 0; pair < 4; ++pair) {
+      unroll<4>([&]<int pair>() __attribute__((always_inline)) {
         I raw[8];
         S::load_rows_32(b + 16 + 32 * pair, stride, raw);
-        for (int q = 0; q < 8; ++q) {
-          put_quad<Q4_K>(p, 2 * pair, q, nibbles_low(raw[q]));
+        unroll<8>([&]<int q>() __attribute__((always_inline)) {
+          p.template quad<Q4_K, 2 * pair, q>(nibbles_low(raw[q]));
           const I high =
               S::kWideIsFree ? S::bit_and(raw[q], S::set1(~kNibbles)) : nibbles_high(raw[q]);
-          put_quad<Q4_K>(p, 2 * pair + 1, q, high);
-        }
-      }
+          p.template quad<Q4_K, 2 * pair + 1, q>(high);
+        });
+      });
     }
   };
 
@@ -262,26 +318,30 @@ struct Unpacker {
 
   struct Q5_K {
     static constexpr std::uint32_t kBytes = 176, kCols = 256, kSubs = 1;
-    HEARTH_INLINE static void block(const std::byte* b, std::size_t stride, const Out& p) {
+    static constexpr bool kMin = true;
+    template <class Out>
+    HEARTH_INLINE static void block(const std::byte* b, std::size_t stride, Out& p) {
       k4_scales(b, stride, p, 1.0F);
       I fifth[8];
       S::load_rows_32(b + 16, stride, fifth);
       unroll<4>([&]<int pair>() __attribute__((always_inline)) {
         I raw[8];
         S::load_rows_32(b + 48 + 32 * pair, stride, raw);
-        for (int q = 0; q < 8; ++q) {
-          put_quad<Q5_K>(p, 2 * pair, q,
-                         S::bit_or(nibbles_low(raw[q]), bit_to_4<2 * pair>(fifth[q])));
-          put_quad<Q5_K>(p, 2 * pair + 1, q,
-                         S::bit_or(nibbles_high(raw[q]), bit_to_4<2 * pair + 1>(fifth[q])));
-        }
+        unroll<8>([&]<int q>() __attribute__((always_inline)) {
+          p.template quad<Q5_K, 2 * pair, q>(
+              S::bit_or(nibbles_low(raw[q]), bit_to_4<2 * pair>(fifth[q])));
+          p.template quad<Q5_K, 2 * pair + 1, q>(
+              S::bit_or(nibbles_high(raw[q]), bit_to_4<2 * pair + 1>(fifth[q])));
+        });
       });
     }
   };
 
   struct Q6_K {
     static constexpr std::uint32_t kBytes = 210, kCols = 256, kSubs = 2;
-    HEARTH_INLINE static void block(const std::byte* b, std::size_t stride, const Out& p) {
+    static constexpr bool kMin = false;
+    template <class Out>
+    HEARTH_INLINE static void block(const std::byte* b, std::size_t stride, Out& p) {
       const F d = S::half_high(S::gather32(b + 206, stride));
       I scales[4];
       S::load_rows_16(b + 192, stride, scales);
@@ -289,7 +349,7 @@ struct Unpacker {
         const I top = S::template shl<24 - 8 * (g % 4)>(scales[g / 4]);
         put(p.scales, g, S::mul(d, S::to_float(S::template sar<24>(top))));
       });
-      for (int half = 0; half < 2; ++half) {
+      unroll<2>([&]<int half>() __attribute__((always_inline)) {
         I high[8];
         S::load_rows_32(b + 128 + 32 * half, stride, high);
         const I pairs = S::set1(0x30303030U);
@@ -297,20 +357,22 @@ struct Unpacker {
         unroll<2>([&]<int part>() __attribute__((always_inline)) {
           I low[8];
           S::load_rows_32(b + 64 * half + 32 * part, stride, low);
-          for (int q = 0; q < 8; ++q) {
+          unroll<8>([&]<int q>() __attribute__((always_inline)) {
             const I h0 = S::bit_and(S::template shl<4 - 2 * part>(high[q]), pairs);
             const I h2 = S::bit_and(S::template shr<2 * part>(high[q]), pairs);
-            put_quad<Q6_K>(p, 4 * half + part, q, S::bit_or(nibbles_low(low[q]), h0));
-            put_quad<Q6_K>(p, 4 * half + part + 2, q, S::bit_or(nibbles_high(low[q]), h2));
-          }
+            p.template quad<Q6_K, 4 * half + part, q>(S::bit_or(nibbles_low(low[q]), h0));
+            p.template quad<Q6_K, 4 * half + part + 2, q>(S::bit_or(nibbles_high(low[q]), h2));
+          });
         });
-      }
+      });
     }
   };
 
   struct Q2_K {
     static constexpr std::uint32_t kBytes = 84, kCols = 256, kSubs = 2;
-    HEARTH_INLINE static void block(const std::byte* b, std::size_t stride, const Out& p) {
+    static constexpr bool kMin = true;
+    template <class Out>
+    HEARTH_INLINE static void block(const std::byte* b, std::size_t stride, Out& p) {
       const I d_dmin = S::gather32(b + 80, stride);
       const F d = S::half_low(d_dmin);
       const F dmin = S::half_high(d_dmin);
@@ -320,22 +382,24 @@ struct Unpacker {
         put(p.scales, g, S::mul(d, field<8 * (g % 4)>(scales[g / 4], 15)));
         put(p.mins, g, S::mul(dmin, field<8 * (g % 4) + 4>(scales[g / 4], 15)));
       });
-      for (int half = 0; half < 2; ++half) {
+      unroll<2>([&]<int half>() __attribute__((always_inline)) {
         I raw[8];
         S::load_rows_32(b + 16 + 32 * half, stride, raw);
         unroll<4>([&]<int plane>() __attribute__((always_inline)) {
-          for (int q = 0; q < 8; ++q) {
-            put_quad<Q2_K>(p, 4 * half + plane, q,
-                           S::bit_and(S::template shr<2 * plane>(raw[q]), S::set1(0x03030303U)));
-          }
+          unroll<8>([&]<int q>() __attribute__((always_inline)) {
+            p.template quad<Q2_K, 4 * half + plane, q>(
+                S::bit_and(S::template shr<2 * plane>(raw[q]), S::set1(0x03030303U)));
+          });
         });
-      }
+      });
     }
   };
 
   struct Q3_K {
     static constexpr std::uint32_t kBytes = 110, kCols = 256, kSubs = 2;
-    HEARTH_INLINE static void block(const std::byte* b, std::size_t stride, const Out& p) {
+    static constexpr bool kMin = false;
+    template <class Out>
+    HEARTH_INLINE static void block(const std::byte* b, std::size_t stride, Out& p) {
       put_scales(b, stride, p);
       I third[8];
       S::load_rows_32(b, stride, third);
@@ -343,17 +407,18 @@ struct Unpacker {
         I raw[8];
         S::load_rows_32(b + 32 + 32 * half, stride, raw);
         unroll<4>([&]<int plane>() __attribute__((always_inline)) {
-          for (int q = 0; q < 8; ++q) {
+          unroll<8>([&]<int q>() __attribute__((always_inline)) {
             const I two = S::bit_and(S::template shr<2 * plane>(raw[q]), S::set1(0x03030303U));
             const I bit = S::template shr<4 * half + plane>(third[q]);
             const I four = S::template shl<2>(S::bit_and(bit, S::set1(0x01010101U)));
-            put_quad<Q3_K>(p, 4 * half + plane, q, S::bit_or(two, four));
-          }
+            p.template quad<Q3_K, 4 * half + plane, q>(S::bit_or(two, four));
+          });
         });
       });
     }
     // Low nibbles of 16 scales in the dwords a0 and a1, their high pairs in t.
-    HEARTH_INLINE static void put_scales(const std::byte* b, std::size_t stride, const Out& p) {
+    template <class Out>
+    HEARTH_INLINE static void put_scales(const std::byte* b, std::size_t stride, Out& p) {
       const F d = S::half_high(S::gather32(b + 106, stride));
       const I a0 = S::gather32(b + 96, stride);
       const I a1 = S::gather32(b + 100, stride);
@@ -375,7 +440,7 @@ struct Unpacker {
                   const Panel& panel, std::uintptr_t ahead) {
     constexpr std::size_t kBlockScales =
         std::size_t{Type::kCols / kGroupCols} * Type::kSubs * kPanelRows;
-    Out at = {panel.quads, panel.scales, panel.mins, ahead};
+    Store at = {panel.quads, panel.scales, panel.mins, ahead};
     for (std::uint32_t i = 0; i < n_blocks; ++i) {
       Type::block(block, row_stride, at);
       block += Type::kBytes;
@@ -386,38 +451,86 @@ struct Unpacker {
     }
   }
 
-  static UnpackFn find(DType type) {
+  // One token's sums over a panel's rows: what Int8Product (int8_product.h) does with one token, to
+  // the bit.
+  template <class Type>
+  static void dot(const PanelDot& d) {
+    constexpr std::uint32_t kGroups = Type::kCols / kGroupCols;
+    constexpr std::uint32_t kSubsAll = kGroups * Type::kSubs;
+    alignas(64) float scales[kSubsAll * kPanelRows];
+    alignas(64) float mins[Type::kMin ? kSubsAll * kPanelRows : 16];
+    const std::byte* block = d.block;
+    const float* scale = d.scale;
+    const float* scaled_sum = d.scaled_sum;
+    Multiply at = {d.q, d.start, scales, mins, d.ahead, {}};
+    F sum = S::load_f(d.y);
+    for (std::uint32_t i = 0; i < d.n_blocks; ++i) {
+      Type::block(block, d.row_stride, at);
+      unroll<kSubsAll>([&]<int sub>() __attribute__((always_inline)) {
+        const F ws = S::load_f(scales + sub * kPanelRows);
+        const F magic = S::mul(ws, S::set1_f(-kMagic));
+        const F scaled = S::fma(S::as_float(at.n[sub]), ws, magic);
+        sum = S::fma(scaled, S::set1_f(scale[sub / Type::kSubs]), sum);
+        if constexpr (Type::kMin) {
+          sum = S::fnma(S::load_f(mins + sub * kPanelRows), S::set1_f(scaled_sum[sub]), sum);
+        }
+      });
+      block += Type::kBytes;
+      scale += kGroups;
+      if constexpr (Type::kMin) scaled_sum += kSubsAll;
+      at.q += Type::kCols;
+      at.start += kSubsAll;
+      at.ahead += std::size_t{Type::kBytes} * kPanelRows;
+    }
+    S::store_f(d.y, sum);
+  }
+
+  struct Functions {
+    UnpackFn unpack;
+    PanelDotFn dot;
+  };
+
+  template <class Type>
+  static constexpr Functions functions() {
+    return {run<Type>, dot<Type>};
+  }
+
+  static Functions find(DType type) {
     switch (type) {
       case DType::kQ4_0:
-        return run<Q4_0>;
+        return functions<Q4_0>();
       case DType::kQ4_1:
-        return run<Q4_1>;
+        return functions<Q4_1>();
       case DType::kQ5_0:
-        return run<Q5_0>;
+        return functions<Q5_0>();
       case DType::kQ5_1:
-        return run<Q5_1>;
+        return functions<Q5_1>();
       case DType::kQ8_0:
-        return run<Q8_0>;
+        return functions<Q8_0>();
       case DType::kQ2_K:
-        return run<Q2_K>;
+        return functions<Q2_K>();
       case DType::kQ3_K:
-        return run<Q3_K>;
+        return functions<Q3_K>();
       case DType::kQ4_K:
-        return run<Q4_K>;
+        return functions<Q4_K>();
       case DType::kQ5_K:
-        return run<Q5_K>;
+        return functions<Q5_K>();
       case DType::kQ6_K:
-        return run<Q6_K>;
+        return functions<Q6_K>();
       case DType::kIQ4_NL:
-        return run<IQ4_NL>;
+        return functions<IQ4_NL>();
       case DType::kIQ4_XS:
-        return run<IQ4_XS>;
+        return functions<IQ4_XS>();
       case DType::kMXFP4:
-        return run<MXFP4>;
+        return functions<MXFP4>();
       default:
-        return nullptr;
+        return {nullptr, nullptr};
     }
   }
+
+  static UnpackFn find_unpack(DType type) { return find(type).unpack; }
+  // nullptr where a block's sums do not fit the registers.
+  static PanelDotFn find_dot(DType type) { return S::kKeepsSums ? find(type).dot : nullptr; }
 };
 
 }  // namespace hearth::tensor
