@@ -74,7 +74,7 @@ bool AnswerReader::feed(std::string_view bytes) {
     const std::size_t first = bytes.find_first_not_of(" \t\r\n\xEF\xBB\xBF");
     if (first == std::string_view::npos) return true;
     bytes.remove_prefix(first);  // As pieces before this one were passed over.
-    form_ = bytes[first] == '{' || bytes[first] == '[' ? Form::kObject : Form::kEvents;
+    form_ = bytes[0] == '{' || bytes[0] == '[' ? Form::kObject : Form::kEvents;
   }
   if (form_ == Form::kEvents) {
     if (!events_.feed(bytes)) is_garbled_ = true;
