@@ -16,6 +16,7 @@
 #include "tensor/activations.h"
 #include "tensor/dequantize.h"
 #include "tensor/kernels/kernels.h"
+#include "tensor/pack.h"
 
 namespace hearth::tensor {
 namespace {
@@ -53,9 +54,11 @@ struct QuantJob {
   float* y;
   std::size_t y_stride;
   std::size_t row_stride = row_bytes(w.type, w.cols);
-  UnpackFn unpack = k.unpack(w.type);
+  PanelFunctions read = k.panel_functions(w.type, w.layout);
   PanelProductFn product = k.panel_product(w.type);
-  PanelDotFn dot = k.panel_dot(w.type);
+  // From a block of a panel's rows to the next.
+  std::size_t block_bytes =
+      dtype_info(w.type).block_bytes * (w.layout == WeightLayout::kPacked ? kPanelRows : 1);
 
   std::uint32_t n_panels() const { return (w.rows + kPanelRows - 1) / kPanelRows; }
   // The last panel of a matrix whose rows are no multiple of 16 overlaps the one before.
@@ -84,24 +87,24 @@ void dot_panel(const QuantJob& job, std::uint32_t panel, std::uint32_t token) {
   const std::byte* rows = job.w.data + job.panel_row(panel) * job.row_stride;
   const std::size_t first = token * x.n_groups;
   alignas(64) float y[kPanelRows] = {};
-  job.dot({.block = rows,
-           .row_stride = job.row_stride,
-           .n_blocks = job.w.cols / job.traits.block_cols,
-           .ahead = reinterpret_cast<std::uintptr_t>(rows) + kPanelRows * job.row_stride,
-           .q = x.q.data() + std::size_t{token} * x.cols,
-           .scale = x.scale.data() + first,
-           .start = x.start(job.traits).values.data() + first * subs,
-           .scaled_sum = job.traits.has_min
-                             ? x.scaled_sums[subs - 1].values.data() + first * subs
-                             : nullptr,
-           .y = y});
+  job.read.dot({.block = rows,
+                .row_stride = job.row_stride,
+                .n_blocks = job.w.cols / job.traits.block_cols,
+                .ahead = reinterpret_cast<std::uintptr_t>(rows) + kPanelRows * job.row_stride,
+                .q = x.q.data() + std::size_t{token} * x.cols,
+                .scale = x.scale.data() + first,
+                .start = x.start(job.traits).values.data() + first * subs,
+                .scaled_sum = job.traits.has_min
+                                  ? x.scaled_sums[subs - 1].values.data() + first * subs
+                                  : nullptr,
+                .y = y});
   store_rows(job, y, panel, 1, 0, token, 1);
 }
 
 // Some panels side by side, all columns, up to kTileTokensMax tokens.
 void multiply_panels(const QuantJob& job, std::uint32_t panel, std::uint32_t n_panels,
                      std::uint32_t token_begin, std::uint32_t n_tokens) {
-  if (n_tokens == 1 && job.dot != nullptr) {
+  if (n_tokens == 1 && job.read.dot != nullptr) {
     for (std::uint32_t m = 0; m < n_panels; ++m) dot_panel(job, panel + m, token_begin);
     return;
   }
@@ -120,12 +123,13 @@ void multiply_panels(const QuantJob& job, std::uint32_t panel, std::uint32_t n_p
   for (std::uint32_t col = 0; col < job.w.cols; col += chunk_cols) {
     const std::uint32_t cols = std::min(chunk_cols, job.w.cols - col);
     for (std::uint32_t m = 0; m < n_panels; ++m) {
-      const std::size_t offset = row_bytes(job.w.type, col);
+      const std::size_t n_before = col / job.traits.block_cols;
       const std::byte* rows = job.w.data + job.panel_row(panel + m) * job.row_stride;
       // In the next panels' turn, what lies as far into their bytes as this chunk into the rows.
-      const std::uintptr_t ahead =
-          reinterpret_cast<std::uintptr_t>(rows) + n_panels * panel_bytes + offset * kPanelRows;
-      job.unpack(rows + offset, job.row_stride, cols / job.traits.block_cols, panels[m], ahead);
+      const std::uintptr_t ahead = reinterpret_cast<std::uintptr_t>(rows) + n_panels * panel_bytes +
+                                   row_bytes(job.w.type, col) * kPanelRows;
+      job.read.unpack(rows + n_before * job.block_bytes, job.row_stride,
+                      cols / job.traits.block_cols, panels[m], ahead);
     }
     const std::size_t first = token_begin * x.n_groups + col / kGroupCols;
     job.product({.panels = panels,
@@ -232,8 +236,28 @@ void matmul(const MatView& w, const Activations& x, float* y, std::size_t y_stri
   multiply_quantized({kernels(), w, *traits, state, y, y_stride}, pool);
 }
 
+namespace {
+
+// Row `row` of a packed matrix, block by block.
+void dequantize_packed_row(const MatView& w, std::uint32_t row, float* out) {
+  constexpr std::size_t kBlockBytesMax = 256;
+  const DTypeInfo& info = dtype_info(w.type);
+  HEARTH_CHECK(info.block_bytes <= kBlockBytesMax);
+  std::byte block[kBlockBytesMax];
+  const std::size_t panel = row / kPanelRows;
+  const std::byte* packed = w.data + panel * kPanelRows * row_bytes(w.type, w.cols);
+  for (std::uint32_t col = 0; col < w.cols; col += info.block_elements) {
+    unpack_block(w.type, packed, row % kPanelRows, block);
+    dequantize(w.type, block, info.block_elements, out + col);
+    packed += info.block_bytes * kPanelRows;
+  }
+}
+
+}  // namespace
+
 void dequantize_row(const MatView& w, std::uint32_t row, float* out) {
   HEARTH_CHECK(row < w.rows);
+  if (w.layout == WeightLayout::kPacked) return dequantize_packed_row(w, row, out);
   dequantize(w.type, w.data + row * row_bytes(w.type, w.cols), w.cols, out);
 }
 

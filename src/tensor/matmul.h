@@ -20,6 +20,7 @@
 
 #include "base/thread_pool.h"
 #include "tensor/dtype.h"
+#include "tensor/weight_layout.h"
 
 namespace hearth::tensor {
 
@@ -29,13 +30,14 @@ struct MatView {
   std::uint32_t rows = 0;
   std::uint32_t cols = 0;
   const std::byte* data = nullptr;
+  WeightLayout layout = WeightLayout::kRows;
 
   std::size_t bytes() const { return rows * row_bytes(type, cols); }
 };
 
-// Rows [first, first + n) of w.
+// Rows [first, first + n) of w; of a packed matrix whole panels.
 inline MatView row_range(const MatView& w, std::uint32_t first, std::uint32_t n) {
-  return {w.type, n, w.cols, w.data + first * row_bytes(w.type, w.cols)};
+  return {w.type, n, w.cols, w.data + first * row_bytes(w.type, w.cols), w.layout};
 }
 
 // X [n_tokens, cols] in every form that the products of a batch asked for.

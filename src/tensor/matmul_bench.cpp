@@ -12,6 +12,7 @@
 #include "base/cores.h"
 #include "tensor/aligned_buffer.h"
 #include "tensor/matmul.h"
+#include "tensor/pack.h"
 #include "tensor/testing.h"
 
 namespace hearth::tensor {
@@ -30,7 +31,7 @@ void advise_huge_pages(std::byte* data, std::size_t bytes) {
 }
 
 void decode(benchmark::State& state, DType type, std::uint32_t rows, std::uint32_t cols,
-            std::size_t sweep_bytes = kSweepBytes) {
+            std::size_t sweep_bytes = kSweepBytes, bool is_packed = false) {
   ThreadPool pool(static_cast<unsigned>(state.range(0)));
   const RandomMatrix one(type, rows, cols);
   const std::size_t matrix_bytes = (one.view().bytes() + 63) / 64 * 64;
@@ -39,7 +40,12 @@ void decode(benchmark::State& state, DType type, std::uint32_t rows, std::uint32
   sweep.ensure(n * matrix_bytes);
   advise_huge_pages(sweep.data(), n * matrix_bytes);
   for (std::size_t i = 0; i < n; ++i) {
-    std::memcpy(sweep.data() + i * matrix_bytes, one.view().data, one.view().bytes());
+    std::byte* const at = sweep.data() + i * matrix_bytes;
+    if (is_packed) {
+      pack(one.view(), at, pool);
+    } else {
+      std::memcpy(at, one.view().data, one.view().bytes());
+    }
   }
   const auto x = random_floats(cols);
   std::vector<float> y(rows);
@@ -47,7 +53,8 @@ void decode(benchmark::State& state, DType type, std::uint32_t rows, std::uint32
   const DType types[] = {type};
   std::size_t next = 0;
   for (auto _ : state) {
-    const MatView w{type, rows, cols, sweep.data() + (next++ % n) * matrix_bytes};
+    const MatView w{type, rows, cols, sweep.data() + (next++ % n) * matrix_bytes,
+                    is_packed ? WeightLayout::kPacked : WeightLayout::kRows};
     activations.assign(x.data(), cols, 1, cols, types, pool);
     matmul(w, activations, y.data(), rows, pool);
   }
@@ -89,9 +96,14 @@ const bool kRegistered = [] {
   for (const DType type : types) {
     const std::string name(dtype_info(type).name);
     add("decode/" + name, [type](benchmark::State& s) { decode(s, type, kRows, kCols); });
+    if (can_pack(RandomMatrix(type, 16, 256).view())) {
+      add("decode_packed/" + name,
+          [type](benchmark::State& s) { decode(s, type, kRows, kCols, kSweepBytes, true); });
+      add("decode_packed_cached/" + name,
+          [type](benchmark::State& s) { decode(s, type, kCols, kCols, 0, true); });
+    }
     // One matrix that stays in the caches: what the arithmetic alone would allow.
-    add("decode_cached/" + name,
-        [type](benchmark::State& s) { decode(s, type, kCols, kCols, 0); });
+    add("decode_cached/" + name, [type](benchmark::State& s) { decode(s, type, kCols, kCols, 0); });
     add("decode_long/" + name, [type](benchmark::State& s) { decode(s, type, kCols, kRows); });
     add("prefill/" + name, [type](benchmark::State& s) { prefill(s, type, kRows, kCols, 512); });
     add("prefill_long/" + name,

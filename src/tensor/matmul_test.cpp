@@ -9,6 +9,7 @@
 #include "tensor/dequantize.h"
 #include "tensor/isa.h"
 #include "tensor/kernels/panel.h"
+#include "tensor/pack.h"
 #include "tensor/testing.h"
 
 namespace hearth::tensor {
@@ -111,6 +112,38 @@ TEST_P(MatmulTest, AgreesWithDoubleOnEveryIsaAndShape) {
             << isa_name(isa) << " [" << rows << ", " << w.view().cols << "]";
         EXPECT_LT(relative_error(w.view(), {x.begin(), x.end()}, y), 1.2e-2);
       }
+    }
+  }
+}
+
+// The kernels' own layout gives the bits that rows give, for few tokens and many.
+TEST_P(MatmulTest, PackedWeightsGiveTheSameBitsOnEveryIsa) {
+  const DType type = GetParam();
+  for (const std::uint32_t blocks : {1U, 2U, 5U}) {
+    const RandomMatrix w(type, 48, blocks * smallest_row(type), blocks);
+    if (!can_pack(w.view())) {
+      EXPECT_EQ(quant_traits(type), nullptr);
+      continue;
+    }
+    std::vector<std::byte> bytes(w.view().bytes() + 1);
+    const MatView packed = pack(w.view(), bytes.data() + 1, pool_);
+    EXPECT_FALSE(can_pack(packed));
+    for (const Isa isa : available_isas()) {
+      ASSERT_TRUE(select_isa(isa));
+      for (const std::uint32_t n_tokens : {1U, 2U, 3U, 9U}) {
+        const auto x = random_floats(std::size_t{n_tokens} * packed.cols);
+        EXPECT_EQ(product(packed, x, n_tokens, pool_), product(w.view(), x, n_tokens, pool_))
+            << isa_name(isa) << " " << n_tokens << " tokens";
+        const MatView last = row_range(packed, 32, 16);
+        EXPECT_EQ(product(last, x, n_tokens, pool_),
+                  product(row_range(w.view(), 32, 16), x, n_tokens, pool_));
+      }
+    }
+    std::vector<float> row(packed.cols), expected(packed.cols);
+    for (std::uint32_t r = 0; r < packed.rows; ++r) {
+      dequantize_row(packed, r, row.data());
+      dequantize_row(w.view(), r, expected.data());
+      EXPECT_EQ(std::memcmp(row.data(), expected.data(), row.size() * sizeof(float)), 0) << r;
     }
   }
 }

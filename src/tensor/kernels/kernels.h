@@ -41,9 +41,9 @@ struct Kernels {
   Isa isa;
   std::uint32_t tile_panels;  // Panels that a PanelProduct takes at most.
 
-  UnpackFn (*unpack)(DType type);  // nullptr for types that are not quantised.
+  // Null functions for types that are not quantised.
+  PanelFunctions (*panel_functions)(DType type, WeightLayout layout);
   PanelProductFn (*panel_product)(DType type);
-  PanelDotFn (*panel_dot)(DType type);  // nullptr where panel_product serves one token as well.
   FloatProductFn (*float_product)(DType type);  // nullptr for types that are quantised.
 
   // One row of n (a multiple of 32) activations: q and scale per group of 32, the sums of q per 16.

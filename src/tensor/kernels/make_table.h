@@ -56,9 +56,8 @@ constexpr Kernels make_table(Isa isa) {
   return {
       .isa = isa,
       .tile_panels = S::kTilePanels,
-      .unpack = Unpacker<S>::find_unpack,
+      .panel_functions = Unpacker<S>::find,
       .panel_product = find_panel_product<S>,
-      .panel_dot = Unpacker<S>::find_dot,
       .float_product = find_float_product<S>,
       .quantize = quantize_row<S>,
       .dot = VectorKernels<S>::dot,

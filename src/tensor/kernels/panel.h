@@ -19,6 +19,7 @@
 #include <cstdint>
 
 #include "tensor/dtype.h"
+#include "tensor/weight_layout.h"
 
 namespace hearth::tensor {
 
@@ -45,7 +46,7 @@ struct QuantTraits {
 const QuantTraits* quant_traits(DType type);
 
 // Unpacks `n_blocks` blocks of each of 16 rows, the first at `block`, the rows `row_stride` bytes
-// apart (under kRowBytesMax), into `panel`.  Meanwhile prefetches as many bytes from the address
+// apart (under kRowBytesMax; ignored where they are packed), into `panel`.  Meanwhile prefetches as many bytes from the address
 // `ahead` on as it reads; that address need not be mapped.
 using UnpackFn = void (*)(const std::byte* block, std::size_t row_stride, std::uint32_t n_blocks,
                           const Panel& panel, std::uintptr_t ahead);
@@ -91,6 +92,13 @@ struct PanelDot {
 };
 
 using PanelDotFn = void (*)(const PanelDot& dot);
+
+// What reads a type's weights in one layout.
+struct PanelFunctions {
+  UnpackFn unpack;
+  PanelDotFn dot;  // nullptr where unpacking and PanelProduct serve one token as well.
+};
+
 using PanelProductFn = void (*)(const PanelProduct& product);
 
 }  // namespace hearth::tensor

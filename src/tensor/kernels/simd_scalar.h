@@ -186,6 +186,12 @@ struct Simd {
     return each_f([&](int i) { return f32_from_f16(static_cast<F16>(a.v[i] & 0xFFFFU)); });
   }
   static F half_high(I a) { return half_low(shr<16>(a)); }
+  // 16 bytes, one to a lane.
+  static I load_u8(const void* p) {
+    std::uint8_t bytes[kLanes];
+    std::memcpy(bytes, p, sizeof bytes);
+    return each([&](int i) { return std::uint32_t{bytes[i]}; });
+  }
   static F load_f16(const void* p) {
     F16 bits[kLanes];
     std::memcpy(bits, p, sizeof bits);

@@ -1,8 +1,8 @@
 // From stored blocks (tensor/blocks.h) to panels (panel.h), once for all instruction sets.
 //
-// A block hands its quads to a sink.  `Store` writes them to a panel, which then serves many tokens;
-// `Multiply` multiplies them with one token's activations while they are in registers, which is all
-// that a decode step wants of them.
+// A block hands its quads to a sink.  `Store` writes them to a panel, which then serves many
+// tokens; `Multiply` multiplies them with one token's activations while they are in registers,
+// which is all that a decode step wants of them.
 //
 // Everything happens with one row per lane, also the decoding of packed scales: a load transposes
 // 16 rows' bytes into lanes, and from there shifts and masks on whole registers do what a loop over
@@ -27,6 +27,62 @@ struct Unpacker {
 
   HEARTH_INLINE static I nibbles_low(I v) { return S::bit_and(v, S::set1(kNibbles)); }
   HEARTH_INLINE static I nibbles_high(I v) { return nibbles_low(S::template shr<4>(v)); }
+  // One block of each of 16 rows as a file has them: rows apart, their fields transposed into lanes
+  // as they are loaded.
+  struct Rows {
+    const std::byte* at;
+    std::size_t stride;
+
+    template <std::size_t kOffset>
+    HEARTH_INLINE void rows_16(I* out) const {
+      S::load_rows_16(at + kOffset, stride, out);
+    }
+    template <std::size_t kOffset>
+    HEARTH_INLINE void rows_32(I* out) const {
+      S::load_rows_32(at + kOffset, stride, out);
+    }
+    template <std::size_t kOffset>
+    HEARTH_INLINE I dword() const {
+      return S::gather32(at + kOffset, stride);
+    }
+    // A gather reads four bytes: those of the block, also where the half is its last.
+    template <std::size_t kOffset>
+    HEARTH_INLINE F half() const {
+      if constexpr (kOffset < 2) return S::half_low(S::gather32(at + kOffset, stride));
+      return S::half_high(S::gather32(at + kOffset - 2, stride));
+    }
+    template <std::size_t kOffset>
+    HEARTH_INLINE I byte() const {
+      return S::bit_and(S::gather32(at + kOffset, stride), S::set1(255));
+    }
+  };
+
+  // The same, packed (pack.h): every field lies in lanes already.
+  struct Packed {
+    const std::byte* at;
+
+    template <std::size_t kOffset>
+    HEARTH_INLINE void rows_16(I* out) const {
+      for (std::size_t i = 0; i < 4; ++i) out[i] = S::load(at + kOffset * kPanelRows + i * 64);
+    }
+    template <std::size_t kOffset>
+    HEARTH_INLINE void rows_32(I* out) const {
+      for (std::size_t i = 0; i < 8; ++i) out[i] = S::load(at + kOffset * kPanelRows + i * 64);
+    }
+    template <std::size_t kOffset>
+    HEARTH_INLINE I dword() const {
+      return S::load(at + kOffset * kPanelRows);
+    }
+    template <std::size_t kOffset>
+    HEARTH_INLINE F half() const {
+      return S::load_f16(at + kOffset * kPanelRows);
+    }
+    template <std::size_t kOffset>
+    HEARTH_INLINE I byte() const {
+      return S::load_u8(at + kOffset * kPanelRows);
+    }
+  };
+
   // Prefetches quad n's share of the memory that will be read next, towards the second-level cache.
   // That a prefetch goes with a quad, rather than all of them before the block, is worth a third of
   // the speed of a decode step: a burst of them fills the line buffers, and everything behind it
@@ -94,9 +150,10 @@ struct Unpacker {
   }
 
   // 16 bytes of nibbles: weight i in the low, i + 16 in the high half of byte i.
-  HEARTH_INLINE static void nibble_quads(const std::byte* qs, std::size_t stride, I* quads) {
+  template <std::size_t kOffset, class In>
+  HEARTH_INLINE static void nibble_quads(const In& b, I* quads) {
     I raw[4];
-    S::load_rows_16(qs, stride, raw);
+    b.template rows_16<kOffset>(raw);
     for (int q = 0; q < 4; ++q) {
       quads[q] = nibbles_low(raw[q]);
       quads[q + 4] = nibbles_high(raw[q]);
@@ -104,32 +161,31 @@ struct Unpacker {
   }
   template <class Type, class Out>
   HEARTH_INLINE static void put_group(Out& p, const I* quads) {
-    unroll<8>([&]<int q>() __attribute__((always_inline)) {
-      p.template quad<Type, 0, q>(quads[q]);
-    });
+    unroll<8>([&]<int q>()
+                  __attribute__((always_inline)) { p.template quad<Type, 0, q>(quads[q]); });
   }
 
   struct Q4_0 {
     static constexpr std::uint32_t kBytes = 18, kCols = 32, kSubs = 1;
     static constexpr bool kMin = false;
-    template <class Out>
-    HEARTH_INLINE static void block(const std::byte* b, std::size_t stride, Out& p) {
+    template <class In, class Out>
+    HEARTH_INLINE static void block(const In& b, Out& p) {
       I quads[8];
-      nibble_quads(b + 2, stride, quads);
+      nibble_quads<2>(b, quads);
       put_group<Q4_0>(p, quads);
-      put(p.scales, 0, S::half_low(S::gather32(b, stride)));
+      put(p.scales, 0, b.template half<0>());
     }
   };
 
   struct Q4_1 {
     static constexpr std::uint32_t kBytes = 20, kCols = 32, kSubs = 1;
     static constexpr bool kMin = true;
-    template <class Out>
-    HEARTH_INLINE static void block(const std::byte* b, std::size_t stride, Out& p) {
+    template <class In, class Out>
+    HEARTH_INLINE static void block(const In& b, Out& p) {
       I quads[8];
-      nibble_quads(b + 4, stride, quads);
+      nibble_quads<4>(b, quads);
       put_group<Q4_1>(p, quads);
-      const I d_m = S::gather32(b, stride);
+      const I d_m = b.template dword<0>();
       put(p.scales, 0, S::half_low(d_m));
       put(p.mins, 0, negated(S::half_high(d_m)));
     }
@@ -149,26 +205,26 @@ struct Unpacker {
   struct Q5_0 {
     static constexpr std::uint32_t kBytes = 22, kCols = 32, kSubs = 1;
     static constexpr bool kMin = false;
-    template <class Out>
-    HEARTH_INLINE static void block(const std::byte* b, std::size_t stride, Out& p) {
+    template <class In, class Out>
+    HEARTH_INLINE static void block(const In& b, Out& p) {
       I quads[8];
-      nibble_quads(b + 6, stride, quads);
-      add_fifth_bits(S::gather32(b + 2, stride), quads);
+      nibble_quads<6>(b, quads);
+      add_fifth_bits(b.template dword<2>(), quads);
       put_group<Q5_0>(p, quads);
-      put(p.scales, 0, S::half_low(S::gather32(b, stride)));
+      put(p.scales, 0, b.template half<0>());
     }
   };
 
   struct Q5_1 {
     static constexpr std::uint32_t kBytes = 24, kCols = 32, kSubs = 1;
     static constexpr bool kMin = true;
-    template <class Out>
-    HEARTH_INLINE static void block(const std::byte* b, std::size_t stride, Out& p) {
+    template <class In, class Out>
+    HEARTH_INLINE static void block(const In& b, Out& p) {
       I quads[8];
-      nibble_quads(b + 8, stride, quads);
-      add_fifth_bits(S::gather32(b + 4, stride), quads);
+      nibble_quads<8>(b, quads);
+      add_fifth_bits(b.template dword<4>(), quads);
       put_group<Q5_1>(p, quads);
-      const I d_m = S::gather32(b, stride);
+      const I d_m = b.template dword<0>();
       put(p.scales, 0, S::half_low(d_m));
       put(p.mins, 0, negated(S::half_high(d_m)));
     }
@@ -177,33 +233,33 @@ struct Unpacker {
   struct Q8_0 {
     static constexpr std::uint32_t kBytes = 34, kCols = 32, kSubs = 1;
     static constexpr bool kMin = false;
-    template <class Out>
-    HEARTH_INLINE static void block(const std::byte* b, std::size_t stride, Out& p) {
+    template <class In, class Out>
+    HEARTH_INLINE static void block(const In& b, Out& p) {
       I quads[8];
-      S::load_rows_32(b + 2, stride, quads);
+      b.template rows_32<2>(quads);
       for (int q = 0; q < 8; ++q) quads[q] = S::bit_xor(quads[q], S::set1(0x80808080U));
       put_group<Q8_0>(p, quads);
-      put(p.scales, 0, S::half_low(S::gather32(b, stride)));
+      put(p.scales, 0, b.template half<0>());
     }
   };
 
   struct IQ4_NL {
     static constexpr std::uint32_t kBytes = 18, kCols = 32, kSubs = 1;
     static constexpr bool kMin = false;
-    template <class Out>
-    HEARTH_INLINE static void block(const std::byte* b, std::size_t stride, Out& p) {
-      iq4_group<IQ4_NL, 0>(b + 2, stride, p);
-      put(p.scales, 0, S::half_low(S::gather32(b, stride)));
+    template <class In, class Out>
+    HEARTH_INLINE static void block(const In& b, Out& p) {
+      iq4_group<IQ4_NL, 0, 2>(b, p);
+      put(p.scales, 0, b.template half<0>());
     }
   };
 
   // kIq4Values + 128.
-  template <class Type, int kGroup, class Out>
-  HEARTH_INLINE static void iq4_group(const std::byte* qs, std::size_t stride, Out& p) {
+  template <class Type, int kGroup, std::size_t kOffset, class In, class Out>
+  HEARTH_INLINE static void iq4_group(const In& b, Out& p) {
     alignas(16) static constexpr std::uint8_t kTable[16] = {1,   24,  45,  63,  79,  93,  106, 118,
                                                             129, 141, 153, 166, 181, 197, 217, 241};
     I quads[8];
-    nibble_quads(qs, stride, quads);
+    nibble_quads<kOffset>(b, quads);
     const I table = S::table16(kTable);
     unroll<8>([&]<int q>() __attribute__((always_inline)) {
       p.template quad<Type, kGroup, q>(S::lookup(table, quads[q]));
@@ -213,10 +269,10 @@ struct Unpacker {
   struct IQ4_XS {
     static constexpr std::uint32_t kBytes = 136, kCols = 256, kSubs = 1;
     static constexpr bool kMin = false;
-    template <class Out>
-    HEARTH_INLINE static void block(const std::byte* b, std::size_t stride, Out& p) {
-      const I d_high = S::gather32(b, stride);  // d, then 16 bits of scales.
-      const I low = S::gather32(b + 4, stride);
+    template <class In, class Out>
+    HEARTH_INLINE static void block(const In& b, Out& p) {
+      const I d_high = b.template dword<0>();  // d, then 16 bits of scales.
+      const I low = b.template dword<4>();
       const F d = S::half_low(d_high);
       unroll<8>([&]<int g>() __attribute__((always_inline)) {
         const I l = S::bit_and(S::template shr<4 * g>(low), S::set1(15));
@@ -224,27 +280,26 @@ struct Unpacker {
         const I scale = S::bit_or(l, S::template shl<4>(h));
         put(p.scales, g, S::mul(d, S::to_float(S::add32(scale, S::set1(-32U)))));
       });
-      unroll<8>([&]<int g>() __attribute__((always_inline)) {
-        iq4_group<IQ4_XS, g>(b + 8 + 16 * g, stride, p);
-      });
+      unroll<8>([&]<int g>()
+                    __attribute__((always_inline)) { iq4_group<IQ4_XS, g, 8 + 16 * g>(b, p); });
     }
   };
 
   struct MXFP4 {
     static constexpr std::uint32_t kBytes = 17, kCols = 32, kSubs = 1;
     static constexpr bool kMin = false;
-    template <class Out>
-    HEARTH_INLINE static void block(const std::byte* b, std::size_t stride, Out& p) {
+    template <class In, class Out>
+    HEARTH_INLINE static void block(const In& b, Out& p) {
       // kFp4Values + 128.
       alignas(16) static constexpr std::uint8_t kTable[16] = {
           128, 129, 130, 131, 132, 134, 136, 140, 128, 127, 126, 125, 124, 122, 120, 116};
       I quads[8];
-      nibble_quads(b + 1, stride, quads);
+      nibble_quads<1>(b, quads);
       const I table = S::table16(kTable);
       for (int q = 0; q < 8; ++q) quads[q] = S::lookup(table, quads[q]);
       put_group<MXFP4>(p, quads);
       // 2^(e - 128) in two factors, neither of which leaves the normal range: e / 2 and the rest.
-      const I e = S::bit_and(S::gather32(b, stride), S::set1(255));
+      const I e = b.template byte<0>();
       const I half = S::template shr<1>(e);
       const I rest = S::add32(e, S::bit_xor(half, S::set1(~0U)));  // e - half - 1
       const F a = power_of_2(half, 127 - 64);
@@ -261,11 +316,10 @@ struct Unpacker {
   // dwords s[1] (scales 0-3), s[2] (mins 0-3), s[3] (low nibbles of the rest), with the high pairs
   // of the rest in the top bits of s[1] and s[2].  Odd groups' scales are multiplied by
   // `odd_factor`.
-  template <class Out>
-  HEARTH_INLINE static void k4_scales(const std::byte* b, std::size_t stride, Out& p,
-                                      float odd_factor) {
+  template <class In, class Out>
+  HEARTH_INLINE static void k4_scales(const In& b, Out& p, float odd_factor) {
     I s[4];
-    S::load_rows_16(b, stride, s);
+    b.template rows_16<0>(s);
     const F d = S::half_low(s[0]);
     const F d_odd = S::mul(d, S::set1_f(odd_factor));
     const F dmin = S::half_high(s[0]);
@@ -289,13 +343,13 @@ struct Unpacker {
   struct Q4_K {
     static constexpr std::uint32_t kBytes = 144, kCols = 256, kSubs = 1;
     static constexpr bool kMin = true;
-    template <class Out>
-    HEARTH_INLINE static void block(const std::byte* b, std::size_t stride, Out& p) {
+    template <class In, class Out>
+    HEARTH_INLINE static void block(const In& b, Out& p) {
       // Where bytes over 127 cost nothing, high nibbles stay where they are, 16 times too large.
-      k4_scales(b, stride, p, S::kWideIsFree ? 1.0F / 16 : 1.0F);
+      k4_scales(b, p, S::kWideIsFree ? 1.0F / 16 : 1.0F);
       unroll<4>([&]<int pair>() __attribute__((always_inline)) {
         I raw[8];
-        S::load_rows_32(b + 16 + 32 * pair, stride, raw);
+        b.template rows_32<16 + 32 * pair>(raw);
         unroll<8>([&]<int q>() __attribute__((always_inline)) {
           p.template quad<Q4_K, 2 * pair, q>(nibbles_low(raw[q]));
           const I high =
@@ -319,14 +373,14 @@ struct Unpacker {
   struct Q5_K {
     static constexpr std::uint32_t kBytes = 176, kCols = 256, kSubs = 1;
     static constexpr bool kMin = true;
-    template <class Out>
-    HEARTH_INLINE static void block(const std::byte* b, std::size_t stride, Out& p) {
-      k4_scales(b, stride, p, 1.0F);
+    template <class In, class Out>
+    HEARTH_INLINE static void block(const In& b, Out& p) {
+      k4_scales(b, p, 1.0F);
       I fifth[8];
-      S::load_rows_32(b + 16, stride, fifth);
+      b.template rows_32<16>(fifth);
       unroll<4>([&]<int pair>() __attribute__((always_inline)) {
         I raw[8];
-        S::load_rows_32(b + 48 + 32 * pair, stride, raw);
+        b.template rows_32<48 + 32 * pair>(raw);
         unroll<8>([&]<int q>() __attribute__((always_inline)) {
           p.template quad<Q5_K, 2 * pair, q>(
               S::bit_or(nibbles_low(raw[q]), bit_to_4<2 * pair>(fifth[q])));
@@ -340,23 +394,23 @@ struct Unpacker {
   struct Q6_K {
     static constexpr std::uint32_t kBytes = 210, kCols = 256, kSubs = 2;
     static constexpr bool kMin = false;
-    template <class Out>
-    HEARTH_INLINE static void block(const std::byte* b, std::size_t stride, Out& p) {
-      const F d = S::half_high(S::gather32(b + 206, stride));
+    template <class In, class Out>
+    HEARTH_INLINE static void block(const In& b, Out& p) {
+      const F d = b.template half<208>();
       I scales[4];
-      S::load_rows_16(b + 192, stride, scales);
+      b.template rows_16<192>(scales);
       unroll<16>([&]<int g>() __attribute__((always_inline)) {
         const I top = S::template shl<24 - 8 * (g % 4)>(scales[g / 4]);
         put(p.scales, g, S::mul(d, S::to_float(S::template sar<24>(top))));
       });
       unroll<2>([&]<int half>() __attribute__((always_inline)) {
         I high[8];
-        S::load_rows_32(b + 128 + 32 * half, stride, high);
+        b.template rows_32<128 + 32 * half>(high);
         const I pairs = S::set1(0x30303030U);
         // The nibbles of planes 0 and 2, then of 1 and 3.
         unroll<2>([&]<int part>() __attribute__((always_inline)) {
           I low[8];
-          S::load_rows_32(b + 64 * half + 32 * part, stride, low);
+          b.template rows_32<64 * half + 32 * part>(low);
           unroll<8>([&]<int q>() __attribute__((always_inline)) {
             const I h0 = S::bit_and(S::template shl<4 - 2 * part>(high[q]), pairs);
             const I h2 = S::bit_and(S::template shr<2 * part>(high[q]), pairs);
@@ -371,20 +425,20 @@ struct Unpacker {
   struct Q2_K {
     static constexpr std::uint32_t kBytes = 84, kCols = 256, kSubs = 2;
     static constexpr bool kMin = true;
-    template <class Out>
-    HEARTH_INLINE static void block(const std::byte* b, std::size_t stride, Out& p) {
-      const I d_dmin = S::gather32(b + 80, stride);
+    template <class In, class Out>
+    HEARTH_INLINE static void block(const In& b, Out& p) {
+      const I d_dmin = b.template dword<80>();
       const F d = S::half_low(d_dmin);
       const F dmin = S::half_high(d_dmin);
       I scales[4];
-      S::load_rows_16(b, stride, scales);
+      b.template rows_16<0>(scales);
       unroll<16>([&]<int g>() __attribute__((always_inline)) {
         put(p.scales, g, S::mul(d, field<8 * (g % 4)>(scales[g / 4], 15)));
         put(p.mins, g, S::mul(dmin, field<8 * (g % 4) + 4>(scales[g / 4], 15)));
       });
       unroll<2>([&]<int half>() __attribute__((always_inline)) {
         I raw[8];
-        S::load_rows_32(b + 16 + 32 * half, stride, raw);
+        b.template rows_32<16 + 32 * half>(raw);
         unroll<4>([&]<int plane>() __attribute__((always_inline)) {
           unroll<8>([&]<int q>() __attribute__((always_inline)) {
             p.template quad<Q2_K, 4 * half + plane, q>(
@@ -398,14 +452,14 @@ struct Unpacker {
   struct Q3_K {
     static constexpr std::uint32_t kBytes = 110, kCols = 256, kSubs = 2;
     static constexpr bool kMin = false;
-    template <class Out>
-    HEARTH_INLINE static void block(const std::byte* b, std::size_t stride, Out& p) {
-      put_scales(b, stride, p);
+    template <class In, class Out>
+    HEARTH_INLINE static void block(const In& b, Out& p) {
+      put_scales(b, p);
       I third[8];
-      S::load_rows_32(b, stride, third);
+      b.template rows_32<0>(third);
       unroll<2>([&]<int half>() __attribute__((always_inline)) {
         I raw[8];
-        S::load_rows_32(b + 32 + 32 * half, stride, raw);
+        b.template rows_32<32 + 32 * half>(raw);
         unroll<4>([&]<int plane>() __attribute__((always_inline)) {
           unroll<8>([&]<int q>() __attribute__((always_inline)) {
             const I two = S::bit_and(S::template shr<2 * plane>(raw[q]), S::set1(0x03030303U));
@@ -417,12 +471,12 @@ struct Unpacker {
       });
     }
     // Low nibbles of 16 scales in the dwords a0 and a1, their high pairs in t.
-    template <class Out>
-    HEARTH_INLINE static void put_scales(const std::byte* b, std::size_t stride, Out& p) {
-      const F d = S::half_high(S::gather32(b + 106, stride));
-      const I a0 = S::gather32(b + 96, stride);
-      const I a1 = S::gather32(b + 100, stride);
-      const I t = S::gather32(b + 104, stride);
+    template <class In, class Out>
+    HEARTH_INLINE static void put_scales(const In& b, Out& p) {
+      const F d = b.template half<108>();
+      const I a0 = b.template dword<96>();
+      const I a1 = b.template dword<100>();
+      const I t = b.template dword<104>();
       const I pairs = S::set1(0x30303030U);
       const I s[4] = {S::bit_or(nibbles_low(a0), S::bit_and(S::template shl<4>(t), pairs)),
                       S::bit_or(nibbles_low(a1), S::bit_and(S::template shl<2>(t), pairs)),
@@ -435,15 +489,25 @@ struct Unpacker {
     }
   };
 
+  // The blocks of a panel, one after another.
   template <class Type>
-  static void run(const std::byte* block, std::size_t row_stride, std::uint32_t n_blocks,
-                  const Panel& panel, std::uintptr_t ahead) {
+  HEARTH_INLINE static Rows next(const Rows& b) {
+    return {b.at + Type::kBytes, b.stride};
+  }
+  template <class Type>
+  HEARTH_INLINE static Packed next(const Packed& b) {
+    return {b.at + std::size_t{Type::kBytes} * kPanelRows};
+  }
+
+  template <class Type, class In>
+  HEARTH_INLINE static void unpack(In block, std::uint32_t n_blocks, const Panel& panel,
+                                   std::uintptr_t ahead) {
     constexpr std::size_t kBlockScales =
         std::size_t{Type::kCols / kGroupCols} * Type::kSubs * kPanelRows;
     Store at = {panel.quads, panel.scales, panel.mins, ahead};
     for (std::uint32_t i = 0; i < n_blocks; ++i) {
-      Type::block(block, row_stride, at);
-      block += Type::kBytes;
+      Type::block(block, at);
+      block = next<Type>(block);
       at.quads += std::size_t{Type::kCols} * kPanelRows;
       at.scales += kBlockScales;
       at.mins += kBlockScales;
@@ -453,19 +517,18 @@ struct Unpacker {
 
   // One token's sums over a panel's rows: what Int8Product (int8_product.h) does with one token, to
   // the bit.
-  template <class Type>
-  static void dot(const PanelDot& d) {
+  template <class Type, class In>
+  HEARTH_INLINE static void multiply(In block, const PanelDot& d) {
     constexpr std::uint32_t kGroups = Type::kCols / kGroupCols;
     constexpr std::uint32_t kSubsAll = kGroups * Type::kSubs;
     alignas(64) float scales[kSubsAll * kPanelRows];
     alignas(64) float mins[Type::kMin ? kSubsAll * kPanelRows : 16];
-    const std::byte* block = d.block;
     const float* scale = d.scale;
     const float* scaled_sum = d.scaled_sum;
     Multiply at = {d.q, d.start, scales, mins, d.ahead, {}};
     F sum = S::load_f(d.y);
     for (std::uint32_t i = 0; i < d.n_blocks; ++i) {
-      Type::block(block, d.row_stride, at);
+      Type::block(block, at);
       unroll<kSubsAll>([&]<int sub>() __attribute__((always_inline)) {
         const F ws = S::load_f(scales + sub * kPanelRows);
         const F magic = S::mul(ws, S::set1_f(-kMagic));
@@ -475,7 +538,7 @@ struct Unpacker {
           sum = S::fnma(S::load_f(mins + sub * kPanelRows), S::set1_f(scaled_sum[sub]), sum);
         }
       });
-      block += Type::kBytes;
+      block = next<Type>(block);
       scale += kGroups;
       if constexpr (Type::kMin) scaled_sum += kSubsAll;
       at.q += Type::kCols;
@@ -485,52 +548,66 @@ struct Unpacker {
     S::store_f(d.y, sum);
   }
 
-  struct Functions {
-    UnpackFn unpack;
-    PanelDotFn dot;
-  };
-
   template <class Type>
-  static constexpr Functions functions() {
-    return {run<Type>, dot<Type>};
+  static void unpack_rows(const std::byte* block, std::size_t row_stride, std::uint32_t n_blocks,
+                          const Panel& panel, std::uintptr_t ahead) {
+    unpack<Type>(Rows{block, row_stride}, n_blocks, panel, ahead);
+  }
+  template <class Type>
+  static void unpack_packed(const std::byte* block, std::size_t, std::uint32_t n_blocks,
+                            const Panel& panel, std::uintptr_t ahead) {
+    unpack<Type>(Packed{block}, n_blocks, panel, ahead);
+  }
+  template <class Type>
+  static void dot_rows(const PanelDot& d) {
+    multiply<Type>(Rows{d.block, d.row_stride}, d);
+  }
+  template <class Type>
+  static void dot_packed(const PanelDot& d) {
+    multiply<Type>(Packed{d.block}, d);
   }
 
-  static Functions find(DType type) {
+  // `dot` is null where a block's sums do not fit the registers.
+  template <class Type>
+  static constexpr PanelFunctions functions(WeightLayout layout) {
+    if (layout == WeightLayout::kRows) {
+      return {unpack_rows<Type>, S::kKeepsSums ? dot_rows<Type> : nullptr};
+    }
+    return {unpack_packed<Type>, S::kKeepsSums ? dot_packed<Type> : nullptr};
+  }
+
+  static PanelFunctions find(DType type, WeightLayout layout) {
     switch (type) {
       case DType::kQ4_0:
-        return functions<Q4_0>();
+        return functions<Q4_0>(layout);
       case DType::kQ4_1:
-        return functions<Q4_1>();
+        return functions<Q4_1>(layout);
       case DType::kQ5_0:
-        return functions<Q5_0>();
+        return functions<Q5_0>(layout);
       case DType::kQ5_1:
-        return functions<Q5_1>();
+        return functions<Q5_1>(layout);
       case DType::kQ8_0:
-        return functions<Q8_0>();
+        return functions<Q8_0>(layout);
       case DType::kQ2_K:
-        return functions<Q2_K>();
+        return functions<Q2_K>(layout);
       case DType::kQ3_K:
-        return functions<Q3_K>();
+        return functions<Q3_K>(layout);
       case DType::kQ4_K:
-        return functions<Q4_K>();
+        return functions<Q4_K>(layout);
       case DType::kQ5_K:
-        return functions<Q5_K>();
+        return functions<Q5_K>(layout);
       case DType::kQ6_K:
-        return functions<Q6_K>();
+        return functions<Q6_K>(layout);
       case DType::kIQ4_NL:
-        return functions<IQ4_NL>();
+        return functions<IQ4_NL>(layout);
       case DType::kIQ4_XS:
-        return functions<IQ4_XS>();
+        return functions<IQ4_XS>(layout);
       case DType::kMXFP4:
-        return functions<MXFP4>();
+        return functions<MXFP4>(layout);
       default:
         return {nullptr, nullptr};
     }
   }
-
-  static UnpackFn find_unpack(DType type) { return find(type).unpack; }
-  // nullptr where a block's sums do not fit the registers.
-  static PanelDotFn find_dot(DType type) { return S::kKeepsSums ? find(type).dot : nullptr; }
 };
 
 }  // namespace hearth::tensor
