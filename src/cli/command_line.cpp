@@ -145,6 +145,7 @@ void add_bench(Parser& parser) {
   bench->add_option("--prompt", engine->prompt_tokens, "Tokens of the prompt")->check(CLI::Range(1, 1 << 20));
   bench->add_option("--decode", engine->decode_tokens, "Tokens to generate")->check(CLI::Range(1, 1 << 20));
   bench->add_option("--repeats", engine->repeats, "Runs, interleaved; medians are printed")->check(CLI::Range(1, 1000));
+  bench->add_flag("--pack", engine->pack, "Copy the weights into the kernels' layout first");
   bench->add_option("--peer", engine->peer, "Path of llama-bench, run on the same file in turn");
   parser.on(bench, engine, &bench_engine);
 

@@ -65,6 +65,8 @@ const std::array kKeys = {
               Switch{FIELD(bool, models.scan)}},
     ConfigKey{"models", "memory_mib", "Most memory for loaded weights, in MiB; 0 means what the machine has.",
               Integer{FIELD(std::int64_t, models.memory_mib), 0, 1 << 30}},
+    ConfigKey{"models", "pack", "Copy weights into the kernels' layout at load: faster answers, slower loading, twice the memory.",
+              Switch{FIELD(bool, models.pack)}},
     ConfigKey{"advisor", "base_url", "OpenAI-compatible endpoint of the adviser, as https://HOST/v1. Empty: no adviser.",
               Text{FIELD(std::string, advisor.base_url)}},
     ConfigKey{"advisor", "model", "Model that is asked for advice.",

@@ -28,6 +28,7 @@ struct Config {
     std::string default_model;
     bool scan = true;
     std::int64_t memory_mib = 0;
+    bool pack = false;
   } models;
   struct Advisor {
     std::string base_url;

@@ -89,6 +89,7 @@ struct BenchEngineOptions {
   std::uint32_t prompt_tokens = 512;
   std::uint32_t decode_tokens = 64;
   std::uint32_t repeats = 5;
+  bool pack = false;            // model::LoadOptions::pack.
   std::string peer;             // Path of llama-bench, to run beside.
 };
 Result<> bench_engine(const Context& context, const BenchEngineOptions& options);

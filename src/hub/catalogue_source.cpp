@@ -10,7 +10,8 @@ namespace {
 
 class CatalogueSource final : public ModelSource {
  public:
-  explicit CatalogueSource(store::CatalogueOptions options) : options_(std::move(options)) {}
+  CatalogueSource(store::CatalogueOptions options, model::LoadOptions load)
+      : options_(std::move(options)), load_(load) {}
 
   std::vector<store::CatalogueEntry> scan() override {
     auto scanned = std::make_shared<const store::Catalogue>(store::Catalogue::scan(options_));
@@ -28,19 +29,21 @@ class CatalogueSource final : public ModelSource {
     return catalogue->find(name);
   }
   Result<std::shared_ptr<const model::Model>> load(const store::CatalogueEntry& entry) override {
-    return model::Model::load(entry.path);
+    return model::Model::load(entry.path, load_);
   }
 
  private:
   const store::CatalogueOptions options_;
+  const model::LoadOptions load_;
   mutable std::mutex mutex_;
   std::shared_ptr<const store::Catalogue> catalogue_;
 };
 
 }  // namespace
 
-std::unique_ptr<ModelSource> make_catalogue_source(store::CatalogueOptions options) {
-  return std::make_unique<CatalogueSource>(std::move(options));
+std::unique_ptr<ModelSource> make_catalogue_source(store::CatalogueOptions options,
+                                                   model::LoadOptions load) {
+  return std::make_unique<CatalogueSource>(std::move(options), load);
 }
 
 }  // namespace hearth::hub

@@ -18,7 +18,7 @@ Result<std::unique_ptr<Hub>> create_hub(HubOptions options, const Clock& clock) 
   }
   HEARTH_TRY(parts.engine, engine::Engine::create(options.engine, clock));
   parts.shelf = std::make_unique<ModelShelf>(
-      make_catalogue_source(std::move(options.catalogue)),
+      make_catalogue_source(std::move(options.catalogue), {.pack = options.pack_models}),
       ShelfOptions{.default_model = options.default_model, .bytes_max = options.models_bytes_max},
       clock);
   // A default that names nothing is a mistake in the configuration: say so now, not at each

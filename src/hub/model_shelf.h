@@ -39,7 +39,8 @@ class ModelSource {
 };
 
 // The real one: the catalogue and Model::load.
-std::unique_ptr<ModelSource> make_catalogue_source(store::CatalogueOptions options);
+std::unique_ptr<ModelSource> make_catalogue_source(store::CatalogueOptions options,
+                                                   model::LoadOptions load = {});
 
 struct ShelfOptions {
   std::string default_model;

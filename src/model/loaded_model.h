@@ -7,6 +7,7 @@
 #include "gguf/gguf_file.h"
 #include "model/architecture_table.h"
 #include "model/model.h"
+#include "model/packed_weights.h"
 #include "model/rope.h"
 #include "model/weights.h"
 
@@ -34,6 +35,7 @@ class LoadedModel final : public Model {
   gguf::GgufFile file_;  // Owns the bytes that weights_ borrows.
   const Architecture* architecture_ = nullptr;
   Weights weights_;
+  PackedWeights packed_;  // Owns what weights_ borrows beside the file.
   std::vector<Rope> ropes_;
   std::vector<tensor::DType> weight_types_;
 };

@@ -134,7 +134,12 @@ Result<std::shared_ptr<const Model>> LoadedModel::create(gguf::GgufFile file,
   HEARTH_TRY(const float temperature, source.get_f32("general.sampling.temp", -1.0F));
   if (temperature >= 0 && temperature <= 2) model->preferred_temperature_ = temperature;
   model->identity_ = identity_of(source);
-  prefault(source.bytes());
+  if (options.pack) {
+    ThreadPool pool(0);
+    HEARTH_TRY_VOID(model->packed_.take(model->weights_, pool));
+  } else {
+    prefault(source.bytes());
+  }
   return model;
 }
 

@@ -69,6 +69,9 @@ struct ModelConfig {
 struct LoadOptions {
   // Refuse a model whose weights exceed this; 0 means the machine's available memory.
   std::uint64_t memory_bytes_max = 0;
+  // Copy the matrices into the kernels' layout: decoding gets faster, loading slower, and the copy
+  // takes as much memory again (of which the file's part may go where memory is short).
+  bool pack = false;
 };
 
 // Threading: immutable; any thread may read.

@@ -1,0 +1,72 @@
+#include "model/packed_weights.h"
+
+#include <fmt/format.h>
+#include <sys/mman.h>
+
+#include "tensor/pack.h"
+
+namespace hearth::model {
+namespace {
+
+using tensor::MatView;
+
+constexpr std::size_t kAlignment = 64;
+constexpr std::size_t kLargePageBytes = std::size_t{2} << 20;
+
+std::size_t aligned(std::size_t bytes) {
+  return (bytes + kAlignment - 1) / kAlignment * kAlignment;
+}
+
+// Every matrix but the second name of a tied embedding.
+std::vector<MatView*> slots_of(Weights& weights) {
+  std::vector<MatView*> slots{&weights.embedding};
+  if (weights.output.data != weights.embedding.data) slots.push_back(&weights.output);
+  for (LayerWeights& layer : weights.layers) {
+    for (MatView* slot :
+         {&layer.q, &layer.k, &layer.v, &layer.attn_out, &layer.gate, &layer.up, &layer.down,
+          &layer.experts.gate, &layer.experts.up, &layer.experts.down}) {
+      slots.push_back(slot);
+    }
+  }
+  std::erase_if(slots,
+                [](const MatView* w) { return w->data == nullptr || !tensor::can_pack(*w); });
+  return slots;
+}
+
+}  // namespace
+
+PackedWeights::~PackedWeights() {
+  if (data_ != nullptr) ::munmap(data_, bytes_);
+}
+
+Result<> PackedWeights::take(Weights& weights, ThreadPool& pool) {
+  HEARTH_CHECK(data_ == nullptr);
+  const std::vector<MatView*> slots = slots_of(weights);
+  std::size_t bytes = 0;
+  for (const MatView* w : slots) bytes += aligned(w->bytes());
+  if (bytes == 0) return {};
+  bytes = (bytes + kLargePageBytes - 1) / kLargePageBytes * kLargePageBytes;
+  void* const at =
+      ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (at == MAP_FAILED) {
+    return fail(Code::kOutOfBudget,
+                fmt::format("no memory for {} MiB of packed weights: set [models] pack = false",
+                            bytes >> 20));
+  }
+  (void)::madvise(at, bytes, MADV_HUGEPAGE);
+  data_ = static_cast<std::byte*>(at);
+  bytes_ = bytes;
+
+  const bool is_tied = weights.output.data == weights.embedding.data;
+  std::byte* next = data_;
+  for (MatView* w : slots) {
+    const MatView packed = tensor::pack(*w, next, pool);
+    next += aligned(w->bytes());
+    *w = packed;
+  }
+  if (is_tied) weights.output = weights.embedding;
+  (void)::mprotect(data_, bytes_, PROT_READ);
+  return {};
+}
+
+}  // namespace hearth::model

@@ -1,0 +1,35 @@
+// A copy of a model's matrices in the kernels' own layout (tensor/pack.h), in memory that the
+// kernel backs with large pages.
+//
+// Decoding is bound by how fast weights can be read, and rows as a file has them are read slower
+// than the memory allows.  The copy costs its size in memory and one pass over the weights at load.
+#pragma once
+
+#include <cstddef>
+
+#include "base/result.h"
+#include "base/thread_pool.h"
+#include "model/weights.h"
+
+namespace hearth::model {
+
+// Owns the bytes that packed views borrow.
+class PackedWeights {
+ public:
+  PackedWeights() = default;
+  ~PackedWeights();
+  PackedWeights(const PackedWeights&) = delete;
+  PackedWeights& operator=(const PackedWeights&) = delete;
+
+  // Packs what can be packed of `weights` and points their views here.  kOutOfBudget leaves
+  // `weights` as they are.
+  Result<> take(Weights& weights, ThreadPool& pool);
+
+  std::size_t bytes() const { return bytes_; }
+
+ private:
+  std::byte* data_ = nullptr;
+  std::size_t bytes_ = 0;
+};
+
+}  // namespace hearth::model
