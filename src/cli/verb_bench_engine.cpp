@@ -155,13 +155,14 @@ struct Measurements {
 };
 
 Result<> measure_round(engine::Engine& engine, const std::shared_ptr<const model::Model>& model, const std::filesystem::path& path,
-                       const Sweep& sweep, unsigned n_threads, const BenchEngineOptions& options, Measurements& all) {
+                       const Sweep& sweep, unsigned n_threads, const device::ReadRoofMemory& read_memory,
+                       const BenchEngineOptions& options, Measurements& all) {
   double read_gb_s = 0, int8_gop_s = 0;
   {
     // A pool of its own, gone before the engine's threads work.
     ThreadPool pool(n_threads);
     device::RoofProbe probe(pool);
-    read_gb_s = probe.read_gb_s();
+    read_gb_s = probe.read_gb_s(read_memory.bytes());
     int8_gop_s = probe.int8_gop_s();
   }
   HEARTH_TRY(const Speeds ours, run_engine(engine, model, options));
@@ -248,14 +249,17 @@ Result<> bench_engine(const Context& context, const BenchEngineOptions& options)
   engine::EngineOptions engine_options;
   engine_options.n_threads = n_threads;
   engine_options.prefix_cache = false;
+  engine_options.speculation = false;  // Random weights soon repeat themselves: drafts would flatter.
   HEARTH_TRY(const auto engine, engine::Engine::create(engine_options));
+
+  const device::ReadRoofMemory read_memory(sweep.bytes);
 
   // One round that does not count brings pages and caches in.
   HEARTH_TRY_VOID(run_engine(*engine, model, options));
   Measurements measurements;
   for (std::uint32_t round = 0; round < options.repeats; ++round) {
     if (use_colour(2)) std::fprintf(stderr, "\r\033[Kround %u of %u", round + 1, options.repeats);
-    HEARTH_TRY_VOID(measure_round(*engine, model, path, sweep, n_threads, options, measurements));
+    HEARTH_TRY_VOID(measure_round(*engine, model, path, sweep, n_threads, read_memory, options, measurements));
   }
   if (use_colour(2)) std::fprintf(stderr, "\r\033[K");
   print_measurements(context, path, sweep, n_threads, options, measurements);

@@ -52,39 +52,34 @@ double arithmetic_rate(ThreadPool& pool, Probe&& probe) {
 
 double RoofProbe::read_gb_s(std::span<const std::byte> memory) {
   if (memory.empty()) return 0;
-  // A slice is short, so that some escape the neighbours, and starts where the last one ended, so
-  // that no cache helps.
-  constexpr std::size_t kPieceBytes = std::size_t{1} << 20;
-  constexpr std::size_t kPiecesPerThread = 16;
-  const std::size_t slice_bytes =
-      std::min(kPiecesPerThread * kPieceBytes * pool_.n_threads(), memory.size());
-  const auto n_pieces = static_cast<std::uint32_t>((slice_bytes - 1) / kPieceBytes + 1);
-  std::size_t begin = 0;
+  // Whole passes, as a decode step makes them over a model: part of it may lie in a large cache,
+  // and a short slice that does would be a roof that no sweep can reach.
+  constexpr std::size_t kPieceBytes = std::size_t{256} << 10;
+  const auto n_pieces = static_cast<std::uint32_t>((memory.size() - 1) / kPieceBytes + 1);
   return best_rate([&] {
-    if (begin + slice_bytes > memory.size()) begin = 0;
-    const auto slice = memory.subspan(begin, slice_bytes);
     pool_.run(n_pieces, [&](std::uint32_t piece) {
-      const auto part = slice.subspan(piece * kPieceBytes)
-                            .first(std::min(kPieceBytes, slice_bytes - piece * kPieceBytes));
+      const std::size_t at = piece * kPieceBytes;
+      const auto part = memory.subspan(at, std::min(kPieceBytes, memory.size() - at));
       g_sink.fetch_xor(tensor::kernels().read_probe(part.data(), part.size()),
                        std::memory_order_relaxed);
     });
-    begin += slice_bytes;
-    return static_cast<double>(slice_bytes);
+    return static_cast<double>(memory.size());
   });
 }
 
+ReadRoofMemory::ReadRoofMemory(std::size_t bytes) : bytes_(bytes) {
+  // Zero pages would all be one page in the cache: write something.
+  std::byte* const memory = memory_.ensure(bytes);
+  constexpr std::size_t kHuge = std::size_t{2} << 20;
+  const auto address = reinterpret_cast<std::uintptr_t>(memory);
+  const std::size_t skip = (kHuge - address % kHuge) % kHuge;
+  if (bytes > kHuge) madvise(memory + skip, bytes - kHuge, MADV_HUGEPAGE);  // Only a wish.
+  std::memset(memory, 1, bytes);
+}
+
 double RoofProbe::read_gb_s() {
-  if (memory_.data() == nullptr) {
-    // Zero pages would all be one page in the cache: write something.
-    std::byte* memory = memory_.ensure(kReadBytes);
-    constexpr std::size_t kHuge = std::size_t{2} << 20;
-    const auto address = reinterpret_cast<std::uintptr_t>(memory);
-    const std::size_t skip = (kHuge - address % kHuge) % kHuge;
-    madvise(memory + skip, kReadBytes - kHuge, MADV_HUGEPAGE);  // Only a wish.
-    std::memset(memory, 1, kReadBytes);
-  }
-  return read_gb_s({memory_.data(), kReadBytes});
+  if (!memory_) memory_.emplace(kReadBytes);
+  return read_gb_s(memory_->bytes());
 }
 
 double RoofProbe::int8_gop_s() {

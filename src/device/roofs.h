@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 
 #include "base/thread_pool.h"
@@ -21,28 +22,38 @@ struct Roofs {
   double f32_gop_s = 0;   // The same for floats, fused.
 };
 
-// Probes that can be run one at a time.  Each takes the best of some short slices: what disturbs a
-// slice only ever makes it slower.
+// Memory to sweep, in large pages and touched (0.1 to 4 s a GiB).
+class ReadRoofMemory {
+ public:
+  explicit ReadRoofMemory(std::size_t bytes);
+  std::span<const std::byte> bytes() const { return {memory_.data(), bytes_}; }
+
+ private:
+  std::size_t bytes_;
+  tensor::AlignedBuffer<std::byte> memory_;
+};
+
+// Probes that can be run one at a time.  Each takes the best of some passes or slices: what
+// disturbs one only ever makes it slower.
 //
 // Threading: as the pool.  Costs: the first `read_gb_s()` takes and touches kReadBytes of memory
 // (0.1 to 2 s, not timed); each probe then runs for kProbeMs.
 class RoofProbe {
  public:
-  static constexpr std::size_t kReadBytes = std::size_t{256} << 20;
+  static constexpr std::size_t kReadBytes = std::size_t{512} << 20;
   static constexpr int kProbeMs = 250;
 
   explicit RoofProbe(ThreadPool& pool) : pool_(pool) {}
 
   double read_gb_s();
-  // The same over memory of the caller's, such as a model's mapped weights: the roof for a sweep of
-  // these very pages.
+  // The same over memory of the caller's: the roof for a model is a sweep of as many bytes.
   double read_gb_s(std::span<const std::byte> memory);
   double int8_gop_s();
   double f32_gop_s();
 
  private:
   ThreadPool& pool_;
-  tensor::AlignedBuffer<std::byte> memory_;
+  std::optional<ReadRoofMemory> memory_;
 };
 
 // All of them, one after another.

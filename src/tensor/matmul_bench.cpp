@@ -11,6 +11,7 @@
 
 #include "base/cores.h"
 #include "tensor/aligned_buffer.h"
+#include "tensor/kernels/kernels.h"
 #include "tensor/matmul.h"
 #include "tensor/pack.h"
 #include "tensor/testing.h"
@@ -78,6 +79,27 @@ void prefill(benchmark::State& state, DType type, std::uint32_t rows, std::uint3
                                                benchmark::Counter::kIsIterationInvariantRate);
 }
 
+// Reads the sweep in calls as long as a matrix, cut into tasks of `task_bytes`, and computes next to
+// nothing: what decode could reach at most.
+void read_only(benchmark::State& state, std::size_t task_bytes) {
+  ThreadPool pool(static_cast<unsigned>(state.range(0)));
+  constexpr std::size_t kCallBytes = std::size_t{3} << 20;
+  AlignedBuffer<std::byte> sweep;
+  sweep.ensure(kSweepBytes);
+  advise_huge_pages(sweep.data(), kSweepBytes);
+  std::memset(sweep.data(), 1, kSweepBytes);
+  const std::size_t n = kSweepBytes / kCallBytes;
+  std::size_t next = 0;
+  for (auto _ : state) {
+    const std::byte* const at = sweep.data() + (next++ % n) * kCallBytes;
+    pool.run(static_cast<std::uint32_t>(kCallBytes / task_bytes), [&](std::uint32_t task) {
+      benchmark::DoNotOptimize(kernels().read_probe(at + task * task_bytes, task_bytes));
+    });
+  }
+  state.counters["GB/s"] = benchmark::Counter(static_cast<double>(kCallBytes) * 1e-9,
+                                              benchmark::Counter::kIsIterationInvariantRate);
+}
+
 void fork_join(benchmark::State& state) {
   ThreadPool pool(static_cast<unsigned>(state.range(0)));
   for (auto _ : state) pool.run(2 * pool.n_threads(), [](std::uint32_t) {});
@@ -110,6 +132,8 @@ const bool kRegistered = [] {
         [type](benchmark::State& s) { prefill(s, type, kCols, kRows, 512); });
     add("batch4/" + name, [type](benchmark::State& s) { prefill(s, type, kRows, kCols, 4); });
   }
+  add("sweep/32K", [](benchmark::State& s) { read_only(s, std::size_t{32} << 10); });
+  add("sweep/1M", [](benchmark::State& s) { read_only(s, std::size_t{1} << 20); });
   add("fork_join", fork_join);
   return true;
 }();
