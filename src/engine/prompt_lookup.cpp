@@ -14,14 +14,16 @@ constexpr std::size_t kGramTokens = 3;
 constexpr std::size_t kPlacesMin = 4096;
 constexpr std::size_t kPlacesMax = 65536;
 
-// A row more in a batch of few costs this part of a step: measured 0.06 to 0.11 on two Zen 4 cores
-// for 0.5 B models of Q4_K_M and Q8_0.
-constexpr float kRowCost = 0.12F;
+// What checking drafts costs in parts of a step: something at all, and something for each. Measured
+// (model_bench, checked_step) on two cores for 0.5 B models: with Q4_K_M 0.31 for one draft and
+// 1.26 for seven, with Q8_0 0.15 and 0.63.
+constexpr float kAnyCost = 0.15F;
+constexpr float kRowCost = 0.16F;
 constexpr float kTrustAtFirst = 0.5F;
 constexpr float kTrustMin = 0.02F;
 constexpr float kTrustMax = 0.98F;
 constexpr float kLearningRate = 0.15F;  // Of each token that was checked.
-constexpr float kRecovery = 0.002F;     // Of trust, for each step that drafted nothing.
+constexpr float kRecovery = 0.001F;     // Of trust, for each step that drafted nothing.
 
 }  // namespace
 
@@ -73,7 +75,7 @@ std::uint32_t PromptLookup::n_worthwhile() const {
   for (std::uint32_t k = 1; k <= kDraftTokensMax; ++k) {
     chance *= trust_;
     expected += chance;
-    const float rate = expected / (1.0F + kRowCost * static_cast<float>(k));
+    const float rate = expected / (1.0F + kAnyCost + kRowCost * static_cast<float>(k));
     if (rate <= best_rate) continue;
     best = k;
     best_rate = rate;

@@ -5,7 +5,7 @@
 // A draft costs nothing to make and is checked by the model in the batch that decodes anyway, so
 // the only question is how many tokens to draft.  That follows from how many of the last drafts
 // were taken: with a chance `a` per token, k drafts yield (1 - a^(k+1)) / (1 - a) tokens at a
-// price of 1 + kRowCost * k steps, and the best k is taken; where none pays, none is drafted, and
+// price that was measured, and the best k is taken; where none pays, none is drafted, and
 // trust comes back slowly.
 #pragma once
 

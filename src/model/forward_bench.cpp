@@ -76,6 +76,18 @@ void decode(benchmark::State& state) {
                                                   benchmark::Counter::kIsRate);
 }
 
+// One step of some tokens with logits for each, behind 256 others: what checking drafts costs.
+void checked_step(benchmark::State& state) {
+  const auto n = static_cast<std::uint32_t>(state.range(1));
+  SessionForTest session(bench_model(), static_cast<unsigned>(state.range(0)), 512);
+  const auto tokens = some_tokens(512);
+  std::vector<float> logits(std::size_t{n} * bench_model().config().n_vocab);
+  const Segment before = session.segment(std::span(tokens).first(256), 0, nullptr);
+  session.forward_batch(std::span(&before, 1));
+  const Segment step = session.segment(std::span(tokens).first(n), n, logits.data());
+  for (auto _ : state) session.forward_batch(std::span(&step, 1));
+}
+
 BENCHMARK(prefill)
     ->ArgNames({"threads", "depth"})
     ->Args({1, 0})
@@ -88,6 +100,12 @@ BENCHMARK(decode)
     ->Args({1, 0})
     ->Args({2, 0})
     ->Args({2, 2048})
+    ->UseRealTime()
+    ->Unit(benchmark::kMillisecond);
+
+BENCHMARK(checked_step)
+    ->ArgNames({"threads", "tokens"})
+    ->ArgsProduct({{2}, {1, 2, 3, 4, 6, 8}})
     ->UseRealTime()
     ->Unit(benchmark::kMillisecond);
 
