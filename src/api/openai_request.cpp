@@ -12,106 +12,13 @@
 #include <utility>
 
 #include "api/answer_format.h"
+#include "api/openai_tools.h"
+#include "api/request_values.h"
 
 namespace hearth::api::openai {
 namespace {
 
 namespace dom = simdjson::dom;
-using dom::element_type;
-
-template <class T = void>
-using Parsed = std::expected<T, ApiError>;
-
-std::unexpected<ApiError> refuse(std::string code, std::string param, std::string message) {
-  return std::unexpected(
-      ApiError{.message = std::move(message), .param = std::move(param), .code = std::move(code)});
-}
-
-// "a string", "an array", ... as the API's messages say it.
-const char* describe(dom::element value) {
-  switch (value.type()) {
-    case element_type::ARRAY: return "an array";
-    case element_type::OBJECT: return "an object";
-    case element_type::INT64:
-    case element_type::UINT64: return "an integer";
-    case element_type::DOUBLE: return "a decimal number";
-    case element_type::STRING: return "a string";
-    case element_type::BOOL: return "a boolean";
-    case element_type::NULL_VALUE: return "null";
-  }
-  return "something else";
-}
-
-std::unexpected<ApiError> wrong_type(std::string_view param, const char* expected, dom::element found) {
-  return refuse("invalid_type", std::string(param),
-                fmt::format("Invalid type for '{}': expected {}, but got {} instead.", param, expected,
-                            describe(found)));
-}
-
-std::unexpected<ApiError> missing(std::string_view param) {
-  return refuse("missing_required_parameter", std::string(param),
-                fmt::format("Missing required parameter: '{}'.", param));
-}
-
-std::unexpected<ApiError> too_many(std::string_view param, std::size_t limit, std::size_t found) {
-  return refuse("array_above_max_length", std::string(param),
-                fmt::format("Invalid '{}': too many entries. Expected at most {}, but got {} instead.",
-                            param, limit, found));
-}
-
-// ---- Strictly typed values ----
-
-Parsed<std::string_view> as_string(std::string_view param, dom::element value) {
-  std::string_view text;
-  if (value.get_string().get(text) != simdjson::SUCCESS) return wrong_type(param, "a string", value);
-  return text;
-}
-
-Parsed<bool> as_bool(std::string_view param, dom::element value) {
-  bool yes = false;
-  if (value.get_bool().get(yes) != simdjson::SUCCESS) return wrong_type(param, "a boolean", value);
-  return yes;
-}
-
-Parsed<dom::object> as_object(std::string_view param, dom::element value) {
-  dom::object object;
-  if (value.get_object().get(object) != simdjson::SUCCESS) return wrong_type(param, "an object", value);
-  return object;
-}
-
-Parsed<dom::array> as_array(std::string_view param, dom::element value) {
-  dom::array array;
-  if (value.get_array().get(array) != simdjson::SUCCESS) return wrong_type(param, "an array", value);
-  return array;
-}
-
-Parsed<double> as_number(std::string_view param, dom::element value, double min, double max) {
-  double number = 0;
-  if (!value.is_number() || value.get_double().get(number) != simdjson::SUCCESS) {
-    return wrong_type(param, "a number", value);
-  }
-  if (number >= min && number <= max) return number;
-  const bool above = number > max;
-  return refuse(above ? "decimal_above_max_value" : "decimal_below_min_value", std::string(param),
-                fmt::format("Invalid '{}': decimal {} value. Expected a value {} {}, but got {} "
-                            "instead.", param, above ? "above maximum" : "below minimum",
-                            above ? "<=" : ">=", above ? max : min, number));
-}
-
-Parsed<std::int64_t> as_integer(std::string_view param, dom::element value, std::int64_t min,
-                                std::int64_t max) {
-  const bool huge = value.type() == element_type::UINT64;  // Beyond int64: above any maximum here.
-  std::int64_t number = 0;
-  if (!huge && value.get_int64().get(number) != simdjson::SUCCESS) {
-    return wrong_type(param, "an integer", value);
-  }
-  if (!huge && number >= min && number <= max) return number;
-  const bool above = huge || number > max;
-  return refuse(above ? "integer_above_max_value" : "integer_below_min_value", std::string(param),
-                fmt::format("Invalid '{}': integer {} value. Expected a value {} {}, but got {} "
-                            "instead.", param, above ? "above maximum" : "below minimum",
-                            above ? "<=" : ">=", above ? max : min, simdjson::minify(value)));
-}
 
 // ---- Fields of a request: one table, one function each ----
 
@@ -131,6 +38,18 @@ template <auto Member>
 Parsed<> set_bool(Request& r, std::string_view param, dom::element value) {
   HEARTH_TRY(r.*Member, as_bool(param, value));
   return {};
+}
+
+template <auto Member>
+Parsed<> set_chat_bool(Request& r, std::string_view param, dom::element value) {
+  HEARTH_TRY(r.chat.*Member, as_bool(param, value));
+  return {};
+}
+
+// A field of the part that the hub gets.
+template <auto Set>
+Parsed<> set_field(Request& r, std::string_view param, dom::element value) {
+  return Set(r.chat, param, value);
 }
 
 Parsed<> set_model(Request& r, std::string_view param, dom::element value) {
@@ -264,16 +183,6 @@ Parsed<> set_answer_format(Request& r, std::string_view param, dom::element valu
   return {};
 }
 
-Parsed<> check_tools(Request&, std::string_view param, dom::element value) {
-  HEARTH_TRY(const dom::array tools, as_array(param, value));
-  if (tools.size() > kToolsMax) return too_many(param, kToolsMax, tools.size());
-  std::size_t i = 0;
-  for (const dom::element tool : tools) {
-    HEARTH_TRY_VOID(as_object(fmt::format("{}[{}]", param, i++), tool));
-  }
-  return {};
-}
-
 Parsed<> set_hearth(Request& r, std::string_view param, dom::element value) {
   HEARTH_TRY(const dom::object hearth, as_object(param, value));
   dom::element advice;
@@ -284,10 +193,6 @@ Parsed<> set_hearth(Request& r, std::string_view param, dom::element value) {
 }
 
 // ---- Messages ----
-
-std::string at(std::string_view path, std::string_view member) {
-  return fmt::format("{}.{}", path, member);
-}
 
 Parsed<hub::Role> parse_role(std::string_view path, dom::object message) {
   struct Row {
@@ -353,53 +258,6 @@ Parsed<std::string> parse_content(std::string_view path, dom::object message, hu
     joined.append(text);
   }
   return joined;
-}
-
-// Some clients replay the arguments as an object instead of its text.
-Parsed<std::string> parse_arguments(std::string_view param, dom::element value) {
-  if (value.is_object()) return std::string(simdjson::minify(value));
-  HEARTH_TRY(const std::string_view text, as_string(param, value));
-  return std::string(text);
-}
-
-Parsed<hub::ToolCall> parse_tool_call(std::string_view path, dom::element value) {
-  HEARTH_TRY(const dom::object call, as_object(path, value));
-  hub::ToolCall out;
-  dom::element member;
-  if (call["id"].get(member) == simdjson::SUCCESS && !member.is_null()) {
-    HEARTH_TRY(out.id, as_string(at(path, "id"), member));
-  }
-  if (call["function"].get(member) != simdjson::SUCCESS) return missing(at(path, "function"));
-  HEARTH_TRY(const dom::object function, as_object(at(path, "function"), member));
-  if (function["name"].get(member) != simdjson::SUCCESS) return missing(at(path, "function.name"));
-  HEARTH_TRY(out.name, as_string(at(path, "function.name"), member));
-  if (function["arguments"].get(member) == simdjson::SUCCESS && !member.is_null()) {
-    HEARTH_TRY(out.arguments, parse_arguments(at(path, "function.arguments"), member));
-  }
-  return out;
-}
-
-// Absent and null are the same.
-Parsed<> set_optional_text(std::string& out, std::string_view path, dom::object message,
-                           const char* member) {
-  dom::element value;
-  if (message[member].get(value) != simdjson::SUCCESS || value.is_null()) return {};
-  HEARTH_TRY(out, as_string(at(path, member), value));
-  return {};
-}
-
-Parsed<> set_tool_calls(hub::Message& out, std::string_view path, dom::object message) {
-  dom::element value;
-  if (message["tool_calls"].get(value) != simdjson::SUCCESS || value.is_null()) return {};
-  const std::string param = at(path, "tool_calls");
-  HEARTH_TRY(const dom::array calls, as_array(param, value));
-  if (calls.size() > kToolsMax) return too_many(param, kToolsMax, calls.size());
-  std::size_t i = 0;
-  for (const dom::element call : calls) {
-    HEARTH_TRY(hub::ToolCall parsed, parse_tool_call(fmt::format("{}[{}]", param, i++), call));
-    out.tool_calls.push_back(std::move(parsed));
-  }
-  return {};
 }
 
 Parsed<hub::Message> parse_message(std::string_view path, dom::element value) {
@@ -507,7 +365,11 @@ constexpr auto kChatFields = std::to_array<Field>({
     {"logprobs", set_bool<&Request::logprobs>},
     {"top_logprobs", set_top_logprobs},
     {"max_completion_tokens", set_max_tokens},
-    {"tools", check_tools},
+    {"tools", set_field<set_tools>},
+    {"tool_choice", set_field<set_tool_choice>},
+    {"parallel_tool_calls", set_chat_bool<&hub::ChatRequest::parallel_tool_calls>},
+    {"reasoning_effort", set_field<set_reasoning_effort>},
+    {"chat_template_kwargs", set_field<set_template_arguments>},
 });
 
 constexpr auto kCompletionFields = std::to_array<Field>({
@@ -541,6 +403,7 @@ Parsed<> check_whole(const Request& r, dom::object body) {
   if (!has(body, "model")) return missing("model");
   if (chat && !has(body, "messages")) return missing("messages");
   if (!chat && !has(body, "prompt")) return missing("prompt");
+  HEARTH_TRY_VOID(check_tool_choice(r.chat));
   if (chat && has(body, "top_logprobs") && !r.logprobs) {
     return refuse("invalid_value", "top_logprobs",
                   "Invalid 'top_logprobs': it needs 'logprobs' to be true.");

@@ -5,8 +5,7 @@
 // clients send fields of every other server, too.  The extensions of local servers that change
 // sampling are known: top_k, min_p, typical_p, repetition_penalty or repeat_penalty.
 //
-// Tools are accepted and their calls and results are replayed to the model; answering with a call
-// comes with the full engine, until then the answer is text.
+// Tools and what belongs to them are read by openai_tools.h.
 #pragma once
 
 #include <cstddef>
@@ -22,7 +21,6 @@ namespace hearth::api::openai {
 
 inline constexpr std::size_t kJsonDepthMax = 64;
 inline constexpr std::size_t kMessagesMax = 16'384;
-inline constexpr std::size_t kToolsMax = 1'024;
 inline constexpr std::size_t kStopsMax = 16;
 inline constexpr std::size_t kStopBytesMax = 1'024;
 inline constexpr std::size_t kLogitBiasMax = 4'096;

@@ -65,6 +65,24 @@ TEST(OpenAiRequest, WhatCodingClientsSend) {
   EXPECT_EQ(r.chat.messages[2].tool_calls[1].arguments, R"({"path":"a"})");
   EXPECT_EQ(r.chat.messages[3].role, hub::Role::kTool);
   EXPECT_EQ(r.chat.messages[3].tool_call_id, "call_1");
+  ASSERT_EQ(r.chat.tools.size(), 1U);
+  EXPECT_EQ(r.chat.tools[0].name, "bash");
+  EXPECT_EQ(r.chat.tools[0].definition, R"({"name":"bash","parameters":{"type":"object"}})");
+  EXPECT_EQ(r.chat.tools[0].parameters, R"({"type":"object"})");
+  EXPECT_EQ(r.chat.tool_choice, hub::ToolChoice::kAuto);
+  EXPECT_EQ(r.chat.reasoning_effort, "medium");
+}
+
+TEST(OpenAiRequest, ToolsAndThinking) {
+  const Request r = parsed(chat_with(
+      R"("tools":[{"type":"function","function":{"name":"f"}},{"type":"function","function":{"name":"g"}}],
+         "tool_choice":{"type":"function","function":{"name":"g"}},"parallel_tool_calls":false,
+         "chat_template_kwargs":{"enable_thinking": false})"));
+  EXPECT_EQ(r.chat.tools.size(), 2U);
+  EXPECT_EQ(r.chat.tool_choice, hub::ToolChoice::kRequired);
+  EXPECT_EQ(r.chat.tool_name, "g");
+  EXPECT_FALSE(r.chat.parallel_tool_calls);
+  EXPECT_EQ(r.chat.template_arguments, R"({"enable_thinking":false})");
 }
 
 TEST(OpenAiRequest, EverySamplingField) {
@@ -177,6 +195,23 @@ TEST(OpenAiRequest, RefusesByName) {
       {R"("structured_outputs":{"json":{"type":"x"}})", "structured_outputs.json", "invalid_json_schema"},
       {R"("tools":{})", "tools", "invalid_type"},
       {R"("tools":[1])", "tools[0]", "invalid_type"},
+      {R"("tools":[{"function":{"name":"f"}}])", "tools[0].type", "missing_required_parameter"},
+      {R"("tools":[{"type":"web_search"}])", "tools[0].type", "unsupported_value"},
+      {R"("tools":[{"type":"function"}])", "tools[0].function", "missing_required_parameter"},
+      {R"("tools":[{"type":"function","function":{}}])", "tools[0].function.name",
+       "missing_required_parameter"},
+      {R"("tools":[{"type":"function","function":{"name":"a b"}}])", "tools[0].function.name",
+       "invalid_value"},
+      {R"("tools":[{"type":"function","function":{"name":"f","parameters":[]}}])",
+       "tools[0].function.parameters", "invalid_type"},
+      {R"("tool_choice":"maybe")", "tool_choice", "invalid_value"},
+      {R"("tool_choice":1)", "tool_choice", "invalid_type"},
+      {R"("tool_choice":"required")", "tool_choice", "invalid_value"},
+      {R"("tool_choice":{"type":"function","function":{"name":"g"}},)"
+       R"("tools":[{"type":"function","function":{"name":"f"}}])", "tool_choice", "invalid_value"},
+      {R"("parallel_tool_calls":1)", "parallel_tool_calls", "invalid_type"},
+      {R"("reasoning_effort":"much")", "reasoning_effort", "invalid_value"},
+      {R"("chat_template_kwargs":[])", "chat_template_kwargs", "invalid_type"},
       {R"("hearth":7)", "hearth", "invalid_type"},
   };
   for (const Refusal& r : refusals) {

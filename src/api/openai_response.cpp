@@ -102,16 +102,37 @@ void write_head(JsonWriter& json, const AnswerHead& head, bool chunk) {
   json.key("model").value(head.model);
 }
 
+void write_tool_call(JsonWriter& json, const hub::ToolCall& call) {
+  json.begin_object().key("id").value(call.id).key("type").value("function");
+  json.key("function").begin_object();
+  json.key("name").value(call.name).key("arguments").value(call.arguments);
+  json.end_object().end_object();
+}
+
+void write_message(JsonWriter& json, const Choice& choice) {
+  json.begin_object().key("role").value("assistant").key("content");
+  // A call without words has no content at all.
+  choice.tool_calls.empty() ? json.value(choice.text) : json.value_or_null(choice.text);
+  json.key("refusal").null();
+  if (!choice.reasoning.empty()) json.key("reasoning_content").value(choice.reasoning);
+  if (!choice.tool_calls.empty()) {
+    json.key("tool_calls").begin_array();
+    for (const hub::ToolCall& call : choice.tool_calls) write_tool_call(json, call);
+    json.end_array();
+  }
+  json.end_object();
+}
+
 void write_choice(JsonWriter& json, const AnswerHead& head, std::uint32_t index, const Choice& choice) {
   json.begin_object().key("index").value(index);
   if (head.endpoint == Endpoint::kChat) {
-    json.key("message").begin_object().key("role").value("assistant");
-    json.key("content").value(choice.text).key("refusal").null().end_object();
+    json.key("message");
+    write_message(json, choice);
   } else {
     json.key("text").value(choice.text);
   }
   write_logprobs(json, head, choice.tokens, 0);
-  json.key("finish_reason").value(finish_reason_name(choice.reason)).end_object();
+  json.key("finish_reason").value(finish_reason_name(choice.reason, !choice.tool_calls.empty())).end_object();
 }
 
 void write_model(JsonWriter& json, const hub::ModelEntry& model, std::int64_t created_unix_s) {
@@ -132,8 +153,17 @@ void write_model(JsonWriter& json, const hub::ModelEntry& model, std::int64_t cr
 
 }  // namespace
 
-const char* finish_reason_name(engine::FinishReason reason) {
-  return reason == engine::FinishReason::kStop ? "stop" : "length";
+const char* finish_reason_name(engine::FinishReason reason, bool has_tool_calls) {
+  if (reason != engine::FinishReason::kStop) return "length";
+  return has_tool_calls ? "tool_calls" : "stop";
+}
+
+void append_tool_call(std::vector<hub::ToolCall>& calls, const hub::ToolCallPiece& piece) {
+  if (piece.index >= calls.size()) calls.resize(piece.index + 1);
+  hub::ToolCall& call = calls[piece.index];
+  call.id += piece.id;
+  call.name += piece.name;
+  call.arguments += piece.arguments;
 }
 
 std::string render_answer(const AnswerHead& head, std::span<const Choice> choices,
@@ -193,13 +223,43 @@ void ChunkRenderer::text(std::string& out, std::uint32_t choice, std::string_vie
   out += ",\"finish_reason\":null}]}\n\n";
 }
 
+void ChunkRenderer::begin_delta(std::string& out, std::uint32_t choice) const {
+  out += prefix_;
+  fmt::format_to(std::back_inserter(out), R"(,"choices":[{{"index":{},"delta":)", choice);
+}
+
+void ChunkRenderer::end_delta(std::string& out) {
+  out += ",\"logprobs\":null,\"finish_reason\":null}]}\n\n";
+}
+
+void ChunkRenderer::reasoning(std::string& out, std::uint32_t choice, std::string_view text) const {
+  begin_delta(out, choice);
+  JsonWriter(out).begin_object().key("reasoning_content").value(text).end_object();
+  end_delta(out);
+}
+
+// Only a call's first piece has its id, type and name.
+void ChunkRenderer::tool_call(std::string& out, std::uint32_t choice,
+                              const hub::ToolCallPiece& piece) const {
+  begin_delta(out, choice);
+  JsonWriter json(out);
+  json.begin_object().key("tool_calls").begin_array().begin_object();
+  json.key("index").value(piece.index);
+  if (!piece.id.empty()) json.key("id").value(piece.id).key("type").value("function");
+  json.key("function").begin_object();
+  if (!piece.name.empty()) json.key("name").value(piece.name);
+  json.key("arguments").value(piece.arguments);
+  json.end_object().end_object().end_array().end_object();
+  end_delta(out);
+}
+
 void ChunkRenderer::finish(std::string& out, std::uint32_t choice, engine::FinishReason reason,
-                           const hub::Receipt* receipt) const {
+                           bool has_tool_calls, const hub::Receipt* receipt) const {
   out += prefix_;
   fmt::format_to(std::back_inserter(out),
                  R"(,"choices":[{{"index":{},{},"logprobs":null,"finish_reason":"{}"}}])", choice,
                  head_.endpoint == Endpoint::kChat ? R"("delta":{})" : R"("text":"")",
-                 finish_reason_name(reason));
+                 finish_reason_name(reason, has_tool_calls));
   if (receipt != nullptr) {
     out += ",\"hearth\":";
     JsonWriter json(out);

@@ -1,7 +1,8 @@
 // OpenAI's answers: whole, as chunks of a stream, lists of models, plain completions.
 //
 // Where a field has no counterpart here it has the value that strict clients expect
-// (refusal: null, system_fingerprint absent).  Hearth's receipt rides along in an extension
+// (refusal: null, system_fingerprint absent).  Thinking goes out as `reasoning_content`, which is no part
+// of OpenAI's API but of all local servers'.  Hearth's receipt rides along in an extension
 // member `hearth` of the answer, or of the last chunk before [DONE].
 #pragma once
 
@@ -30,12 +31,17 @@ struct AnswerHead {
 // One choice of a whole answer, collected from a sink's events.
 struct Choice {
   std::string text;
+  std::string reasoning;
+  std::vector<hub::ToolCall> tool_calls;
   std::vector<engine::TokenEvent> tokens;  // Kept only for log-probabilities.
   engine::FinishReason reason = engine::FinishReason::kStop;
 };
 
-// "stop" or "length"; an answer that was cut off for any reason is "length".
-const char* finish_reason_name(engine::FinishReason reason);
+// "stop", "tool_calls" or "length"; an answer that was cut off for any reason is "length".
+const char* finish_reason_name(engine::FinishReason reason, bool has_tool_calls);
+
+// Adds a piece to the calls that it belongs to.
+void append_tool_call(std::vector<hub::ToolCall>& calls, const hub::ToolCallPiece& piece);
 
 std::string render_answer(const AnswerHead& head, std::span<const Choice> choices,
                           const hub::Usage& usage, const hub::Receipt& receipt);
@@ -53,14 +59,20 @@ class ChunkRenderer {
   // text before this piece (plain completions report it).
   void text(std::string& out, std::uint32_t choice, std::string_view text,
             const engine::TokenEvent& token, std::size_t text_offset) const;
+  void reasoning(std::string& out, std::uint32_t choice, std::string_view text) const;
+  void tool_call(std::string& out, std::uint32_t choice, const hub::ToolCallPiece& piece) const;
   // `receipt`: null but for the last chunk.
   void finish(std::string& out, std::uint32_t choice, engine::FinishReason reason,
-              const hub::Receipt* receipt) const;
+              bool has_tool_calls, const hub::Receipt* receipt) const;
   void usage(std::string& out, const hub::Usage& usage, const hub::Receipt& receipt) const;
   static void error(std::string& out, const ApiError& error);
   static void done(std::string& out);
 
  private:
+  // A chat's chunk up to its delta, and from there on.
+  void begin_delta(std::string& out, std::uint32_t choice) const;
+  static void end_delta(std::string& out);
+
   AnswerHead head_;
   std::string prefix_;  // The members that every chunk starts with.
 };

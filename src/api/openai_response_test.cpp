@@ -128,7 +128,7 @@ TEST(OpenAiResponse, AChatStream) {
   chunks.text(stream, 0, "Hi\n\n", token("Hi\n\n", -1), 0);
   chunks.text(stream, 0, "", token("x", -1), 0);  // Held back: no event.
   const hub::Receipt r = receipt();
-  chunks.finish(stream, 0, engine::FinishReason::kStop, nullptr);
+  chunks.finish(stream, 0, engine::FinishReason::kStop, false, nullptr);
   chunks.usage(stream, kUsage, r);
   ChunkRenderer::done(stream);
   const auto data = events(stream);
@@ -144,6 +144,40 @@ TEST(OpenAiResponse, AChatStream) {
   EXPECT_EQ(at(data[3], "/usage/prompt_tokens"), "5");
   EXPECT_EQ(at(data[3], "/hearth/id"), R"("r-1")");
   EXPECT_EQ(data[4], "[DONE]");
+}
+
+TEST(OpenAiResponse, AMessageWithThinkingAndCalls) {
+  const Choice choices[] = {
+      {.reasoning = "Hm.", .tool_calls = {{"call_1", "f", "{\"a\": \"\n\"}"}, {"call_2", "g", "{}"}}},
+      {.text = "Both.", .tool_calls = {{"call_3", "f", "{"}}, .reason = engine::FinishReason::kLength}};
+  const std::string json = render_answer(head_of(Endpoint::kChat), choices, kUsage, receipt());
+  EXPECT_EQ(at(json, "/choices/0/message/content"), "null");
+  EXPECT_EQ(at(json, "/choices/0/message/reasoning_content"), R"("Hm.")");
+  EXPECT_EQ(at(json, "/choices/0/message/tool_calls/0"),
+            R"({"id":"call_1","type":"function","function":{"name":"f","arguments":"{\"a\": \"\n\"}"}})");
+  EXPECT_EQ(at(json, "/choices/0/message/tool_calls/1/id"), R"("call_2")");
+  EXPECT_EQ(at(json, "/choices/0/finish_reason"), R"("tool_calls")");
+  EXPECT_EQ(at(json, "/choices/1/message/content"), R"("Both.")");
+  EXPECT_EQ(at(json, "/choices/1/finish_reason"), R"("length")");
+}
+
+TEST(OpenAiResponse, AStreamOfThinkingAndCalls) {
+  const ChunkRenderer chunks(head_of(Endpoint::kChat));
+  std::string stream;
+  chunks.reasoning(stream, 1, "Hm.");
+  chunks.tool_call(stream, 1, {.index = 0, .id = "call_1", .name = "f"});
+  chunks.tool_call(stream, 1, {.index = 0, .arguments = "{\"a\""});
+  chunks.finish(stream, 1, engine::FinishReason::kStop, true, nullptr);
+  const auto data = events(stream);
+  ASSERT_EQ(data.size(), 4U);
+  EXPECT_EQ(at(data[0], "/choices/0/delta"), R"({"reasoning_content":"Hm."})");
+  EXPECT_EQ(at(data[0], "/choices/0/index"), "1");
+  EXPECT_EQ(at(data[1], "/choices/0/delta/tool_calls/0"),
+            R"({"index":0,"id":"call_1","type":"function","function":{"name":"f","arguments":""}})");
+  EXPECT_EQ(at(data[2], "/choices/0/delta/tool_calls/0"),
+            R"({"index":0,"function":{"arguments":"{\"a\""}})");
+  EXPECT_EQ(at(data[2], "/choices/0/finish_reason"), "null");
+  EXPECT_EQ(at(data[3], "/choices/0/finish_reason"), R"("tool_calls")");
 }
 
 TEST(OpenAiResponse, AStreamWithLogprobsReportsEveryToken) {
@@ -166,7 +200,7 @@ TEST(OpenAiResponse, ACompletionStream) {
   chunks.role(stream, 0);  // Completions have none.
   chunks.text(stream, 0, "b", token("b", -2), 7);
   const hub::Receipt r = receipt();
-  chunks.finish(stream, 0, engine::FinishReason::kLength, &r);
+  chunks.finish(stream, 0, engine::FinishReason::kLength, false, &r);
   const auto data = events(stream);
   ASSERT_EQ(data.size(), 2U);
   EXPECT_EQ(at(data[0], "/choices/0/text"), R"("b")");

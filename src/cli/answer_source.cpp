@@ -16,6 +16,8 @@ class LocalSink final : public hub::ChatSink {
   explicit LocalSink(std::shared_ptr<PendingAnswer> pending) : pending_(std::move(pending)) {}
 
   void on_text(std::uint32_t, const std::string& text, const engine::TokenEvent&) override { pending_->add_text(text); }
+  void on_reasoning(std::uint32_t, const std::string& text) override { pending_->add_thinking(text); }
+  void on_tool_call(std::uint32_t, const hub::ToolCallPiece&) override {}  // None is offered.
   void on_status(const std::string& text) override { pending_->add_status(text); }
   void on_choice_end(std::uint32_t, engine::FinishReason reason) override { pending_->set_reason(reason); }
   void on_finish(const hub::Usage&, const hub::Receipt& receipt) override { pending_->end(receipt); }

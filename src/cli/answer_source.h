@@ -18,8 +18,15 @@ namespace hearth::cli {
 // What is printed while an answer comes.  Called on the thread that called `answer`.
 struct AnswerListener {
   std::function<void(const std::string& text)> on_text;
+  std::function<void(const std::string& text)> on_thinking;
   std::function<void(const std::string& status)> on_status;
 };
+
+// For a person at a terminal: the answer on standard output; on standard error, faint, what the hub is
+// doing and, unless `hide_thinking`, what the model thinks.
+AnswerListener terminal_listener(bool hide_thinking);
+// For --json: nothing while the answer comes.
+AnswerListener silent_listener();
 
 struct Answer {
   std::string text;

@@ -60,6 +60,7 @@ void add_answer_options(CLI::App* command, AnswerOptions& answer) {
   command->add_option("-n,--max-tokens", answer.max_tokens, "Most tokens of the answer");
   command->add_option("-t,--temperature", answer.temperature, "0 is greedy")->check(CLI::Range(0.0, 2.0));
   command->add_option("--seed", answer.seed, "The same seed gives the same text");
+  command->add_flag("--hide-thinking", answer.hide_thinking, "Leave out what the model thinks");
   command->add_option("--hub", answer.hub,
                       "Where to ask: 'hub' is the one that runs here, 'local' answers in this process, or a URL "
                       "(default: the hub if it runs, else local)");

@@ -18,8 +18,17 @@ void PendingAnswer::add(Event event) {
   changed_.notify_one();
 }
 
-void PendingAnswer::add_text(std::string text) { add({false, std::move(text)}); }
-void PendingAnswer::add_status(std::string status) { add({true, std::move(status)}); }
+void PendingAnswer::add_text(std::string text) { add({Kind::kText, std::move(text)}); }
+void PendingAnswer::add_thinking(std::string text) { add({Kind::kThinking, std::move(text)}); }
+void PendingAnswer::add_status(std::string status) { add({Kind::kStatus, std::move(status)}); }
+
+void PendingAnswer::tell(const AnswerListener& listener, const Event& event) {
+  switch (event.kind) {
+    case Kind::kText: return listener.on_text(event.text);
+    case Kind::kThinking: return listener.on_thinking(event.text);
+    case Kind::kStatus: return listener.on_status(event.text);
+  }
+}
 
 void PendingAnswer::set_reason(engine::FinishReason reason) {
   const std::lock_guard lock(mutex_);
@@ -54,8 +63,8 @@ Result<Answer> PendingAnswer::wait(const AnswerListener& listener, const std::fu
       const Event event = std::move(events_.front());
       events_.pop_front();
       lock.unlock();
-      if (!cancelled) (event.is_status ? listener.on_status : listener.on_text)(event.text);
-      if (!event.is_status) answer.text += event.text;
+      if (!cancelled) tell(listener, event);
+      if (event.kind == Kind::kText) answer.text += event.text;
       lock.lock();
     }
     if (end_) break;

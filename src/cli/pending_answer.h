@@ -3,6 +3,7 @@
 #pragma once
 
 #include <condition_variable>
+#include <cstdint>
 #include <deque>
 #include <functional>
 #include <mutex>
@@ -18,6 +19,7 @@ namespace hearth::cli {
 class PendingAnswer {
  public:
   void add_text(std::string text);
+  void add_thinking(std::string text);
   void add_status(std::string status);
   void set_reason(engine::FinishReason reason);
   // The last event; later ones are dropped.
@@ -28,10 +30,12 @@ class PendingAnswer {
   Result<Answer> wait(const AnswerListener& listener, const std::function<void()>& cancel);
 
  private:
+  enum class Kind : std::uint8_t { kText, kThinking, kStatus };
   struct Event {
-    bool is_status;
+    Kind kind;
     std::string text;
   };
+  static void tell(const AnswerListener& listener, const Event& event);
   void add(Event event);
   bool wait_briefly(std::unique_lock<std::mutex>& lock);
 

@@ -97,6 +97,9 @@ class Receiver final : public net::HttpSink {
     }
     for (const json& choice : body.value("choices", json::array())) {
       const json delta = choice.value("delta", json::object());
+      if (const json thinking = delta.value("reasoning_content", json{}); thinking.is_string()) {
+        pending_->add_thinking(thinking);
+      }
       if (delta.contains("content") && delta["content"].is_string()) pending_->add_text(delta["content"]);
       if (choice.value("finish_reason", json{}) == "length") pending_->set_reason(engine::FinishReason::kLength);
     }

@@ -42,6 +42,8 @@ void print_error(const Error& error) {
 
 void print_note(std::string_view text) { std::fprintf(stderr, "%s\n", faint(text).c_str()); }
 
+void print_faint(std::string_view text) { std::fputs(faint(text).c_str(), stderr); }
+
 bool print_out(std::string_view text) {
   return std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0;
 }

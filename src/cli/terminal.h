@@ -21,6 +21,9 @@ void print_error(const Error& error);
 // A faint line on standard error: what is being done.
 void print_note(std::string_view text);
 
+// A faint piece of a line on standard error.
+void print_faint(std::string_view text);
+
 // Writes to standard output; false once nobody reads it any more.
 bool print_out(std::string_view text);
 

@@ -48,9 +48,8 @@ Result<> ask(const Context& context, const AskOptions& options) {
   if (!options.answer.system.empty()) messages.push_back({.role = hub::Role::kSystem, .content = options.answer.system});
   messages.push_back({.role = hub::Role::kUser, .content = std::move(question)});
 
-  AnswerListener listener{[](const std::string& text) { print_out(text); },
-                          [](const std::string& status) { print_note(status); }};
-  if (context.json) listener = {[](const std::string&) {}, [](const std::string&) {}};
+  const AnswerListener listener =
+      context.json ? silent_listener() : terminal_listener(options.answer.hide_thinking);
   HEARTH_TRY(const Answer answer, source->answer(messages, options.answer, listener));
 
   if (context.json) {

@@ -96,8 +96,7 @@ void run_command(Conversation& talk, const std::string& line) {
 // Asks with what was said so far; an interrupted answer is taken back with its question.
 Result<> exchange(AnswerSource& source, Conversation& talk, std::string line) {
   talk.messages.push_back({.role = hub::Role::kUser, .content = std::move(line)});
-  const AnswerListener listener{[](const std::string& text) { print_out(text); },
-                                [](const std::string& status) { print_note(status); }};
+  const AnswerListener listener = terminal_listener(talk.options.hide_thinking);
   auto answer = source.answer(talk.messages, talk.options, listener);
   print_out("\n");
   if (!answer) {

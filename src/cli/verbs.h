@@ -39,6 +39,7 @@ struct AnswerOptions {
   std::uint32_t max_tokens = 0;
   std::optional<float> temperature;
   std::optional<std::uint64_t> seed;
+  bool hide_thinking = false;
   // Where to ask: "" uses a running hub, else answers in this process; "local" always answers in
   // this process; "hub" insists on the running hub; else a base URL.
   std::string hub;

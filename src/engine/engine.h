@@ -28,6 +28,7 @@ struct GenerateRequest {
   std::uint32_t max_tokens = 0;               // 0: up to the context's end.
   std::vector<std::string> stop;              // Text ends before the first of these.
   bool ignore_eos = false;                    // Go on after end-of-generation tokens.
+  std::vector<text::TokenId> spoken_control;  // Control tokens whose text the answer keeps; sorted.
   std::uint32_t n_top_logprobs = 0;           // Alternatives per token in events, at most 20.
   // What the answer may be, held against the model's vocabulary; null: anything.  Under one, the unsure
   // token is never sampled, end-of-generation tokens only where the answer is complete, and the job

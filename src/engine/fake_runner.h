@@ -56,7 +56,8 @@ class FakeRunner final : public StepRunner {
   std::optional<TokenId> unsure_token() const override { return fake_.unsure_token; }
   bool is_end_of_generation(TokenId id) const override { return id == fake_.end_token; }
   std::string token_bytes(TokenId id) const override { return FakeText::text_of(id); }
-  std::unique_ptr<TextStream> text_after(std::span<const TokenId>) const override {
+  std::unique_ptr<TextStream> text_after(std::span<const TokenId>,
+                                         std::span<const TokenId>) const override {
     return std::make_unique<FakeText>();
   }
   Result<> reserve(std::uint32_t n_tokens_max) override {

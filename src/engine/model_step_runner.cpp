@@ -8,13 +8,16 @@ namespace {
 
 class DecoderStream final : public TextStream {
  public:
-  DecoderStream(const text::Tokenizer& tokenizer, bool at_start)
-      : decoder_(tokenizer, /*special=*/false, at_start) {}
-  std::string push(TokenId id) override { return decoder_.push(id); }
+  DecoderStream(const text::Tokenizer& tokenizer, bool at_start, std::span<const TokenId> spoken)
+      : decoder_(tokenizer, /*special=*/false, at_start), spoken_(spoken) {}
+  std::string push(TokenId id) override {
+    return decoder_.push(id, std::ranges::binary_search(spoken_, id));
+  }
   std::string flush() override { return decoder_.flush(); }
 
  private:
   text::StreamDecoder decoder_;
+  std::span<const TokenId> spoken_;
 };
 
 class ModelStepRunner final : public StepRunner {
@@ -34,12 +37,13 @@ class ModelStepRunner final : public StepRunner {
   std::string token_bytes(TokenId id) const override {
     return model_->tokenizer().piece(id, /*special=*/true);
   }
-  std::unique_ptr<TextStream> text_after(std::span<const TokenId> prompt) const override {
+  std::unique_ptr<TextStream> text_after(std::span<const TokenId> prompt,
+                                         std::span<const TokenId> spoken) const override {
     // After nothing but BOS and its like, the text begins: its first space is the tokenizer's.
     const bool at_start = std::all_of(prompt.begin(), prompt.end(), [this](TokenId id) {
       return model_->tokenizer().is_control(id);
     });
-    return std::make_unique<DecoderStream>(model_->tokenizer(), at_start);
+    return std::make_unique<DecoderStream>(model_->tokenizer(), at_start, spoken);
   }
 
   Result<> reserve(std::uint32_t n_tokens_max) override {

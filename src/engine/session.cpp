@@ -62,7 +62,7 @@ Session::Session(Job j, KvPagePool& pool, PrefixCache* cache)
       lookup(job.request.prompt.size()),
       sampler_(job.request.sampling),
       stop_(job.request.stop),
-      text_(job.runner->text_after(job.request.prompt)) {
+      text_(job.runner->text_after(job.request.prompt, job.request.spoken_control)) {
   run.reserve(kDraftTokensMax + 1);
   if (job.request.constraint != nullptr) matcher_.emplace(job.request.constraint);
 }

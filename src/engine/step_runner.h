@@ -44,8 +44,10 @@ class StepRunner {
   virtual bool is_end_of_generation(TokenId id) const = 0;
   // The token's own bytes; of a control token its name.
   virtual std::string token_bytes(TokenId id) const = 0;
-  // The text of what is generated after `prompt`.
-  virtual std::unique_ptr<TextStream> text_after(std::span<const TokenId> prompt) const = 0;
+  // The text of what is generated after `prompt`; of control tokens only those in `spoken` (sorted;
+  // must outlive the stream) have one.
+  virtual std::unique_ptr<TextStream> text_after(std::span<const TokenId> prompt,
+                                                 std::span<const TokenId> spoken) const = 0;
 
   // Makes room for batches of n_tokens_max tokens.  kOutOfBudget if memory is short.
   virtual Result<> reserve(std::uint32_t n_tokens_max) = 0;

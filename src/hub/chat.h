@@ -29,6 +29,25 @@ struct Message {
   std::string tool_call_id;          // Of a tool.
 };
 
+// A function that the client offers.  The texts are JSON: beyond the API only names are looked at.
+struct Tool {
+  std::string name;
+  std::string definition;  // The object with name, description and parameters, as the client wrote it.
+  std::string parameters;  // JSON Schema of the arguments; empty for none.
+};
+
+// Whether the model may call: as it likes, not at all, or it must.
+enum class ToolChoice : std::uint8_t { kAuto, kNone, kRequired };
+
+// A piece of an answer's tool call.  Calls of a choice come one after the other; a call's first piece,
+// and only that, has its id and name.
+struct ToolCallPiece {
+  std::uint32_t index = 0;  // Of the call in its choice.
+  std::string id;           // "call_" and 24 letters and digits.
+  std::string name;
+  std::string arguments;  // JSON text: pieces concatenate.
+};
+
 // Whether the adviser may be asked: never, when the local answer is unsure, or in any case.
 enum class AdviceMode : std::uint8_t { kNever, kAuto, kAlways };
 
@@ -43,6 +62,12 @@ struct ChatRequest {
   text::grammar::GrammarPtr grammar;  // What the answer may be; null: any text.
   std::uint32_t n = 1;  // Choices, at most kChoicesMax.
   std::uint32_t n_top_logprobs = 0;
+  std::vector<Tool> tools;
+  ToolChoice tool_choice = ToolChoice::kAuto;
+  std::string tool_name;             // The only tool that may be called; empty: any.
+  bool parallel_tool_calls = true;   // Else at most one call in an answer.
+  std::string reasoning_effort;      // For the template, as the client wrote it; empty: unsaid.
+  std::string template_arguments;    // chat_template_kwargs, a JSON object; empty: none.
   std::optional<AdviceMode> advice;  // Unset: the configuration's default.
   std::string client;                // Whom fairness counts for: a key's name or an address.
 };

@@ -9,6 +9,8 @@
 #include "base/log.h"
 #include "hub/notices.h"
 #include "hub/receipt_json.h"
+#include "hub/show_piece.h"
+#include "hub/template_context.h"
 #include "ledger/receipt_id.h"
 
 namespace hearth::hub {
@@ -263,12 +265,12 @@ void Conductor::on(ModelReady& message) {
 void Conductor::prepare(Run& run, Stage stage, std::vector<Message> messages) {
   run.stage = stage;
   preparer_->post([this, id = run.id, stage, model = run.model, messages = std::move(messages),
-                   prompt = run.request.prompt, grammar = run.request.grammar] {
-    auto tokens = messages.empty()
-                      ? Result<std::vector<text::TokenId>>(encode_prompt(*model, prompt))
-                      : encode_chat(*model, messages);
-    auto constraint = grammar == nullptr ? nullptr : model->constraints->get(grammar);
-    inbox_.put(PromptReady{id, stage, std::move(tokens), std::move(constraint)});
+                   request = run.request] {
+    auto laid_out = messages.empty() ? Result<Prompt>(encode_prompt(*model, request.prompt))
+                                     : encode_chat(*model, request, messages);
+    auto constraint =
+        request.grammar == nullptr ? nullptr : model->constraints->get(request.grammar);
+    inbox_.put(PromptReady{id, stage, std::move(laid_out), std::move(constraint)});
   });
 }
 
@@ -280,15 +282,15 @@ void Conductor::on(PromptReady& message) {
     if (!message.prompt) return fail_run(*run, message.prompt.error());
     begin_draft(*run, *message.prompt);
   } else if (message.prompt) {
-    begin_final(*run, *std::move(message.prompt));
+    begin_final(*run, *message.prompt);
   } else {
     end_without_final(*run);
   }
 }
 
-Result<> Conductor::submit(Run& run, std::uint32_t choice, std::vector<text::TokenId> prompt) {
+Result<> Conductor::submit(Run& run, std::uint32_t choice, const Prompt& prompt) {
   engine::GenerateRequest job{.model = run.model->model,
-                              .prompt = std::move(prompt),
+                              .prompt = prompt.tokens,
                               .sampling = run.request.sampling,
                               .max_tokens = run.request.max_tokens,
                               .stop = run.request.stop,
@@ -299,15 +301,21 @@ Result<> Conductor::submit(Run& run, std::uint32_t choice, std::vector<text::Tok
   if (!run.request.has_temperature) {
     job.sampling.temperature = run.model->model->preferred_temperature().value_or(job.sampling.temperature);
   }
+  auto parser = make_answer_parser(*run.model, run.request, prompt);
+  if (parser != nullptr) {
+    const bool with_calls = !shown_tools(*run.model, run.request).empty();
+    job.spoken_control = with_calls ? run.model->spoken_with_calls : run.model->spoken;
+  }
   HEARTH_TRY(const engine::JobId id,
              parts_.engine->submit(std::move(job),
                                    std::make_shared<JobSink>(inbox_, run.id, run.stage, choice)));
+  run.answers[choice].parser = std::move(parser);
   run.answers[choice].job = id;
   run.answers[choice].is_running = true;
   return {};
 }
 
-void Conductor::begin_draft(Run& run, const std::vector<text::TokenId>& prompt) {
+void Conductor::begin_draft(Run& run, const Prompt& prompt) {
   run.stage = Stage::kDrafting;
   const bool is_held = may_ask(run.rules);
   const bool has_unsure_token = run.model->model->unsure_token().has_value();
@@ -325,17 +333,46 @@ void Conductor::on(TokenMade& message) {
   Run* const run = find(message.run);
   if (run == nullptr || run->stage != message.stage) return;
   Answer& answer = run->answers[message.choice];
-  if (run->stage == Stage::kFinishing) return show(*run, message.choice, message.event);
-
   const engine::TokenEvent& event = message.event;
-  answer.meter.add({event.token.logprob, event.entropy, event.unsure_probability});
-  answer.text.append(event.text);
-  if (!answer.is_held) return show(*run, message.choice, event);
-  answer.held.push_back(std::move(message.event));
-  // Sure enough already: nobody will be asked, so nothing need be held back.
+  if (run->stage == Stage::kDrafting) {
+    answer.meter.add({event.token.logprob, event.entropy, event.unsure_probability});
+  }
+  take(*run, message.choice, {.token = std::move(message.event)});
+}
+
+// Takes apart what came, and shows it or holds it back.
+void Conductor::take(Run& run, std::uint32_t choice, Piece piece) {
+  Answer& answer = run.answers[choice];
+  if (answer.parser != nullptr) {
+    answer.parser->push(piece.token.text, piece.events);
+  } else if (!piece.token.text.empty()) {
+    piece.events.push_back({text::AnswerEventKind::kText, piece.token.text});
+  }
+  note_events(answer, piece.events);
+  if (!answer.is_held) return show(run, choice, piece);
+  answer.held.push_back(std::move(piece));
+  // Sure enough already, or a call, which no advice can better: nobody will be asked, so nothing need be
+  // held back.
   const bool is_settled =
-      run->rules.mode != AdviceMode::kAlways && answer.meter.is_settled_above(run->rules.threshold);
-  if (is_settled) release_held(*run, answer);
+      run.rules.mode != AdviceMode::kAlways && answer.meter.is_settled_above(run.rules.threshold);
+  if (is_settled || answer.n_calls > 0) release_held(run, answer);
+}
+
+// The job's last text, and what the parser held back.
+void Conductor::take_end(Run& run, std::uint32_t choice, const engine::FinishEvent& event) {
+  Answer& answer = run.answers[choice];
+  Piece rest;
+  rest.token.text = event.text;
+  take(run, choice, std::move(rest));
+  if (answer.parser == nullptr) return;
+  Piece last;
+  answer.parser->finish(event.reason != engine::FinishReason::kStop, last.events);
+  answer.parser.reset();
+  note_events(answer, last.events);
+  if (answer.is_held)
+    answer.held.push_back(std::move(last));
+  else
+    show(run, choice, last);
 }
 
 void Conductor::on(JobEnded& message) {
@@ -352,22 +389,13 @@ void Conductor::on(JobEnded& message) {
     if (is_final && !run->has_visible_text) return end_without_final(*run);
     return fail_run(*run, message.event.error);
   }
+  take_end(*run, message.choice, message.event);
   if (is_final) {
-    if (!message.event.text.empty()) show(*run, message.choice, message.event.text);
     end_choice(*run, message.choice);
     return store_receipt(*run);
   }
   answer.ended_unsure = message.event.unsure;
   if (message.event.unsure) answer.meter.end_unsure();
-  if (!message.event.text.empty()) {
-    answer.text.append(message.event.text);
-    engine::TokenEvent rest;
-    rest.text = message.event.text;
-    if (answer.is_held)
-      answer.held.push_back(std::move(rest));
-    else
-      show(*run, message.choice, rest);
-  }
   if (!answer.is_held && !answer.ended_unsure) end_choice(*run, message.choice);
   if (std::ranges::none_of(run->answers, &Answer::is_running)) end_draft(*run);
 }
@@ -391,12 +419,15 @@ void Conductor::end_draft(Run& run) {
   double confidence = 1;
   for (const Answer& answer : run.answers) {
     // No answer at all deserves no trust, however it came about.
-    confidence = std::min(confidence, answer.text.empty() ? 0.0 : answer.meter.value());
+    const bool is_empty = answer.text.empty() && answer.n_calls == 0;
+    confidence = std::min(confidence, is_empty ? 0.0 : answer.meter.value());
   }
   run.receipt.confidence = static_cast<float>(confidence);
 
   AdviceDecision decision = decide_advice(run.rules, confidence);
   const bool is_shown = !run.answers[0].is_held && !run.answers[0].text.empty();
+  const bool calls_tools = std::ranges::any_of(run.answers, [](auto& a) { return a.n_calls > 0; });
+  if (calls_tools) decision = {.detail = "the answer calls a tool, which needs no advice"};
   if (decision.ask && is_shown) {  // Shown since it was sure early on: that stands.
     decision = {.detail = "the answer was sure from its beginning and is already given"};
   }
@@ -442,9 +473,10 @@ void Conductor::on(AdviceCame& message) {
   prepare(*run, Stage::kPreparingFinal, std::move(messages));
 }
 
-void Conductor::begin_final(Run& run, std::vector<text::TokenId> prompt) {
+void Conductor::begin_final(Run& run, const Prompt& prompt) {
   run.stage = Stage::kFinishing;
-  if (!submit(run, 0, std::move(prompt))) end_without_final(run);
+  run.answers[0].is_held = false;
+  if (!submit(run, 0, prompt)) end_without_final(run);
 }
 
 // The local model could not finish: the advice itself is the answer, or, if it has not the format that
@@ -474,7 +506,7 @@ void Conductor::give_draft(Run& run, AdviceOutcome outcome, std::string detail) 
   for (std::uint32_t choice = 0; choice < run.answers.size(); ++choice) {
     Answer& answer = run.answers[choice];
     release_held(run, answer);
-    if (answer.ended_unsure && answer.text.empty()) {
+    if (answer.ended_unsure && answer.text.empty() && answer.n_calls == 0) {
       const Notice which = unsure_notice(outcome);
       show(run, choice,
            which == Notice::kUnsureNotAdvised ? notice(which, run.receipt.advice_detail)
@@ -488,20 +520,18 @@ void Conductor::give_draft(Run& run, AdviceOutcome outcome, std::string detail) 
 void Conductor::release_held(Run& run, Answer& answer) {
   answer.is_held = false;
   const auto choice = static_cast<std::uint32_t>(&answer - run.answers.data());
-  for (const engine::TokenEvent& event : std::exchange(answer.held, {})) show(run, choice, event);
+  for (const Piece& piece : std::exchange(answer.held, {})) show(run, choice, piece);
 }
 
-void Conductor::show(Run& run, std::uint32_t choice, const engine::TokenEvent& event) {
-  if (!event.text.empty() && !std::exchange(run.has_visible_text, true)) {
+void Conductor::show(Run& run, std::uint32_t choice, const Piece& piece) {
+  if (!piece.events.empty() && !std::exchange(run.has_visible_text, true)) {
     run.receipt.first_token_ms = ms_since(run.admitted_ns);
   }
-  run.sink->on_text(choice, event.text, event);
+  show_piece(*run.sink, choice, run.answers[choice], piece);
 }
 
 void Conductor::show(Run& run, std::uint32_t choice, std::string text) {
-  engine::TokenEvent event;
-  event.text = std::move(text);
-  show(run, choice, event);
+  show(run, choice, {.events = {{text::AnswerEventKind::kText, std::move(text)}}});
 }
 
 void Conductor::end_choice(Run& run, std::uint32_t choice) {

@@ -78,18 +78,20 @@ class Conductor final : public Hub {
   void on(Stop& message);
 
   // The steps of a run.
-  void begin_draft(Run& run, const std::vector<text::TokenId>& prompt);
-  void begin_final(Run& run, std::vector<text::TokenId> prompt);
-  Result<> submit(Run& run, std::uint32_t choice, std::vector<text::TokenId> prompt);
+  void begin_draft(Run& run, const Prompt& prompt);
+  void begin_final(Run& run, const Prompt& prompt);
+  Result<> submit(Run& run, std::uint32_t choice, const Prompt& prompt);
   void end_draft(Run& run);
   void ask_adviser(Run& run, const std::string& rule);
   void prepare(Run& run, Stage stage, std::vector<Message> messages);
   void relay_advice(Run& run);
   void end_without_final(Run& run);
   void give_draft(Run& run, AdviceOutcome outcome, std::string detail);
+  void take(Run& run, std::uint32_t choice, Piece piece);
+  void take_end(Run& run, std::uint32_t choice, const engine::FinishEvent& event);
   void release_held(Run& run, Answer& answer);
   void end_choice(Run& run, std::uint32_t choice);
-  void show(Run& run, std::uint32_t choice, const engine::TokenEvent& event);
+  void show(Run& run, std::uint32_t choice, const Piece& piece);
   void show(Run& run, std::uint32_t choice, std::string text);
   void account(Run& run, const engine::FinishEvent& event, bool is_final);
   void cancel_run(Run& run);

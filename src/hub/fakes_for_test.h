@@ -237,6 +237,19 @@ class CollectingSink final : public ChatSink {
     texts_[choice] += text;
     changed_.notify_all();
   }
+  void on_reasoning(std::uint32_t choice, const std::string& text) override {
+    const std::lock_guard lock(mutex_);
+    reasonings_[choice] += text;
+  }
+  void on_tool_call(std::uint32_t choice, const ToolCallPiece& piece) override {
+    const std::lock_guard lock(mutex_);
+    auto& calls = calls_[choice];
+    if (piece.index >= calls.size()) calls.resize(piece.index + 1);
+    calls[piece.index].id += piece.id;
+    calls[piece.index].name += piece.name;
+    calls[piece.index].arguments += piece.arguments;
+    changed_.notify_all();
+  }
   void on_status(const std::string& text) override {
     const std::lock_guard lock(mutex_);
     status_ = text;
@@ -275,6 +288,14 @@ class CollectingSink final : public ChatSink {
     const std::lock_guard lock(mutex_);
     return texts_[choice];
   }
+  std::string reasoning(std::uint32_t choice = 0) {
+    const std::lock_guard lock(mutex_);
+    return reasonings_[choice];
+  }
+  std::vector<ToolCall> calls(std::uint32_t choice = 0) {
+    const std::lock_guard lock(mutex_);
+    return calls_[choice];
+  }
   std::string status() {
     const std::lock_guard lock(mutex_);
     return status_;
@@ -310,6 +331,8 @@ class CollectingSink final : public ChatSink {
   std::mutex mutex_;
   std::condition_variable changed_;
   std::map<std::uint32_t, std::string> texts_;
+  std::map<std::uint32_t, std::string> reasonings_;
+  std::map<std::uint32_t, std::vector<ToolCall>> calls_;
   std::map<std::uint32_t, int> n_choice_ends_;
   std::map<std::uint32_t, engine::FinishReason> reasons_;
   std::string status_;

@@ -26,6 +26,9 @@ class ChatSink {
   // for.
   virtual void on_text(std::uint32_t choice, const std::string& text,
                        const engine::TokenEvent& token) = 0;
+  // A piece of the choice's thinking, which is no part of its text.
+  virtual void on_reasoning(std::uint32_t choice, const std::string& text) = 0;
+  virtual void on_tool_call(std::uint32_t choice, const ToolCallPiece& piece) = 0;
   // What the hub is doing meanwhile, for clients that show it: "asking the adviser ...".
   virtual void on_status(const std::string& text) = 0;
   virtual void on_choice_end(std::uint32_t choice, engine::FinishReason reason) = 0;

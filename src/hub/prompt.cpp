@@ -5,15 +5,21 @@
 #include <utility>
 
 #include "base/utf8.h"
+#include "hub/template_context.h"
 
 namespace hearth::hub {
 namespace {
 
 using Json = nlohmann::ordered_json;
 
+// Of a prompt's text that its Prompt keeps: longer than any format's mark.
+constexpr std::size_t kTailBytes = 256;
+
 constexpr std::string_view kFenceOpen = "\xEF\xB7\x90";   // U+FDD0
 constexpr std::string_view kFenceClose = "\xEF\xB7\x91";  // U+FDD1
-constexpr std::string_view kReplacement = "\xEF\xBF\xBD";
+constexpr std::string_view kEscapedFence = "\\ufdd";  // The head of both:
+constexpr std::string_view kEscapedOpen = "\\ufdd0", kEscapedClose = "\\ufdd1";
+constexpr std::string_view kReplacement = "\xEF\xBF\xBD", kEscapedReplacement = "\\ufffd";
 
 void replace_all(std::string& text, std::string_view what, std::string_view with) {
   for (std::size_t at = 0; (at = text.find(what, at)) != std::string::npos; at += with.size()) {
@@ -21,53 +27,9 @@ void replace_all(std::string& text, std::string_view what, std::string_view with
   }
 }
 
-const char* role_name(Role role) {
-  switch (role) {
-    case Role::kSystem:
-      return "system";
-    case Role::kUser:
-      return "user";
-    case Role::kAssistant:
-      return "assistant";
-    case Role::kTool:
-      return "tool";
-  }
-  return "user";
-}
-
-Json tool_call_json(const ToolCall& call, const ControlTextGuard& guard) {
-  // Templates expect arguments as an object where they are one.
-  Json arguments = Json::parse(guard.fence(call.arguments), nullptr, false);
-  if (arguments.is_discarded()) arguments = guard.fence(call.arguments);
-  return {{"id", guard.fence(call.id)},
-          {"type", "function"},
-          {"function", {{"name", guard.fence(call.name)}, {"arguments", std::move(arguments)}}}};
-}
-
-Json message_json(const Message& message, const ControlTextGuard& guard) {
-  Json json = {{"role", role_name(message.role)}, {"content", guard.fence(message.content)}};
-  if (!message.reasoning.empty()) json["reasoning_content"] = guard.fence(message.reasoning);
-  if (!message.name.empty()) json["name"] = guard.fence(message.name);
-  if (!message.tool_call_id.empty()) json["tool_call_id"] = guard.fence(message.tool_call_id);
-  for (const ToolCall& call : message.tool_calls) {
-    json["tool_calls"].push_back(tool_call_json(call, guard));
-  }
-  return json;
-}
-
-std::string token_text(const text::Tokenizer& tokenizer, std::optional<text::TokenId> id) {
-  return id ? std::string(tokenizer.token_text(*id)) : std::string();
-}
-
-Result<std::string> render(const ReadyModel& ready, const std::vector<Message>& messages) {
-  const text::Tokenizer& tokenizer = ready.model->tokenizer();
-  Json context = {{"messages", Json::array()},
-                  {"add_generation_prompt", true},
-                  {"bos_token", token_text(tokenizer, tokenizer.bos())},
-                  {"eos_token", token_text(tokenizer, tokenizer.eos())}};
-  for (const Message& message : messages) {
-    context["messages"].push_back(message_json(message, ready.guard));
-  }
+Result<std::string> render(const ReadyModel& ready, const ChatRequest& request,
+                           const std::vector<Message>& messages) {
+  HEARTH_TRY(const Json context, template_context(ready, request, messages));
   return ready.model->chat_template().render(context);
 }
 
@@ -115,13 +77,28 @@ std::vector<Message> alternating(const std::vector<Message>& messages) {
 }
 
 // Renders, merging more each time that the template refuses.
-Result<std::string> render_somehow(const ReadyModel& ready, const std::vector<Message>& messages) {
-  auto text = render(ready, messages);
+Result<std::string> render_somehow(const ReadyModel& ready, const ChatRequest& request,
+                                   const std::vector<Message>& messages) {
+  auto text = render(ready, request, messages);
   if (text || text.error().code != Code::kInvalidArgument) return text;
   const std::vector<Message> merged = without_system(messages);
-  if (auto again = render(ready, merged)) return again;
-  if (auto again = render(ready, alternating(merged))) return again;
+  if (auto again = render(ready, request, merged)) return again;
+  if (auto again = render(ready, request, alternating(merged))) return again;
   return text;  // The first refusal names what the client sent.
+}
+
+// Fences that a template has printed as escapes, as fences again.
+std::string with_plain_fences(std::string_view text) {
+  std::string out;
+  for (std::size_t at = text.find(kEscapedFence); at != std::string_view::npos;
+       at = text.find(kEscapedFence)) {
+    const std::string_view fence = text.substr(at, kEscapedOpen.size());
+    const bool is_open = fence == kEscapedOpen, is_close = fence == kEscapedClose;
+    out.append(text.substr(0, at));
+    out.append(is_open ? kFenceOpen : is_close ? kFenceClose : fence);
+    text.remove_prefix(at + fence.size());
+  }
+  return out.append(text);
 }
 
 // Appends the tokens of a rendered text: fenced parts plainly, the rest with control tokens.
@@ -185,6 +162,8 @@ std::string ControlTextGuard::fence(std::string_view text) const {
   std::string clean = sanitize_utf8(text);
   replace_all(clean, kFenceOpen, kReplacement);
   replace_all(clean, kFenceClose, kReplacement);
+  replace_all(clean, kEscapedOpen, kEscapedReplacement);
+  replace_all(clean, kEscapedClose, kEscapedReplacement);
 
   std::string fenced;
   std::string_view rest = clean;
@@ -205,14 +184,38 @@ std::string ControlTextGuard::fence(std::string_view text) const {
   return fenced;
 }
 
-Result<std::vector<text::TokenId>> encode_chat(const ReadyModel& ready,
-                                               const std::vector<Message>& messages) {
-  HEARTH_TRY(const std::string text, render_somehow(ready, messages));
-  return encode_text(ready, text);
+ReadyModel::ReadyModel(std::shared_ptr<const model::Model> its_model)
+    : model(std::move(its_model)),
+      guard(model->tokenizer()),
+      traits(probe_template(model->chat_template())),
+      format(text::detect_answer_format(model->chat_template().source(), model->tokenizer())),
+      spoken_with_calls(text::spoken_control_tokens(format, model->tokenizer(), true)),
+      spoken(text::spoken_control_tokens(format, model->tokenizer(), false)),
+      constraints(std::make_unique<text::grammar::ConstraintCache>(model->tokenizer())) {}
+
+Result<Prompt> encode_chat(const ReadyModel& ready, const ChatRequest& request,
+                           const std::vector<Message>& messages) {
+  HEARTH_TRY(std::string text, render_somehow(ready, request, messages));
+  if (text.find(kEscapedFence) != std::string::npos) text = with_plain_fences(text);
+  const std::size_t n_tail = std::min(text.size(), kTailBytes);
+  return Prompt{encode_text(ready, text), text.substr(text.size() - n_tail)};
 }
 
-std::vector<text::TokenId> encode_prompt(const ReadyModel& ready, std::string_view prompt) {
-  return encode_text(ready, sanitize_utf8(prompt));
+Prompt encode_prompt(const ReadyModel& ready, std::string_view prompt) {
+  return {encode_text(ready, sanitize_utf8(prompt)), {}};
+}
+
+std::unique_ptr<text::AnswerParser> make_answer_parser(const ReadyModel& ready,
+                                                       const ChatRequest& request,
+                                                       const Prompt& prompt) {
+  // An answer of a given format is that from its first byte on.
+  if (request.messages.empty() || request.grammar != nullptr) return nullptr;
+  text::AnswerParserOptions options{.parallel_calls = request.parallel_tool_calls,
+                                    .prompt_tail = prompt.tail};
+  for (const Tool& tool : shown_tools(ready, request)) {
+    options.tools.push_back({tool.name, tool.parameters});
+  }
+  return text::AnswerParser::create(ready.format, std::move(options));
 }
 
 }  // namespace hearth::hub

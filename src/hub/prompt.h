@@ -13,6 +13,9 @@
 // Rejected: rendering with placeholders instead of contents.  Templates trim, split and
 // compare contents, and would lay out something else.
 //
+// Some templates print what they lay out as JSON or Python with escapes; then the fences arrive
+// as the texts "\ufdd0" and "\ufdd1", and do their work as well.  A client's own are replaced.
+//
 // Not covered: a control token whose first half ends a client's text and whose second
 // half begins the template's own text; no known template begins a piece so.
 #pragma once
@@ -24,7 +27,9 @@
 
 #include "base/result.h"
 #include "hub/chat.h"
+#include "hub/template_traits.h"
 #include "model/model.h"
+#include "text/answer/answer_parser.h"
 #include "text/grammar/constraint_cache.h"
 
 namespace hearth::hub {
@@ -49,23 +54,35 @@ class ControlTextGuard {
 
 // A model with what the hub derives from it once.
 struct ReadyModel {
-  explicit ReadyModel(std::shared_ptr<const model::Model> its_model)
-      : model(std::move(its_model)),
-        guard(model->tokenizer()),
-        constraints(std::make_unique<text::grammar::ConstraintCache>(model->tokenizer())) {}
+  explicit ReadyModel(std::shared_ptr<const model::Model> its_model);
   std::shared_ptr<const model::Model> model;
   ControlTextGuard guard;
+  TemplateTraits traits;
+  text::AnswerFormat format;
+  // Control tokens that an answer's text must keep for the format, with and without tool calls.
+  std::vector<text::TokenId> spoken_with_calls, spoken;
   std::unique_ptr<text::grammar::ConstraintCache> constraints;
 };
 using ReadyModelPtr = std::shared_ptr<const ReadyModel>;
 
-// Lays out the conversation with the model's template, ready for an assistant's turn.  Where a
-// template refuses a system message or two turns of one role in a row, they are merged and it is
-// tried again.  kInvalidArgument with the template's own words if it refuses that as well.
-Result<std::vector<text::TokenId>> encode_chat(const ReadyModel& ready,
-                                               const std::vector<Message>& messages);
+struct Prompt {
+  std::vector<text::TokenId> tokens;
+  std::string tail;  // The end of its text, which may have opened a thinking block.
+};
+
+// Lays out `messages`, with the rest of `request`, by the model's template, ready for an assistant's
+// turn.  Where a template refuses a system message or two turns of one role in a row, they are merged
+// and it is tried again.  kInvalidArgument with the template's own words if it refuses that as well.
+Result<Prompt> encode_chat(const ReadyModel& ready, const ChatRequest& request,
+                           const std::vector<Message>& messages);
 
 // A plain prompt, control tokens recognised: whoever completes a raw prompt owns all of it.
-std::vector<text::TokenId> encode_prompt(const ReadyModel& ready, std::string_view prompt);
+Prompt encode_prompt(const ReadyModel& ready, std::string_view prompt);
+
+// Reads the answer to `prompt`; null where there is nothing to take apart: plain
+// completions, and answers of a given format.
+std::unique_ptr<text::AnswerParser> make_answer_parser(const ReadyModel& ready,
+                                                       const ChatRequest& request,
+                                                       const Prompt& prompt);
 
 }  // namespace hearth::hub

@@ -18,7 +18,7 @@ constexpr text::TokenId kImStart = 1, kImEnd = 2;  // Of FakeModel.
 class PromptTest : public ::testing::Test {
  protected:
   std::vector<text::TokenId> encode(const std::vector<Message>& messages) const {
-    return encode_chat(ready_, messages).value();
+    return encode_chat(ready_, {}, messages).value().tokens;
   }
   static std::ptrdiff_t count(const std::vector<text::TokenId>& tokens, text::TokenId id) {
     return std::ranges::count(tokens, id);
@@ -69,7 +69,7 @@ TEST_F(PromptTest, FenceKeepsOtherTextAsItIs) {
 }
 
 TEST_F(PromptTest, ARawPromptMayUseControlTokens) {
-  EXPECT_EQ(encode_prompt(ready_, "<|im_start|>x").front(), kImStart);
+  EXPECT_EQ(encode_prompt(ready_, "<|im_start|>x").tokens.front(), kImStart);
 }
 
 }  // namespace

@@ -21,6 +21,7 @@
 #include "hub/advice_policy.h"
 #include "hub/hub.h"
 #include "hub/model_shelf.h"
+#include "hub/prompt.h"
 
 namespace hearth::hub {
 
@@ -34,15 +35,27 @@ enum class Stage : std::uint8_t {
   kStoring,         // The receipt is on its way into the ledger.
 };
 
+// What a token, or the end, added to an answer.
+struct Piece {
+  engine::TokenEvent token;  // `token.text` is not taken apart yet: `events` is.
+  std::vector<text::AnswerEvent> events;
+};
+
 // One of the answers that a request asked for.
 struct Answer {
   explicit Answer(bool has_unsure_token) : meter(has_unsure_token) {}
 
+  // Null: all text is the answer's.
+  std::unique_ptr<text::AnswerParser> parser;
+  std::uint32_t n_calls = 0;  // Shown or held.
+  std::uint32_t n_calls_shown = 0;
+  bool is_in_text = true;  // What was shown last was neither thinking nor a call.
+
   engine::JobId job{};
   bool is_running = false;
   bool is_held = false;  // Text waits until the advice question is settled.
-  std::vector<engine::TokenEvent> held;
-  std::string text;  // Of a held answer: the draft.
+  std::vector<Piece> held;
+  std::string text;  // The draft: without thinking and calls.
   advisor::ConfidenceMeter meter;
   engine::FinishReason reason = engine::FinishReason::kStop;
   bool ended_unsure = false;
@@ -80,7 +93,7 @@ struct ModelReady {
 struct PromptReady {
   RequestId run;
   Stage stage;
-  Result<std::vector<text::TokenId>> prompt;
+  Result<Prompt> prompt;
   std::shared_ptr<text::grammar::Constraint> constraint;
 };
 struct TokenMade {

@@ -101,6 +101,14 @@ class WholeAnswer final : public AnswerSink {
     if (head_.logprobs && !token.token.bytes.empty()) choices_[choice].tokens.push_back(token);
   }
 
+  void on_reasoning(std::uint32_t choice, const std::string& text) override {
+    if (choice < choices_.size()) choices_[choice].reasoning += text;
+  }
+
+  void on_tool_call(std::uint32_t choice, const hub::ToolCallPiece& piece) override {
+    if (choice < choices_.size()) openai::append_tool_call(choices_[choice].tool_calls, piece);
+  }
+
   void on_status(const std::string&) override {}
 
   void on_choice_end(std::uint32_t choice, engine::FinishReason reason) override {
@@ -127,7 +135,10 @@ class WholeAnswer final : public AnswerSink {
 class StreamedAnswer final : public AnswerSink {
  public:
   explicit StreamedAnswer(const ChatCall& call)
-      : AnswerSink(call), chunks_(head_), text_bytes_(n_choices_, 0) {}
+      : AnswerSink(call),
+        chunks_(head_),
+        text_bytes_(n_choices_, 0),
+        has_tool_calls_(n_choices_, false) {}
 
   void on_text(std::uint32_t choice, const std::string& text, const engine::TokenEvent& token) override {
     const std::lock_guard lock(mutex_);
@@ -135,6 +146,22 @@ class StreamedAnswer final : public AnswerSink {
     start();
     chunks_.text(out_, choice, text, token, text_bytes_[choice]);
     text_bytes_[choice] += token.token.bytes.empty() ? text.size() : token.token.bytes.size();
+    send();
+  }
+
+  void on_reasoning(std::uint32_t choice, const std::string& text) override {
+    const std::lock_guard lock(mutex_);
+    start();
+    chunks_.reasoning(out_, choice, text);
+    send();
+  }
+
+  void on_tool_call(std::uint32_t choice, const hub::ToolCallPiece& piece) override {
+    const std::lock_guard lock(mutex_);
+    if (choice >= has_tool_calls_.size()) return;
+    start();
+    has_tool_calls_[choice] = true;
+    chunks_.tool_call(out_, choice, piece);
     send();
   }
 
@@ -149,7 +176,7 @@ class StreamedAnswer final : public AnswerSink {
     const std::lock_guard lock(mutex_);
     start();
     send_held_finish(nullptr);
-    held_finish_ = {choice, reason};  // The last one waits for the receipt.
+    if (choice < n_choices_) held_finish_ = {choice, reason};  // The last one waits for the receipt.
     send();
   }
 
@@ -198,7 +225,8 @@ class StreamedAnswer final : public AnswerSink {
 
   void send_held_finish(const hub::Receipt* receipt) {
     if (!held_finish_) return;
-    chunks_.finish(out_, held_finish_->first, held_finish_->second, receipt);
+    const auto [choice, reason] = *held_finish_;
+    chunks_.finish(out_, choice, reason, has_tool_calls_[choice], receipt);
     held_finish_.reset();
   }
 
@@ -210,6 +238,7 @@ class StreamedAnswer final : public AnswerSink {
   std::mutex mutex_;
   openai::ChunkRenderer chunks_;
   std::vector<std::size_t> text_bytes_;  // By choice, so far.
+  std::vector<bool> has_tool_calls_;     // By choice.
   std::optional<std::pair<std::uint32_t, engine::FinishReason>> held_finish_;
   std::string out_;  // Kept for its memory.
   bool started_ = false;

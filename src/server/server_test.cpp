@@ -110,6 +110,28 @@ TEST(Server, WithoutAUsageChunkTheFinishCarriesTheReceipt) {
   EXPECT_THAT(s.data[5], HasSubstr(R"("hearth":{"id":)"));
 }
 
+constexpr const char* kTools =
+    R"("tools":[{"type":"function","function":{"name":"f"}},{"type":"function","function":{"name":"g"}}])";
+
+TEST(Server, ToolCallsWhole) {
+  const Fixture f;
+  const std::string body = f.chat("call", kTools).body;
+  EXPECT_THAT(body, HasSubstr(R"("content":"Wait. ","refusal":null,"reasoning_content":"Hm.")"));
+  EXPECT_THAT(body, HasSubstr(R"("tool_calls":[{"id":"call_0","type":"function","function":{"name":"f",)"
+                              R"("arguments":"{\"of\": \"f )"));
+  EXPECT_THAT(body, HasSubstr(R"("finish_reason":"tool_calls")"));
+}
+
+TEST(Server, ToolCallsStreamed) {
+  const Fixture f;
+  const Stream s = parse_stream(f.chat("call", std::string(R"("stream":true,)") + kTools).body);
+  ASSERT_EQ(s.data.size(), 11U);  // Role, thinking, a word, 2 calls of 3 pieces, the end, [DONE].
+  EXPECT_THAT(s.data[1], HasSubstr(R"("delta":{"reasoning_content":"Hm."})"));
+  EXPECT_THAT(s.data[3], HasSubstr(R"({"index":0,"id":"call_0","type":"function",)"));
+  EXPECT_THAT(s.data[7], HasSubstr(R"({"index":1,"function":{"arguments":"{\"of\": "}})"));
+  EXPECT_THAT(s.data[9], HasSubstr(R"("finish_reason":"tool_calls")"));
+}
+
 TEST(Server, StatusEventsAreComments) {
   const Fixture f;
   const Stream s = parse_stream(f.chat("status", R"("stream":true)").body);

@@ -10,8 +10,8 @@ StreamDecoder::StreamDecoder(const Tokenizer& tokenizer, bool special, bool at_s
       special_(special),
       drop_space_(at_start && tokenizer.adds_space_prefix()) {}
 
-std::string StreamDecoder::push(TokenId id) {
-  const std::string piece = tokenizer_.piece(id, special_);
+std::string StreamDecoder::push(TokenId id, bool special) {
+  const std::string piece = tokenizer_.piece(id, special);
   if (piece.empty()) return {};
   const bool drop = std::exchange(drop_space_, false) && piece.front() == ' ';
   held_.append(piece, drop ? 1 : 0);

@@ -100,7 +100,9 @@ class StreamDecoder {
   // a prompt: its first space is its own.
   explicit StreamDecoder(const Tokenizer& tokenizer, bool special = false, bool at_start = false);
   // The text that `id` completes; may be empty.
-  std::string push(TokenId id);
+  std::string push(TokenId id) { return push(id, special_); }
+  // The same with another wish about control tokens, for this one.
+  std::string push(TokenId id, bool special);
   // What was held back at the end, with invalid bytes replaced by U+FFFD.
   std::string flush();
 

@@ -136,6 +136,58 @@ await check("what coding clients send is tolerated", async () => {
   assert.equal(typeof r.choices[0].message.content, "string");
 });
 
+// What only the scripted hub does for sure: it calls every tool that it is offered.
+const tools = ["weather", "clock"].map((name) => ({
+  type: "function",
+  function: { name, description: `The ${name}.`, parameters: { type: "object", properties: { of: { type: "string" } } } },
+}));
+const callPlease = { model, tools, messages: [{ role: "user", content: "call them" }] };
+
+function checkCalls(message) {
+  assert.equal(message.content, "Wait. ");
+  assert.equal(message.tool_calls.length, 2);
+  message.tool_calls.forEach((call, i) => {
+    assert.equal(call.type, "function");
+    assert.match(call.id, /^call_/);
+    assert.equal(call.function.name, tools[i].function.name);
+    assert.deepEqual(JSON.parse(call.function.arguments), { of: `${call.function.name} \u20ac` });
+  });
+}
+
+if (model === "fake") {
+  await check("tool calls and thinking, whole", async () => {
+    const { choices } = await client.chat.completions.create(callPlease);
+    checkCalls(choices[0].message);
+    assert.equal(choices[0].message.reasoning_content, "Hm.");
+    assert.equal(choices[0].finish_reason, "tool_calls");
+  });
+
+  await check("tool calls and thinking, streamed", async () => {
+    const stream = client.chat.completions.stream(callPlease);
+    let thinking = "", ids = 0;
+    stream.on("chunk", ({ choices }) => {
+      thinking += choices[0]?.delta.reasoning_content ?? "";
+      ids += choices[0]?.delta.tool_calls?.filter((call) => call.id).length ?? 0;
+    });
+    const { choices } = await stream.finalChatCompletion();
+    checkCalls(choices[0].message);
+    assert.equal(choices[0].finish_reason, "tool_calls");
+    assert.equal(thinking, "Hm.");
+    assert.equal(ids, 2);  // Only in each call's first piece.
+  });
+
+  await check("a round trip: call, result, answer", async () => {
+    const called = [];
+    const runner = client.chat.completions.runTools({
+      model, messages: callPlease.messages,
+      tools: tools.map(({ type, function: f }) => ({ type, function: {
+        ...f, parse: JSON.parse, function: (args) => { called.push(args.of); return `${f.name} is fine`; } } })),
+    });
+    assert.equal(await runner.finalContent(), "You said: clock is fine ");
+    assert.deepEqual(called, ["weather \u20ac", "clock \u20ac"]);
+  });
+}
+
 await check("errors have their class, status, param and code", async () => {
   const range = await errorOf(() => client.chat.completions.create({ model, messages, temperature: 9 }));
   assert.ok(range instanceof OpenAI.BadRequestError, String(range));

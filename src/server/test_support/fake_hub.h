@@ -7,6 +7,7 @@
 //   break     two tokens, then on_error        euro      "€" in two tokens, then "uro"
 //   status    a status, then one token         refuse    chat() itself says kUnavailable
 //   overflow  chat() says the prompt is too long
+//   call      thinks, says a word, then calls every tool of the request with {"of": "..."}
 // and anything else is repeated word by word.
 #pragma once
 
@@ -54,7 +55,7 @@ class FakeHub final : public hub::Hub {
                   "the prompt has 9000 tokens, which exceeds the available context size of 8192 tokens");
     }
     const hub::RequestId id{next_id_++};
-    running_.emplace(id, Job{make_script(text), std::move(request), std::move(sink), 0, false});
+    running_.emplace(id, Job{make_script(text), std::move(request), std::move(sink)});
     changed_.notify_all();
     return id;
   }
@@ -99,6 +100,7 @@ class FakeHub final : public hub::Hub {
     std::vector<std::string> tokens;  // Bytes; may cut a code point.
     End end = End::kFinish;
     bool status = false;
+    bool calls = false;  // The request's tools, in pieces.
   };
   struct Job {
     Script script;
@@ -106,6 +108,7 @@ class FakeHub final : public hub::Hub {
     std::shared_ptr<hub::ChatSink> sink;
     std::size_t n_sent = 0;
     bool cancelled = false;
+    std::size_t n_pieces_sent = 0;  // Of tool calls.
   };
 
   static Script make_script(const std::string& text) {
@@ -127,6 +130,8 @@ class FakeHub final : public hub::Hub {
       s = {{"a", "b"}, End::kFail};
     } else if (word == "euro") {
       s.tokens = {"\xE2\x82", "\xAC", "uro"};
+    } else if (word == "call") {
+      s = {.tokens = {"Wait. "}, .calls = true};
     } else if (word == "status") {
       s = {{"done"}, End::kFinish, true};
     } else {
@@ -151,6 +156,16 @@ class FakeHub final : public hub::Hub {
     return e;
   }
 
+  static hub::ToolCallPiece piece_of(const Job& job) {
+    const auto index = static_cast<std::uint32_t>(job.n_pieces_sent / 3);
+    const std::string& name = job.request.tools[index].name;
+    switch (job.n_pieces_sent % 3) {
+      case 0: return {.index = index, .id = fmt::format("call_{}", index), .name = name};
+      case 1: return {.index = index, .arguments = "{\"of\": "};
+      default: return {.index = index, .arguments = fmt::format("\"{} \u20ac\"}}", name)};
+    }
+  }
+
   // One token, or the end.  True when the job is over; `mutex_` is not held, and all of the job but
   // `cancelled` belongs to this thread.
   bool step(Job& job, bool cancelled) {
@@ -160,11 +175,20 @@ class FakeHub final : public hub::Hub {
       return true;
     }
     if (job.n_sent == 0 && job.script.status) job.sink->on_status("asking the adviser");
+    if (job.n_sent == 0 && job.script.calls) {
+      for (std::uint32_t i = 0; i < n; ++i) job.sink->on_reasoning(i, "Hm.");
+    }
     const bool at_limit = job.request.max_tokens > 0 && job.n_sent >= job.request.max_tokens;
     if (job.n_sent < job.script.tokens.size() && !at_limit) {
       const engine::TokenEvent e = event_of(job);
       for (std::uint32_t i = 0; i < n; ++i) job.sink->on_text(i, e.text, e);
       ++job.n_sent;
+      return false;
+    }
+    if (job.script.calls && job.n_pieces_sent < 3 * job.request.tools.size()) {
+      const hub::ToolCallPiece piece = piece_of(job);
+      for (std::uint32_t i = 0; i < n; ++i) job.sink->on_tool_call(i, piece);
+      ++job.n_pieces_sent;
       return false;
     }
     if (job.script.end == End::kWait) return false;
@@ -199,11 +223,11 @@ class FakeHub final : public hub::Hub {
       bool moved = false;
       for (auto& [id, job] : batch) {
         const bool cancelled = job->cancelled;
-        const std::size_t n_before = job->n_sent;
+        const std::size_t n_before = job->n_sent + job->n_pieces_sent;
         lock.unlock();
         const bool over = step(*job, cancelled);
         lock.lock();
-        moved = moved || over || job->n_sent != n_before;
+        moved = moved || over || job->n_sent + job->n_pieces_sent != n_before;
         if (!over) continue;
         ++(cancelled ? stats_.cancelled : stats_.answered);
         running_.erase(id);

@@ -1,0 +1,178 @@
+#include "api/openai_tools.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+namespace hearth::api::openai {
+namespace {
+
+constexpr auto kEfforts = std::to_array<std::string_view>(
+    {"none", "minimal", "low", "medium", "high", "xhigh", "max"});
+
+bool is_function_name(std::string_view name) {
+  const auto is_allowed = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+           c == '-' || c == '.';
+  };
+  return !name.empty() && name.size() <= kFunctionNameBytesMax &&
+         std::ranges::all_of(name, is_allowed);
+}
+
+// The member `function` of a tool or of a choice, which must be of the type "function".
+Parsed<dom::object> function_of(std::string_view path, dom::element value) {
+  HEARTH_TRY(const dom::object object, as_object(path, value));
+  dom::element member;
+  const std::string type_param = at(path, "type");
+  if (object["type"].get(member) != simdjson::SUCCESS) return missing(type_param);
+  HEARTH_TRY(const std::string_view type, as_string(type_param, member));
+  if (type != "function") {
+    return refuse("unsupported_value", type_param,
+                  fmt::format("Unsupported value: '{}' is '{}', but this hub knows 'function' only.",
+                              type_param, type.substr(0, 40)));
+  }
+  if (object["function"].get(member) != simdjson::SUCCESS) return missing(at(path, "function"));
+  return as_object(at(path, "function"), member);
+}
+
+Parsed<std::string_view> name_of(std::string_view path, dom::object function) {
+  dom::element member;
+  const std::string param = at(path, "function.name");
+  if (function["name"].get(member) != simdjson::SUCCESS) return missing(param);
+  return as_string(param, member);
+}
+
+Parsed<hub::Tool> parse_tool(std::string_view path, dom::element value) {
+  HEARTH_TRY(const dom::object function, function_of(path, value));
+  HEARTH_TRY(const std::string_view name, name_of(path, function));
+  if (!is_function_name(name)) {
+    return refuse("invalid_value", at(path, "function.name"),
+                  fmt::format("Invalid '{}.function.name': expected 1 to {} letters, digits, '_', '-' "
+                              "or '.'.", path, kFunctionNameBytesMax));
+  }
+  hub::Tool tool{.name = std::string(name), .definition = simdjson::minify(function)};
+  dom::element parameters;
+  if (function["parameters"].get(parameters) == simdjson::SUCCESS && !parameters.is_null()) {
+    HEARTH_TRY_VOID(as_object(at(path, "function.parameters"), parameters));
+    tool.parameters = simdjson::minify(parameters);
+  }
+  return tool;
+}
+
+// Some clients replay the arguments as an object instead of its text.
+Parsed<std::string> parse_arguments(std::string_view param, dom::element value) {
+  if (value.is_object()) return std::string(simdjson::minify(value));
+  HEARTH_TRY(const std::string_view text, as_string(param, value));
+  return std::string(text);
+}
+
+Parsed<hub::ToolCall> parse_tool_call(std::string_view path, dom::element value) {
+  HEARTH_TRY(const dom::object call, as_object(path, value));
+  hub::ToolCall out;
+  dom::element member;
+  if (call["id"].get(member) == simdjson::SUCCESS && !member.is_null()) {
+    HEARTH_TRY(out.id, as_string(at(path, "id"), member));
+  }
+  if (call["function"].get(member) != simdjson::SUCCESS) return missing(at(path, "function"));
+  HEARTH_TRY(const dom::object function, as_object(at(path, "function"), member));
+  if (function["name"].get(member) != simdjson::SUCCESS) return missing(at(path, "function.name"));
+  HEARTH_TRY(out.name, as_string(at(path, "function.name"), member));
+  if (function["arguments"].get(member) == simdjson::SUCCESS && !member.is_null()) {
+    HEARTH_TRY(out.arguments, parse_arguments(at(path, "function.arguments"), member));
+  }
+  return out;
+}
+
+}  // namespace
+
+Parsed<> set_tools(hub::ChatRequest& request, std::string_view param, dom::element value) {
+  HEARTH_TRY(const dom::array tools, as_array(param, value));
+  if (tools.size() > kToolsMax) return too_many(param, kToolsMax, tools.size());
+  request.tools.clear();
+  std::size_t i = 0;
+  for (const dom::element tool : tools) {
+    HEARTH_TRY(hub::Tool parsed, parse_tool(fmt::format("{}[{}]", param, i++), tool));
+    request.tools.push_back(std::move(parsed));
+  }
+  return {};
+}
+
+Parsed<> set_tool_choice(hub::ChatRequest& request, std::string_view param, dom::element value) {
+  struct Row {
+    std::string_view name;
+    hub::ToolChoice choice;
+  };
+  static constexpr auto kChoices = std::to_array<Row>({{"none", hub::ToolChoice::kNone},
+                                                       {"auto", hub::ToolChoice::kAuto},
+                                                       {"required", hub::ToolChoice::kRequired}});
+  if (value.is_object()) {
+    HEARTH_TRY(const dom::object function, function_of(param, value));
+    HEARTH_TRY(request.tool_name, name_of(param, function));
+    request.tool_choice = hub::ToolChoice::kRequired;
+    return {};
+  }
+  if (!value.is_string()) return wrong_type(param, "a string or an object", value);
+  HEARTH_TRY(const std::string_view name, as_string(param, value));
+  const auto* row = std::ranges::find(kChoices, name, &Row::name);
+  if (row == kChoices.end()) {
+    return refuse("invalid_value", std::string(param),
+                  fmt::format("Invalid value: '{}'. Supported values are: 'none', 'auto', and "
+                              "'required'.", name.substr(0, 40)));
+  }
+  request.tool_choice = row->choice;
+  return {};
+}
+
+Parsed<> set_reasoning_effort(hub::ChatRequest& request, std::string_view param, dom::element value) {
+  HEARTH_TRY(const std::string_view effort, as_string(param, value));
+  if (std::ranges::find(kEfforts, effort) == kEfforts.end()) {
+    return refuse("invalid_value", std::string(param),
+                  fmt::format("Invalid value: '{}'. Supported values are: {}.", effort.substr(0, 40),
+                              fmt::join(kEfforts, ", ")));
+  }
+  request.reasoning_effort = effort;
+  return {};
+}
+
+Parsed<> set_template_arguments(hub::ChatRequest& request, std::string_view param,
+                                dom::element value) {
+  HEARTH_TRY(const dom::object arguments, as_object(param, value));
+  request.template_arguments = simdjson::minify(arguments);
+  if (request.template_arguments.size() <= kTemplateArgumentsBytesMax) return {};
+  return refuse("string_above_max_length", std::string(param),
+                fmt::format("Invalid '{}': expected at most {} bytes, but got {} instead.", param,
+                            kTemplateArgumentsBytesMax, request.template_arguments.size()));
+}
+
+Parsed<> check_tool_choice(const hub::ChatRequest& request) {
+  if (request.tool_choice != hub::ToolChoice::kRequired) return {};
+  if (request.tools.empty()) {
+    return refuse("invalid_value", "tool_choice",
+                  "Invalid value for 'tool_choice': it needs 'tools' to choose from.");
+  }
+  if (request.tool_name.empty()) return {};
+  if (std::ranges::find(request.tools, request.tool_name, &hub::Tool::name) != request.tools.end()) {
+    return {};
+  }
+  return refuse("invalid_value", "tool_choice",
+                fmt::format("Tool choice '{}' not found in 'tools' parameter.",
+                            request.tool_name.substr(0, 80)));
+}
+
+Parsed<> set_tool_calls(hub::Message& out, std::string_view path, dom::object message) {
+  dom::element value;
+  if (message["tool_calls"].get(value) != simdjson::SUCCESS || value.is_null()) return {};
+  const std::string param = at(path, "tool_calls");
+  HEARTH_TRY(const dom::array calls, as_array(param, value));
+  if (calls.size() > kToolsMax) return too_many(param, kToolsMax, calls.size());
+  std::size_t i = 0;
+  for (const dom::element call : calls) {
+    HEARTH_TRY(hub::ToolCall parsed, parse_tool_call(fmt::format("{}[{}]", param, i++), call));
+    out.tool_calls.push_back(std::move(parsed));
+  }
+  return {};
+}
+
+}  // namespace hearth::api::openai

@@ -1,0 +1,46 @@
+// Values of a request's JSON, read as strictly as OpenAI's API reads them: the wrong type, a number
+// out of range or a missing member is an error that names the parameter.
+#pragma once
+
+#include <simdjson.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <expected>
+#include <string>
+#include <string_view>
+
+#include "api/error_status.h"
+#include "base/result.h"
+
+namespace hearth::api::openai {
+
+namespace dom = simdjson::dom;
+
+template <class T = void>
+using Parsed = std::expected<T, ApiError>;
+
+std::unexpected<ApiError> refuse(std::string code, std::string param, std::string message);
+std::unexpected<ApiError> wrong_type(std::string_view param, const char* expected, dom::element found);
+std::unexpected<ApiError> missing(std::string_view param);
+std::unexpected<ApiError> too_many(std::string_view param, std::size_t limit, std::size_t found);
+
+// "a string", "an array", ... as the API's messages say it.
+const char* describe(dom::element value);
+
+Parsed<std::string_view> as_string(std::string_view param, dom::element value);
+Parsed<bool> as_bool(std::string_view param, dom::element value);
+Parsed<dom::object> as_object(std::string_view param, dom::element value);
+Parsed<dom::array> as_array(std::string_view param, dom::element value);
+Parsed<double> as_number(std::string_view param, dom::element value, double min, double max);
+Parsed<std::int64_t> as_integer(std::string_view param, dom::element value, std::int64_t min,
+                                std::int64_t max);
+
+// "messages[0]" and "role" -> "messages[0].role"
+std::string at(std::string_view path, std::string_view member);
+
+// Sets `out` to the member's text; absent and null are the same, and leave it.
+Parsed<> set_optional_text(std::string& out, std::string_view path, dom::object object,
+                           const char* member);
+
+}  // namespace hearth::api::openai

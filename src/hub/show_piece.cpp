@@ -1,0 +1,73 @@
+#include "hub/show_piece.h"
+
+#include <sys/random.h>
+
+#include <array>
+#include <string>
+#include <string_view>
+
+namespace hearth::hub {
+namespace {
+
+using text::AnswerEvent;
+using text::AnswerEventKind;
+
+// A client keeps ids of several answers in one conversation: they must not repeat.
+std::string make_call_id() {
+  constexpr std::string_view kAlphabet =
+      "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyzAB";
+  static_assert(kAlphabet.size() == 64);
+  std::array<unsigned char, 24> random;
+  HEARTH_CHECK(::getrandom(random.data(), random.size(), 0) == static_cast<ssize_t>(random.size()));
+  std::string id = "call_";
+  for (const unsigned char byte : random) id.push_back(kAlphabet[byte & 63]);
+  return id;
+}
+
+void show_event(ChatSink& sink, std::uint32_t choice, Answer& answer, const AnswerEvent& event) {
+  switch (event.kind) {
+    case AnswerEventKind::kText:
+      sink.on_text(choice, event.text, {});
+      return;
+    case AnswerEventKind::kReasoning:
+      sink.on_reasoning(choice, event.text);
+      return;
+    case AnswerEventKind::kCallStart:
+      sink.on_tool_call(choice, {.index = answer.n_calls_shown++,
+                                 .id = make_call_id(),
+                                 .name = event.text});
+      return;
+    case AnswerEventKind::kArguments:
+      sink.on_tool_call(choice, {.index = answer.n_calls_shown - 1, .arguments = event.text});
+      return;
+    case AnswerEventKind::kCallEnd:
+      return;
+  }
+}
+
+bool is_text(AnswerEventKind kind) { return kind == AnswerEventKind::kText; }
+
+}  // namespace
+
+void note_events(Answer& answer, const std::vector<AnswerEvent>& events) {
+  for (const AnswerEvent& event : events) {
+    if (is_text(event.kind)) answer.text.append(event.text);
+    if (event.kind == AnswerEventKind::kCallStart) ++answer.n_calls;
+  }
+}
+
+void show_piece(ChatSink& sink, std::uint32_t choice, Answer& answer, const Piece& piece) {
+  bool is_token_shown = false;
+  for (const AnswerEvent& event : piece.events) {
+    answer.is_in_text = is_text(event.kind) || event.kind == AnswerEventKind::kCallEnd;
+    if (!is_text(event.kind) || std::exchange(is_token_shown, true)) {
+      show_event(sink, choice, answer, event);
+    } else {
+      sink.on_text(choice, event.text, piece.token);
+    }
+  }
+  const bool has_token = !piece.token.token.bytes.empty();
+  if (piece.events.empty() && has_token && answer.is_in_text) sink.on_text(choice, "", piece.token);
+}
+
+}  // namespace hearth::hub
