@@ -195,6 +195,19 @@ TEST(OpenAiRequest, RefusesByName) {
       {R"("structured_outputs":{"json":{"type":"x"}})", "structured_outputs.json", "invalid_json_schema"},
       {R"("tools":{})", "tools", "invalid_type"},
       {R"("tools":[1])", "tools[0]", "invalid_type"},
+      {R"("hearth":7)", "hearth", "invalid_type"},
+  };
+  for (const Refusal& r : refusals) {
+    const ApiError e = refused(chat_with(r.fields));
+    EXPECT_EQ(e.status, 400U) << r.fields;
+    EXPECT_EQ(e.param, r.param) << r.fields;
+    EXPECT_EQ(e.code, r.code) << r.fields << ": " << e.message;
+    EXPECT_EQ(e.type, "invalid_request_error");
+  }
+}
+
+TEST(OpenAiRequest, RefusesWrongToolsByName) {
+  const Refusal refusals[] = {
       {R"("tools":[{"function":{"name":"f"}}])", "tools[0].type", "missing_required_parameter"},
       {R"("tools":[{"type":"web_search"}])", "tools[0].type", "unsupported_value"},
       {R"("tools":[{"type":"function"}])", "tools[0].function", "missing_required_parameter"},
@@ -212,14 +225,11 @@ TEST(OpenAiRequest, RefusesByName) {
       {R"("parallel_tool_calls":1)", "parallel_tool_calls", "invalid_type"},
       {R"("reasoning_effort":"much")", "reasoning_effort", "invalid_value"},
       {R"("chat_template_kwargs":[])", "chat_template_kwargs", "invalid_type"},
-      {R"("hearth":7)", "hearth", "invalid_type"},
   };
   for (const Refusal& r : refusals) {
     const ApiError e = refused(chat_with(r.fields));
-    EXPECT_EQ(e.status, 400U) << r.fields;
     EXPECT_EQ(e.param, r.param) << r.fields;
     EXPECT_EQ(e.code, r.code) << r.fields << ": " << e.message;
-    EXPECT_EQ(e.type, "invalid_request_error");
   }
 }
 

@@ -268,9 +268,9 @@ void Conductor::prepare(Run& run, Stage stage, std::vector<Message> messages) {
                    request = run.request] {
     auto laid_out = messages.empty() ? Result<Prompt>(encode_prompt(*model, request.prompt))
                                      : encode_chat(*model, request, messages);
-    auto constraint =
-        request.grammar == nullptr ? nullptr : model->constraints->get(request.grammar);
-    inbox_.put(PromptReady{id, stage, std::move(laid_out), std::move(constraint)});
+    auto constraint = make_constraint(*model, request);
+    if (!constraint) laid_out = std::unexpected(constraint.error());
+    inbox_.put(PromptReady{id, stage, std::move(laid_out), constraint.value_or(nullptr)});
   });
 }
 

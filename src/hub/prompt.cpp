@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/utf8.h"
+#include "hub/forced_call.h"
 #include "hub/template_context.h"
 
 namespace hearth::hub {
@@ -197,6 +198,7 @@ Result<Prompt> encode_chat(const ReadyModel& ready, const ChatRequest& request,
                            const std::vector<Message>& messages) {
   HEARTH_TRY(std::string text, render_somehow(ready, request, messages));
   if (text.find(kEscapedFence) != std::string::npos) text = with_plain_fences(text);
+  if (must_call(request)) text += forced_call_opening(ready.format, text);
   const std::size_t n_tail = std::min(text.size(), kTailBytes);
   return Prompt{encode_text(ready, text), text.substr(text.size() - n_tail)};
 }
@@ -208,14 +210,26 @@ Prompt encode_prompt(const ReadyModel& ready, std::string_view prompt) {
 std::unique_ptr<text::AnswerParser> make_answer_parser(const ReadyModel& ready,
                                                        const ChatRequest& request,
                                                        const Prompt& prompt) {
+  if (request.messages.empty()) return nullptr;
   // An answer of a given format is that from its first byte on.
-  if (request.messages.empty() || request.grammar != nullptr) return nullptr;
+  if (request.grammar != nullptr && !must_call(request)) return nullptr;
   text::AnswerParserOptions options{.parallel_calls = request.parallel_tool_calls,
                                     .prompt_tail = prompt.tail};
   for (const Tool& tool : shown_tools(ready, request)) {
     options.tools.push_back({tool.name, tool.parameters});
   }
-  return text::AnswerParser::create(ready.format, std::move(options));
+  const text::AnswerFormat& format = must_call(request) ? forced_call_format() : ready.format;
+  return text::AnswerParser::create(format, std::move(options));
+}
+
+Result<std::shared_ptr<text::grammar::Constraint>> make_constraint(const ReadyModel& ready,
+                                                                   const ChatRequest& request) {
+  text::grammar::GrammarPtr grammar = request.grammar;
+  if (must_call(request)) {
+    HEARTH_TRY(grammar, forced_call_grammar(shown_tools(ready, request), *ready.format.calls));
+  }
+  if (grammar == nullptr) return nullptr;
+  return ready.constraints->get(grammar);
 }
 
 }  // namespace hearth::hub

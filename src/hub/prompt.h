@@ -79,6 +79,11 @@ Result<Prompt> encode_chat(const ReadyModel& ready, const ChatRequest& request,
 // A plain prompt, control tokens recognised: whoever completes a raw prompt owns all of it.
 Prompt encode_prompt(const ReadyModel& ready, std::string_view prompt);
 
+// What the answer is held to: the request's grammar, or that of a call that must be; null for neither.
+// May take milliseconds.  kInvalidArgument for tools that no grammar can be made of.
+Result<std::shared_ptr<text::grammar::Constraint>> make_constraint(const ReadyModel& ready,
+                                                                   const ChatRequest& request);
+
 // Reads the answer to `prompt`; null where there is nothing to take apart: plain
 // completions, and answers of a given format.
 std::unique_ptr<text::AnswerParser> make_answer_parser(const ReadyModel& ready,

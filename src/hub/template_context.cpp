@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "base/digest.h"
+#include "hub/forced_call.h"
 #include "hub/prompt.h"
 
 namespace hearth::hub {
@@ -163,7 +164,7 @@ std::string token_text(const text::Tokenizer& tokenizer, std::optional<text::Tok
 Result<> add_template_arguments(Json& context, const ChatRequest& request,
                                 const ControlTextGuard& guard) {
   // A grammar holds from the answer's first token on: no room to think.
-  if (request.grammar != nullptr) {
+  if (request.grammar != nullptr || must_call(request)) {
     context["enable_thinking"] = false;
   } else if (!request.reasoning_effort.empty()) {
     // Templates know an effort or a switch; no effort is the switch alone.
@@ -188,7 +189,8 @@ Result<> add_template_arguments(Json& context, const ChatRequest& request,
 
 std::vector<Tool> shown_tools(const ReadyModel& ready, const ChatRequest& request) {
   // A model that is too small to rework advice is too small for functions in words as well.
-  const bool can_call = ready.traits.takes_tools || !ready.model->relays_advice();
+  const bool can_call =
+      ready.traits.takes_tools || !ready.model->relays_advice() || must_call(request);
   if (request.tool_choice == ToolChoice::kNone || !can_call) return {};
   if (request.tool_name.empty()) return request.tools;
   std::vector<Tool> named;

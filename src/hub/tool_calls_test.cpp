@@ -6,6 +6,7 @@
 
 #include "hub/conductor.h"
 #include "hub/fakes_for_test.h"
+#include "hub/forced_call.h"
 #include "hub/template_context.h"
 
 namespace hearth::hub {
@@ -195,6 +196,43 @@ TEST_F(ToolCallsTest, ThinkingThatThePromptOpenedIsReasoning) {
   EXPECT_EQ(sink->reasoning(), "Hm, hm.");
   EXPECT_EQ(sink->text(), "");
   EXPECT_EQ(sink->calls().size(), 1U);
+}
+
+TEST_F(ToolCallsTest, ACallThatMustBeIsHeldToAGrammar) {
+  bool has_constraint = false, is_opened = false;
+  start([&](FakeJob& job) {
+    has_constraint = job.request.constraint != nullptr;
+    is_opened = job.prompt_text().ends_with("<think></think>\n\n<tool_call>\n");
+    job.say(R"({"name": "get_weather", "arguments")");
+    job.say(R"(: {"city": "Oslo"}})");
+    job.end();
+  }, std::make_shared<ToolModel>(std::string(kToolTemplate).substr(
+         0, std::string(kToolTemplate).find("{% if enable_thinking")) + "<think>\n"));
+  ChatRequest request = question();
+  request.tool_choice = ToolChoice::kRequired;
+  const auto sink = answered(request);
+  EXPECT_TRUE(has_constraint && is_opened);
+  ASSERT_EQ(sink->calls().size(), 1U);
+  EXPECT_EQ(sink->calls()[0].arguments, "{\"city\": \"Oslo\"}");
+  EXPECT_EQ(sink->text(), "");
+}
+
+TEST(ForcedCall, TheGrammarLeavesOneCallOfTheTools) {
+  const text::CallFormat json{.family = "test"};
+  const Tool now{.name = "now", .definition = R"({"name":"now"})"};
+  const auto grammar = forced_call_grammar({weather_tool(), now}, json);
+  ASSERT_TRUE(grammar) << grammar.error().message;
+  const auto fits = [&](const char* text) { return text::grammar::matches(**grammar, text); };
+  EXPECT_TRUE(fits(R"({"name": "get_weather", "arguments": {"city": "Oslo"}})"));
+  EXPECT_TRUE(fits(R"({"name": "now", "arguments": {}})"));
+  EXPECT_FALSE(fits(R"({"name": "get_weather", "arguments": {"city": 1}})"));
+  EXPECT_FALSE(fits(R"({"name": "rm", "arguments": {}})"));
+  EXPECT_FALSE(fits("It rains."));
+  // A schema that can't be enforced leaves any object.
+  Tool odd = now;
+  odd.parameters = R"({"type":"object","properties":{"a":{"not":{}}}})";
+  EXPECT_TRUE(forced_call_grammar({odd}, json));
+  EXPECT_FALSE(forced_call_grammar({}, json));
 }
 
 class LayoutTest : public ::testing::Test {

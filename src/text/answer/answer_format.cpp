@@ -90,12 +90,16 @@ constexpr auto kCallFormats = std::to_array<CallFormat>({
      .syntax = kJson,
      .open = "<|START_ACTION|>",
      .close = "<|END_ACTION|>",
+     .name_key = "tool_name",
+     .arguments_key = "parameters",
      .is_list = true,
      .marks = {"<|START_ACTION|>"}},
     {.family = "Command R+",
      .syntax = kJson,
      .open = "Action:\n```json\n",
      .close = "```",
+     .name_key = "tool_name",
+     .arguments_key = "parameters",
      .is_list = true,
      .marks = {"Action:\\n```json", "tool_name"}},
     {.family = "Phi 4 mini",
@@ -154,11 +158,13 @@ constexpr auto kCallFormats = std::to_array<CallFormat>({
     {.family = "Llama 3",
      .syntax = kJson,
      .open = "<|python_tag|>",
+     .arguments_key = "parameters",
      .may_be_bare = true,
      .marks = {"\"parameters\": dictionary"}},
     {.family = "Llama 3 code",
      .syntax = kJson,
      .open = "<|python_tag|>",
+     .arguments_key = "parameters",
      .may_be_bare = true,
      .marks = {"<|python_tag|>"}},
 });
@@ -327,8 +333,9 @@ std::string write_call(const CallFormat& format, std::string_view name, std::str
       call.assign(json.open);
       if (json.is_list) call += "[";
       if (!json.is_list && !json.open.empty()) call += "\n";
-      call += "{\"name\": " + Json(name).dump(-1, ' ', false, Json::error_handler_t::replace);
-      call.append(", \"arguments\": ").append(object).append("}");
+      call.append("{\"").append(json.name_key).append("\": ");
+      call += Json(name).dump(-1, ' ', false, Json::error_handler_t::replace);
+      call.append(", \"").append(json.arguments_key).append("\": ").append(object).append("}");
       if (json.is_list) call += "]";
       if (!json.is_list && !json.close.empty()) call += "\n";
       return call.append(json.close);

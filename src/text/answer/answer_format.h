@@ -37,6 +37,7 @@ struct CallFormat {
   std::string_view name_end;
   std::string_view text_name;  // Stands for a function's name in front of plain text.
   std::string_view key_open, key_end, value_open, value_close;
+  std::string_view name_key = "name", arguments_key = "arguments";  // kJson: as the family writes them.
   bool is_list = false;      // kJson: this family writes a list even for one call.
   bool or_json = false;      // Behind `open` there may be JSON instead; older models wrote that.
   bool may_be_bare = false;  // An answer may begin with a call without `open`.

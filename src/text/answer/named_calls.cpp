@@ -39,6 +39,7 @@ class NamedReader final : public CallReader {
       return {is_hopeless ? Step::kRejected : Step::kNeedMore};
     }
     std::string_view name = input.text.substr(0, end);
+    if (!may_be_function_name(name, {})) return {Step::kRejected};
     name = bare_function_name(name.substr(0, name.find(kIdMark)));
     if (!format_.text_name.empty() && name == format_.text_name) {
       return {Step::kPlainText, end + format_.name_end.size()};

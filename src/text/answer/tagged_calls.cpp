@@ -66,7 +66,7 @@ class TaggedReader final : public CallReader {
       return {is_hopeless ? Step::kRejected : Step::kNeedMore};
     }
     const std::string_view name = bare_function_name(input.text.substr(0, end));
-    if (!out.is_offered(name)) return {Step::kRejected};
+    if (!may_be_function_name(input.text.substr(0, end), {}) || !out.is_offered(name)) return {Step::kRejected};
     out.start(name);
     out.arguments("{");
     stage_ = Stage::kBetween;
