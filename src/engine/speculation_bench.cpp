@@ -79,7 +79,8 @@ class ScriptedRunner final : public StepRunner {
   std::optional<TokenId> unsure_token() const override { return std::nullopt; }
   bool is_end_of_generation(TokenId) const override { return false; }
   std::string token_bytes(TokenId) const override { return "x"; }
-  std::unique_ptr<TextStream> text_after(std::span<const TokenId>) const override {
+  std::unique_ptr<TextStream> text_after(std::span<const TokenId>,
+                                         std::span<const TokenId>) const override {
     return std::make_unique<FakeText>();
   }
   Result<> reserve(std::uint32_t n_tokens_max) override { return real_->reserve(n_tokens_max); }
