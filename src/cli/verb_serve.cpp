@@ -2,7 +2,9 @@
 #include <fmt/format.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/resource.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstring>
 #include <nlohmann/json.hpp>
@@ -36,6 +38,19 @@ int wait_for_stop(const sigset_t& signals) {
   while (sigwait(&signals, &number) != 0) {
   }
   return number;
+}
+
+// A connection is a descriptor, and the usual soft limit is a quarter of what the server would serve.
+void raise_descriptor_limit(std::uint32_t n_connections) {
+  constexpr rlim_t kBesideConnections = 256;  // Models, the ledger, the adviser, standard streams.
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  const rlim_t wanted = n_connections + kBesideConnections;
+  if (limit.rlim_cur >= wanted) return;
+  limit.rlim_cur = limit.rlim_max == RLIM_INFINITY ? wanted : std::min(wanted, limit.rlim_max);
+  if (::setrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur >= wanted) return;
+  log_warn("serve", fmt::format("only {} open files are allowed, {} connections would need {}: raise "
+                                "the hard limit (ulimit -Hn) for so many", limit.rlim_cur, n_connections, wanted));
 }
 
 void apply_log_level(const std::string& name) {
@@ -105,6 +120,7 @@ Result<> serve(const Context& context, const ServeOptions& options) {
 
   // Everything that can refuse, refuses here: settings, ledger, port.
   HEARTH_TRY(server::ServerOptions listen, server_options(context, options));
+  raise_descriptor_limit(listen.http.connections_max);
   HEARTH_TRY(const auto hub, open_hub(context.config));
   HEARTH_TRY(const auto receipts, serve_receipts(listen));
   HEARTH_TRY(const auto server, server::Server::create(std::move(listen), *hub));

@@ -185,7 +185,7 @@ TEST_F(Loading, BadHyperparametersNameTheKeyAndTheLimit) {
   expect_part(error_with_key("llama.attention.value_length", set(32)), "values 32");
   expect_part(error_with_key("llama.rope.freq_base", [](auto& c, auto k) { c.set_f32(k, -1.0F); }),
               "a number above 0");
-  expect_part(error_with_key("llama.expert_count", set(8)), "mixture of 8 experts");
+  expect_part(error_with_key("llama.expert_count", set(8)), "llama.expert_used_count");
   expect_part(
       error_with_key("llama.rope.scaling.type", [](auto& c, auto k) { c.set_string(k, "spiral"); }),
       "rope scaling 'spiral'");
