@@ -7,6 +7,8 @@
 #include <cmath>
 #include <filesystem>
 
+#include "model/encoder.h"
+
 namespace hearth::model {
 namespace {
 
@@ -221,6 +223,12 @@ Result<> plan_layers(const ConfigReader& reader, const Architecture& architectur
 Result<const Architecture*> architecture_of(const gguf::GgufFile& file) {
   HEARTH_TRY(const std::string_view name, file.get_string("general.architecture"));
   if (const Architecture* const row = find_architecture(name)) return row;
+  if (is_encoder_architecture(name)) {
+    return fail(Code::kUnsupported,
+                fmt::format("'{}' is an encoder: it embeds texts (/v1/embeddings) and can't chat; "
+                            "name another model",
+                            file.name()));
+  }
   return fail(Code::kUnsupported,
               fmt::format("'{}' has the architecture '{}', this build runs {}: run it in a server "
                           "that knows it (llama-server, Ollama, vLLM) and add that as an upstream",

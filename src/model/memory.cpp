@@ -1,5 +1,6 @@
 #include "model/memory.h"
 
+#include <fmt/format.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -35,7 +36,18 @@ std::uint64_t control_group_limit_bytes() {
   return text ? first_number(*text) : 0;
 }
 
+double gib(std::uint64_t bytes) { return static_cast<double>(bytes) / (1U << 30); }
+
 }  // namespace
+
+Result<> check_memory(std::string_view name, std::uint64_t bytes, std::uint64_t bytes_max) {
+  const std::uint64_t limit = bytes_max > 0 ? bytes_max : available_memory_bytes();
+  if (limit == 0 || bytes <= limit) return {};
+  return fail(Code::kOutOfBudget,
+              fmt::format("'{}' needs {:.2f} GiB for its weights, {:.2f} GiB of memory are "
+                          "available: choose a smaller model or quantisation, or free memory",
+                          name, gib(bytes), gib(limit)));
+}
 
 std::uint64_t available_memory_bytes() {
   const std::uint64_t estimate = kernel_estimate_bytes();

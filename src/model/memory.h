@@ -4,12 +4,19 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string_view>
+
+#include "base/result.h"
 
 namespace hearth::model {
 
 // Bytes that could be used without swapping: the kernel's estimate, within the limit of this
 // process's control group.  0 where neither is known.
 std::uint64_t available_memory_bytes();
+
+// kOutOfBudget if `bytes` of weights exceed `bytes_max`, where 0 means what the machine has
+// available; `name` stands for the file.
+Result<> check_memory(std::string_view name, std::uint64_t bytes, std::uint64_t bytes_max);
 
 // Maps a file's pages before they are needed, in large folios where the filesystem has them: a
 // sweep over weights in 2 MiB pages is some 9 % faster than in 4 KiB ones, and takes no faults.

@@ -19,22 +19,10 @@
 namespace hearth::model {
 namespace {
 
-double gib(std::uint64_t bytes) { return static_cast<double>(bytes) / (1U << 30); }
-
 std::uint64_t total_bytes(const gguf::GgufFile& file) {
   std::uint64_t bytes = 0;
   for (const gguf::TensorInfo& info : file.tensors()) bytes += info.data.size();
   return bytes;
-}
-
-Result<> check_memory(const gguf::GgufFile& file, std::uint64_t bytes, const LoadOptions& options) {
-  const std::uint64_t limit =
-      options.memory_bytes_max > 0 ? options.memory_bytes_max : available_memory_bytes();
-  if (limit == 0 || bytes <= limit) return {};
-  return fail(Code::kOutOfBudget,
-              fmt::format("'{}' needs {:.2f} GiB for its weights, {:.2f} GiB of memory are "
-                          "available: choose a smaller model or quantisation, or free memory",
-                          file.name(), gib(bytes), gib(limit)));
 }
 
 Result<> check_vocabulary(const gguf::GgufFile& file, const ModelConfig& config,
@@ -120,7 +108,7 @@ Result<std::shared_ptr<const Model>> LoadedModel::create(gguf::GgufFile file,
   HEARTH_TRY(model->architecture_, architecture_of(source));
   HEARTH_TRY(model->config_, read_config(source, *model->architecture_));
   model->weight_bytes_ = total_bytes(source);
-  HEARTH_TRY_VOID(check_memory(source, model->weight_bytes_, options));
+  HEARTH_TRY_VOID(check_memory(source.name(), model->weight_bytes_, options.memory_bytes_max));
 
   HEARTH_TRY(model->weights_, bind_weights(source, *model->architecture_, model->config_));
   model->weight_types_ = types_of(model->weights_);

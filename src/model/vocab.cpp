@@ -33,6 +33,8 @@ constexpr auto kIds = std::to_array<IdRow>({
     {"eot_token_id", &VocabSpec::eot},
     {"unknown_token_id", &VocabSpec::unk},
     {"padding_token_id", &VocabSpec::pad},
+    {"cls_token_id", &VocabSpec::cls},
+    {"seperator_token_id", &VocabSpec::sep},  // As llama.cpp spelled it, and so everybody.
 });
 
 struct FlagRow {

@@ -66,7 +66,8 @@ Result<> check_sizes(const VocabSpec& spec) {
 
 Result<> check_special_ids(const VocabSpec& spec) {
   const std::pair<const char*, std::optional<TokenId>> named[] = {
-      {"bos", spec.bos}, {"eos", spec.eos}, {"eot", spec.eot}, {"unk", spec.unk}};
+      {"bos", spec.bos}, {"eos", spec.eos}, {"eot", spec.eot},
+      {"unk", spec.unk}, {"cls", spec.cls}, {"sep", spec.sep}};
   for (const auto& [name, id] : named) {
     if (!id || in_range(spec, *id)) continue;
     return fail(Code::kCorrupt,
@@ -110,8 +111,9 @@ Result<std::unique_ptr<const Tokenizer>> Tokenizer::create(VocabSpec spec) {
   if (spec.pad && !in_range(spec, *spec.pad)) spec.pad.reset();  // Nothing here needs it.
   if (spec.model == "gpt2") return create_bpe_tokenizer(std::move(spec));
   if (spec.model == "llama") return create_spm_tokenizer(std::move(spec));
+  if (spec.model == "bert") return create_wordpiece_tokenizer(std::move(spec));
   return fail(Code::kUnsupported,
-              fmt::format("tokenizer '{}' is not known; known are gpt2, llama", spec.model));
+              fmt::format("tokenizer '{}' is not known; known are gpt2, llama, bert", spec.model));
 }
 
 Tokenizer::Tokenizer(VocabSpec spec) : spec_(std::move(spec)) {

@@ -1,9 +1,9 @@
 // Text to token ids and back.
 //
-// Two families cover the models that people run: SentencePiece-style scores with byte
+// Two families cover the models that people chat with: SentencePiece-style scores with byte
 // fallback (GGUF `tokenizer.ggml.model` = "llama") and byte-level BPE with a
-// pre-tokenizer regex ("gpt2" with `tokenizer.ggml.pre`).  A tokenizer is built once
-// from a VocabSpec, which the model room fills from a file's metadata: this room knows
+// pre-tokenizer regex ("gpt2" with `tokenizer.ggml.pre`); a third, WordPiece ("bert"), the
+// encoders that make embeddings.  A tokenizer is built once from a VocabSpec, which the model room fills from a file's metadata: this room knows
 // nothing of files.
 #pragma once
 
@@ -33,13 +33,14 @@ enum class TokenType : std::uint8_t {
 
 // What a tokenizer is built from; names follow the GGUF keys under `tokenizer.ggml.`.
 struct VocabSpec {
-  std::string model;                // "llama" or "gpt2".
+  std::string model;                // "llama", "gpt2" or "bert".
   std::string pre;                  // Pre-tokenizer of "gpt2": "gpt-2", "llama-bpe", "qwen2", ...
   std::vector<std::string> tokens;  // Text of each id, as stored.
   std::vector<float> scores;        // "llama" only; one per token or empty.
   std::vector<TokenType> types;     // One per token or empty (all normal).
   std::vector<std::string> merges;  // "gpt2" only: "left right", best first.
   std::optional<TokenId> bos, eos, eot, unk, pad;
+  std::optional<TokenId> cls, sep;  // "bert" only, where they stand for BOS and EOS.
   std::optional<bool> add_bos, add_eos, add_space_prefix;
 };
 
@@ -58,7 +59,7 @@ class Tokenizer {
   virtual ~Tokenizer() = default;
 
   // Never fails: bytes that match nothing fall back to byte tokens or <unk>.  Invalid UTF-8 is
-  // tokenised byte by byte.
+  // tokenised byte by byte (WordPiece drops it).
   virtual std::vector<TokenId> encode(std::string_view text,
                                       const EncodeOptions& options = {}) const = 0;
 

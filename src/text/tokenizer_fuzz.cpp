@@ -59,7 +59,10 @@ void add_bytes(VocabSpec& spec) {
 VocabSpec read_spec(Input& input) {
   VocabSpec spec;
   const std::uint8_t flags = input.byte();
-  spec.model = (flags & 1) != 0 ? "gpt2" : "llama";
+  spec.model = (flags & 1) != 0 ? "gpt2" : (flags & 64) != 0 ? "bert" : "llama";
+  if (spec.model == "bert") {
+    for (const char* text : {"[CLS]", "[SEP]", "[UNK]"}) add_token(spec, text, TokenType::kControl, 0);
+  }
   const auto known = known_pre_tokenizers();
   spec.pre = known[input.byte() % known.size()];
   spec.add_space_prefix = (flags & 2) != 0;

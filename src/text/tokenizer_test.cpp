@@ -245,8 +245,8 @@ TEST(Tokenizer, RefusesBrokenVocabularies) {
   };
   const VocabSpec good = bpe_spec();
   VocabSpec spec = good;
-  spec.model = "bert";
-  refused(spec, Code::kUnsupported, "'bert'");
+  spec.model = "t5";
+  refused(spec, Code::kUnsupported, "'t5'");
   spec = good;
   spec.pre = "nobody";
   refused(spec, Code::kUnsupported, "'nobody'");

@@ -1,4 +1,4 @@
-// What both tokenizer families share: special tokens, BOS and EOS, and finding a token by text.
+// What the tokenizer families share: special tokens, BOS and EOS, and finding a token by text.
 // A family adds how plain text between special tokens becomes ids.
 #pragma once
 
@@ -39,8 +39,9 @@ class VocabTokenizer : public Tokenizer {
   SpecialTokens all_special_;   // Split where parse_special is set.
 };
 
-// The families.  Both expect a spec that Tokenizer::create has checked.
+// The families.  All expect a spec that Tokenizer::create has checked.
 Result<std::unique_ptr<const Tokenizer>> create_bpe_tokenizer(VocabSpec spec);
 Result<std::unique_ptr<const Tokenizer>> create_spm_tokenizer(VocabSpec spec);
+Result<std::unique_ptr<const Tokenizer>> create_wordpiece_tokenizer(VocabSpec spec);
 
 }  // namespace hearth::text
