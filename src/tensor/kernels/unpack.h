@@ -567,13 +567,13 @@ struct Unpacker {
     multiply<Type>(Packed{d.block}, d);
   }
 
-  // `dot` is null where a block's sums do not fit the registers.
+  // `dot` is null where a block's sums do not fit the registers, and is not even compiled there.
   template <class Type>
   static constexpr PanelFunctions functions(WeightLayout layout) {
-    if (layout == WeightLayout::kRows) {
-      return {unpack_rows<Type>, S::kKeepsSums ? dot_rows<Type> : nullptr};
-    }
-    return {unpack_packed<Type>, S::kKeepsSums ? dot_packed<Type> : nullptr};
+    const bool is_packed = layout == WeightLayout::kPacked;
+    PanelFunctions made{is_packed ? unpack_packed<Type> : unpack_rows<Type>, nullptr};
+    if constexpr (S::kKeepsSums) made.dot = is_packed ? dot_packed<Type> : dot_rows<Type>;
+    return made;
   }
 
   static PanelFunctions find(DType type, WeightLayout layout) {
