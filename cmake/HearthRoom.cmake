@@ -80,7 +80,8 @@ function(hearth_room_benches name)
   find_package(benchmark REQUIRED)
   add_executable(${name}_bench ${benches})
   target_link_libraries(${name}_bench PRIVATE hearth_${name} benchmark::benchmark_main)
-  target_compile_definitions(${name}_bench PRIVATE HEARTH_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
+  target_compile_definitions(${name}_bench PRIVATE
+    HEARTH_SOURCE_DIR="${CMAKE_SOURCE_DIR}" HEARTH_SHARED_DIR="${CMAKE_SOURCE_DIR}/../shared")
 endfunction()
 
 function(hearth_room_fuzzers name)

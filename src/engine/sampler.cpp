@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
+#include <bit>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -222,23 +224,43 @@ Result<LogitStats> measure_logits(std::span<const float> logits) {
   return stats;
 }
 
-bool apply_mask(std::span<const float> logits, std::span<const std::uint64_t> mask,
-                std::span<float> out) {
-  bool has_any = false;
-  for (std::size_t word = 0; word * 64 < logits.size(); ++word) {
-    const std::uint64_t bits = word < mask.size() ? mask[word] : 0;
-    const std::size_t begin = word * 64, end = std::min(begin + 64, logits.size());
-    if (bits == 0) {
-      std::fill(out.begin() + static_cast<std::ptrdiff_t>(begin),
-                out.begin() + static_cast<std::ptrdiff_t>(end), kNegativeInfinity);
-      continue;
-    }
-    for (std::size_t i = begin; i < end; ++i) {
-      out[i] = (bits >> (i - begin) & 1) != 0 ? logits[i] : kNegativeInfinity;
-      has_any |= out[i] > kNegativeInfinity;
+namespace {
+
+// For each byte of a mask, which bits of eight floats stay.
+using LaneMasks = std::array<std::uint32_t, 8>;
+constexpr auto kLaneMasks = [] {
+  std::array<LaneMasks, 256> table{};
+  for (std::size_t byte = 0; byte < 256; ++byte) {
+    for (std::size_t lane = 0; lane < 8; ++lane) {
+      table[byte][lane] = (byte >> lane & 1) != 0 ? 0xFFFF'FFFFU : 0;
     }
   }
-  return has_any;
+  return table;
+}();
+
+void mask_eight(const float* logits, std::uint8_t byte, float* out) {
+  constexpr auto kInfinityBits = std::bit_cast<std::uint32_t>(kNegativeInfinity);
+  LaneMasks lanes;
+  std::memcpy(lanes.data(), logits, sizeof lanes);
+  const LaneMasks& keep = kLaneMasks[byte];
+  for (std::size_t i = 0; i < 8; ++i) lanes[i] = (lanes[i] & keep[i]) | (kInfinityBits & ~keep[i]);
+  std::memcpy(out, lanes.data(), sizeof lanes);
+}
+
+}  // namespace
+
+bool apply_mask(std::span<const float> logits, std::span<const std::uint64_t> mask,
+                std::span<float> out) {
+  const auto byte_at = [&](std::size_t i) {
+    const std::size_t word = i / 64;
+    return static_cast<std::uint8_t>(word < mask.size() ? mask[word] >> (i % 64) : 0);
+  };
+  const std::size_t n_whole = logits.size() / 8 * 8;
+  for (std::size_t i = 0; i < n_whole; i += 8) mask_eight(&logits[i], byte_at(i), &out[i]);
+  for (std::size_t i = n_whole; i < logits.size(); ++i) {
+    out[i] = (byte_at(n_whole) >> (i - n_whole) & 1) != 0 ? logits[i] : kNegativeInfinity;
+  }
+  return std::ranges::any_of(out, [](float logit) { return logit > kNegativeInfinity; });
 }
 
 void select_top(std::span<const float> logits, std::uint32_t k, std::vector<ScoredToken>& out) {
