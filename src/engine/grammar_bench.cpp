@@ -1,9 +1,9 @@
-// What a grammar costs per token, on the vocabulary of a real model (../shared/vocab/qwen3.gguf, 151,936
-// tokens).
+// What a grammar costs per token, on the vocabulary of a real model (../shared/vocab/qwen3.gguf,
+// 151,936 tokens).
 //
-// An answer as a model would write it is tokenised, and its masks are computed one after the other: cold
-// (the first answer with its schema) and warm (all later ones).  A wild walk, which takes any allowed token,
-// visits far more states than any model.
+// An answer as a model would write it is tokenised, and its masks are computed one after the other:
+// cold (the first answer with its schema) and warm (all later ones).  A wild walk, which takes any
+// allowed token, visits far more states than any model.
 #include <benchmark/benchmark.h>
 #include <fmt/format.h>
 
@@ -38,9 +38,11 @@ constexpr const char* kPersonSchema = R"({"type":"object","properties":{
   "history":{"type":"array","items":{"type":"object","properties":{"year":{"type":"integer"},"what":{"type":"string"}},"required":["year","what"]}}},
   "required":["name","age","address","tags"]})";
 
-constexpr const char* kPerson = R"({"name": "Ada Lovelace", "email": "ada@example.org", "age": 36, "bio": "She wrote notes on the Analytical Engine, among them a method for computing Bernoulli numbers, which many call the first program.", "address": {"street": "12 St James's Square", "city": "London", "zip": "12345"}, "tags": ["mathematician", "writer", "countess"], "history": [{"year": 1815, "what": "born in London"}, {"year": 1833, "what": "met Charles Babbage at a party, and saw his \"Difference Engine\""}, {"year": 1843, "what": "published the notes"}]})";
+constexpr const char* kPerson =
+    R"({"name": "Ada Lovelace", "email": "ada@example.org", "age": 36, "bio": "She wrote notes on the Analytical Engine, among them a method for computing Bernoulli numbers, which many call the first program.", "address": {"street": "12 St James's Square", "city": "London", "zip": "12345"}, "tags": ["mathematician", "writer", "countess"], "history": [{"year": 1815, "what": "born in London"}, {"year": 1833, "what": "met Charles Babbage at a party, and saw his \"Difference Engine\""}, {"year": 1843, "what": "published the notes"}]})";
 
-constexpr const char* kFree = R"({"weather": {"city": "Zürich", "days": [{"day": "Monday", "high": 21.5, "rain": false}, {"day": "Tuesday", "high": -3e2, "rain": true}]}, "source": null, "note": "Temperatures in degrees, as measured at noon; rain means more than one millimetre."})";
+constexpr const char* kFree =
+    R"({"weather": {"city": "Zürich", "days": [{"day": "Monday", "high": 21.5, "rain": false}, {"day": "Tuesday", "high": -3e2, "rain": true}]}, "source": null, "note": "Temperatures in degrees, as measured at noon; rain means more than one millimetre."})";
 
 struct Subject {
   grammar::GrammarPtr grammar;
@@ -61,7 +63,8 @@ bool skip_without_vocab(benchmark::State& state) {
 }
 
 // One answer; false if its grammar does not allow it.
-bool write(grammar::Matcher& matcher, std::span<const text::TokenId> tokens, std::span<std::uint64_t> mask) {
+bool write(grammar::Matcher& matcher, std::span<const text::TokenId> tokens,
+           std::span<std::uint64_t> mask) {
   for (const text::TokenId id : tokens) {
     if (!matcher.fill_mask(mask)) return false;
     const auto bit = static_cast<std::size_t>(id);
@@ -113,7 +116,8 @@ void wild_walk(benchmark::State& state, int which) {
       allowed.clear();
       for (std::uint32_t i = 0; i < lexicon()->n_vocab(); ++i) {
         const auto id = static_cast<text::TokenId>(i);
-        if ((mask[i / 64] >> (i % 64) & 1) != 0 && !lexicon()->is_end_token(id)) allowed.push_back(id);
+        if ((mask[i / 64] >> (i % 64) & 1) != 0 && !lexicon()->is_end_token(id))
+          allowed.push_back(id);
       }
       state.ResumeTiming();
       if (allowed.empty() || !matcher.accept(allowed[random() % allowed.size()])) break;

@@ -113,9 +113,7 @@ Result<Verdict> Session::take_logits(std::span<float> logits, SamplerScratch& sc
   if (!job.request.ignore_eos && runner().is_end_of_generation(id)) {
     return Verdict{true, FinishReason::kStop};
   }
-  if (matcher_ && !matcher_->accept(id)) {
-    return fail(Code::kInternal, fmt::format("the grammar refused token {} that it had allowed", id));
-  }
+  if (matcher_) HEARTH_TRY_VOID(matcher_->accept(id));
   tokens.push_back(id);
   sampler_.accept(id);
   describe(id, stats, logits, scratch, event);

@@ -8,6 +8,16 @@
 #include "text/grammar/mask_cache.h"
 
 namespace hearth::text::grammar {
+namespace {
+
+std::unexpected<Error> too_ambiguous() {
+  return fail(Code::kInvalidArgument,
+              fmt::format("the grammar can be read in more than {} ways at once, or takes too long "
+                          "to follow: make it less ambiguous",
+                          kStacksMax));
+}
+
+}  // namespace
 
 Constraint::Constraint(GrammarPtr grammar, std::shared_ptr<const Lexicon> lexicon,
                        std::size_t cache_bytes_max)
@@ -42,11 +52,7 @@ Result<> Matcher::fill_mask(std::span<std::uint64_t> mask) {
     cache_ = std::move(cache);
   }
   if (!cache_->fill(set_, mask, kVisitsPerMaskMax)) {
-    return fail(
-        Code::kInvalidArgument,
-        fmt::format("the grammar can be read in more than {} ways at once, or takes too long "
-                    "to follow: make it less ambiguous",
-                    kStacksMax));
+    return too_ambiguous();
   }
   if (cache_->stacks().has(set_, kEndFrame)) {
     for (const TokenId id : constraint_->lexicon().end_tokens()) {
@@ -60,14 +66,16 @@ Result<> Matcher::fill_mask(std::span<std::uint64_t> mask) {
               "vocabulary can't spell what the grammar asks for");
 }
 
-bool Matcher::accept(TokenId id) {
+Result<> Matcher::accept(TokenId id) {
   const std::string_view bytes = constraint_->lexicon().piece(id);
   const std::lock_guard lock(constraint_->mutex_);
   for (const char byte : bytes) {
     set_ = cache_->stacks().step(set_, static_cast<std::uint8_t>(byte));
   }
-  if (bytes.empty() || set_ == kOverflowSet) set_ = kDeadSet;
-  return set_ != kDeadSet;
+  if (set_ == kOverflowSet) return too_ambiguous();
+  if (!bytes.empty() && set_ != kDeadSet) return {};
+  set_ = kDeadSet;
+  return fail(Code::kInternal, fmt::format("the grammar does not allow token {} here", id));
 }
 
 bool Matcher::can_end() const {

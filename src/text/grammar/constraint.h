@@ -67,9 +67,9 @@ class Matcher {
   // too costly, or if the vocabulary has no token that fits.
   Result<> fill_mask(std::span<std::uint64_t> mask);
 
-  // Takes a token that the last mask allowed, no end token.  False, and the matcher is spent, if
-  // the grammar does not allow it.
-  bool accept(TokenId id);
+  // Takes a token that the last mask allowed, no end token.  kInvalidArgument, and the matcher is
+  // spent, if the grammar is too ambiguous to follow it; kInternal if it does not allow the token.
+  Result<> accept(TokenId id);
 
   bool can_end() const;
   // Nothing may follow: the answer is complete.

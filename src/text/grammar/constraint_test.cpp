@@ -168,7 +168,10 @@ TEST(Constraint, ATooAmbiguousGrammarEndsWithAnError) {
       EXPECT_THAT(filled.error().message, HasSubstr("less ambiguous"));
       return;
     }
-    if (!matcher.accept(2 + 'a')) return;
+    if (const auto accepted = matcher.accept(2 + 'a'); !accepted) {
+      EXPECT_THAT(accepted.error().message, HasSubstr("less ambiguous"));
+      return;
+    }
   }
   FAIL() << "it never became too ambiguous";
 }
