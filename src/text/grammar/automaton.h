@@ -21,6 +21,8 @@ namespace hearth::text::grammar {
 
 inline constexpr std::size_t kStatesMax = 100'000;        // Of all rules, deterministic.
 inline constexpr std::size_t kRuleNfaStatesMax = 50'000;  // Of one rule, before that.
+// Steps of making one rule deterministic: about half a second's work.
+inline constexpr std::uint64_t kDeterminiseStepsMax = 20'000'000;
 inline constexpr std::uint32_t kRepetitionMax = 1'000'000;
 // Repetitions of at most so many states are written out; larger ones count.
 inline constexpr std::size_t kInlineStatesMax = 24;

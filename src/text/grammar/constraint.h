@@ -28,8 +28,8 @@ namespace hearth::text::grammar {
 
 // What one constraint remembers; beyond it starts anew.
 inline constexpr std::size_t kCacheBytesMax = std::size_t{24} << 20;
-// Frames that one mask may visit: about a second's work, which only a hostile grammar needs.
-inline constexpr std::uint64_t kVisitsPerMaskMax = 20'000'000;
+// Frames that one mask may visit: some tenths of a second, which only a hostile grammar needs.
+inline constexpr std::uint64_t kVisitsPerMaskMax = 4'000'000;
 
 class MaskCache;
 

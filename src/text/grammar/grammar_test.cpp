@@ -1,9 +1,11 @@
 // The front ends: which texts their grammars take, and what they refuse.
 #include "text/grammar/grammar.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <nlohmann/json.hpp>
 
 #include "text/grammar/code_points.h"
@@ -206,6 +208,50 @@ TEST(JsonObject, IsAnyObjectOfBoundedDepth) {
   }
   EXPECT_TRUE(matches(**grammar, nested(kOpenDepthMax)));
   EXPECT_FALSE(matches(**grammar, nested(kOpenDepthMax + 1)));
+}
+
+// Within the limits of size, but made to cost: each ends soon, in a grammar or in an error.
+TEST(Hostile, SourcesEndSoon) {
+  const auto repeat = [](std::string_view text, std::size_t n) {
+    std::string out;
+    for (std::size_t i = 0; i < n; ++i) out += text;
+    return out;
+  };
+  std::string chain = "root ::= r0\n", refs = R"({"anyOf":[)", names = R"({"required":[)",
+              one_of = R"({"oneOf":[)";
+  for (int i = 0; i < 9000; ++i)
+    chain += fmt::format("r{} ::= r{}?\n", i * 7919 % 9001, (i + 1) * 7919 % 9001);
+  chain += fmt::format("r{} ::= \"x\"\n", 9000 * 7919 % 9001);
+  for (int i = 0; i < 8000; ++i) refs += fmt::format(R"({{"$ref":"#","title":"{}"}},)", i);
+  for (int i = 0; i < 30'000; ++i) names += fmt::format("\"{}\",", i);
+  for (int i = 0; i < 5'000; ++i) one_of += fmt::format(R"({{"const":{}}},)", i);
+  struct Row {
+    Compile compile;
+    std::string source;
+  };
+  const Row rows[] = {
+      {compile_gbnf, chain},
+      {compile_gbnf, "root ::= " + repeat("a? ", 60'000) + "\na ::= \"a\""},
+      {compile_regex, repeat("a?", 20'000)},
+      {compile_regex, repeat("(a|b)*a(a|b){15}|", 50) + "c"},
+      {compile_regex, repeat("[^a]*", 10'000)},
+      {compile_regex, "(" + repeat("[\\w\\W]?", 3'000) + "){1000}"},
+      {compile_regex, repeat("(", 60) + "a" + repeat("{999})", 60)},
+      {compile_json_schema, refs + "{}]}"},
+      {compile_json_schema, names + "\"x\"]}"},
+      {compile_json_schema, one_of + "{}]}"},
+      {compile_json_schema,
+       R"({"allOf":[)" + repeat(R"({"anyOf":[{"minimum":1},{"maximum":2},{"title":"x"}]},)", 3000) +
+           "{}]}"},
+      {compile_json_schema, R"({"pattern":")" + repeat("(a|b)*a(a|b){12}|", 200) + "\"}"},
+  };
+  for (const Row& row : rows) {
+    const auto started = std::chrono::steady_clock::now();
+    const auto grammar = row.compile(row.source);
+    const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - started;
+    EXPECT_LT(seconds.count(), 20.0)  // A sanitizer's pace on a busy machine; alone it is below 1.
+        << row.source.substr(0, 60) << (grammar ? "" : grammar.error().message);
+  }
 }
 
 }  // namespace

@@ -149,7 +149,10 @@ Result<NodeId> SchemaCompiler::compile(const Schema& schema) {
     return wrong(fmt::format("schemas are nested more than {} deep", kNestingMax));
   }
   const std::string key = schema.dump();
-  if (key.size() > 4 * kSourceBytesMax) return wrong("the merged schema is too large");
+  n_compared_bytes_ += key.size();
+  if (key.size() > 4 * kSourceBytesMax || n_compared_bytes_ > kComparedBytesMax) {
+    return wrong("its parts refer to one another so often that it is too large");
+  }
   if (const auto known = known_.find(key); known != known_.end()) return rules_.rule(known->second);
   const RuleId rule = rules_.declare(place_.empty() ? "the schema" : place_.back());
   known_.emplace(key, rule);
@@ -241,6 +244,10 @@ Result<NodeId> SchemaCompiler::any_of(const Schema& schema, const char* keyword)
     return wrong(fmt::format("'{}' is not a list of schemas with at least one", keyword));
   }
   const bool is_one_of = std::string_view(keyword) == "oneOf";
+  if (is_one_of && list.size() > kOneOfMax) {
+    return wrong(
+        fmt::format("'oneOf' lists {} schemas, at most {} are taken", list.size(), kOneOfMax));
+  }
   for (std::size_t i = 0; is_one_of && i < list.size(); ++i) {
     for (std::size_t j = 0; j < i; ++j) {
       if (exclude_one_another(root_, list[i], list[j])) continue;

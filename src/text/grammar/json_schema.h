@@ -31,7 +31,11 @@ namespace hearth::text::grammar {
 using Schema = nlohmann::ordered_json;
 
 inline constexpr std::size_t kPropertyNameBytesMax = 512;
-inline constexpr std::size_t kMergesMax = 2'000;  // allOf and $ref beside other keywords.
+inline constexpr std::size_t kPropertiesMax = 2'000;
+inline constexpr std::size_t kOneOfMax = 256;
+inline constexpr std::size_t kComparedBytesMax = std::size_t{64}
+                                                 << 20;  // Of schemas, to find equal ones.
+inline constexpr std::size_t kMergesMax = 2'000;         // allOf and $ref beside other keywords.
 
 // ---- What does not depend on a grammar (json_schema_merge.cpp) ----
 
@@ -108,6 +112,7 @@ class SchemaCompiler {
   std::map<std::string, RuleId> known_;  // By the schema's text: equal schemas are one rule.
   std::vector<std::string> place_;
   std::size_t n_merges_ = 0;
+  std::size_t n_compared_bytes_ = 0;
 };
 
 class SchemaCompiler::Place {

@@ -26,6 +26,11 @@ Result<std::vector<SchemaCompiler::Property>> SchemaCompiler::properties_of(cons
   const Schema& required = required_at == schema.end() ? no_names : *required_at;
   if (!listed.is_object()) return wrong("'properties' is not an object");
   if (!required.is_array()) return wrong("'required' is not a list of names");
+  const std::size_t n_listed = std::max(listed.size(), required.size());
+  if (n_listed > kPropertiesMax) {
+    return wrong(
+        fmt::format("{} properties are listed, at most {} are taken", n_listed, kPropertiesMax));
+  }
 
   std::vector<Property> properties;
   const auto add = [&](const std::string& name, const Schema& value, bool is_required) -> Result<> {

@@ -24,12 +24,12 @@ class Determiniser {
   Result<StateId> run() {
     const StateId start = state_of({0});
     for (std::size_t i = 0; i < subsets_.size(); ++i) {
-      if (out_.states.size() > kStatesMax) {
+      if (out_.states.size() > kStatesMax || n_steps_ > kDeterminiseStepsMax) {
         return fail(
             Code::kInvalidArgument,
-            fmt::format("the grammar takes more than {} states: make it simpler, or bound its "
-                        "repetitions and choices",
-                        kStatesMax));
+            fmt::format("the grammar takes more than {} states, or more than {} steps to make: "
+                        "make it simpler, or bound its repetitions and choices",
+                        kStatesMax, kDeterminiseStepsMax));
       }
       expand(static_cast<StateId>(i));
     }
@@ -48,6 +48,7 @@ class Determiniser {
       }
     }
     std::ranges::sort(subset);
+    n_steps_ += 8 * subset.size();  // It is kept and compared as well.
   }
 
   StateId state_of(Subset subset) {
@@ -96,6 +97,7 @@ class Determiniser {
     }
     std::ranges::sort(cuts);
     cuts.erase(std::unique(cuts.begin(), cuts.end()), cuts.end());
+    n_steps_ += cuts.size() * bytes_.size();
     std::vector<ByteEdge> edges;
     for (std::size_t i = 0; i + 1 < cuts.size(); ++i) {
       Subset targets;
@@ -123,6 +125,7 @@ class Determiniser {
   StateId first_;
   std::map<Subset, StateId> ids_;
   std::vector<const Subset*> subsets_;  // By state, from first_; they live in ids_.
+  std::uint64_t n_steps_ = 0;
   std::vector<const NfaEdge*> bytes_;
   std::map<Callee, Subset> calls_;
 };

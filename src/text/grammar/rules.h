@@ -19,7 +19,7 @@ enum class RuleId : std::uint32_t {};
 
 inline constexpr std::uint32_t kUnbounded = 0xFFFF'FFFF;
 inline constexpr std::size_t kNodesMax = 200'000;
-inline constexpr std::size_t kRulesMax = 20'000;
+inline constexpr std::size_t kRulesMax = 10'000;
 
 struct Node {
   enum class Kind : std::uint8_t {
