@@ -29,6 +29,14 @@ void* allocate(std::size_t n_bytes) {
 // Not inlined: g++ would see free() meet operator new and warn of a mismatch.
 [[gnu::noinline]] void* operator new(std::size_t n_bytes) { return allocate(n_bytes); }
 [[gnu::noinline]] void* operator new[](std::size_t n_bytes) { return allocate(n_bytes); }
+// Sorts take their buffer by this one; all forms must agree, since a sanitizer has its own of each.
+[[gnu::noinline]] void* operator new(std::size_t n_bytes, const std::nothrow_t&) noexcept {
+  try {
+    return allocate(n_bytes);
+  } catch (const std::bad_alloc&) {
+    return nullptr;
+  }
+}
 [[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
 [[gnu::noinline]] void operator delete[](void* memory) noexcept { std::free(memory); }
 [[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
