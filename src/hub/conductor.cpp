@@ -90,6 +90,14 @@ Result<> check_request(const ChatRequest& request) {
   return request.sampling.validate();
 }
 
+Result<> check_can_chat(const store::CatalogueEntry& entry) {
+  if (!model::is_encoder_architecture(entry.architecture)) return {};
+  return fail(Code::kInvalidArgument,
+              fmt::format("the model '{}' embeds texts (/v1/embeddings) and can't chat; name "
+                          "another model",
+                          entry.name));
+}
+
 }  // namespace
 
 // Forwards a job's events to the conductor.
@@ -148,6 +156,7 @@ Conductor::~Conductor() {
 Result<std::unique_ptr<Run>> Conductor::plan(ChatRequest request, std::shared_ptr<ChatSink> sink) {
   HEARTH_TRY_VOID(check_request(request));
   HEARTH_TRY(ModelChoice choice, parts_.shelf->resolve(request.model));
+  HEARTH_TRY_VOID(check_can_chat(choice.candidates.front()));
 
   auto run = std::make_unique<Run>();
   run->candidates = std::move(choice.candidates);
@@ -184,6 +193,32 @@ Result<RequestId> Conductor::chat(ChatRequest request, std::shared_ptr<ChatSink>
   const RequestId id = run->id;
   inbox_.put(Admitted{std::move(run)});
   return id;
+}
+
+Result<> Conductor::embed(EmbeddingRequest request, EmbeddingDone done) {
+  if (request.model.empty() || request.model == "auto" || request.model == "local") {
+    return fail(Code::kInvalidArgument,
+                "embeddings of different models don't compare, so there is no default: name the "
+                "model");
+  }
+  HEARTH_TRY(ModelChoice choice, parts_.shelf->resolve(request.model));
+  {
+    const std::lock_guard lock(mutex_);
+    if (!is_accepting_) return fail(Code::kUnavailable, "Hearth is shutting down");
+  }
+  if (parts_.embedding_desk == nullptr) return fail(Code::kUnsupported, "this hub embeds nothing");
+  return parts_.embedding_desk->submit(std::move(choice.candidates.front()), std::move(request),
+                                       std::move(done));
+}
+
+std::vector<ModelEntry> Conductor::models() const {
+  std::vector<ModelEntry> entries = parts_.shelf->entries();
+  for (ModelEntry& entry : entries) {
+    if (parts_.embedding_desk != nullptr && parts_.embedding_desk->is_loaded(entry.path)) {
+      entry.loaded = true;
+    }
+  }
+  return entries;
 }
 
 HubStats Conductor::stats() const {

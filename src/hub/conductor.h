@@ -21,6 +21,7 @@
 #include "base/clock.h"
 #include "base/mailbox.h"
 #include "engine/engine.h"
+#include "hub/embedding_desk.h"
 #include "hub/hub.h"
 #include "hub/run.h"
 #include "hub/worker.h"
@@ -36,6 +37,7 @@ struct ConductorParts {
   std::unique_ptr<advisor::Adviser> adviser;     // Null: nothing ever leaves.
   std::unique_ptr<engine::Engine> engine;
   std::unique_ptr<ModelShelf> shelf;
+  std::unique_ptr<EmbeddingDesk> embedding_desk = {};  // Null: nothing is embedded.
 };
 
 struct ConductorOptions {
@@ -50,8 +52,9 @@ class Conductor final : public Hub {
   ~Conductor() override;
 
   Result<RequestId> chat(ChatRequest request, std::shared_ptr<ChatSink> sink) override;
+  Result<> embed(EmbeddingRequest request, EmbeddingDone done) override;
   void cancel(RequestId request) override { inbox_.put(CancelRun{request}); }
-  std::vector<ModelEntry> models() const override { return parts_.shelf->entries(); }
+  std::vector<ModelEntry> models() const override;
   HubStats stats() const override;
   Result<> health() override;
   void shutdown(std::chrono::milliseconds grace) override;

@@ -21,6 +21,8 @@ Result<std::unique_ptr<Hub>> create_hub(HubOptions options, const Clock& clock) 
       make_catalogue_source(std::move(options.catalogue), {.pack = options.pack_models}),
       ShelfOptions{.default_model = options.default_model, .bytes_max = options.models_bytes_max},
       clock);
+  parts.embedding_desk = std::make_unique<EmbeddingDesk>(
+      EmbeddingDeskOptions{.n_threads = options.engine.n_threads});
   // A default that names nothing is a mistake in the configuration: say so now, not at each
   // request.
   if (!options.default_model.empty()) {

@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "hub/create_hub.h"
+#include "model/encoder.h"
 
 namespace hearth::hub {
 namespace {
@@ -30,7 +31,8 @@ std::vector<store::CatalogueEntry> auto_candidates(
   std::vector<store::CatalogueEntry> candidates;
   for (const store::CatalogueEntry& entry : entries) {
     const bool fits = entry.bytes <= kAutoModelBytesMax || entry.source == kEmbedded;
-    if (entry.problem.empty() && fits) candidates.push_back(entry);
+    const bool chats = !model::is_encoder_architecture(entry.architecture);
+    if (entry.problem.empty() && fits && chats) candidates.push_back(entry);
   }
   std::ranges::stable_sort(candidates, [](const auto& a, const auto& b) {
     const bool a_embedded = a.source == kEmbedded, b_embedded = b.source == kEmbedded;

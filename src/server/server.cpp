@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "net/router.h"
 #include "server/chat_answer.h"
+#include "server/embedding_answer.h"
 #include "server/metrics.h"
 #include "server/root_page.h"
 #include "server/worker_pool.h"
@@ -22,7 +23,7 @@ namespace {
 using Exchange = std::shared_ptr<net::HttpExchange>;
 namespace openai = api::openai;
 
-enum RouteId : int { kRoot, kHealth, kMetrics, kModels, kModel, kChat, kCompletion, kReceipt };
+enum RouteId : int { kRoot, kHealth, kMetrics, kModels, kModel, kChat, kCompletion, kEmbeddings, kReceipt };
 
 constexpr auto kRoutes = std::to_array<net::Route>({
     {"GET", "/", kRoot},
@@ -32,6 +33,7 @@ constexpr auto kRoutes = std::to_array<net::Route>({
     {"GET", "/v1/models/*", kModel},
     {"POST", "/v1/chat/completions", kChat},
     {"POST", "/v1/completions", kCompletion},
+    {"POST", "/v1/embeddings", kEmbeddings},
     {"GET", "/hearth/v1/receipts/*", kReceipt},
 });
 
@@ -162,7 +164,8 @@ void Server::State::respond(const Exchange& exchange, net::ServerResponse respon
 void Server::State::handle(Exchange exchange) {
   const net::RouteMatch match = route_of(exchange->request());
   const auto route = static_cast<RouteId>(match.id);
-  WorkerPool& workers = route == kChat || route == kCompletion ? chat_workers : status_worker;
+  const bool asks_model = route == kChat || route == kCompletion || route == kEmbeddings;
+  WorkerPool& workers = asks_model ? chat_workers : status_worker;
   const bool queued = workers.submit([this, exchange, route, rest = match.rest] {
     answer(route, rest, exchange);
   });
@@ -187,6 +190,10 @@ void Server::State::answer(RouteId route, const std::string& rest, const Exchang
     case kReceipt: return respond(exchange, receipt(rest));
     case kChat: return answer_chat_request(openai::Endpoint::kChat, exchange);
     case kCompletion: return answer_chat_request(openai::Endpoint::kCompletion, exchange);
+    case kEmbeddings:
+      return answer_embeddings(hub, {.headers = common_headers(exchange->request()),
+                                     .exchange = exchange,
+                                     .metrics = metrics});
   }
 }
 

@@ -60,6 +60,27 @@ class FakeHub final : public hub::Hub {
     return id;
   }
 
+  // A vector of each text's length and one; "refuse" and "fail" fail before and after admission.
+  Result<> embed(hub::EmbeddingRequest request, hub::EmbeddingDone done) override {
+    if (request.model != "fake-encoder") {
+      return fail(Code::kInvalidArgument, "the model 'fake' chats and makes no embeddings");
+    }
+    hub::Embeddings made;
+    for (const hub::EmbeddingInput& input : request.inputs) {
+      const auto* const text = std::get_if<std::string>(&input);
+      if (text != nullptr && *text == "refuse") return fail(Code::kUnavailable, "the queue is full");
+      if (text != nullptr && *text == "fail") {
+        done(fail(Code::kInvalidArgument, "input 0: the input has 600 tokens, which exceeds the available context size of 512"));
+        return {};
+      }
+      const std::size_t n = std::visit([](const auto& content) { return content.size(); }, input);
+      made.vectors.push_back({static_cast<float>(n), 1.0F});
+      made.prompt_tokens += static_cast<std::uint32_t>(n);
+    }
+    done(std::move(made));
+    return {};
+  }
+
   void cancel(hub::RequestId id) override {
     const std::lock_guard lock(mutex_);
     if (const auto job = running_.find(id); job != running_.end()) job->second.cancelled = true;

@@ -1,0 +1,70 @@
+// Where embeddings are made: one thread takes requests one after another and computes each with
+// all cores of its pool.
+//
+// It stands beside the conductor instead of in its engine: an embedding has no tokens to stream,
+// no KV pages and no turns, and a request is over in milliseconds.  Encoders are small, so they
+// are kept by the simplest rule: most recently used first, up to a budget.
+#pragma once
+
+#include <cstdint>
+#include <list>
+#include <memory>
+#include <mutex>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "base/thread_pool.h"
+#include "hub/embedding.h"
+#include "hub/worker.h"
+#include "model/encoder.h"
+#include "store/catalogue.h"
+
+namespace hearth::hub {
+
+struct EmbeddingDeskOptions {
+  std::uint64_t bytes_max = std::uint64_t{1} << 30;  // Of loaded encoders; the newest always stays.
+  std::uint32_t queue_max = 64;                      // Requests that wait or run.
+  unsigned n_threads = 0;                            // Of the pool; 0: one per core.
+};
+
+// Threading: any thread.  Destruction cancels what waits and runs, each with its last call.
+class EmbeddingDesk {
+ public:
+  explicit EmbeddingDesk(EmbeddingDeskOptions options);
+  ~EmbeddingDesk();
+  EmbeddingDesk(const EmbeddingDesk&) = delete;
+  EmbeddingDesk& operator=(const EmbeddingDesk&) = delete;
+
+  // Queues the request for the encoder of `entry`; its result comes to `done`.  Without a queue
+  // place kUnavailable, for another kind of model or too many texts kInvalidArgument, and `done` is
+  // not called.
+  Result<> submit(store::CatalogueEntry entry, EmbeddingRequest request, EmbeddingDone done);
+
+  // Whether the encoder of this file is loaded.
+  bool is_loaded(const std::string& path) const;
+
+ private:
+  struct Slot {
+    std::string path;
+    std::uint64_t file_bytes = 0;
+    std::shared_ptr<const model::Encoder> encoder;
+  };
+
+  Result<Embeddings> embed(const store::CatalogueEntry& entry, const EmbeddingRequest& request);
+  Result<std::shared_ptr<const model::Encoder>> encoder_of(const store::CatalogueEntry& entry);
+  void keep(const store::CatalogueEntry& entry, std::shared_ptr<const model::Encoder> encoder);
+
+  const EmbeddingDeskOptions options_;
+  std::unique_ptr<ThreadPool> pool_;  // The worker's; made when it is first needed.
+  std::stop_source closing_;
+
+  mutable std::mutex mutex_;  // Guards what follows.
+  std::uint32_t n_queued_ = 0;
+  std::list<Slot> loaded_;  // Most recently used first.
+
+  std::unique_ptr<Worker> worker_ = std::make_unique<Worker>();  // Last: it uses all of the above.
+};
+
+}  // namespace hearth::hub
