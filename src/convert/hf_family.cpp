@@ -72,6 +72,7 @@ constexpr HfFamily kFamilies[] = {
      .activation = "silu",
      .pairs_become_adjacent = true,
      .no_rope_period = 4},
+    {.name = "BertModel", .architecture = "bert", .activation = "gelu", .is_encoder = true},
 };
 
 struct NameRow {
@@ -106,11 +107,32 @@ constexpr NameRow kSandwichNorms[] = {
 constexpr NameRow kExpertNames[] = {
     {"gate_proj", "ffn_gate_exps"}, {"up_proj", "ffn_up_exps"}, {"down_proj", "ffn_down_exps"}};
 
+constexpr NameRow kEncoderGlobalNames[] = {
+    {"embeddings.word_embeddings", "token_embd"},
+    {"embeddings.position_embeddings", "position_embd"},
+    {"embeddings.token_type_embeddings", "token_types"},
+    {"embeddings.LayerNorm", "token_embd_norm"},
+};
+// After "encoder.layer.N.".
+constexpr NameRow kEncoderLayerNames[] = {
+    {"attention.self.query", "attn_q"},
+    {"attention.self.key", "attn_k"},
+    {"attention.self.value", "attn_v"},
+    {"attention.output.dense", "attn_output"},
+    {"attention.output.LayerNorm", "attn_output_norm"},
+    {"intermediate.dense", "ffn_up"},
+    {"output.dense", "ffn_down"},
+    {"output.LayerNorm", "layer_output_norm"},
+};
+// The head of BERT's first task, which no embedding goes through, and a list of 0, 1, 2, ...
+constexpr std::string_view kEncoderIgnoredParts[] = {"pooler.dense.", "embeddings.position_ids"};
+
 // Models that also see keep their text part under another name.
 constexpr NameRow kPrefixes[] = {
     {"language_model.model.", "model."},
     {"model.language_model.", "model."},
     {"language_model.lm_head.", "lm_head."},
+    {"bert.", ""},
 };
 constexpr std::string_view kIgnoredParts[] = {"vision_tower.", "vision_model.",
                                               "multi_modal_projector.", ".rotary_emb.inv_freq",
@@ -161,6 +183,30 @@ std::optional<MappedName> map_layer(const HfFamily& family, std::string_view res
   return mapped;
 }
 
+std::optional<MappedName> map_encoder_stem(std::string_view stem) {
+  constexpr std::string_view kLayers = "encoder.layer.";
+  if (!stem.starts_with(kLayers)) {
+    const std::string_view gguf = find_name(kEncoderGlobalNames, stem);
+    if (gguf.empty()) return std::nullopt;
+    return MappedName{.name = std::string(gguf)};
+  }
+  stem.remove_prefix(kLayers.size());
+  MappedName mapped;
+  mapped.layer = take_number(stem);
+  const std::string_view gguf = find_name(kEncoderLayerNames, stem);
+  if (!mapped.layer || gguf.empty()) return std::nullopt;
+  mapped.name = fmt::format("blk.{}.{}", *mapped.layer, gguf);
+  return mapped;
+}
+
+std::optional<MappedName> map_decoder_stem(const HfFamily& family, std::string_view stem) {
+  constexpr std::string_view kLayers = "model.layers.";
+  if (stem.starts_with(kLayers)) return map_layer(family, stem.substr(kLayers.size()));
+  const std::string_view gguf = find_name(kGlobalNames, stem);
+  if (gguf.empty()) return std::nullopt;
+  return MappedName{.name = std::string(gguf)};
+}
+
 }  // namespace
 
 const HfFamily* find_family(std::string_view name) {
@@ -177,19 +223,16 @@ std::string known_families() {
 
 Result<std::optional<MappedName>> map_name(const HfFamily& family, std::string_view name) {
   const auto is_in_name = [name](std::string_view part) { return name.find(part) != name.npos; };
-  if (std::ranges::any_of(kIgnoredParts, is_in_name)) return std::optional<MappedName>();
+  const std::span<const std::string_view> ignored =
+      family.is_encoder ? std::span<const std::string_view>(kEncoderIgnoredParts) : kIgnoredParts;
+  if (std::ranges::any_of(ignored, is_in_name)) return std::optional<MappedName>();
   const std::string whole = canonical(name);
   const std::size_t dot = std::min(whole.rfind('.'), whole.size());
   const std::string_view suffix = std::string_view(whole).substr(dot);
   const std::string_view stem = std::string_view(whole).substr(0, dot);
-  constexpr std::string_view kLayers = "model.layers.";
   std::optional<MappedName> mapped;
   if (suffix == ".weight" || suffix == ".bias") {
-    if (stem.starts_with(kLayers)) {
-      mapped = map_layer(family, stem.substr(kLayers.size()));
-    } else if (const auto gguf = find_name(kGlobalNames, stem); !gguf.empty()) {
-      mapped = MappedName{.name = std::string(gguf)};
-    }
+    mapped = family.is_encoder ? map_encoder_stem(stem) : map_decoder_stem(family, stem);
   }
   if (!mapped) {
     return fail(

@@ -32,6 +32,7 @@ struct HfFamily {
   bool ties_output = false;            // Whatever the files say.
   bool slides =
       false;  // `sliding_window` is used; without it, a window bounds the context instead.
+  bool is_encoder = false;           // Embeds texts: other tensors, other keys (hf_encoder.h).
   std::uint32_t no_rope_period = 0;  // Every so many layers there is no rotation.
   std::uint32_t sliding_period = 0;  // The period that GGUF readers assume.
   std::span<const ConfigDefault> defaults = {};

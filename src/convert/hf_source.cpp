@@ -5,6 +5,7 @@
 #include <map>
 
 #include "convert/hf_config.h"
+#include "convert/hf_encoder.h"
 #include "convert/hf_tokenizer.h"
 #include "convert/model_source.h"
 #include "convert/safetensors.h"
@@ -56,6 +57,7 @@ class TensorCollector {
   }
 
   Result<> skip(const Safetensor& stored) {
+    if (config_.family->is_encoder) return {};
     if (stored.name.find("rotary_emb") == std::string::npos) ++n_skipped_;
     return {};
   }
@@ -132,7 +134,9 @@ class TensorCollector {
   }
 
   Result<> check_complete() const {
-    std::vector<std::string> needed = {"token_embd.weight", "output_norm.weight"};
+    std::vector<std::string> needed = {
+        "token_embd.weight",
+        config_.family->is_encoder ? "token_embd_norm.weight" : "output_norm.weight"};
     for (std::uint32_t i = 0; i < config_.n_layers; ++i) {
       needed.push_back(fmt::format("blk.{}.attn_output.weight", i));
       if (config_.n_experts == 0) needed.push_back(fmt::format("blk.{}.ffn_down.weight", i));
@@ -195,8 +199,12 @@ Result<ModelSource> open_hf_source(const std::filesystem::path& folder) {
   }
 
   source.metadata.set_string("general.name", model_name(folder));
-  HEARTH_TRY(std::vector<RopeTensor> rotations, write_hf_config(config, source.metadata));
-  for (RopeTensor& tensor : rotations) add_computed(source, std::move(tensor));
+  if (config.family->is_encoder) {
+    HEARTH_TRY_VOID(write_hf_encoder(folder, config, source.metadata));
+  } else {
+    HEARTH_TRY(std::vector<RopeTensor> rotations, write_hf_config(config, source.metadata));
+    for (RopeTensor& tensor : rotations) add_computed(source, std::move(tensor));
+  }
   const auto embedding =
       std::ranges::find(source.tensors, "token_embd.weight", &SourceTensor::name);
   if (embedding->dims.size() != 2 || embedding->dims[1] > (1U << 22)) {

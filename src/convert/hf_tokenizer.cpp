@@ -56,6 +56,8 @@ constexpr SpecialRow kSpecials[] = {
     {"eos_token", "eos_token_id", &VocabSpec::eos, "eos_token_id"},
     {"unk_token", "unk_token_id", &VocabSpec::unk, "unknown_token_id"},
     {"pad_token", "pad_token_id", &VocabSpec::pad, "padding_token_id"},
+    {"cls_token", "cls_token_id", &VocabSpec::cls, "cls_token_id"},
+    {"sep_token", "sep_token_id", &VocabSpec::sep, "seperator_token_id"},  // GGUF's spelling.
 };
 
 // Whether the post-processor's template starts (or ends) with the token `id`.
@@ -77,6 +79,10 @@ void read_special_tokens(const Json& tokenizer, const Json& tokenizer_config, co
     auto id = id_of(spec, token_text(member(tokenizer_config, row.token_key)));
     if (!id) id = id_in_config(spec, config, row.id_key);
     if (id) spec.*row.slot = id;
+  }
+  if (spec.model == "bert") {
+    spec.bos = spec.cls;
+    spec.eos = spec.sep;
   }
   const Json* const processor = member(tokenizer, "post_processor");
   spec.add_bos = as_bool(member(tokenizer_config, "add_bos_token"))

@@ -1,6 +1,6 @@
 // tokenizer.json and its companions of a model in Hugging Face's layout, as GGUF metadata.
 //
-// Two families, as in text/tokenizer.h.  Byte-level BPE carries its pre-tokenizer's patterns, which
+// The families of text/tokenizer.h.  Byte-level BPE carries its pre-tokenizer's patterns, which
 // GGUF replaces by a name: the patterns are looked up among the known ones.  SentencePiece's BPE
 // carries no scores, only the order of merges, from which scores that give the same merges follow.
 #pragma once

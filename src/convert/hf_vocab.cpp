@@ -54,8 +54,9 @@ class VocabReader {
       : tokenizer_(tokenizer), model_(member(tokenizer, "model")), name_(name) {}
 
   Result<VocabSpec> run() {
+    if (as_text(member(model_, "type")) == "WordPiece") return run_word_piece();
     if (as_text(member(model_, "type")).value_or("BPE") != "BPE") {
-      return unsupported(fmt::format("its model is '{}' and no BPE",
+      return unsupported(fmt::format("its model is '{}' and neither BPE nor WordPiece",
                                      as_text(member(model_, "type"))->substr(0, 40)));
     }
     HEARTH_TRY_VOID(read_tokens());
@@ -187,6 +188,49 @@ class VocabReader {
     }
     for (float& score : spec_.scores) score = score == kUnscored ? rank - 2.0F : score;
     return {};
+  }
+
+  // GGUF marks the tokens that begin a word instead of those that continue one.
+  Result<VocabSpec> run_word_piece() {
+    constexpr std::string_view kContinues = "##";
+    spec_.model = "bert";
+    HEARTH_TRY_VOID(read_tokens());
+    HEARTH_TRY_VOID(read_added_tokens());
+    bool has_upper_case = false;
+    for (std::size_t id = 0; id < spec_.tokens.size(); ++id) {
+      std::string& token = spec_.tokens[id];
+      const bool is_reserved = token.starts_with('[') && token.ends_with(']');  // "[unused0]"
+      if (spec_.types[id] != TokenType::kNormal || is_reserved) continue;
+      if (token.starts_with(kContinues) && token.size() > kContinues.size()) {
+        token.erase(0, kContinues.size());
+        continue;
+      }
+      has_upper_case = has_upper_case || std::ranges::any_of(token, [](char c) {
+                         return c >= 'A' && c <= 'Z';
+                       });
+      token.insert(0, kSpaceMark);
+    }
+    HEARTH_TRY_VOID(check_bert_text(!has_upper_case));
+    const auto unknown = as_text(member(model_, "unk_token"));
+    if (unknown) mark_unknown(*unknown);
+    return std::move(spec_);
+  }
+
+  // GGUF does not say how the text is brought into words: readers do as BERT does, and tell cased
+  // vocabularies by their tokens.
+  Result<> check_bert_text(bool is_uncased) const {
+    const Json* const normalizer = member(tokenizer_, "normalizer");
+    const auto flag = [&](std::string_view key, bool unsaid) {
+      return as_bool(member(normalizer, key)).value_or(unsaid);
+    };
+    const bool is_bert =
+        as_text(member(normalizer, "type")) == "BertNormalizer" && flag("clean_text", true) &&
+        flag("handle_chinese_chars", true) && flag("lowercase", true) == is_uncased &&
+        flag("strip_accents", is_uncased) == is_uncased &&
+        as_text(member(member(tokenizer_, "pre_tokenizer"), "type")) == "BertPreTokenizer" &&
+        as_text(member(model_, "continuing_subword_prefix")).value_or("##") == "##";
+    if (is_bert) return {};
+    return unsupported("it brings text into words in another way than BERT");
   }
 
   // How a space becomes "▁", and whether one is put in front.
