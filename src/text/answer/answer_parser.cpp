@@ -114,7 +114,10 @@ class MarkedParser final : public AnswerParser {
   }
 
   bool may_think() const {
-    return format_.thinking != nullptr && (is_blank_ || format_.thinking->is_anywhere);
+    return format_.thinking != nullptr && (is_blank_ || may_think_after_text());
+  }
+  bool may_think_after_text() const {
+    return format_.thinking != nullptr && format_.thinking->is_anywhere;
   }
 
   template <class Visit>
@@ -145,25 +148,34 @@ class MarkedParser final : public AnswerParser {
     return held;
   }
 
-  // Shows `size` bytes; white space at their end waits for what follows, where it may matter.
   void take_text(ReadInput& input, std::size_t size) {
+    const bool may_be_followed =
+        out_.has_tools() || may_think_after_text() || !format_.dropped.empty();
+    if (take(input, size, may_be_followed, [this](std::string_view text) { out_.text(text); })) {
+      is_blank_ = false;
+    }
+  }
+
+  // Hands `size` bytes to `show`, what was held before them first; false if they are blank.  White
+  // space at their end waits for what follows if `holds_space`.
+  template <class Show>
+  bool take(ReadInput& input, std::size_t size, bool holds_space, Show&& show) {
     std::string_view text = input.text.substr(0, size);
     input.text.remove_prefix(size);
     const std::size_t start = skip_white_space(text);
     if (drops_space_) text.remove_prefix(start);
     if (start == size) {
       if (!drops_space_) held_space_.append(text);
-      return;
+      return false;
     }
     drops_space_ = false;
-    is_blank_ = false;
-    out_.text(held_space_);
+    show(held_space_);
     held_space_.clear();
-    const bool may_be_followed = out_.has_tools() || may_think() || !format_.dropped.empty();
     std::size_t end = text.size();
-    while (may_be_followed && is_white_space(text[end - 1])) --end;
-    out_.text(text.substr(0, end));
+    while (holds_space && is_white_space(text[end - 1])) --end;
+    show(text.substr(0, end));
     held_space_.append(text.substr(end));
+    return true;
   }
 
   // ---- Thinking ----
@@ -183,21 +195,7 @@ class MarkedParser final : public AnswerParser {
   }
 
   void take_reasoning(ReadInput& input, std::size_t size) {
-    std::string_view text = input.text.substr(0, size);
-    input.text.remove_prefix(size);
-    const std::size_t start = skip_white_space(text);
-    if (drops_space_) text.remove_prefix(start);
-    if (start == size) {
-      if (!drops_space_) held_space_.append(text);
-      return;
-    }
-    drops_space_ = false;
-    out_.reasoning(held_space_);
-    held_space_.clear();
-    std::size_t end = text.size();
-    while (is_white_space(text[end - 1])) --end;
-    out_.reasoning(text.substr(0, end));
-    held_space_.append(text.substr(end));
+    take(input, size, true, [this](std::string_view text) { out_.reasoning(text); });
   }
 
   // ---- Calls ----
