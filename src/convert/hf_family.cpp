@@ -27,6 +27,19 @@ constexpr ConfigDefault kGemma2Defaults[] = {
     {"sliding_window", 4096},
 };
 
+// The text model alone, or as the part of one that also sees.
+constexpr HfFamily gemma3(std::string_view name) {
+  return {.name = name,
+          .architecture = "gemma3",
+          .activation = "gelu_pytorch_tanh",
+          .norms_lack_one = true,
+          .sandwich_norms = true,
+          .ties_output = true,
+          .slides = true,
+          .sliding_period = 6,
+          .defaults = kGemma3Defaults};
+}
+
 constexpr HfFamily kFamilies[] = {
     {.name = "LlamaForCausalLM",
      .architecture = "llama",
@@ -48,24 +61,8 @@ constexpr HfFamily kFamilies[] = {
      .slides = true,
      .sliding_period = 2,
      .defaults = kGemma2Defaults},
-    {.name = "Gemma3ForCausalLM",
-     .architecture = "gemma3",
-     .activation = "gelu_pytorch_tanh",
-     .norms_lack_one = true,
-     .sandwich_norms = true,
-     .ties_output = true,
-     .slides = true,
-     .sliding_period = 6,
-     .defaults = kGemma3Defaults},
-    {.name = "Gemma3ForConditionalGeneration",
-     .architecture = "gemma3",
-     .activation = "gelu_pytorch_tanh",
-     .norms_lack_one = true,
-     .sandwich_norms = true,
-     .ties_output = true,
-     .slides = true,
-     .sliding_period = 6,
-     .defaults = kGemma3Defaults},
+    gemma3("Gemma3ForCausalLM"),
+    gemma3("Gemma3ForConditionalGeneration"),
     {.name = "Phi3ForCausalLM", .architecture = "phi3", .activation = "silu", .slides = true},
     {.name = "SmolLM3ForCausalLM",
      .architecture = "smollm3",
