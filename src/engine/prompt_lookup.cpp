@@ -28,7 +28,7 @@ constexpr float kRecovery = 0.001F;     // Of trust, for each step that drafted 
 }  // namespace
 
 PromptLookup::PromptLookup(std::size_t n_prompt)
-    : after_(std::clamp(std::bit_ceil(2 * n_prompt + 1), kPlacesMin, kPlacesMax), 0),
+    : n_places_(std::clamp(std::bit_ceil(2 * n_prompt + 1), kPlacesMin, kPlacesMax)),
       trust_(kTrustAtFirst) {}
 
 std::uint32_t& PromptLookup::place_of(const TokenId* gram) {
@@ -36,7 +36,7 @@ std::uint32_t& PromptLookup::place_of(const TokenId* gram) {
   for (std::size_t i = 0; i < kGramTokens; ++i) {
     hash = mix64(hash + static_cast<std::uint64_t>(gram[i]));
   }
-  return after_[hash & (after_.size() - 1)];
+  return after_[hash & (n_places_ - 1)];
 }
 
 // Remembers the grams that end before `end`.
@@ -52,6 +52,7 @@ void PromptLookup::propose(std::span<const TokenId> tokens, std::uint32_t n_max,
   const std::uint32_t n_wanted = std::min({n_max, n_worthwhile(), kDraftTokensMax});
   if (n_wanted == 0) trust_ = std::min(trust_ + kRecovery, kTrustAtFirst);
   if (n_wanted == 0 || tokens.size() <= kGramTokens) return;
+  if (after_.empty()) after_.resize(n_places_);
   index_up_to(tokens, tokens.size());
   const TokenId* const last = &tokens[tokens.size() - kGramTokens];
   const std::size_t at = place_of(last);

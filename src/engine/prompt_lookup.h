@@ -22,11 +22,12 @@ inline constexpr std::uint32_t kDraftTokensMax = 7;  // With the pending token a
 // Threading: externally synchronised.
 class PromptLookup {
  public:
-  // Sized for a session that starts with n_prompt tokens.
+  // For a session that starts with n_prompt tokens.  The index is made at the first draft: many
+  // sessions never draft.
   explicit PromptLookup(std::size_t n_prompt);
 
   // Writes the tokens that may follow `tokens` to `draft`, at most n_max; `tokens` must begin with
-  // what earlier calls were given.  Takes no memory beyond the first call of a session's.
+  // what earlier calls were given.  Takes memory in the first call alone.
   void propose(std::span<const text::TokenId> tokens, std::uint32_t n_max,
                std::vector<text::TokenId>& draft);
 
@@ -40,6 +41,7 @@ class PromptLookup {
   std::uint32_t& place_of(const text::TokenId* gram);
   void index_up_to(std::span<const text::TokenId> tokens, std::size_t end);
 
+  std::size_t n_places_;
   std::vector<std::uint32_t> after_;  // By a gram's hash: where the token after its last place is.
   std::size_t n_indexed_ = 0;         // Grams that end before it are in `after_`.
   float trust_;                       // Chance that a drafted token is taken.
