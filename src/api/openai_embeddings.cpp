@@ -1,7 +1,6 @@
 #include "api/openai_embeddings.h"
 
 #include <fmt/format.h>
-#include <simdjson.h>
 
 #include <algorithm>
 #include <bit>
@@ -12,32 +11,13 @@
 
 #include "api/json_writer.h"
 #include "api/openai_request.h"
+#include "api/request_values.h"
 #include "base/result.h"
 
 namespace hearth::api::openai {
 namespace {
 
-namespace dom = simdjson::dom;
-
-template <class T = void>
-using Parsed = std::expected<T, ApiError>;
-
-std::unexpected<ApiError> refuse(std::string code, std::string_view param, std::string message) {
-  return std::unexpected(ApiError{
-      .message = std::move(message), .param = std::string(param), .code = std::move(code)});
-}
-
-std::unexpected<ApiError> wrong_type(std::string_view param, std::string_view expected) {
-  return refuse("invalid_type", param,
-                fmt::format("Invalid type for '{}': expected {}.", param, expected));
-}
-
-std::unexpected<ApiError> missing(std::string_view param) {
-  return refuse("missing_required_parameter", param,
-                fmt::format("Missing required parameter: '{}'.", param));
-}
-
-constexpr std::string_view kInputKinds =
+constexpr const char* kInputKinds =
     "a string, an array of strings, an array of tokens, or an array of arrays of tokens";
 
 // The member's value; absent where it is missing or null.
@@ -52,8 +32,7 @@ std::optional<dom::element> member(dom::object body, std::string_view name) {
 Parsed<> read_model(dom::object body, EmbeddingsRequest& request) {
   const auto value = member(body, "model");
   if (!value) return missing("model");
-  std::string_view name;
-  if (value->get_string().get(name) != simdjson::SUCCESS) return wrong_type("model", "a string");
+  HEARTH_TRY(const std::string_view name, as_string("model", *value));
   if (name.empty()) return missing("model");
   if (name.size() > kModelNameBytesMax) {
     return refuse("string_above_max_length", "model",
@@ -73,15 +52,15 @@ Parsed<hub::EmbeddingInput> read_tokens(dom::array values) {
   std::vector<text::TokenId> tokens;
   for (const dom::element value : values) {
     std::int64_t id = 0;
-    if (value.get_int64().get(id) != simdjson::SUCCESS) return wrong_type("input", kInputKinds);
+    if (value.get_int64().get(id) != simdjson::SUCCESS)
+      return wrong_type("input", kInputKinds, value);
     if (id < 0 || id > std::numeric_limits<text::TokenId>::max()) {
-      return refuse("invalid_value", "input",
-                    fmt::format("Invalid 'input': {} is no token.", id));
+      return refuse("invalid_value", "input", fmt::format("Invalid 'input': {} is no token.", id));
     }
     if (tokens.size() == hub::kEmbeddingTokensMax) {
-      return refuse("array_above_max_length", "input",
-                    fmt::format("Invalid 'input': expected at most {} tokens.",
-                                hub::kEmbeddingTokensMax));
+      return refuse(
+          "array_above_max_length", "input",
+          fmt::format("Invalid 'input': expected at most {} tokens.", hub::kEmbeddingTokensMax));
     }
     tokens.push_back(static_cast<text::TokenId>(id));
   }
@@ -94,7 +73,7 @@ Parsed<hub::EmbeddingInput> read_one(dom::element value) {
   if (value.get_string().get(text) == simdjson::SUCCESS) return read_text(text);
   dom::array tokens;
   if (value.get_array().get(tokens) == simdjson::SUCCESS) return read_tokens(tokens);
-  return wrong_type("input", kInputKinds);
+  return wrong_type("input", kInputKinds, value);
 }
 
 Parsed<> read_input(dom::object body, EmbeddingsRequest& request) {
@@ -125,10 +104,7 @@ Parsed<> read_input(dom::object body, EmbeddingsRequest& request) {
 Parsed<> read_format(dom::object body, EmbeddingsRequest& request) {
   const auto value = member(body, "encoding_format");
   if (!value) return {};
-  std::string_view name;
-  if (value->get_string().get(name) != simdjson::SUCCESS) {
-    return wrong_type("encoding_format", "a string");
-  }
+  HEARTH_TRY(const std::string_view name, as_string("encoding_format", *value));
   request.is_base64 = name == "base64";
   if (request.is_base64 || name == "float") return {};
   return refuse("invalid_value", "encoding_format",
@@ -141,7 +117,9 @@ Parsed<> read_dimensions(dom::object body, EmbeddingsRequest& request) {
   const auto value = member(body, "dimensions");
   if (!value) return {};
   std::int64_t n = 0;
-  if (value->get_int64().get(n) != simdjson::SUCCESS) return wrong_type("dimensions", "an integer");
+  if (value->get_int64().get(n) != simdjson::SUCCESS) {
+    return wrong_type("dimensions", "an integer", *value);
+  }
   if (n >= 1 && n <= static_cast<std::int64_t>(kEmbeddingDimensionsMax)) {
     request.dimensions = static_cast<std::uint32_t>(n);
     return {};
@@ -210,16 +188,7 @@ Parsed<> fit_dimensions(const EmbeddingsRequest& request, hub::Embeddings& made)
 
 std::expected<EmbeddingsRequest, ApiError> parse_embeddings(std::string_view body) {
   dom::parser parser;
-  if (parser.allocate(std::max<std::size_t>(body.size(), 1), kJsonDepthMax) != simdjson::SUCCESS) {
-    return std::unexpected(ApiError{.status = 503, .message = "Out of memory for the request."});
-  }
-  dom::object object;
-  if (const auto error = parser.parse(body.data(), body.size()).get(object);
-      error != simdjson::SUCCESS) {
-    return refuse("invalid_json", "",
-                  fmt::format("The request's body is not a valid JSON object: {}",
-                              simdjson::error_message(error)));
-  }
+  HEARTH_TRY(const dom::object object, parse_body(parser, body));
   EmbeddingsRequest request;
   HEARTH_TRY_VOID(read_model(object, request));
   HEARTH_TRY_VOID(read_input(object, request));

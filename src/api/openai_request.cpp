@@ -415,34 +415,8 @@ Parsed<> check_whole(const Request& r, dom::object body) {
   return {};
 }
 
-Parsed<dom::object> parse_json(dom::parser& parser, std::string_view body) {
-  // The parser keeps its memory for the next request; the depth bounds what recursion could cost.
-  if (parser.max_depth() != kJsonDepthMax) {
-    if (parser.allocate(std::max<std::size_t>(body.size(), 1), kJsonDepthMax) != simdjson::SUCCESS) {
-      return std::unexpected(ApiError{.status = 503, .message = "Out of memory for the request."});
-    }
-  }
-  dom::element root;
-  const auto error = parser.parse(body.data(), body.size()).get(root);
-  if (error == simdjson::DEPTH_ERROR) {
-    return refuse("invalid_json", "",
-                  fmt::format("The request's body is nested deeper than the limit of {} levels.",
-                              kJsonDepthMax));
-  }
-  if (error != simdjson::SUCCESS) {
-    return refuse("invalid_json", "", fmt::format("The request's body is not valid JSON: {}",
-                                                  simdjson::error_message(error)));
-  }
-  dom::object object;
-  if (root.get_object().get(object) != simdjson::SUCCESS) {
-    return refuse("invalid_json", "",
-                  fmt::format("The request's body must be a JSON object, but it is {}.", describe(root)));
-  }
-  return object;
-}
-
 Parsed<Request> parse_with(dom::parser& parser, Endpoint endpoint, std::string_view body) {
-  HEARTH_TRY(const dom::object object, parse_json(parser, body));
+  HEARTH_TRY(const dom::object object, parse_body(parser, body));
   Request r{.endpoint = endpoint};
   HEARTH_TRY_VOID(set_fields(r, object, kSharedFields));
   HEARTH_TRY_VOID(endpoint == Endpoint::kChat ? set_fields(r, object, kChatFields)

@@ -2,6 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
+#include "api/openai_request.h"
+
 namespace hearth::api::openai {
 namespace {
 
@@ -46,6 +50,32 @@ std::unexpected<ApiError> too_many(std::string_view param, std::size_t limit, st
   return refuse("array_above_max_length", std::string(param),
                 fmt::format("Invalid '{}': too many entries. Expected at most {}, but got {} instead.",
                             param, limit, found));
+}
+
+Parsed<dom::object> parse_body(dom::parser& parser, std::string_view body) {
+  // The parser keeps its memory for the next request; the depth bounds what recursion could cost.
+  if (parser.max_depth() != kJsonDepthMax) {
+    if (parser.allocate(std::max<std::size_t>(body.size(), 1), kJsonDepthMax) != simdjson::SUCCESS) {
+      return std::unexpected(ApiError{.status = 503, .message = "Out of memory for the request."});
+    }
+  }
+  dom::element root;
+  const auto error = parser.parse(body.data(), body.size()).get(root);
+  if (error == simdjson::DEPTH_ERROR) {
+    return refuse("invalid_json", "",
+                  fmt::format("The request's body is nested deeper than the limit of {} levels.",
+                              kJsonDepthMax));
+  }
+  if (error != simdjson::SUCCESS) {
+    return refuse("invalid_json", "", fmt::format("The request's body is not valid JSON: {}",
+                                                  simdjson::error_message(error)));
+  }
+  dom::object object;
+  if (root.get_object().get(object) != simdjson::SUCCESS) {
+    return refuse("invalid_json", "",
+                  fmt::format("The request's body must be a JSON object, but it is {}.", describe(root)));
+  }
+  return object;
 }
 
 // ---- Strictly typed values ----

@@ -25,6 +25,10 @@ std::unexpected<ApiError> wrong_type(std::string_view param, const char* expecte
 std::unexpected<ApiError> missing(std::string_view param);
 std::unexpected<ApiError> too_many(std::string_view param, std::size_t limit, std::size_t found);
 
+// The body of a request: one JSON object, nested at most kJsonDepthMax deep.  `parser` owns it, and
+// keeps its memory for the next.
+Parsed<dom::object> parse_body(dom::parser& parser, std::string_view body);
+
 // "a string", "an array", ... as the API's messages say it.
 const char* describe(dom::element value);
 
