@@ -39,6 +39,15 @@ bool is_hearth(int pid) {
   return !error && exe.filename().string().starts_with("hearth");
 }
 
+// The path of this program, so that the hub goes by its name in lists of processes; the kernel's
+// link where the file has been replaced since.
+std::string own_program() {
+  constexpr const char* kLink = "/proc/self/exe";
+  std::error_code error;
+  const auto path = std::filesystem::read_symlink(kLink, error);
+  return !error && std::filesystem::exists(path, error) ? path.string() : kLink;
+}
+
 // The child's descriptors: no input, log for both outputs, the pipe at its own number.
 Result<int> spawn_serve(std::vector<std::string> args, int ready_fd) {
   std::error_code error;
@@ -58,7 +67,8 @@ Result<int> spawn_serve(std::vector<std::string> args, int ready_fd) {
 
   ::setenv(kReadyVariable, fmt::format("{}", ready_fd).c_str(), 1);
   pid_t pid = 0;
-  const int failed = posix_spawn(&pid, "/proc/self/exe", &actions, &attributes, argv.data(), environ);
+  const int failed =
+      posix_spawn(&pid, own_program().c_str(), &actions, &attributes, argv.data(), environ);
   ::unsetenv(kReadyVariable);
   posix_spawn_file_actions_destroy(&actions);
   posix_spawnattr_destroy(&attributes);

@@ -3,6 +3,7 @@
 #include "cli/command_line.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
@@ -192,6 +193,44 @@ void add_inspect(Parser& parser) {
   parser.on(gguf_command, gguf, &inspect_gguf);
 }
 
+// The verb that the line had reached when reading ended.
+const CLI::App* reached_verb(const CLI::App& app) {
+  const CLI::App* verb = &app;
+  while (!verb->get_subcommands().empty()) verb = verb->get_subcommands().front();
+  return verb;
+}
+
+std::string full_name(const CLI::App& verb) {
+  return verb.get_parent() == nullptr ? verb.get_name()
+                                      : full_name(*verb.get_parent()) + " " + verb.get_name();
+}
+
+std::string verbs_of(const CLI::App& verb) {
+  std::vector<std::string> names;
+  for (const CLI::App* sub : verb.get_subcommands([](const CLI::App*) { return true; })) {
+    names.push_back(sub->get_name());
+  }
+  return fmt::format("{}", fmt::join(names, ", "));
+}
+
+// One sentence on what is wrong with the line, and where to look.
+std::string misuse(const CLI::App& app, const CLI::ParseError& error) {
+  const CLI::App& verb = *reached_verb(app);
+  const std::string name = full_name(verb);
+  const std::vector<std::string> unread = app.remaining(/*recurse=*/true);
+  if (verb.get_require_subcommand_min() > 0) {
+    if (unread.empty()) return fmt::format("`{}` needs a verb: {}", name, verbs_of(verb));
+    return fmt::format("`{}` has no verb '{}'; it has {}", name, unread.front(), verbs_of(verb));
+  }
+  if (dynamic_cast<const CLI::ConversionError*>(&error) != nullptr) {
+    const std::string_view text = error.what();
+    const std::size_t at = text.find(": ");
+    return fmt::format("{}: not a value that this option takes; see `{} --help`",
+                       at == text.npos ? text : text.substr(at + 2), name);
+  }
+  return fmt::format("{}; see `{} --help`", error.what(), name);
+}
+
 // Reads the configuration and runs the verb: the work that follows parsing.  A verb says what failed
 // itself, so the log adds only what nothing else tells; `serve` raises its level again.
 Result<> run_verb(const Parser& parser) {
@@ -221,8 +260,14 @@ Invocation parse_command_line(int argc, const char* const* argv) {
   try {
     parser->app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    // CLI11 prints help and mistakes alike; its own codes are many, ours for misuse is one.
-    return {nullptr, parser->app.exit(error) == 0 ? 0 : exit_code_of(Code::kInvalidArgument)};
+    const CLI::App& app = parser->app;
+    if (error.get_exit_code() == 0) return {nullptr, app.exit(error)};  // --help and --version
+    if (argc <= 1) {
+      fmt::print("{}", app.help());
+    } else {
+      fmt::print(stderr, "hearth: {}\n", misuse(app, error));
+    }
+    return {nullptr, exit_code_of(Code::kInvalidArgument)};
   }
   return {[parser] { return run_verb(*parser); }, 0};
 }

@@ -122,7 +122,15 @@ Result<CatalogueEntry> Catalogue::find(std::string_view name) const {
     if (found != entries_.end() && found->name == full) return usable(*found);
   }
   if (name.ends_with(".gguf")) return find_path(name);
-  return find_prefix(name);
+  auto found = find_prefix(name);
+  std::error_code error;
+  if (!found && fs::is_directory(name, error)) {
+    return fail(Code::kInvalidArgument,
+                fmt::format("'{}' is a folder: name a .gguf file in it, or make one of it with "
+                            "`hearth models quantize`",
+                            name));
+  }
+  return found;
 }
 
 Result<CatalogueEntry> Catalogue::find_path(const fs::path& path) const {
@@ -165,7 +173,8 @@ Result<CatalogueEntry> Catalogue::find_prefix(std::string_view name) const {
         fmt::format("there is no model '{}', and no other model was found on this machine", name));
   }
   return fail(Code::kNotFound,
-              fmt::format("there is no model '{}'; there are {}", name, list_names(all)));
+              fmt::format("there is no model '{}'; there {} {}", name,
+                          all.size() == 1 ? "is" : "are", list_names(all)));
 }
 
 }  // namespace hearth::store
