@@ -175,10 +175,25 @@ void add_inspect_model(Parser& parser, CLI::App* command) {
   parser.on(logits_command, logits, &inspect_logits);
 }
 
+void add_inspect_perplexity(Parser& parser, CLI::App* command) {
+  auto options = std::make_shared<InspectPerplexityOptions>();
+  CLI::App* perplexity =
+      command->add_subcommand("perplexity", "How surprised a model is by a text, as llama-perplexity defines it");
+  perplexity->add_option("model", options->model, "Name or path")->required();
+  perplexity->add_option("--file", options->file, "The text; '-' is standard input")->required();
+  perplexity->add_option("--context", options->context, "Tokens per chunk; the second half is scored")
+      ->capture_default_str();
+  perplexity->add_option("--stride", options->stride, "Overlapping chunks that begin so many tokens apart");
+  perplexity->add_option("--chunks", options->chunks, "Most chunks that are computed (default: all)");
+  perplexity->add_flag("--pack", options->pack, "Copy the weights into the kernels' layout first");
+  parser.on(perplexity, options, &inspect_perplexity);
+}
+
 void add_inspect(Parser& parser) {
   CLI::App* command = parser.app.add_subcommand("inspect", "Look inside models, tokenizers and templates");
   command->require_subcommand(1);
   add_inspect_model(parser, command);
+  add_inspect_perplexity(parser, command);
 
   auto render = std::make_shared<InspectTemplateOptions>();
   CLI::App* render_command = command->add_subcommand("template", "Render a chat template");

@@ -1,14 +1,13 @@
 // `hearth models quantize`: one model in, a smaller file out.
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <chrono>
-#include <cstdio>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "cli/interrupt.h"
 #include "cli/open_catalogue.h"
+#include "cli/progress_bar.h"
 #include "cli/terminal.h"
 #include "cli/verbs.h"
 #include "convert/quantize_model.h"
@@ -21,41 +20,6 @@ using Clock = std::chrono::steady_clock;
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
-
-// "[##########..........]  50 %  1:23 left  blk.12.ffn_down.weight", drawn over itself on a
-// terminal and not at all elsewhere.
-class ProgressBar {
- public:
-  explicit ProgressBar(bool shown) : shown_(shown) {}
-  ~ProgressBar() {
-    if (drawn_) std::fputs("\r\033[K", stderr);
-  }
-  ProgressBar(const ProgressBar&) = delete;
-  ProgressBar& operator=(const ProgressBar&) = delete;
-
-  void show(const convert::Progress& progress) {
-    if (!shown_ || progress.total == 0) return;
-    constexpr int kWidth = 30;
-    const double share = static_cast<double>(progress.done) / static_cast<double>(progress.total);
-    const int filled = static_cast<int>(share * kWidth);
-    const double left = share > 0.02 ? seconds_since(start_) * (1 - share) / share : 0;
-    const std::string time = left >= 1 ? fmt::format("  {}:{:02} left", static_cast<int>(left) / 60,
-                                                     static_cast<int>(left) % 60)
-                                       : "";
-    std::fprintf(
-        stderr, "\r\033[K%s",
-        fmt::format("[{}{}] {:3.0f} %{}  {}", std::string(static_cast<std::size_t>(filled), '#'),
-                    std::string(static_cast<std::size_t>(kWidth - filled), '.'), 100 * share, time,
-                    progress.tensor)
-            .c_str());
-    drawn_ = true;
-  }
-
- private:
-  const bool shown_;
-  bool drawn_ = false;
-  const Clock::time_point start_ = Clock::now();
-};
 
 nlohmann::ordered_json to_json(const ModelsQuantizeOptions& options,
                                const convert::QuantizeReport& report, double seconds) {
@@ -109,7 +73,7 @@ Result<convert::QuantizeReport> run(const Context& context, const ModelsQuantize
   if (!options.importance.empty()) {
     HEARTH_TRY(importance, convert::read_importance(options.importance));
   }
-  ProgressBar bar(!context.json && ::isatty(2) == 1);
+  ProgressBar bar(!context.json);
   watch_interrupts();
   return convert::quantize_model(source, options.out,
                                  {.recipe = &recipe,
@@ -118,7 +82,7 @@ Result<convert::QuantizeReport> run(const Context& context, const ModelsQuantize
                                   .allow_requantize = options.allow_requantize,
                                   .overwrite = options.force,
                                   .progress = [&bar](const convert::Progress& progress) {
-                                    bar.show(progress);
+                                    bar.show(progress.done, progress.total, progress.tensor);
                                     return !take_interrupt();
                                   }});
 }

@@ -114,6 +114,15 @@ struct InspectLogitsOptions {
 };
 Result<> inspect_logits(const Context& context, const InspectLogitsOptions& options);
 
+struct InspectPerplexityOptions {
+  std::string model, file;
+  std::uint32_t context = 512;
+  std::uint32_t stride = 0;
+  std::uint32_t chunks = 0;  // 0: all.
+  bool pack = false;         // model::LoadOptions::pack.
+};
+Result<> inspect_perplexity(const Context& context, const InspectPerplexityOptions& options);
+
 struct InspectTemplateOptions {
   std::string file, context_file, now;
 };
