@@ -97,6 +97,8 @@ const std::array kKeys = {
               Integer{FIELD(std::int64_t, engine.threads), 0, 1024}},
     ConfigKey{"engine", "kv_mib", "Memory for keys and values of all conversations, in MiB.",
               Integer{FIELD(std::int64_t, engine.kv_mib), 16, 1 << 30}},
+    ConfigKey{"engine", "kv_type", "How keys and values are stored: q8_0 holds nearly twice as many tokens as f16 with all but equal answers, q4_0 nearly four times with coarser ones.",
+              Text{FIELD(std::string, engine.kv_type), "f16|q8_0|q4_0"}},
     ConfigKey{"engine", "context", "Most tokens of one conversation; 0 means the model's own limit.",
               Integer{FIELD(std::int64_t, engine.context), 0, 1 << 24}},
     ConfigKey{"engine", "speculation", "Draft tokens from an answer's own text; the answer stays the same.",

@@ -50,6 +50,7 @@ struct Config {
   struct Engine {
     std::int64_t threads = 0;
     std::int64_t kv_mib = 512;
+    std::string kv_type = "f16";
     std::int64_t context = 0;
     bool speculation = true;
   } engine;

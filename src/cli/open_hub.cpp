@@ -53,7 +53,8 @@ Result<std::unique_ptr<hub::Hub>> open_hub(const Config& config) {
   HEARTH_TRY(options.adviser, adviser_options(config));
   options.default_model = config.models.default_model;
   options.models_bytes_max = static_cast<std::uint64_t>(config.models.memory_mib) << 20;
-  options.pack_models = config.models.pack;
+  options.load.pack = config.models.pack;
+  options.load.kv_type = model::kv_type_from_name(config.engine.kv_type).value();  // A choice.
   options.engine.speculation = config.engine.speculation;
   options.engine.n_threads = static_cast<unsigned>(config.engine.threads);
   options.engine.kv_bytes_max = static_cast<std::uint64_t>(config.engine.kv_mib) << 20;

@@ -244,7 +244,7 @@ Result<> bench_engine(const Context& context, const BenchEngineOptions& options)
   // What is measured, and with what.
   HEARTH_TRY(const std::filesystem::path path, options.model.empty() ? default_bench_model() : model_path(context.config, options.model));
   HEARTH_TRY(const Sweep sweep, sweep_of(path));
-  HEARTH_TRY(const auto model, model::Model::load(path, {.pack = options.pack}));
+  HEARTH_TRY(const auto model, model::Model::load(path, {.pack = options.pack, .kv_type = *model::kv_type_from_name(context.config.engine.kv_type)}));
   const unsigned n_threads = ThreadPool(static_cast<unsigned>(context.config.engine.threads)).n_threads();
   engine::EngineOptions engine_options;
   engine_options.n_threads = n_threads;

@@ -90,7 +90,7 @@ Result<> inspect_tokens(const Context& context, const InspectTokensOptions& opti
 Result<> inspect_logits(const Context& context, const InspectLogitsOptions& options) {
   static_assert(std::endian::native == std::endian::little, "the file's format is little-endian");
   HEARTH_TRY(const auto path, model_path(context.config, options.model));
-  HEARTH_TRY(const auto model, model::Model::load(path));
+  HEARTH_TRY(const auto model, model::Model::load(path, {.kv_type = *model::kv_type_from_name(context.config.engine.kv_type)}));
   HEARTH_TRY(const auto ids, parse_ids(options.tokens, model->config().n_vocab));
   HEARTH_TRY(const auto logits, logits_of(*model, ids, static_cast<unsigned>(context.config.engine.threads)));
   HEARTH_TRY_VOID(write_file_atomic(

@@ -14,7 +14,7 @@ namespace {
 class IdleRunner final : public StepRunner {
  public:
   std::uint64_t identity() const override { return 1; }
-  model::KvLayout kv_layout() const override { return {1, 1, 64, tensor::DType::kF16}; }
+  model::KvLayout kv_layout() const override { return {1, 1, 64, model::KvType::kF16}; }
   std::uint32_t n_vocab() const override { return 32; }
   std::uint32_t n_context() const override { return UINT32_MAX; }
   std::optional<TokenId> unsure_token() const override { return std::nullopt; }

@@ -49,7 +49,7 @@ class FakeRunner final : public StepRunner {
 
   std::uint64_t identity() const override { return fake_.identity; }
   model::KvLayout kv_layout() const override {
-    return {fake_.n_layers, 1, 64, tensor::DType::kF16};
+    return {fake_.n_layers, 1, 64, model::KvType::kF16};
   }
   std::uint32_t n_vocab() const override { return fake_.n_vocab; }
   std::uint32_t n_context() const override { return fake_.n_context; }

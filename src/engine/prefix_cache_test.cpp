@@ -12,7 +12,7 @@ namespace {
 
 constexpr std::uint32_t kPageTokens = model::kPageTokens;
 // 8 KiB a page.
-const PrefixKey kKey{1, {1, 1, 64, tensor::DType::kF16}};
+const PrefixKey kKey{1, {1, 1, 64, model::KvType::kF16}};
 
 std::vector<TokenId> counting(std::uint32_t n, TokenId from = 100) {
   std::vector<TokenId> tokens(n);

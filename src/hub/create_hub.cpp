@@ -18,7 +18,7 @@ Result<std::unique_ptr<Hub>> create_hub(HubOptions options, const Clock& clock) 
   }
   HEARTH_TRY(parts.engine, engine::Engine::create(options.engine, clock));
   parts.shelf = std::make_unique<ModelShelf>(
-      make_catalogue_source(std::move(options.catalogue), {.pack = options.pack_models}),
+      make_catalogue_source(std::move(options.catalogue), options.load),
       ShelfOptions{.default_model = options.default_model, .bytes_max = options.models_bytes_max},
       clock);
   parts.embedding_desk = std::make_unique<EmbeddingDesk>(

@@ -25,7 +25,7 @@ struct HubOptions {
   // Weights kept loaded, least recently used first to go; what a request still uses stays.
   // 0: half of the machine's memory.
   std::uint64_t models_bytes_max = 0;
-  bool pack_models = false;  // model::LoadOptions::pack.
+  model::LoadOptions load;
   engine::EngineOptions engine;
   std::filesystem::path ledger_path;               // Created if it is not there.
   std::optional<advisor::AdviserOptions> adviser;  // Unset: nothing ever leaves this machine.

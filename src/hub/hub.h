@@ -46,6 +46,7 @@ struct ModelEntry {
   std::string quantization;
   std::uint32_t n_context = 0;
   bool loaded = false;
+  std::uint64_t kv_bytes_per_token = 0;  // Of keys and values, where the model is loaded.
   std::string problem;  // Why it can't run; empty if it can.
 };
 

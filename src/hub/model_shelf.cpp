@@ -180,8 +180,8 @@ std::vector<ModelEntry> ModelShelf::entries() {
     const std::lock_guard lock(mutex_);
     is_old = clock_.now_monotonic_ns() - scanned_at_ns_ > kScanAgeNs;
     for (const store::CatalogueEntry& entry : entries_) {
-      const bool loaded =
-          std::ranges::any_of(loaded_, [&](const Slot& slot) { return slot.path == entry.path; });
+      const auto slot = std::ranges::find(loaded_, entry.path.string(), &Slot::path);
+      const bool loaded = slot != loaded_.end();
       listed.push_back({.name = entry.name,
                         .path = entry.path.string(),
                         .source = entry.source,
@@ -190,6 +190,8 @@ std::vector<ModelEntry> ModelShelf::entries() {
                         .quantization = entry.quantization,
                         .n_context = entry.n_context,
                         .loaded = loaded,
+                        .kv_bytes_per_token =
+                            loaded ? slot->model->model->kv_layout().token_bytes() : 0,
                         .problem = entry.problem});
     }
   }

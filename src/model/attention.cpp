@@ -42,12 +42,15 @@ void attend(std::span<const AttentionRow> rows, const AttentionHead& head,
 void attend_with(AttendPage attend_page, std::span<const AttentionRow> rows,
                  const AttentionHead& head, const AttentionScale& scale) {
   HEARTH_CHECK(!rows.empty() && rows.size() <= kAttentionRowsMax);
-  HEARTH_CHECK(head.head_dim <= kHeadDimMax && head.head_dim % kHeadDimMultiple == 0);
+  const std::uint32_t head_dim = head.layout.head_dim;
+  const std::size_t code_bytes = head.layout.code_bytes();
+  HEARTH_CHECK(head_dim <= kHeadDimMax && head_dim % kHeadDimMultiple == 0);
   AttentionState states[kAttentionRowsMax];
   alignas(64) float tile[2 * kPageTokens * kHeadDimMax];
+  alignas(64) float wide_scales[kHeadDimMax / kKvGroup * kPageTokens];
   for (std::size_t r = 0; r < rows.size(); ++r) {
     states[r] = {-std::numeric_limits<float>::infinity(), 0.0F};
-    std::fill_n(rows[r].out, head.head_dim, 0.0F);
+    std::fill_n(rows[r].out, head_dim, 0.0F);
   }
 
   std::size_t first = 0;  // Rows before it have seen all that they may.
@@ -59,18 +62,24 @@ void attend_with(AttendPage attend_page, std::span<const AttentionRow> rows,
     while (end < rows.size() && rows[end].first_visible < start + kPageTokens) ++end;
     if (first == end) continue;
     const std::byte* const page = head.pages[start / kPageTokens];
+    const std::byte* const keys = page + head.key_offset;
+    const std::byte* const values = page + head.value_offset;
     attend_page({.rows = rows.data() + first,
                  .states = states + first,
                  .n_rows = static_cast<std::uint32_t>(end - first),
                  .start = start,
-                 .head_dim = head.head_dim,
+                 .head_dim = head_dim,
                  .scale = scale,
-                 .keys = reinterpret_cast<const tensor::F16*>(page + head.key_offset),
-                 .values = reinterpret_cast<const tensor::F16*>(page + head.value_offset),
-                 .tile = tile});
+                 .type = head.layout.type,
+                 .keys = keys,
+                 .values = values,
+                 .key_scales = reinterpret_cast<const tensor::F16*>(keys + code_bytes),
+                 .value_scales = reinterpret_cast<const tensor::F16*>(values + code_bytes),
+                 .tile = tile,
+                 .wide_scales = wide_scales});
   }
   for (std::size_t r = 0; r < rows.size(); ++r) {
-    finish_row(rows[r], states[r], head.head_dim);
+    finish_row(rows[r], states[r], head_dim);
   }
 }
 

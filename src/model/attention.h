@@ -33,7 +33,7 @@ struct AttentionHead {
   std::span<std::byte* const> pages;  // As in Segment: page i holds positions from i * kPageTokens.
   std::size_t key_offset = 0;         // Bytes into each page (kv_layout.h).
   std::size_t value_offset = 0;
-  std::uint32_t head_dim = 0;
+  KvLayout layout;
 };
 
 struct AttentionScale {

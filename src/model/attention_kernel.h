@@ -7,9 +7,13 @@
 // a row gives the same bits alone, in a tile, and on any instruction set.  That is why keys
 // lie transposed in a page (kv_layout.h).
 //
-// A few rows (decode) are bound by reading the page: halves are widened as they are loaded.
+// A few rows (decode) are bound by reading the page: numbers are widened as they are loaded.
 // Many rows (prefill) are bound by arithmetic: the page is widened once into `tile`, and
-// blocks of rows share each load.
+// blocks of rows share each load.  A code times its scale is exact in float, so that both
+// ways, and a twin in double, see the same keys and values.
+//
+// What differs between the types of a page is how two rows of keys (dimensions d and d + 1), or a
+// few vectors of a token's values, are loaded: one small class each.
 #pragma once
 
 #include <cstddef>
@@ -17,6 +21,7 @@
 #include <span>
 
 #include "model/attention.h"
+#include "model/kv_layout.h"
 #include "tensor/float_formats.h"
 #include "tensor/isa.h"
 #include "tensor/kernels/inline.h"
@@ -37,9 +42,13 @@ struct AttentionPage {
   std::uint32_t start;  // Position of the page's first slot.
   std::uint32_t head_dim;
   AttentionScale scale;
-  const tensor::F16* keys;    // [head_dim, kPageTokens]
-  const tensor::F16* values;  // [kPageTokens, head_dim]
-  float* tile;                // Scratch [2, kPageTokens * head_dim]
+  KvType type;
+  const std::byte* keys;            // Blocks as kv_layout.h describes them.
+  const std::byte* values;
+  const tensor::F16* key_scales;    // [n_groups, kPageTokens]; of quantised types.
+  const tensor::F16* value_scales;
+  float* tile;                      // Scratch [2, kPageTokens * head_dim],
+  float* wide_scales;               // and [n_groups, kPageTokens].
 };
 
 using AttendPage = void (*)(const AttentionPage& page);
@@ -64,13 +73,121 @@ struct AttentionKernel {
   static constexpr std::uint32_t kColsMax = 4;  // Vectors of one value block.
   static_assert(kPageTokens == 2 * kLanes);
 
-  struct Halves {
-    const tensor::F16* p;
-    HEARTH_INLINE F load(std::size_t at) const { return Simd::load_f16(p + at); }
-  };
-  struct Floats {
+  // Dimensions d and d + 1 of the page's positions, as [2 dimensions][2 vectors].
+  using KeyPair = F[2][2];
+
+  struct FloatKeys {
     const float* p;
-    HEARTH_INLINE F load(std::size_t at) const { return Simd::load_f(p + at); }
+    HEARTH_INLINE void enter(std::uint32_t) {}
+    HEARTH_INLINE void load(std::size_t d, KeyPair& out) const {
+      for (std::size_t i = 0; i < 4; ++i) {
+        out[i / 2][i % 2] = Simd::load_f(p + d * kPageTokens + i * kLanes);
+      }
+    }
+  };
+  struct HalfKeys {
+    const tensor::F16* p;
+    HEARTH_INLINE void enter(std::uint32_t) {}
+    HEARTH_INLINE void load(std::size_t d, KeyPair& out) const {
+      for (std::size_t i = 0; i < 4; ++i) {
+        out[i / 2][i % 2] = Simd::load_f16(p + d * kPageTokens + i * kLanes);
+      }
+    }
+  };
+  // (code - zero) * scale as one multiply-add: codes are stored from 0 on.
+  struct CodedKeys {
+    const std::byte* p;
+    const tensor::F16* scales;
+    float zero;
+    F scale[2];
+    F offset[2];
+    // Called before a group's dimensions are loaded.
+    HEARTH_INLINE void enter(std::uint32_t group) {
+      for (std::size_t i = 0; i < 2; ++i) {
+        scale[i] = Simd::load_f16(scales + group * kPageTokens + i * kLanes);
+        offset[i] = Simd::mul(scale[i], Simd::set1_f(-zero));
+      }
+    }
+    HEARTH_INLINE F number(typename Simd::I code, std::size_t i) const {
+      return Simd::fma(Simd::to_float(code), scale[i], offset[i]);
+    }
+  };
+  struct ByteKeys : CodedKeys {
+    HEARTH_INLINE void load(std::size_t d, KeyPair& out) const {
+      const std::byte* const at = this->p + d * kPageTokens;
+      for (std::size_t i = 0; i < 4; ++i) {
+        out[i / 2][i % 2] = this->number(Simd::load_u8(at + i * kLanes), i % 2);
+      }
+    }
+  };
+  struct NibbleKeys : CodedKeys {
+    HEARTH_INLINE void load(std::size_t d, KeyPair& out) const {
+      const std::byte* const at = this->p + d / 2 * kPageTokens;
+      for (std::size_t i = 0; i < 2; ++i) {
+        const auto pair = Simd::load_u8(at + i * kLanes);
+        out[0][i] = this->number(Simd::bit_and(pair, Simd::set1(15)), i);
+        out[1][i] = this->number(Simd::template shr<4>(pair), i);
+      }
+    }
+  };
+
+  // Vectors of the values of slot `t`, from dimension `col` on.
+  struct FloatValues {
+    const float* p;
+    std::size_t head_dim;
+    template <std::uint32_t kCols>
+    HEARTH_INLINE void load(std::size_t t, std::size_t col, F* out) const {
+      for (std::size_t c = 0; c < kCols; ++c) {
+        out[c] = Simd::load_f(p + t * head_dim + col + c * kLanes);
+      }
+    }
+  };
+  struct HalfValues {
+    const tensor::F16* p;
+    std::size_t head_dim;
+    template <std::uint32_t kCols>
+    HEARTH_INLINE void load(std::size_t t, std::size_t col, F* out) const {
+      for (std::size_t c = 0; c < kCols; ++c) {
+        out[c] = Simd::load_f16(p + t * head_dim + col + c * kLanes);
+      }
+    }
+  };
+  struct CodedValues {
+    const std::byte* p;
+    const float* scales;  // Widened, [n_groups, kPageTokens].
+    std::size_t row_bytes;
+    float zero;
+    HEARTH_INLINE F number(typename Simd::I code, std::size_t t, std::size_t d) const {
+      const float scale = scales[d / kKvGroup * kPageTokens + t];
+      return Simd::fma(Simd::to_float(code), Simd::set1_f(scale), Simd::set1_f(scale * -zero));
+    }
+  };
+  struct ByteValues : CodedValues {
+    template <std::uint32_t kCols>
+    HEARTH_INLINE void load(std::size_t t, std::size_t col, F* out) const {
+      for (std::size_t d = col; d < col + kCols * kLanes; d += kLanes, ++out) {
+        *out = this->number(Simd::load_u8(this->p + t * this->row_bytes + d), t, d);
+      }
+    }
+  };
+  struct NibbleValues : CodedValues {
+    template <std::uint32_t kCols>
+    HEARTH_INLINE void load(std::size_t t, std::size_t col, F* out) const {
+      const std::byte* const row = this->p + t * this->row_bytes;
+      if constexpr (kCols == 1) {
+        const auto pair = Simd::load_u8(row + col / kKvGroup * kLanes);
+        const bool is_low = col % kKvGroup == 0;
+        const auto code =
+            is_low ? Simd::bit_and(pair, Simd::set1(15)) : Simd::template shr<4>(pair);
+        *out = this->number(code, t, col);
+      } else {
+        for (std::size_t d = col; d < col + kCols * kLanes; d += kKvGroup, out += 2) {
+          const auto pair = Simd::load_u8(row + d / 2);
+          out[0] = this->number(Simd::bit_and(pair, Simd::set1(15)), t, d);
+          out[1] = this->number(Simd::template shr<4>(pair), t, d);
+        }
+      }
+    }
   };
 
   // exp(x) for x <= 0 within 2 units in the last place; below -87 (and for -inf) 0.
@@ -98,13 +215,19 @@ struct AttentionKernel {
                                         float* weights) {
     F sums[kRows][2];
     for (auto& sum : sums) sum[0] = sum[1] = Simd::set1_f(0.0F);
-    for (std::size_t d = 0; d < head_dim; ++d) {
-      const F low = keys.load(d * kPageTokens);
-      const F high = keys.load(d * kPageTokens + kLanes);
-      for (std::uint32_t r = 0; r < kRows; ++r) {
-        const F q = Simd::set1_f(rows[r].query[d]);
-        sums[r][0] = Simd::fma(q, low, sums[r][0]);
-        sums[r][1] = Simd::fma(q, high, sums[r][1]);
+    for (std::uint32_t first = 0; first < head_dim; first += kKvGroup) {
+      keys.enter(first / kKvGroup);
+      const std::uint32_t end = first + kKvGroup < head_dim ? first + kKvGroup : head_dim;
+      for (std::size_t d = first; d < end; d += 2) {
+        KeyPair key;
+        keys.load(d, key);
+        for (std::uint32_t i = 0; i < 2; ++i) {
+          for (std::uint32_t r = 0; r < kRows; ++r) {
+            const F q = Simd::set1_f(rows[r].query[d + i]);
+            sums[r][0] = Simd::fma(q, key[i][0], sums[r][0]);
+            sums[r][1] = Simd::fma(q, key[i][1], sums[r][1]);
+          }
+        }
       }
     }
     for (std::uint32_t r = 0; r < kRows; ++r) {
@@ -190,8 +313,7 @@ struct AttentionKernel {
   // out [kRows, 16 kCols] += weights · values over the first n_slots positions.
   template <std::uint32_t kRows, std::uint32_t kCols, class Values>
   HEARTH_INLINE static void value_block(const AttentionRow* rows, Values values, std::uint32_t col,
-                                        std::uint32_t head_dim, std::uint32_t n_slots,
-                                        const float* weights) {
+                                        std::uint32_t n_slots, const float* weights) {
     F sums[kRows][kCols];
     for (std::uint32_t r = 0; r < kRows; ++r) {
       for (std::uint32_t c = 0; c < kCols; ++c) {
@@ -200,9 +322,7 @@ struct AttentionKernel {
     }
     for (std::size_t t = 0; t < n_slots; ++t) {
       F value[kCols];
-      for (std::uint32_t c = 0; c < kCols; ++c) {
-        value[c] = values.load(t * head_dim + col + c * kLanes);
-      }
+      values.template load<kCols>(t, col, value);
       for (std::uint32_t r = 0; r < kRows; ++r) {
         const F weight = Simd::set1_f(weights[r * kPageTokens + t]);
         for (std::uint32_t c = 0; c < kCols; ++c) {
@@ -223,10 +343,10 @@ struct AttentionKernel {
                                        const float* weights) {
     std::uint32_t col = 0;
     for (; col + kColsMax * kLanes <= head_dim; col += kColsMax * kLanes) {
-      value_block<kRows, kColsMax>(rows, values, col, head_dim, n_slots, weights);
+      value_block<kRows, kColsMax>(rows, values, col, n_slots, weights);
     }
     for (; col < head_dim; col += kLanes) {
-      value_block<kRows, 1>(rows, values, col, head_dim, n_slots, weights);
+      value_block<kRows, 1>(rows, values, col, n_slots, weights);
     }
   }
 
@@ -239,8 +359,8 @@ struct AttentionKernel {
     if constexpr (kRows > 1) add_values<kRows / 2>(page, values, r, n_slots, weights);
   }
 
-  template <class Matrix>
-  static void attend(const AttentionPage& page, Matrix keys, Matrix values) {
+  template <class Keys, class Values>
+  static void attend(const AttentionPage& page, Keys keys, Values values) {
     alignas(64) float weights[kAttentionRowsMax * kPageTokens];
     score<kScoreRows>(page, keys, 0, weights);
     for (std::uint32_t r = 0; r < page.n_rows; ++r) {
@@ -253,19 +373,67 @@ struct AttentionKernel {
     add_values<kValueRows>(page, values, 0, n_slots, weights);
   }
 
-  static void widen(const tensor::F16* from, std::size_t n, float* to) {
-    for (std::size_t i = 0; i < n; i += kLanes) Simd::store_f(to + i, Simd::load_f16(from + i));
+  template <class Keys>
+  HEARTH_INLINE static void widen_keys(Keys keys, std::uint32_t head_dim, float* to) {
+    for (std::uint32_t d = 0; d < head_dim; d += 2) {
+      if (d % kKvGroup == 0) keys.enter(d / kKvGroup);
+      KeyPair key;
+      keys.load(d, key);
+      for (std::size_t i = 0; i < 4; ++i, to += kLanes) Simd::store_f(to, key[i / 2][i % 2]);
+    }
+  }
+
+  template <class Values>
+  HEARTH_INLINE static void widen_values(Values values, std::uint32_t head_dim, float* to) {
+    for (std::uint32_t t = 0; t < kPageTokens; ++t) {
+      for (std::uint32_t col = 0; col < head_dim; col += kLanes, to += kLanes) {
+        F value[1];
+        values.template load<1>(t, col, value);
+        Simd::store_f(to, value[0]);
+      }
+    }
+  }
+
+  template <class Keys, class Values>
+  static void attend_typed(const AttentionPage& page, Keys keys, Values values) {
+    if (page.n_rows < kWidenRowsMin) return attend(page, keys, values);
+    float* const wide_values = page.tile + std::size_t{kPageTokens} * page.head_dim;
+    widen_keys(keys, page.head_dim, page.tile);
+    widen_values(values, page.head_dim, wide_values);
+    attend(page, FloatKeys{page.tile}, FloatValues{wide_values, page.head_dim});
+  }
+
+  // Of quantised types, whose scales are widened first.
+  template <class Keys, class Values>
+  static void attend_coded(const AttentionPage& page, std::size_t row_bytes, float zero) {
+    const std::uint32_t n_groups = (page.head_dim + kKvGroup - 1) / kKvGroup;
+    for (std::size_t i = 0; i < std::size_t{n_groups} * kPageTokens; i += kLanes) {
+      Simd::store_f(page.wide_scales + i, Simd::load_f16(page.value_scales + i));
+    }
+    Keys keys;
+    keys.p = page.keys;
+    keys.scales = page.key_scales;
+    keys.zero = zero;
+    Values values;
+    values.p = page.values;
+    values.scales = page.wide_scales;
+    values.row_bytes = row_bytes;
+    values.zero = zero;
+    attend_typed(page, keys, values);
   }
 
   static void attend_page(const AttentionPage& page) {
-    if (page.n_rows < kWidenRowsMin) {
-      attend(page, Halves{page.keys}, Halves{page.values});
-      return;
+    const std::size_t n_groups = (page.head_dim + kKvGroup - 1) / kKvGroup;
+    switch (page.type) {
+      case KvType::kF16:
+        return attend_typed(page, HalfKeys{reinterpret_cast<const tensor::F16*>(page.keys)},
+                            HalfValues{reinterpret_cast<const tensor::F16*>(page.values),
+                                       page.head_dim});
+      case KvType::kQ8_0:
+        return attend_coded<ByteKeys, ByteValues>(page, page.head_dim, 128.0F);
+      case KvType::kQ4_0:
+        return attend_coded<NibbleKeys, NibbleValues>(page, n_groups * kLanes, 8.0F);
     }
-    const std::size_t n = std::size_t{kPageTokens} * page.head_dim;
-    widen(page.keys, n, page.tile);
-    widen(page.values, n, page.tile + n);
-    attend(page, Floats{page.tile}, Floats{page.tile + n});
   }
 };
 

@@ -5,12 +5,11 @@
 #include "model/attention.h"
 #include "model/config.h"
 #include "model/forward_pass.h"
+#include "model/kv_page.h"
 #include "model/rope.h"
 #include "tensor/vector_ops.h"
 
 namespace hearth::model {
-
-using tensor::F16;
 
 void ForwardPass::project_qkv(const LayerWeights& w) {
   prepare_normed(w.attn_norm, {w.q.type, w.k.type, w.v.type});
@@ -48,15 +47,10 @@ void ForwardPass::store_row(std::uint32_t i, std::uint32_t layer, const float* k
                             const float* values) {
   const TokenPlace& place = s_.places[i];
   const std::uint32_t slot = place.position % kPageTokens;
-  const std::uint32_t head_dim = config_.head_dim;
-  F16 column[kHeadDimMax];
   for (std::uint32_t h = 0; h < config_.n_kv_heads; ++h) {
-    const std::size_t from = std::size_t{h} * head_dim;
-    auto* const key_block = reinterpret_cast<F16*>(place.page + layout_.key_offset(layer, h));
-    auto* const value_block = reinterpret_cast<F16*>(place.page + layout_.value_offset(layer, h));
-    tensor::f16_from_f32(keys + from, head_dim, column);
-    for (std::size_t d = 0; d < head_dim; ++d) key_block[d * kPageTokens + slot] = column[d];
-    tensor::f16_from_f32(values + from, head_dim, value_block + std::size_t{slot} * head_dim);
+    const std::size_t from = std::size_t{h} * config_.head_dim;
+    store_key(layout_, keys + from, slot, place.page + layout_.key_offset(layer, h));
+    store_value(layout_, values + from, slot, place.page + layout_.value_offset(layer, h));
   }
 }
 
@@ -89,7 +83,7 @@ void ForwardPass::attend_tile(const LayerWeights& w, const Tile& tile, std::uint
   const AttentionHead head{.pages = batch_[tile.segment].pages,
                            .key_offset = layout_.key_offset(layer, kv_head),
                            .value_offset = layout_.value_offset(layer, kv_head),
-                           .head_dim = config_.head_dim};
+                           .layout = layout_};
   const AttentionScale scale{config_.query_scale, config_.attention_softcap};
   const std::uint32_t window = config_.layers[layer].window;
   // A group of more than kAttentionRowsMax heads takes several calls a token.

@@ -1,6 +1,7 @@
 // Prefill and decode through forward(), in the terms of llama-bench (pp512, tg128), to be run
 // beside it on the same file: set HEARTH_BENCH_MODEL to a GGUF file, else one of the 0.5 B class
-// (Q4_K_M, random weights) is written to the temporary folder and left there.
+// (Q4_K_M, random weights) is written to the temporary folder and left there.  HEARTH_BENCH_KV sets
+// the type of keys and values.
 #include <benchmark/benchmark.h>
 
 #include <cstdlib>
@@ -20,7 +21,10 @@ const Model& bench_model() {
       path = std::filesystem::temp_directory_path() / "hearth-bench-q4_k_m.gguf";
       if (!std::filesystem::exists(path)) HEARTH_CHECK(write_random_model(path, {}));
     }
-    auto loaded = Model::load(path);
+    const char* const kv = std::getenv("HEARTH_BENCH_KV");
+    const auto kv_type = kv_type_from_name(kv != nullptr ? kv : "f16");
+    HEARTH_CHECK(kv_type);
+    auto loaded = Model::load(path, {.kv_type = *kv_type});
     if (!loaded) std::fprintf(stderr, "%s\n", loaded.error().message.c_str());
     HEARTH_CHECK(loaded);
     return *loaded;

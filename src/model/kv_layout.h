@@ -1,18 +1,29 @@
 // How the keys and values of kPageTokens tokens lie in one page.
 //
-//   page [n_layers][2 (K, V)][n_kv_heads][one head's block] in `dtype`
-//   K block [head_dim][kPageTokens], V block [kPageTokens][head_dim]
+//   page [n_layers][2 (K, V)][n_kv_heads][one head's block]
+//
+//   type   K block                                V block
+//   F16    [head_dim][kPageTokens] halves         [kPageTokens][head_dim] halves
+//   Q8_0   [head_dim][kPageTokens] bytes          [kPageTokens][head_dim] bytes
+//   Q4_0   [head_dim / 2][kPageTokens] bytes      [kPageTokens][n_groups][16] bytes
 //
 // A head's block is contiguous, so attention reads it as a small matrix.  Keys are transposed:
 // the scores of a page's positions then fill the lanes of a vector without a sum across
-// lanes (attention_kernel.h).  The forward pass writes and reads pages through this header;
-// the engine owns them, and may copy whole pages.
+// lanes (attention_kernel.h).
+//
+// Quantised blocks end with scales [n_groups][kPageTokens], halves: one for each token and group of
+// kKvGroup dimensions (the last group may be half as wide).  A number is (code - 128) * scale in
+// Q8_0 and (code - 8) * scale in Q4_0, exact in float.  No two tokens share a byte, since several
+// threads write tokens of one page: in Q4_0 a byte of keys holds dimensions 2i (low) and 2i + 1, a
+// byte of values dimensions i (low) and i + 16 of a group.  So a load gives two vectors.
+//
+// The forward pass writes pages through kv_page.h; the engine owns them, and may copy whole pages.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
-
-#include "tensor/dtype.h"
+#include <optional>
+#include <string_view>
 
 namespace hearth::model {
 
@@ -20,14 +31,41 @@ namespace hearth::model {
 inline constexpr std::uint32_t kPageTokens = 32;
 static_assert((kPageTokens & (kPageTokens - 1)) == 0);
 
+// Dimensions that share a scale.
+inline constexpr std::uint32_t kKvGroup = 32;
+
+// How keys and values are stored: 2, 1.06 or 0.56 bytes each.
+enum class KvType : std::uint8_t { kF16, kQ8_0, kQ4_0 };
+
+constexpr std::string_view kv_type_name(KvType type) {
+  return type == KvType::kF16 ? "f16" : type == KvType::kQ8_0 ? "q8_0" : "q4_0";
+}
+constexpr std::optional<KvType> kv_type_from_name(std::string_view name) {
+  for (const KvType type : {KvType::kF16, KvType::kQ8_0, KvType::kQ4_0}) {
+    if (kv_type_name(type) == name) return type;
+  }
+  return std::nullopt;
+}
+
 struct KvLayout {
   std::uint32_t n_layers = 0;
   std::uint32_t n_kv_heads = 0;
   std::uint32_t head_dim = 0;
-  tensor::DType dtype = tensor::DType::kF16;
+  KvType type = KvType::kF16;
 
-  std::size_t head_bytes() const { return kPageTokens * tensor::row_bytes(dtype, head_dim); }
+  std::uint32_t n_groups() const { return (head_dim + kKvGroup - 1) / kKvGroup; }
+  // Of a block's numbers; its scales follow.
+  std::size_t code_bytes() const {
+    if (type == KvType::kF16) return std::size_t{kPageTokens} * head_dim * 2;
+    if (type == KvType::kQ8_0) return std::size_t{kPageTokens} * head_dim;
+    return std::size_t{kPageTokens} * n_groups() * (kKvGroup / 2);
+  }
+  std::size_t scale_bytes() const {
+    return type == KvType::kF16 ? 0 : std::size_t{kPageTokens} * n_groups() * 2;
+  }
+  std::size_t head_bytes() const { return code_bytes() + scale_bytes(); }
   std::size_t page_bytes() const { return std::size_t{2} * n_layers * n_kv_heads * head_bytes(); }
+  std::size_t token_bytes() const { return page_bytes() / kPageTokens; }
   std::size_t key_offset(std::uint32_t layer, std::uint32_t kv_head) const {
     return ((std::size_t{layer} * 2) * n_kv_heads + kv_head) * head_bytes();
   }

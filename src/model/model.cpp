@@ -108,6 +108,7 @@ Result<std::shared_ptr<const Model>> LoadedModel::create(gguf::GgufFile file,
   HEARTH_TRY(model->architecture_, architecture_of(source));
   HEARTH_TRY(model->config_, read_config(source, *model->architecture_));
   model->weight_bytes_ = total_bytes(source);
+  model->kv_type_ = options.kv_type;
   HEARTH_TRY_VOID(check_memory(source.name(), model->weight_bytes_, options.memory_bytes_max));
 
   HEARTH_TRY(model->weights_, bind_weights(source, *model->architecture_, model->config_));
@@ -141,7 +142,7 @@ KvLayout Model::kv_layout() const {
   return {.n_layers = config_.n_layers,
           .n_kv_heads = config_.n_kv_heads,
           .head_dim = config_.head_dim,
-          .dtype = tensor::DType::kF16};
+          .type = kv_type_};
 }
 
 }  // namespace hearth::model

@@ -72,6 +72,8 @@ struct LoadOptions {
   // Copy the matrices into the kernels' layout: decoding gets faster, loading slower, and the copy
   // takes as much memory again (of which the file's part may go where memory is short).
   bool pack = false;
+  // How keys and values are stored; part of kv_layout(), and so of every cache key.
+  KvType kv_type = KvType::kF16;
 };
 
 // Threading: immutable; any thread may read.
@@ -111,6 +113,7 @@ class Model {
   std::optional<float> preferred_temperature_;
   std::uint64_t identity_ = 0;
   std::uint64_t weight_bytes_ = 0;
+  KvType kv_type_ = KvType::kF16;
 };
 
 }  // namespace hearth::model
