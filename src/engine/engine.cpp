@@ -101,6 +101,12 @@ Result<JobId> ThreadedEngine::try_submit(GenerateRequest request,
   Job job;
   HEARTH_TRY(job.n_tokens_max,
              check_request(request, request.model->config().n_vocab, n_context));
+  for (const AdapterChoice& choice : request.adapters) {
+    if (choice.adapter->fits(*request.model)) continue;
+    return fail(Code::kInvalidArgument,
+                fmt::format("the adapter '{}' was made for another model than '{}'",
+                            choice.adapter->name(), request.model->config().name));
+  }
   job.runner = make_model_step_runner(request.model, forward_);
   job.request = std::move(request);
   job.sink = std::move(sink);

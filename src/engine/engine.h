@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/result.h"
 #include "engine/sampling.h"
+#include "model/adapter.h"
 #include "model/model.h"
 #include "text/grammar/constraint.h"
 
@@ -21,8 +22,15 @@ namespace hearth::engine {
 
 enum class JobId : std::uint64_t {};
 
+struct AdapterChoice {
+  std::shared_ptr<const model::Adapter> adapter;  // A lease, as that of the model.
+  float weight = 1.0F;
+};
+
 struct GenerateRequest {
   std::shared_ptr<const model::Model> model;  // A lease: held until the job ends.
+  // Of this model; applied together, in batches with others' or none.
+  std::vector<AdapterChoice> adapters;
   std::vector<text::TokenId> prompt;          // At least one token.
   SamplingOptions sampling;
   std::uint32_t max_tokens = 0;               // 0: up to the context's end.

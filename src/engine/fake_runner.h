@@ -7,6 +7,7 @@
 #pragma once
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 #include <functional>
 #include <memory>
@@ -32,6 +33,15 @@ struct FakeModel {
   std::uint32_t end_in = 64;       // One token in so many ends the answer, ...
   std::uint32_t unsure_in = 1U << 31;  // ... one in so many is the unsure token.
   std::uint32_t n_seen = kSeesAll;     // Positions that decide the next token; with few, text repeats.
+};
+
+// An adapter without matrices: its identity is all that a FakeRunner looks at.
+class FakeAdapter final : public model::Adapter {
+ public:
+  explicit FakeAdapter(std::uint64_t identity, std::vector<TokenId> invocation_tokens = {}) {
+    identity_ = identity;
+    invocation_tokens_ = std::move(invocation_tokens);
+  }
 };
 
 class FakeText final : public TextStream {
@@ -124,7 +134,11 @@ class FakeRunner final : public StepRunner {
   void write(const model::Segment& segment) const {
     for (std::uint32_t i = 0; i < segment.tokens.size(); ++i) {
       const std::uint32_t position = segment.position + i;
-      const std::uint64_t value = entry(fake_, position, segment.tokens[i]);
+      std::uint64_t value = entry(fake_, position, segment.tokens[i]);
+      for (const model::AdapterUse& use : segment.adapters) {
+        if (position < use.first_position) continue;
+        value = mix64(value + use.adapter->identity() + std::bit_cast<std::uint32_t>(use.weight));
+      }
       std::memcpy(slot(segment, position), &value, sizeof value);
     }
   }

@@ -22,19 +22,22 @@ std::uint32_t PrefixCache::first_sibling(std::uint32_t parent, TokenId first) co
   return found == siblings_.end() ? kNone : found->second;
 }
 
-std::uint32_t PrefixCache::find_child(std::uint32_t parent,
-                                      std::span<const TokenId> page_tokens) const {
+std::uint32_t PrefixCache::find_child(std::uint32_t parent, std::span<const TokenId> page_tokens,
+                                      std::uint64_t adapters) const {
   std::uint32_t node = first_sibling(parent, page_tokens[0]);
-  while (node != kNone && common_length(nodes_[node], page_tokens) != kPageTokens) {
+  while (node != kNone && (nodes_[node].adapters != adapters ||
+                           common_length(nodes_[node], page_tokens) != kPageTokens)) {
     node = nodes_[node].next_sibling;
   }
   return node;
 }
 
 // A tail of which `tokens` is a continuation.
-std::uint32_t PrefixCache::find_tail(std::uint32_t parent, std::span<const TokenId> tokens) const {
+std::uint32_t PrefixCache::find_tail(std::uint32_t parent, std::span<const TokenId> tokens,
+                                     std::uint64_t adapters) const {
   std::uint32_t node = first_sibling(parent, tokens[0]);
-  while (node != kNone && (nodes_[node].n_tokens == kPageTokens ||
+  while (node != kNone && (nodes_[node].adapters != adapters ||
+                           nodes_[node].n_tokens == kPageTokens ||
                            common_length(nodes_[node], tokens) != nodes_[node].n_tokens)) {
     node = nodes_[node].next_sibling;
   }
@@ -70,20 +73,23 @@ NodeId PrefixCache::enter(const PrefixKey& key) {
   return NodeId{roots_.back().node};
 }
 
-std::optional<NodeId> PrefixCache::descend(NodeId at, std::span<const TokenId> page_tokens) {
+std::optional<NodeId> PrefixCache::descend(NodeId at, std::span<const TokenId> page_tokens,
+                                           std::uint64_t adapters) {
   HEARTH_DCHECK(page_tokens.size() == kPageTokens);
-  const std::uint32_t child = find_child(index(at), page_tokens);
+  const std::uint32_t child = find_child(index(at), page_tokens, adapters);
   if (child == kNone) return std::nullopt;
   pin(child);
   return NodeId{child};
 }
 
-PrefixCache::Overlap PrefixCache::find_overlap(NodeId at, std::span<const TokenId> next) {
+PrefixCache::Overlap PrefixCache::find_overlap(NodeId at, std::span<const TokenId> next,
+                                               std::uint64_t adapters) {
   if (next.empty()) return {};
   Overlap best;
   std::uint32_t best_node = kNone;
   for (std::uint32_t node = first_sibling(index(at), next[0]); node != kNone;
        node = nodes_[node].next_sibling) {
+    if (nodes_[node].adapters != adapters) continue;
     const std::uint32_t n_tokens = common_length(nodes_[node], next);
     if (n_tokens <= best.n_tokens) continue;
     best = {nodes_[node].page, n_tokens};
@@ -97,30 +103,31 @@ PrefixCache::Overlap PrefixCache::find_overlap(NodeId at, std::span<const TokenI
 }
 
 PrefixCache::Insertion PrefixCache::insert(NodeId at, std::span<const TokenId> page_tokens,
-                                           PageId page) {
+                                           std::uint64_t adapters, PageId page) {
   HEARTH_DCHECK(page_tokens.size() == kPageTokens);
-  std::uint32_t node = find_child(index(at), page_tokens);
+  std::uint32_t node = find_child(index(at), page_tokens, adapters);
   if (node == kNone) {
-    node = add_child(index(at), page_tokens, page);
+    node = add_child(index(at), page_tokens, adapters, page);
     // A tail that this page continues has nothing left to offer.
-    const std::uint32_t tail = find_tail(index(at), page_tokens);
+    const std::uint32_t tail = find_tail(index(at), page_tokens, adapters);
     if (tail != kNone) remove_leaf(tail);
   }
   pin(node);
   return {NodeId{node}, nodes_[node].page};
 }
 
-void PrefixCache::insert_tail(NodeId at, std::span<const TokenId> tokens, PageId page) {
+void PrefixCache::insert_tail(NodeId at, std::span<const TokenId> tokens, std::uint64_t adapters,
+                              PageId page) {
   HEARTH_DCHECK(!tokens.empty() && tokens.size() < kPageTokens);
-  if (find_overlap(at, tokens).n_tokens == tokens.size()) return;
-  const std::uint32_t shorter = find_tail(index(at), tokens);
-  add_child(index(at), tokens, page);
+  if (find_overlap(at, tokens, adapters).n_tokens == tokens.size()) return;
+  const std::uint32_t shorter = find_tail(index(at), tokens, adapters);
+  add_child(index(at), tokens, adapters, page);
   if (shorter != kNone) remove_leaf(shorter);
 }
 
 // Adds an unpinned child, the newest of all.
 std::uint32_t PrefixCache::add_child(std::uint32_t parent, std::span<const TokenId> tokens,
-                                     PageId page) {
+                                     std::uint64_t adapters, PageId page) {
   reserve_node();
   auto& first = siblings_.try_emplace(sibling_key(parent, tokens[0]), kNone).first->second;
 
@@ -131,6 +138,7 @@ std::uint32_t PrefixCache::add_child(std::uint32_t parent, std::span<const Token
   node.parent = parent;
   node.next_sibling = first;
   node.n_tokens = static_cast<std::uint32_t>(tokens.size());
+  node.adapters = adapters;
   node.page = page;
   std::copy(tokens.begin(), tokens.end(), node.tokens.begin());
   first = child;

@@ -1,7 +1,7 @@
 // Pages of prompts and answers that were computed before, found again by their tokens.
 //
-// Shape: a tree for each PrefixKey.  An edge is one page's tokens, a node owns that
-// page, and a path from the root spells a prefix.  Only whole pages continue a path;
+// Shape: a tree for each PrefixKey.  An edge is one page's tokens and the adapters that had
+// changed them (AdapterMix::key_before; 0: none), a node owns that page, and a path from the root spells a prefix.  Only whole pages continue a path;
 // a session that ends inside a page leaves that page as a *tail*, a leaf with fewer
 // tokens.  A session that wants part of a page (a tail, or a page that diverges in its
 // middle) copies it and writes on.
@@ -31,11 +31,10 @@ namespace hearth::engine {
 
 using text::TokenId;
 
-// Everything besides the tokens that changes keys and values.
+// Everything besides the tokens and the adapters that changes keys and values.
 struct PrefixKey {
   std::uint64_t model_identity = 0;  // Weights and settings, rotary ones among them.
   model::KvLayout layout;
-  std::uint64_t adapter_id = 0;      // 0: none.
 
   bool operator==(const PrefixKey&) const = default;
 };
@@ -55,29 +54,31 @@ class PrefixCache {
   // The empty prefix of `key`, pinned; each enter is matched by one leave.
   NodeId enter(const PrefixKey& key);
 
-  // The prefix at `at` and the next kPageTokens tokens, if it is known; pinned.
-  std::optional<NodeId> descend(NodeId at, std::span<const TokenId> page_tokens);
+  // The prefix at `at` and the next kPageTokens tokens under `adapters`, if it is known; pinned.
+  std::optional<NodeId> descend(NodeId at, std::span<const TokenId> page_tokens,
+                                std::uint64_t adapters);
 
-  // The page among those that follow `at` whose tokens begin most like `next`, and how many of them
+  // The page among those that follow `at` under `adapters` whose tokens begin most like `next`, and how many of them
   // it shares; 0 tokens if none.  Counts as a use.  The page is not pinned: share it at once.
   struct Overlap {
     PageId page{};
     std::uint32_t n_tokens = 0;
   };
-  Overlap find_overlap(NodeId at, std::span<const TokenId> next);
+  Overlap find_overlap(NodeId at, std::span<const TokenId> next, std::uint64_t adapters);
 
-  // Remembers `page` as what follows `at` with kPageTokens tokens, and pins the new place.  The cache
-  // takes its own share.  If these tokens were known already, that place is pinned instead and its
+  // Remembers `page` as what follows `at` with kPageTokens tokens under `adapters`, and pins the new
+  // place.  The cache takes its own share.  If these tokens were known already, that place is pinned instead and its
   // page returned: the caller should drop its own and share that one.
   struct Insertion {
     NodeId node{};
     PageId page{};
   };
-  Insertion insert(NodeId at, std::span<const TokenId> page_tokens, PageId page);
+  Insertion insert(NodeId at, std::span<const TokenId> page_tokens, std::uint64_t adapters,
+                   PageId page);
 
   // Remembers the last, unfinished page of a session (1 to kPageTokens - 1 tokens), unless the cache
   // knows as much already.  The cache takes its own share.
-  void insert_tail(NodeId at, std::span<const TokenId> tokens, PageId page);
+  void insert_tail(NodeId at, std::span<const TokenId> tokens, std::uint64_t adapters, PageId page);
 
   // Unpins the path that ends at `at`.
   void leave(NodeId at);
@@ -99,6 +100,7 @@ class PrefixCache {
     std::uint32_t n_children = 0;
     std::uint32_t n_pins = 0;
     std::uint32_t n_tokens = 0;
+    std::uint64_t adapters = 0;          // Under which the page was computed.
     PageId page{};                       // Of all but roots.
     std::uint32_t newer = kNone;         // In the list by last use, while unpinned.
     std::uint32_t older = kNone;
@@ -116,10 +118,13 @@ class PrefixCache {
   static std::uint32_t common_length(const Node& node, std::span<const TokenId> tokens);
 
   std::uint32_t first_sibling(std::uint32_t parent, TokenId first) const;
-  std::uint32_t find_child(std::uint32_t parent, std::span<const TokenId> page_tokens) const;
-  std::uint32_t find_tail(std::uint32_t parent, std::span<const TokenId> tokens) const;
+  std::uint32_t find_child(std::uint32_t parent, std::span<const TokenId> page_tokens,
+                           std::uint64_t adapters) const;
+  std::uint32_t find_tail(std::uint32_t parent, std::span<const TokenId> tokens,
+                          std::uint64_t adapters) const;
   void reserve_node();
-  std::uint32_t add_child(std::uint32_t parent, std::span<const TokenId> tokens, PageId page);
+  std::uint32_t add_child(std::uint32_t parent, std::span<const TokenId> tokens,
+                          std::uint64_t adapters, PageId page);
   void remove_leaf(std::uint32_t node);
   void remove_root_if_bare(std::uint32_t node);
   void pin(std::uint32_t node);

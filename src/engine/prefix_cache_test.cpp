@@ -5,6 +5,7 @@
 #include <numeric>
 #include <random>
 
+#include "engine/fake_runner.h"
 #include "engine/session_pages.h"
 
 namespace hearth::engine {
@@ -31,8 +32,9 @@ class PrefixCacheTest : public ::testing::Test {
   PrefixCache cache{*pool};
 
   // As a session does: opens, computes all, publishes, closes.  Returns what was known.
-  std::uint32_t serve(const std::vector<TokenId>& tokens, const PrefixKey& key = kKey) {
-    SessionPages pages(*pool, &cache, key);
+  std::uint32_t serve(const std::vector<TokenId>& tokens, const PrefixKey& key = kKey,
+                      const AdapterMix& adapters = {}) {
+    SessionPages pages(*pool, &cache, key, adapters);
     const std::uint32_t n_known = pages.open(tokens, 0).value();
     pages.publish(tokens, static_cast<std::uint32_t>(tokens.size()));
     pages.close(tokens, static_cast<std::uint32_t>(tokens.size()));
@@ -62,17 +64,68 @@ TEST_F(PrefixCacheTest, UsesTheCommonPartOfADivergingPage) {
   EXPECT_EQ(cache.pages_cached(), 3U) << "the first page is shared, the second exists twice";
 }
 
-TEST_F(PrefixCacheTest, KeysKeepModelsLayoutsAndAdaptersApart) {
+TEST_F(PrefixCacheTest, KeysKeepModelsAndLayoutsApart) {
   serve(counting(64));
-  PrefixKey other_model = kKey, other_adapter = kKey, other_layout = kKey;
+  PrefixKey other_model = kKey, other_layout = kKey;
   other_model.model_identity = 2;
-  other_adapter.adapter_id = 5;
   other_layout.layout.n_kv_heads = 2;
   other_layout.layout.head_dim = 32;  // The same bytes, in another order.
-  for (const PrefixKey& key : {other_model, other_adapter, other_layout}) {
+  for (const PrefixKey& key : {other_model, other_layout}) {
     EXPECT_EQ(serve(counting(64), key), 0U);
   }
   EXPECT_EQ(serve(counting(64)), 63U);
+}
+
+AdapterMix mix_of(std::initializer_list<AdapterChoice> choices,
+                  const std::vector<TokenId>& prompt = counting(100)) {
+  return {std::span(choices.begin(), choices.size()), prompt};
+}
+
+TEST_F(PrefixCacheTest, KeepsAdaptersAndTheirWeightsApart) {
+  const auto a = std::make_shared<FakeAdapter>(1), b = std::make_shared<FakeAdapter>(2);
+  serve(counting(64));
+  for (const AdapterMix& mix :
+       {mix_of({{a}}), mix_of({{b}}), mix_of({{a, 0.5F}}), mix_of({{a}, {b}}),
+        mix_of({{a, 0.5F}, {b, 0.25F}}), mix_of({{a, 0.25F}, {b, 0.5F}})}) {
+    EXPECT_EQ(serve(counting(64), kKey, mix), 0U);
+    EXPECT_EQ(serve(counting(64), kKey, mix), 63U);
+  }
+  EXPECT_EQ(serve(counting(64)), 63U);
+  EXPECT_EQ(serve(counting(64), kKey, mix_of({{b}, {a}})), 63U) << "in whatever order they are named";
+  EXPECT_EQ(serve(counting(64), kKey, mix_of({{a, 0.0F}})), 63U) << "without weight it is the base";
+}
+
+// What comes before the invocation is the base's, to the token; what follows is the adapter's alone.
+TEST_F(PrefixCacheTest, SharesWithTheBaseUpToTheInvocation) {
+  const std::vector<TokenId> invocation = {170, 171};  // At position 70 of counting().
+  const auto a = std::make_shared<FakeAdapter>(1, invocation);
+  const auto b = std::make_shared<FakeAdapter>(2, invocation);
+  EXPECT_EQ(serve(counting(100)), 0U);
+  EXPECT_EQ(serve(counting(100), kKey, mix_of({{a}})), 70U);
+  EXPECT_EQ(serve(counting(100), kKey, mix_of({{a}})), 99U);
+  EXPECT_EQ(serve(counting(100), kKey, mix_of({{b}})), 70U);
+  EXPECT_EQ(serve(counting(120), kKey, mix_of({{a}}, counting(120))), 100U);
+  EXPECT_EQ(serve(counting(120)), 100U) << "the base's own";
+  EXPECT_EQ(serve(counting(60), kKey, mix_of({{a}}, counting(60))), 59U) << "never invoked";
+}
+
+// And the other way: what an adapter's session computed before its invocation serves the base.
+TEST_F(PrefixCacheTest, TheBaseFindsWhatAnActivatedAdapterLeftBeforeItsInvocation) {
+  const auto a = std::make_shared<FakeAdapter>(1, std::vector<TokenId>{170, 171});
+  EXPECT_EQ(serve(counting(100), kKey, mix_of({{a}})), 0U);
+  EXPECT_EQ(serve(counting(100)), 64U);
+}
+
+// In the next turn the adapter is invoked later: what it had computed between is not the base's.
+TEST_F(PrefixCacheTest, ALaterInvocationMeansOtherKeysBefore) {
+  const auto a = std::make_shared<FakeAdapter>(1, std::vector<TokenId>{7, 8});
+  std::vector<TokenId> first = counting(100);
+  first[40] = 7, first[41] = 8;
+  EXPECT_EQ(serve(first, kKey, mix_of({{a}}, first)), 0U);
+  std::vector<TokenId> second = first;
+  second.push_back(7);
+  second.push_back(8);
+  EXPECT_EQ(serve(second, kKey, mix_of({{a}}, second)), 32U);
 }
 
 TEST_F(PrefixCacheTest, DropsTheLeastRecentlyUsedLeavesFirst) {

@@ -143,6 +143,7 @@ bool Scheduler::is_computed_by_other_row(const Session& session) const {
     const Session& other = *row.session;
     return other.pages.cursor() == session.pages.cursor() &&
            other.n_computed + row.n_tokens >= end &&
+           other.pages.adapters().key_before(end) == session.pages.adapters().key_before(end) &&
            std::equal(session.tokens.begin() + begin, session.tokens.begin() + end,
                       other.tokens.begin() + begin);
   });
@@ -189,6 +190,7 @@ Result<> Scheduler::run_guarded(StepRunner& runner) {
                          : std::span(session.tokens).subspan(session.n_computed, row.n_tokens);
     segment.position = session.n_computed;
     segment.pages = session.pages.addresses();
+    segment.adapters = session.pages.adapters().uses();
     segment.n_logits = row.n_logits();
     if (segment.n_logits > 0) segment.logits = logits;
     logits += segment.n_logits * n_vocab;

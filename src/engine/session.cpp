@@ -48,6 +48,7 @@ Result<std::uint32_t> check_request(const GenerateRequest& request, std::uint32_
   }
   HEARTH_TRY_VOID(request.sampling.validate());
   HEARTH_TRY_VOID(check_stop_strings(request.stop));
+  HEARTH_TRY_VOID(check_adapters(request.adapters));
   HEARTH_TRY_VOID(check_tokens(request, n_vocab));
   const auto n_room = static_cast<std::uint32_t>(n_context - n_prompt);
   const std::uint32_t n_answer =
@@ -57,7 +58,8 @@ Result<std::uint32_t> check_request(const GenerateRequest& request, std::uint32_
 
 Session::Session(Job j, KvPagePool& pool, PrefixCache* cache)
     : job(std::move(j)),
-      pages(pool, cache, PrefixKey{job.runner->identity(), job.runner->kv_layout()}),
+      pages(pool, cache, PrefixKey{job.runner->identity(), job.runner->kv_layout()},
+            AdapterMix(job.request.adapters, job.request.prompt)),
       tokens(job.request.prompt),
       lookup(job.request.prompt.size()),
       sampler_(job.request.sampling),

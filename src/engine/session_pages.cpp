@@ -15,8 +15,9 @@ std::span<const TokenId> page_tokens(std::span<const TokenId> tokens, std::uint3
 
 }  // namespace
 
-SessionPages::SessionPages(KvPagePool& pool, PrefixCache* cache, const PrefixKey& key)
-    : pool_(pool), cache_(cache), key_(key) {}
+SessionPages::SessionPages(KvPagePool& pool, PrefixCache* cache, const PrefixKey& key,
+                           AdapterMix adapters)
+    : pool_(pool), cache_(cache), key_(key), adapters_(std::move(adapters)) {}
 
 SessionPages::~SessionPages() { HEARTH_DCHECK(!is_open_); }
 
@@ -71,7 +72,8 @@ Result<std::uint32_t> SessionPages::open(std::span<const TokenId> tokens,
 std::uint32_t SessionPages::match_whole_pages(std::span<const TokenId> known) {
   if (cache_ == nullptr) return 0;
   while (std::size_t{n_shared_ + 1} * kPageTokens <= known.size()) {
-    const auto next = cache_->descend(cursor_, page_tokens(known, n_shared_));
+    const auto next =
+        cache_->descend(cursor_, page_tokens(known, n_shared_), adapters_of(n_shared_));
     if (!next) break;
     cursor_ = *next;
     pool_.share(cache_->page(cursor_));
@@ -79,6 +81,20 @@ std::uint32_t SessionPages::match_whole_pages(std::span<const TokenId> known) {
     ++n_shared_;
   }
   return n_shared_;
+}
+
+// The cached page that begins most like `next`, the tokens from position `begin` on.  Where an
+// adapter begins within the page, one that was computed without it serves up to there.
+PrefixCache::Overlap SessionPages::find_overlap(std::span<const TokenId> next,
+                                                std::uint32_t begin) {
+  next = next.first(std::min<std::size_t>(next.size(), kPageTokens));
+  const auto end = begin + static_cast<std::uint32_t>(next.size());
+  const auto whole = cache_->find_overlap(cursor_, next, adapters_.key_before(end));
+  const std::uint32_t change = adapters_.next_change(begin, end);
+  if (change == end) return whole;
+  const auto part =
+      cache_->find_overlap(cursor_, next.first(change - begin), adapters_.key_before(change));
+  return part.n_tokens > whole.n_tokens ? part : whole;
 }
 
 Result<std::uint32_t> SessionPages::take_rest(std::span<const TokenId> tokens,
@@ -90,7 +106,7 @@ Result<std::uint32_t> SessionPages::take_rest(std::span<const TokenId> tokens,
 
   // A page that begins like ours is held while room is made, and then copied.
   if (cache_ != nullptr) {
-    const auto overlap = cache_->find_overlap(cursor_, known.subspan(n_known));
+    const auto overlap = find_overlap(known.subspan(n_known), n_known);
     if (overlap.n_tokens > 0) {
       pool_.share(overlap.page);
       append(overlap.page);
@@ -118,7 +134,8 @@ Result<std::uint32_t> SessionPages::take_rest(std::span<const TokenId> tokens,
 std::uint32_t SessionPages::adopt(std::span<const TokenId> tokens, std::uint32_t n_computed) {
   if (cache_ == nullptr) return n_computed;
   while (std::size_t{n_shared_ + 1} * kPageTokens < tokens.size()) {
-    const auto next = cache_->descend(cursor_, page_tokens(tokens, n_shared_));
+    const auto next =
+        cache_->descend(cursor_, page_tokens(tokens, n_shared_), adapters_of(n_shared_));
     if (!next) break;
     cursor_ = *next;
     replace(n_shared_, cache_->page(cursor_));
@@ -148,7 +165,8 @@ void SessionPages::publish(std::span<const TokenId> tokens, std::uint32_t n_comp
   if (cache_ == nullptr) return;
   while ((n_shared_ + 1) * kPageTokens <= n_computed) {
     const auto [node, page] =
-        cache_->insert(cursor_, page_tokens(tokens, n_shared_), pages_[n_shared_]);
+        cache_->insert(cursor_, page_tokens(tokens, n_shared_), adapters_of(n_shared_),
+                       pages_[n_shared_]);
     cursor_ = node;
     // Another session was first: its page serves both.
     if (page != pages_[n_shared_]) replace(n_shared_, page);
@@ -163,7 +181,8 @@ void SessionPages::close(std::span<const TokenId> tokens, std::uint32_t n_comput
     // More than a tail only if `publish` ran out of memory.
     const std::uint32_t n_tail = std::min(n_computed - begin, kPageTokens - 1);
     try {
-      cache_->insert_tail(cursor_, tokens.subspan(begin, n_tail), pages_[n_shared_]);
+      cache_->insert_tail(cursor_, tokens.subspan(begin, n_tail),
+                          adapters_.key_before(begin + n_tail), pages_[n_shared_]);
     } catch (const std::bad_alloc&) {
       // A tail that is not remembered is computed again: slower, never wrong.
     }

@@ -12,6 +12,7 @@
 #include <span>
 #include <vector>
 
+#include "engine/adapter_mix.h"
 #include "engine/kv_page_pool.h"
 #include "engine/prefix_cache.h"
 
@@ -21,7 +22,7 @@ namespace hearth::engine {
 class SessionPages {
  public:
   // `cache` may be null: then all pages are the session's own and nothing is remembered.
-  SessionPages(KvPagePool& pool, PrefixCache* cache, const PrefixKey& key);
+  SessionPages(KvPagePool& pool, PrefixCache* cache, const PrefixKey& key, AdapterMix adapters = {});
   ~SessionPages();  // Closed before, or never opened.
   SessionPages(const SessionPages&) = delete;
   SessionPages& operator=(const SessionPages&) = delete;
@@ -46,13 +47,19 @@ class SessionPages {
 
   bool is_open() const { return is_open_; }
   std::span<std::byte* const> addresses() const { return addresses_; }
+  const AdapterMix& adapters() const { return adapters_; }
   std::uint32_t n_pages() const { return static_cast<std::uint32_t>(pages_.size()); }
   std::uint32_t n_shared_pages() const { return n_shared_; }
   // Where in the cache the shared part ends; meaningful while open and cached.
   NodeId cursor() const { return cursor_; }
 
  private:
+  // What changed the keys and values of page `i`.
+  std::uint64_t adapters_of(std::uint32_t i) const {
+    return adapters_.key_before((i + 1) * model::kPageTokens);
+  }
   std::uint32_t match_whole_pages(std::span<const TokenId> known);
+  PrefixCache::Overlap find_overlap(std::span<const TokenId> next, std::uint32_t begin);
   Result<std::uint32_t> take_rest(std::span<const TokenId> tokens, std::uint32_t headroom_pages);
   bool make_room(PageClass page_class, std::uint64_t n_pages);
   void append(PageId page);
@@ -62,6 +69,7 @@ class SessionPages {
   KvPagePool& pool_;
   PrefixCache* cache_;
   PrefixKey key_;
+  AdapterMix adapters_;
   bool is_open_ = false;
   NodeId cursor_{};
   std::uint32_t n_shared_ = 0;

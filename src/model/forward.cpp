@@ -23,11 +23,13 @@ ForwardPass::ForwardPass(const LoadedModel& model, std::span<const Segment> batc
 
 void ForwardPass::run() {
   place_tokens();
+  plan_adapters(/*logits_only=*/false);
   embed();
   plan_tiles(/*logits_only=*/false);
   const std::uint32_t last = config_.n_layers - 1;
   for (std::uint32_t layer = 0; layer <= last; ++layer) {
     const LayerWeights& weights = model_.weights().layers[layer];
+    layer_ = layer;
     project_qkv(weights);
     rotate_and_store(weights, layer);
     if (layer == last) {
@@ -69,10 +71,12 @@ void ForwardPass::place_tokens() {
 void ForwardPass::embed() {
   std::uint32_t row = 0;
   for (const Segment& segment : batch_) {
-    for (const text::TokenId token : segment.tokens) {
+    for (std::uint32_t i = 0; i < segment.tokens.size(); ++i) {
+      const text::TokenId token = segment.tokens[i];
       HEARTH_CHECK(token >= 0 && static_cast<std::uint32_t>(token) < config_.n_vocab);
       float* const x = x_row(row++);
       tensor::dequantize_row(model_.weights().embedding, static_cast<std::uint32_t>(token), x);
+      adapt_embedding(segment, i, x);
       const float scale = config_.embedding_scale;
       if (scale != 1.0F)
         std::transform(x, x + config_.d_model, x, [=](float v) { return v * scale; });
@@ -94,6 +98,7 @@ void ForwardPass::keep_logit_rows() {
     base += n;
   }
   n_rows_ = kept;
+  plan_adapters(/*logits_only=*/true);
 }
 
 void ForwardPass::prepare_normed(const float* norm, std::initializer_list<tensor::DType> types) {
@@ -148,6 +153,8 @@ void ForwardPass::write_logits() {
     s_.activations.assign(normed_row(row), config_.d_model, n, config_.d_model,
                           std::span(&output.type, 1), pool_);
     tensor::matmul(output, s_.activations, start, config_.n_vocab, pool_);
+    adapt(s_.normed.data(), config_.d_model,
+          {{AdapterSlot::kOutput, start, config_.n_vocab, row, n}});
     cap_logits(start, n);
     row += n;
   }

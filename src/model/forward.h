@@ -8,6 +8,7 @@
 
 #include "base/result.h"
 #include "base/thread_pool.h"
+#include "model/adapter.h"
 #include "model/kv_layout.h"
 #include "model/model.h"
 
@@ -23,6 +24,8 @@ struct Segment {
   // Logits are computed for the last n_logits tokens (0: none) into logits [n_logits, n_vocab].
   std::uint32_t n_logits = 0;
   float* logits = nullptr;
+  // At most kAdaptersPerSegment, each once; a session's always in the same order.
+  std::span<const AdapterUse> adapters = {};
 };
 
 // Scratch memory of one forward pass at a time, taken once for up to n_tokens_max tokens a batch.

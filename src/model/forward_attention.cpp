@@ -16,6 +16,10 @@ void ForwardPass::project_qkv(const LayerWeights& w) {
   product(w.q, w.q_bias, s_.q.data(), n_rows_);
   product(w.k, w.k_bias, s_.k.data(), n_rows_);
   product(w.v, w.v_bias, s_.v.data(), n_rows_);
+  adapt(s_.normed.data(), config_.d_model,
+        {{AdapterSlot::kQuery, s_.q.data(), q_width_},
+         {AdapterSlot::kKey, s_.k.data(), kv_width_},
+         {AdapterSlot::kValue, s_.v.data(), kv_width_}});
 }
 
 // Norms and turns a token's heads in place.
@@ -109,6 +113,8 @@ void ForwardPass::attend_tile(const LayerWeights& w, const Tile& tile, std::uint
 void ForwardPass::add_attention(const LayerWeights& w) {
   prepare(s_.attended.data(), q_width_, {w.attn_out.type}, n_rows_);
   product(w.attn_out, w.attn_out_bias, s_.normed.data(), n_rows_);
+  adapt(s_.attended.data(), q_width_,
+        {{AdapterSlot::kAttentionOut, s_.normed.data(), config_.d_model}});
   add_to_residual(w.post_attn_norm);
 }
 

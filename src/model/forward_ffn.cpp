@@ -58,9 +58,14 @@ void ForwardPass::add_feed_forward(const LayerWeights& w) {
     prepare_normed(w.ffn_norm, {w.gate.type, w.up.type});
     product(w.gate, w.gate_bias, s_.gate.data(), n_rows_);
     product(w.up, w.up_bias, s_.up.data(), n_rows_);
+    adapt(s_.normed.data(), config_.d_model,
+          {{AdapterSlot::kGate, s_.gate.data(), config_.d_ff},
+           {AdapterSlot::kUp, s_.up.data(), config_.d_ff}});
     activate(n_rows_, config_.d_ff);
     prepare(s_.gate.data(), config_.d_ff, {w.down.type}, n_rows_);
     product(w.down, w.down_bias, s_.normed.data(), n_rows_);
+    adapt(s_.gate.data(), config_.d_ff,
+          {{AdapterSlot::kDown, s_.normed.data(), config_.d_model}});
   }
   add_to_residual(w.post_ffn_norm);
 }
@@ -91,6 +96,8 @@ void ForwardPass::mix_experts(const ExpertWeights& w) {
 // visits = who goes where, by expert and then by row.
 void ForwardPass::choose_experts(const ExpertWeights& w) {
   product(w.router, w.router_bias, s_.routes.data(), n_rows_);
+  adapt(s_.normed.data(), config_.d_model,
+        {{AdapterSlot::kRouter, s_.routes.data(), config_.n_experts}});
   s_.visits.clear();
   for (std::uint32_t row = 0; row < n_rows_; ++row) {
     const float* const logits = s_.routes.data() + std::size_t{row} * config_.n_experts;

@@ -6,8 +6,8 @@
 // is one task.  The last layer computes, beyond its keys and values, only the rows whose
 // logits were asked for.
 //
-// The steps live in forward.cpp (embedding, logits), forward_attention.cpp and
-// forward_ffn.cpp.
+// The steps live in forward.cpp (embedding, logits), forward_attention.cpp, forward_ffn.cpp and
+// forward_adapters.cpp.
 #pragma once
 
 #include <algorithm>
@@ -89,6 +89,29 @@ class ForwardPass {
   void choose_experts(const ExpertWeights& w);
   void run_expert(const ExpertWeights& w, std::span<const ExpertVisit> visits);
 
+  // Adapters.
+  struct Adapted {  // What a product gave for rows [first, first + n): y [n, width].
+    AdapterSlot slot;
+    float* y;
+    std::uint32_t width;
+    std::uint32_t first = 0;
+    std::uint32_t n_rows = UINT32_MAX;
+  };
+  void plan_adapters(bool logits_only);
+  void add_adapted_rows(std::uint32_t round, bool logits_only);
+  void group_adapted_rows(std::size_t first);
+  // Adds the adapters' updates for the inputs x [n_rows_, width] to the outputs.
+  void adapt(const float* x, std::uint32_t width, std::initializer_list<Adapted> outs);
+  void adapt_round(std::span<const AdaptedGroup> groups, const float* x, std::uint32_t width,
+                   std::span<const Adapted> outs);
+  void adapt_split(std::span<const AdaptedGroup> groups, const float* x, std::uint32_t width,
+                   std::span<const Adapted> outs);
+  void adapt_embedding(const Segment& segment, std::uint32_t i, float* x) const;
+  void reduce(const AdaptedGroup& group, const LowRank& pair, const float* x, std::uint32_t first,
+              std::uint32_t n, float* inner) const;
+  void expand(const AdaptedGroup& group, const LowRank& pair, const float* inner,
+              std::uint32_t first, std::uint32_t n, const Adapted& out) const;
+
   const LoadedModel& model_;
   const ModelConfig& config_;
   const KvLayout layout_;
@@ -100,6 +123,7 @@ class ForwardPass {
   // Rows that are computed on: all tokens, at the end those with logits.
   std::uint32_t n_rows_ = 0;
   std::uint32_t n_tiles_ = 0;
+  std::uint32_t layer_ = 0;  // That is computed on.
 };
 
 }  // namespace hearth::model

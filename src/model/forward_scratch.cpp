@@ -39,6 +39,13 @@ std::vector<tensor::DType> types_of_width(const Model& model, std::uint32_t widt
   return types;
 }
 
+bool reserve_adapters(ForwardScratch::State& s, std::size_t n) {
+  s.adapted_rows.reserve(n * kAdaptersPerSegment);
+  s.adapted_groups.reserve(n * kAdaptersPerSegment);
+  s.adapted_round_ends.reserve(kAdaptersPerSegment);
+  return s.inner.reserve(std::size_t{kAdaptedSplitTasks} * kAdaptedGroupRows * kAdapterRankMax);
+}
+
 // Lets the activations take their memory, for the widest rows and all types of weights.
 void rehearse(ForwardScratch::State& s, const Model& model, std::uint32_t n_tokens) {
   const ModelConfig& c = model.config();
@@ -69,7 +76,7 @@ Result<> ForwardScratch::reserve(const Model& model, std::uint32_t n_tokens_max)
                     s.v.reserve(n * c.d_key_value()) && s.attended.reserve(n * c.d_query()) &&
                     s.gate.reserve(n * d_ff) && s.up.reserve(n * d_ff) &&
                     s.angles.reserve(n * c.rope_dim * loaded(model).ropes().size()) &&
-                    reserve_experts(s, c, n);
+                    reserve_experts(s, c, n) && reserve_adapters(s, n);
   if (!fits) {
     return fail(Code::kOutOfBudget,
                 fmt::format("no memory for the forward pass of '{}' with batches of {} tokens: use "

@@ -47,6 +47,23 @@ struct ExpertVisit {
   float weight = 0;
 };
 
+// That a row gets an adapter's update.
+struct AdaptedRow {
+  const Adapter* adapter = nullptr;
+  std::uint32_t row = 0;
+  float weight = 1.0F;
+};
+
+// Rows of one adapter, next to one another in `adapted_rows`, that one task serves.
+struct AdaptedGroup {
+  const Adapter* adapter = nullptr;
+  std::uint32_t first = 0;
+  std::uint32_t n_rows = 0;
+};
+
+inline constexpr std::uint32_t kAdaptedGroupRows = 8;    // At most.
+inline constexpr std::uint32_t kAdaptedSplitTasks = 16;  // At most, of those that are split.
+
 struct ForwardScratch::State {
   std::uint32_t n_tokens_max = 0;
   FloatBuffer x;         // [n_tokens, d_model] the residual stream.
@@ -59,6 +76,13 @@ struct ForwardScratch::State {
   tensor::Activations activations;
   std::vector<TokenPlace> places;
   std::vector<Tile> tiles;
+
+  // What adapters change.  A row's first adapter is in the first round, its second in the next: so
+  // tasks of a round touch different rows, and a row's updates are added in their order.
+  std::vector<AdaptedRow> adapted_rows;            // [n_tokens * kAdaptersPerSegment]
+  std::vector<AdaptedGroup> adapted_groups;        // As many.
+  std::vector<std::uint32_t> adapted_round_ends;   // In adapted_groups; [kAdaptersPerSegment]
+  FloatBuffer inner;  // [kAdaptedSplitTasks, kAdaptedGroupRows, kAdapterRankMax] A x of split tasks.
 
   // Of models with experts.
   FloatBuffer routes;                // [n_tokens, n_experts]

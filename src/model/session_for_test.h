@@ -32,9 +32,11 @@ class SessionForTest {
   void forward_batch(std::span<const Segment> batch) { forward(model_, batch, scratch_, pool_); }
 
   // Runs `tokens` as one batch; the logits of all of them, [n_tokens, n_vocab].
-  std::vector<float> run(std::span<const text::TokenId> tokens) {
+  std::vector<float> run(std::span<const text::TokenId> tokens,
+                         std::span<const AdapterUse> adapters = {}) {
     std::vector<float> logits(tokens.size() * model_.config().n_vocab);
-    const Segment one = segment(tokens, static_cast<std::uint32_t>(tokens.size()), logits.data());
+    Segment one = segment(tokens, static_cast<std::uint32_t>(tokens.size()), logits.data());
+    one.adapters = adapters;
     forward_batch(std::span(&one, 1));
     return logits;
   }

@@ -1,0 +1,41 @@
+// The adapters of one session: what the forward pass adds, and what the prefix cache must tell apart.
+//
+// Keys and values of a token depend on the adapters that apply before it, so those are part of each
+// cached page's key.  An activated adapter applies only from its invocation on: pages before it
+// have the base's key and are shared with sessions that use no adapter at all.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "engine/engine.h"
+#include "model/adapter.h"
+
+namespace hearth::engine {
+
+// Threading: immutable.
+class AdapterMix {
+ public:
+  AdapterMix() = default;  // None.
+  // `choices` as check_adapters lets them pass; the adapters must outlive the mix.
+  AdapterMix(std::span<const AdapterChoice> choices, std::span<const text::TokenId> prompt);
+
+  // For model::Segment, always in the same order.
+  std::span<const model::AdapterUse> uses() const { return uses_; }
+
+  // Stands for all adapters, their weights and where they begin, that apply to positions before
+  // `end`; 0 for none.
+  std::uint64_t key_before(std::uint32_t end) const;
+  // The first position in (begin, end) where another adapter begins; `end` if none does.
+  std::uint32_t next_change(std::uint32_t begin, std::uint32_t end) const;
+
+ private:
+  std::vector<model::AdapterUse> uses_;
+};
+
+// kInvalidArgument for more than kAdaptersPerSegment, for one that is named twice, and for a weight
+// that is no number.
+Result<> check_adapters(std::span<const AdapterChoice> choices);
+
+}  // namespace hearth::engine
