@@ -171,6 +171,7 @@ void add_inspect_model(Parser& parser, CLI::App* command) {
   CLI::App* logits_command = command->add_subcommand("logits", "Logits of every position, as little-endian float32");
   logits_command->add_option("model", logits->model, "Name or path")->required();
   logits_command->add_option("--tokens", logits->tokens, "Token ids, separated by spaces")->required();
+  logits_command->add_option("--adapter", logits->adapters, "LoRA adapter, as FILE or FILE:WEIGHT; several are added up");
   logits_command->add_option("--out", logits->out, "File to write [n_tokens, n_vocab]")->required();
   parser.on(logits_command, logits, &inspect_logits);
 }

@@ -18,6 +18,7 @@
 #include "cli/terminal.h"
 #include "cli/verbs.h"
 #include "gguf/summary.h"
+#include "model/adapter.h"
 #include "model/forward.h"
 #include "model/vocab.h"
 #include "model/model.h"
@@ -52,7 +53,8 @@ Result<std::vector<text::TokenId>> parse_ids(const std::string& text, std::uint3
 }
 
 // Logits [ids.size(), n_vocab] of one causal pass from position 0, in chunks as a prompt would be.
-Result<std::vector<float>> logits_of(const model::Model& model, std::span<const text::TokenId> ids, unsigned n_threads) {
+Result<std::vector<float>> logits_of(const model::Model& model, std::span<const text::TokenId> ids,
+                                     std::span<const model::AdapterUse> adapters, unsigned n_threads) {
   constexpr std::uint32_t kChunkTokens = 512;
   const auto layout = model.kv_layout();
   const std::size_t n_pages = (ids.size() + model::kPageTokens - 1) / model::kPageTokens;
@@ -70,10 +72,31 @@ Result<std::vector<float>> logits_of(const model::Model& model, std::span<const 
                                  .position = static_cast<std::uint32_t>(at),
                                  .pages = pages,
                                  .n_logits = static_cast<std::uint32_t>(tokens.size()),
-                                 .logits = logits.data() + at * model.config().n_vocab};
+                                 .logits = logits.data() + at * model.config().n_vocab,
+                                 .adapters = adapters};
     model::forward(model, {&segment, 1}, scratch, pool);
   }
   return logits;
+}
+
+struct LoadedAdapter {
+  std::shared_ptr<const model::Adapter> adapter;
+  float weight = 1.0F;
+};
+
+// The file of "FILE" or "FILE:WEIGHT".
+Result<LoadedAdapter> load_adapter(const std::string& text, const model::Model& model) {
+  LoadedAdapter loaded;
+  const std::size_t colon = text.rfind(':');
+  const char* const end = text.data() + text.size();
+  bool is_weighted = false;
+  if (colon != text.npos) {
+    const auto read = std::from_chars(text.data() + colon + 1, end, loaded.weight);
+    is_weighted = read.ec == std::errc{} && read.ptr == end;
+  }
+  if (!is_weighted) loaded.weight = 1.0F;
+  HEARTH_TRY(loaded.adapter, model::Adapter::load(is_weighted ? text.substr(0, colon) : text, model));
+  return loaded;
 }
 
 }  // namespace
@@ -92,7 +115,18 @@ Result<> inspect_logits(const Context& context, const InspectLogitsOptions& opti
   HEARTH_TRY(const auto path, model_path(context.config, options.model));
   HEARTH_TRY(const auto model, model::Model::load(path, {.kv_type = *model::kv_type_from_name(context.config.engine.kv_type)}));
   HEARTH_TRY(const auto ids, parse_ids(options.tokens, model->config().n_vocab));
-  HEARTH_TRY(const auto logits, logits_of(*model, ids, static_cast<unsigned>(context.config.engine.threads)));
+  if (options.adapters.size() > model::kAdaptersPerSegment) {
+    return fail(Code::kInvalidArgument, fmt::format("{} adapters are named, at most {} can be mixed",
+                                                    options.adapters.size(), model::kAdaptersPerSegment));
+  }
+  std::vector<LoadedAdapter> adapters;
+  std::vector<model::AdapterUse> uses;
+  for (const std::string& text : options.adapters) {
+    HEARTH_TRY(LoadedAdapter loaded, load_adapter(text, *model));
+    uses.push_back({loaded.adapter.get(), loaded.weight, model::first_adapted_position(*loaded.adapter, ids)});
+    adapters.push_back(std::move(loaded));
+  }
+  HEARTH_TRY(const auto logits, logits_of(*model, ids, uses, static_cast<unsigned>(context.config.engine.threads)));
   HEARTH_TRY_VOID(write_file_atomic(
       options.out, {reinterpret_cast<const char*>(logits.data()), logits.size() * sizeof(float)}));
   print_note(fmt::format("wrote [{}, {}] float32 to {}", ids.size(), model->config().n_vocab, options.out));

@@ -111,6 +111,7 @@ Result<> inspect_tokens(const Context& context, const InspectTokensOptions& opti
 
 struct InspectLogitsOptions {
   std::string model, tokens, out;
+  std::vector<std::string> adapters;  // FILE or FILE:WEIGHT.
 };
 Result<> inspect_logits(const Context& context, const InspectLogitsOptions& options);
 

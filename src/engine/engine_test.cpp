@@ -8,8 +8,11 @@
 #include <condition_variable>
 #include <filesystem>
 #include <mutex>
+#include <random>
+#include <set>
 #include <thread>
 
+#include "model/random_adapter.h"
 #include "model/random_model.h"
 #include "tensor/isa.h"
 
@@ -320,6 +323,83 @@ TEST(Engine, TwoModelsAndSixtyFourSessions) {
   EXPECT_EQ(stats.completion_tokens, 64U * 50U);
   EXPECT_EQ(stats.kv_pages_used, stats.kv_pages_cached);
   EXPECT_EQ(stats.jobs_running + stats.jobs_waiting, 0U);
+}
+
+std::vector<AdapterChoice> make_adapters(const model::Model& base, std::uint64_t n) {
+  std::vector<AdapterChoice> adapters;
+  for (std::uint64_t seed = 1; seed <= n; ++seed) {
+    const auto writer = model::random_adapter(base, {.rank = 8, .spread = 0.1F, .seed = seed});
+    const std::string bytes = writer->to_bytes();
+    const auto file = gguf::GgufFile::parse(std::as_bytes(std::span(bytes)), "adapter");
+    adapters.push_back({model::Adapter::bind(*model::read_adapter(*file), base).value()});
+  }
+  return adapters;
+}
+
+// Requests of one client after the other, as if no other were there, and all of them at once.
+TEST(Engine, SixtyFourAdaptersOfOneBaseAnswerAsEachAlone) {
+  const auto model = small_llama();
+  const auto adapters = make_adapters(*model, 64);
+  std::mt19937 random(3);
+  std::vector<GenerateRequest> requests;
+  for (int i = 0; i < 48; ++i) {
+    GenerateRequest request;
+    request.model = model;
+    for (std::uint32_t t = 0; t < 40 + random() % 30; ++t) {
+      request.prompt.push_back(static_cast<text::TokenId>(t < 36 ? 3 + t : 3 + random() % 900));
+    }
+    request.sampling.temperature = 0;
+    request.max_tokens = 8;
+    request.ignore_eos = true;
+    if (i % 7 != 0) request.adapters.push_back(adapters[random() % 64]);
+    if (i % 5 == 0) request.adapters.push_back({adapters[(random() % 63) + 1].adapter, 0.25F});
+    if (i % 5 == 0 && i % 7 != 0 && request.adapters[0].adapter == request.adapters[1].adapter) {
+      request.adapters.pop_back();
+    }
+    requests.push_back(std::move(request));
+  }
+  std::vector<std::vector<text::TokenId>> expected;
+  std::set<std::vector<text::TokenId>> distinct;
+  {
+    EngineOptions plain;
+    plain.prefix_cache = plain.speculation = false;
+    const auto engine = make_engine(plain);
+    for (const GenerateRequest& request : requests) {
+      const auto sink = std::make_shared<WaitingSink>();
+      ASSERT_TRUE(engine->submit(request, sink));
+      sink->wait();
+      expected.push_back(sink->ids());
+      distinct.insert(sink->ids());
+    }
+  }
+  EXPECT_GT(distinct.size(), 30U) << "adapters change answers";
+  const auto engine = make_engine();
+  std::vector<std::shared_ptr<WaitingSink>> sinks;
+  for (const GenerateRequest& request : requests) {
+    sinks.push_back(std::make_shared<WaitingSink>());
+    ASSERT_TRUE(engine->submit(request, sinks.back()));
+  }
+  for (std::size_t i = 0; i < sinks.size(); ++i) {
+    sinks[i]->wait();
+    EXPECT_EQ(sinks[i]->ids(), expected[i]) << i;
+  }
+}
+
+TEST(Engine, RefusesAnAdapterOfAnotherModel) {
+  const auto engine = make_engine();
+  const auto other = make_random_model({.type = "Q8_0", .n_layers = 1, .d_model = 64, .d_ff = 64,
+                                        .n_heads = 2, .n_kv_heads = 1, .head_dim = 32,
+                                        .n_vocab = 600});
+  GenerateRequest request;
+  request.model = small_llama();
+  request.prompt = {1, 2, 3};
+  request.adapters = make_adapters(*other, 1);
+  const auto refused = engine->submit(request, std::make_shared<WaitingSink>());
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.error().message.find("another model"), std::string::npos);
+  request.adapters = make_adapters(*small_llama(), 1);
+  request.adapters.push_back(request.adapters[0]);
+  EXPECT_FALSE(engine->submit(request, std::make_shared<WaitingSink>()));
 }
 
 TEST(Engine, ASecondTurnIsMostlyCached) {

@@ -126,6 +126,45 @@ TEST(Scheduler, AnswersAndCounts) {
   EXPECT_TRUE(bench.is_clean());
 }
 
+// Sessions of one base with many adapters, in one batch and over one cache, with prompts that begin
+// alike: each answers as if it were alone.
+TEST(Scheduler, SixtyFourAdaptersAtRandomAnswerAsEachAlone) {
+  std::vector<std::shared_ptr<const model::Adapter>> adapters;
+  const std::vector<TokenId> invocation = {9, 9};
+  for (std::uint64_t i = 0; i < 64; ++i) {
+    const bool is_activated = i % 4 == 0;
+    adapters.push_back(
+        std::make_shared<FakeAdapter>(i + 1, is_activated ? invocation : std::vector<TokenId>{}));
+  }
+  std::mt19937 random(5);
+  std::vector<GenerateRequest> requests;
+  for (int i = 0; i < 200; ++i) {
+    std::vector<TokenId> prompt = random_prompt(40 + random() % 60, 1);
+    if (random() % 2 == 0) prompt[prompt.size() - random() % 40 - 2] = 9;
+    if (random() % 2 == 0) std::fill_n(prompt.end() - 4 - random() % 30, 2, 9);
+    GenerateRequest request = Bench::request(std::move(prompt), 6);
+    if (random() % 8 != 0) request.adapters.push_back({adapters[random() % 64], 1.0F});
+    if (random() % 4 == 0) request.adapters.push_back({adapters[random() % 64], 0.5F});
+    if (!check_adapters(request.adapters)) request.adapters.pop_back();
+    requests.push_back(std::move(request));
+  }
+  Bench bench(400);
+  for (const GenerateRequest& request : requests) bench.submit(request);
+  bench.run_until_idle();
+  EngineOptions no_cache;
+  no_cache.prefix_cache = false;
+  std::uint64_t n_cached = 0;
+  for (std::size_t i = 0; i < requests.size(); ++i) {
+    Bench alone(32, no_cache);
+    const RecordingSink& expected = alone.submit(requests[i]);
+    alone.run_until_idle();
+    EXPECT_EQ(bench.sinks[i]->ids, expected.ids) << i;
+    n_cached += bench.sinks[i]->finish.cached_tokens;
+  }
+  EXPECT_GT(n_cached, 1000U) << "equal adapters share";
+  EXPECT_TRUE(bench.is_clean());
+}
+
 TEST(Scheduler, TimesAreThoseOfTheClock) {
   Bench bench(32);
   RecordingSink& sink = bench.submit(Bench::request(random_prompt(600 / 4, 1), 5));
