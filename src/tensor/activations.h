@@ -33,7 +33,7 @@ struct Activations::State {
     bool wanted = false;
     AlignedBuffer<std::int32_t> values;  // [n_tokens, n_groups * subs]
   };
-  Start starts[7] = {{1, 0}, {1, 8}, {1, 16}, {1, 128}, {2, 0}, {2, 4}, {2, 32}};
+  Start starts[9] = {{1, 0}, {1, 8}, {1, 16}, {1, 64}, {1, 128}, {2, 0}, {2, 4}, {2, 32}, {2, 64}};
   struct ScaledSum {
     std::uint32_t subs;
     bool wanted = false;

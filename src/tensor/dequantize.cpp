@@ -7,14 +7,11 @@
 
 #include "base/result.h"
 #include "tensor/blocks.h"
+#include "tensor/dequantize_grids.h"
 #include "tensor/float_formats.h"
 
 namespace hearth::tensor {
 namespace {
-
-float half(const HalfBytes& bytes) {
-  return f32_from_f16(static_cast<F16>(bytes[0] | (bytes[1] << 8)));
-}
 
 void expand(const BlockQ4_0& b, float* out) {
   const float d = half(b.d);
@@ -53,12 +50,6 @@ void expand(const BlockQ5_1& b, float* out) {
 void expand(const BlockQ8_0& b, float* out) {
   const float d = half(b.d);
   for (int i = 0; i < 32; ++i) out[i] = d * static_cast<float>(b.qs[i]);
-}
-
-// The two bits of weight i that Q2_K and Q3_K keep in qs.
-int two_bits(const std::uint8_t* qs, int i) {
-  const int plane = (i / 32) % 4;
-  return (qs[i / 128 * 32 + i % 32] >> (2 * plane)) & 3;
 }
 
 void expand(const BlockQ2_K& b, float* out) {
@@ -218,6 +209,15 @@ constexpr Row kRows[] = {
     {DType::kIQ4_NL, expand_blocks<BlockIQ4_NL, 32>},
     {DType::kIQ4_XS, expand_blocks<BlockIQ4_XS, 256>},
     {DType::kMXFP4, expand_blocks<BlockMXFP4, 32>},
+    {DType::kIQ2_XXS, expand_blocks<BlockIQ2_XXS, 256>},
+    {DType::kIQ2_XS, expand_blocks<BlockIQ2_XS, 256>},
+    {DType::kIQ2_S, expand_blocks<BlockIQ2_S, 256>},
+    {DType::kIQ3_XXS, expand_blocks<BlockIQ3_XXS, 256>},
+    {DType::kIQ3_S, expand_blocks<BlockIQ3_S, 256>},
+    {DType::kIQ1_S, expand_blocks<BlockIQ1_S, 256>},
+    {DType::kIQ1_M, expand_blocks<BlockIQ1_M, 256>},
+    {DType::kTQ1_0, expand_blocks<BlockTQ1_0, 256>},
+    {DType::kTQ2_0, expand_blocks<BlockTQ2_0, 256>},
 };
 
 }  // namespace

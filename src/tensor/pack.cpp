@@ -34,6 +34,15 @@ constexpr BlockFields kBlocks[] = {
     {DType::kIQ4_NL, {{{0, 2, 2}, {2, 16, 4}}}},
     {DType::kIQ4_XS, {{{0, 136, 4}}}},
     {DType::kMXFP4, {{{0, 1, 1}, {1, 16, 4}}}},
+    {DType::kIQ2_XXS, {{{0, 2, 2}, {2, 64, 4}}}},
+    {DType::kIQ2_XS, {{{0, 2, 2}, {2, 72, 4}}}},
+    {DType::kIQ2_S, {{{0, 2, 2}, {2, 80, 4}}}},
+    {DType::kIQ3_XXS, {{{0, 2, 2}, {2, 96, 4}}}},
+    {DType::kIQ3_S, {{{0, 2, 2}, {2, 108, 4}}}},
+    {DType::kIQ1_S, {{{0, 2, 2}, {2, 48, 4}}}},
+    {DType::kIQ1_M, {{{0, 56, 4}}}},
+    {DType::kTQ1_0, {{{0, 52, 4}, {52, 2, 2}}}},
+    {DType::kTQ2_0, {{{0, 64, 4}, {64, 2, 2}}}},
 };
 
 const BlockFields& fields_of(DType type) {

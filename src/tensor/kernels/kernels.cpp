@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/log.h"
+#include "tensor/grids.h"
 #include "tensor/kernels/tables.h"
 
 namespace hearth::tensor {
@@ -109,13 +110,28 @@ const Kernels* kernels_for(Isa isa) {
 
 const QuantTraits* quant_traits(DType type) {
   static constexpr QuantTraits kTraits[] = {
-      {DType::kQ4_0, 32, 1, false, 8},     {DType::kQ4_1, 32, 1, true, 0},
-      {DType::kQ5_0, 32, 1, false, 16},    {DType::kQ5_1, 32, 1, true, 0},
-      {DType::kQ8_0, 32, 1, false, 128},   {DType::kQ2_K, 256, 2, true, 0},
-      {DType::kQ3_K, 256, 2, false, 4},    {DType::kQ4_K, 256, 1, true, 0},
-      {DType::kQ5_K, 256, 1, true, 0},     {DType::kQ6_K, 256, 2, false, 32},
-      {DType::kIQ4_NL, 32, 1, false, 128}, {DType::kIQ4_XS, 256, 1, false, 128},
+      {DType::kQ4_0, 32, 1, false, 8},
+      {DType::kQ4_1, 32, 1, true, 0},
+      {DType::kQ5_0, 32, 1, false, 16},
+      {DType::kQ5_1, 32, 1, true, 0},
+      {DType::kQ8_0, 32, 1, false, 128},
+      {DType::kQ2_K, 256, 2, true, 0},
+      {DType::kQ3_K, 256, 2, false, 4},
+      {DType::kQ4_K, 256, 1, true, 0},
+      {DType::kQ5_K, 256, 1, true, 0},
+      {DType::kQ6_K, 256, 2, false, 32},
+      {DType::kIQ4_NL, 32, 1, false, 128},
+      {DType::kIQ4_XS, 256, 1, false, 128},
       {DType::kMXFP4, 32, 1, false, 128},
+      {DType::kIQ2_XXS, 256, 1, false, kGridOffset},
+      {DType::kIQ2_XS, 256, 2, false, kGridOffset},
+      {DType::kIQ2_S, 256, 2, false, kGridOffset},
+      {DType::kIQ3_XXS, 256, 1, false, kGridOffset},
+      {DType::kIQ3_S, 256, 1, false, kGridOffset},
+      {DType::kIQ1_S, 256, 1, false, kGridOffset},
+      {DType::kIQ1_M, 256, 2, false, kGridOffset},
+      {DType::kTQ1_0, 256, 1, false, kGridOffset},
+      {DType::kTQ2_0, 256, 1, false, kGridOffset},
   };
   for (const QuantTraits& traits : kTraits) {
     if (traits.type == type) return &traits;

@@ -21,6 +21,12 @@ PanelProductFn find_panel_product(DType type) {
       return Int8Product<S, 1, false, true>::run;
     case DType::kQ4_0:
     case DType::kQ5_0:
+    case DType::kIQ2_XXS:
+    case DType::kIQ3_XXS:
+    case DType::kIQ3_S:
+    case DType::kIQ1_S:
+    case DType::kTQ1_0:
+    case DType::kTQ2_0:
       return Int8Product<S, 1, false, false>::run;
     case DType::kQ4_1:
     case DType::kQ5_1:
@@ -29,6 +35,9 @@ PanelProductFn find_panel_product(DType type) {
       return Int8Product<S, 1, true, false>::run;
     case DType::kQ3_K:
     case DType::kQ6_K:
+    case DType::kIQ2_XS:
+    case DType::kIQ2_S:
+    case DType::kIQ1_M:
       return Int8Product<S, 2, false, false>::run;
     case DType::kQ2_K:
       return Int8Product<S, 2, true, false>::run;

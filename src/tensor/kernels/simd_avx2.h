@@ -26,6 +26,11 @@ struct Simd {
   static constexpr bool kWideIsFree = false;
   static constexpr std::uint32_t kProbeChains = 6;
 
+  template <class Fn>
+  HEARTH_INLINE static auto step(const Fn& fn) {
+    return fn();
+  }
+
   HEARTH_INLINE static I load(const void* p) { return {load_256(p), load_256(at(p, 32))}; }
   HEARTH_INLINE static void store(void* p, I v) {
     _mm256_storeu_si256(static_cast<__m256i*>(p), v.a);
@@ -64,6 +69,9 @@ struct Simd {
   HEARTH_INLINE static I add32(I x, I y) {
     return {_mm256_add_epi32(x.a, y.a), _mm256_add_epi32(x.b, y.b)};
   }
+  HEARTH_INLINE static I sub32(I x, I y) {
+    return {_mm256_sub_epi32(x.a, y.a), _mm256_sub_epi32(x.b, y.b)};
+  }
   HEARTH_INLINE static I min_u8(I x, I y) {
     return {_mm256_min_epu8(x.a, y.a), _mm256_min_epu8(x.b, y.b)};
   }
@@ -75,6 +83,12 @@ struct Simd {
   }
   HEARTH_INLINE static I lookup(I table, I index) {
     return {_mm256_shuffle_epi8(table.a, index.a), _mm256_shuffle_epi8(table.b, index.b)};
+  }
+  HEARTH_INLINE static I pick32(const std::uint32_t* table, I index) {
+    std::uint32_t lanes[16];
+    store(lanes, index);
+    for (std::uint32_t& lane : lanes) lane = table[lane];
+    return load(lanes);
   }
   template <int kByte>
   HEARTH_INLINE static I replicate_byte(I x) {

@@ -23,6 +23,11 @@ struct Simd {
   static constexpr bool kWideIsFree = true;
   static constexpr std::uint32_t kProbeChains = 12;
 
+  template <class Fn>
+  HEARTH_INLINE static auto step(const Fn& fn) {
+    return fn();
+  }
+
   HEARTH_INLINE static I load(const void* p) { return _mm512_loadu_si512(p); }
   HEARTH_INLINE static void store(void* p, I v) { _mm512_storeu_si512(p, v); }
   HEARTH_INLINE static I set1(std::uint32_t v) { return _mm512_set1_epi32(static_cast<int>(v)); }
@@ -47,12 +52,16 @@ struct Simd {
     return _mm512_srai_epi32(a, kBits);
   }
   HEARTH_INLINE static I add32(I a, I b) { return _mm512_add_epi32(a, b); }
+  HEARTH_INLINE static I sub32(I a, I b) { return _mm512_sub_epi32(a, b); }
   HEARTH_INLINE static I min_u8(I a, I b) { return _mm512_min_epu8(a, b); }
   HEARTH_INLINE static I max_u32(I a, I b) { return _mm512_max_epu32(a, b); }
   HEARTH_INLINE static I table16(const void* p) {
     return _mm512_broadcast_i32x4(_mm_loadu_si128(static_cast<const __m128i*>(p)));
   }
   HEARTH_INLINE static I lookup(I table, I index) { return _mm512_shuffle_epi8(table, index); }
+  HEARTH_INLINE static I pick32(const std::uint32_t* table, I index) {
+    return _mm512_i32gather_epi32(index, table, 4);
+  }
   template <int kByte>
   HEARTH_INLINE static I replicate_byte(I a) {
     const I index = _mm512_broadcast_i32x4(_mm_setr_epi8(

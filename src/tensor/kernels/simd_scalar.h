@@ -36,6 +36,13 @@ struct Simd {
   static constexpr bool kWideIsFree = false;
   static constexpr std::uint32_t kProbeChains = 2;
 
+  // fn(), but compiled once for all who call it so: unrolled into lanes and then into weights, this
+  // file would take minutes.
+  template <class Fn>
+  [[gnu::noinline]] static auto step(const Fn& fn) {
+    return fn();
+  }
+
   // 64 bytes from and to memory of any alignment.
   static I load(const void* p) {
     I r;
@@ -78,6 +85,9 @@ struct Simd {
   static I add32(I a, I b) {
     return each([&](int i) { return a.v[i] + b.v[i]; });
   }
+  static I sub32(I a, I b) {
+    return each([&](int i) { return a.v[i] - b.v[i]; });
+  }
   // Per byte.
   static I min_u8(I a, I b) {
     return each_byte([&](int i) { return byte(a, i) < byte(b, i) ? byte(a, i) : byte(b, i); });
@@ -93,6 +103,10 @@ struct Simd {
   }
   static I lookup(I table, I index) {
     return each_byte([&](int i) { return byte(table, byte(index, i)); });
+  }
+  // Lane i: table[index of lane i].
+  static I pick32(const std::uint32_t* table, I index) {
+    return each([&](int i) { return table[index.v[i]]; });
   }
   // Each lane's byte kByte in all four bytes of the lane.
   template <int kByte>

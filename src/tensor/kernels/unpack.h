@@ -15,6 +15,7 @@
 
 #include "tensor/kernels/inline.h"
 #include "tensor/kernels/panel.h"
+#include "tensor/kernels/unpack_grids.h"
 
 namespace hearth::tensor {
 
@@ -22,6 +23,7 @@ template <class S>
 struct Unpacker {
   using I = typename S::I;
   using F = typename S::F;
+  using Grids = GridBlocks<S>;
 
   static constexpr std::uint32_t kNibbles = 0x0F0F0F0FU;
 
@@ -604,6 +606,24 @@ struct Unpacker {
         return functions<IQ4_XS>(layout);
       case DType::kMXFP4:
         return functions<MXFP4>(layout);
+      case DType::kIQ2_XXS:
+        return functions<typename Grids::IQ2_XXS>(layout);
+      case DType::kIQ2_XS:
+        return functions<typename Grids::IQ2_XS>(layout);
+      case DType::kIQ2_S:
+        return functions<typename Grids::IQ2_S>(layout);
+      case DType::kIQ3_XXS:
+        return functions<typename Grids::IQ3_XXS>(layout);
+      case DType::kIQ3_S:
+        return functions<typename Grids::IQ3_S>(layout);
+      case DType::kIQ1_S:
+        return functions<typename Grids::IQ1_S>(layout);
+      case DType::kIQ1_M:
+        return functions<typename Grids::IQ1_M>(layout);
+      case DType::kTQ1_0:
+        return functions<typename Grids::TQ1_0>(layout);
+      case DType::kTQ2_0:
+        return functions<typename Grids::TQ2_0>(layout);
       default:
         return {nullptr, nullptr};
     }
