@@ -34,21 +34,29 @@ struct Architecture {
   Presence qkv_bias = Presence::kNever;
   Presence output_bias = Presence::kNever;  // Of the attention's output projection.
   Presence ffn_bias = Presence::kNever;     // Also of experts and their router.
-  Presence qk_norm = Presence::kNever;      // RMS norm of each head's query and key.
+  Presence qk_norm = Presence::kNever;      // RMS norm of each head's query and key,
+  bool qk_norm_is_of_rows = false;          // or of all heads' together.
+  Presence pre_norm = Presence::kRequired;  // Norms of both blocks' inputs.
   Presence post_norm = Presence::kNever;    // Norms of both blocks' outputs.
   Presence sinks = Presence::kNever;        // A learned logit per head that takes attention.
   Presence experts = Presence::kNever;      // A mixture instead of one feed-forward block.
   bool is_fused = false;                    // Q, K, V are one matrix, gate and up another.
   std::string_view ffn_norm_name = "ffn_norm.weight";
+  std::string_view output_norm_name = "output_norm.weight";
 
-  // Layers.  Of `sliding_period` layers all but the last look back only over the file's sliding
+  // Layers.  Where the file gives a layer no key-value heads, it is a short convolution.
+  bool has_convolutions = false;
+  // Of `sliding_period` layers all but the last look back only over the file's sliding
   // window; 0: no layer does, 1: each does where the file names a window.
   std::uint32_t sliding_period = 0;
-  float sliding_rope_theta = 0;      // Of sliding layers, unscaled; 0: that of all layers.
+  float sliding_rope_theta = 0;        // Of sliding layers, unscaled; 0: that of all layers,
+  bool sliding_rope_is_plain = false;  // of which they leave out the scaling.
   std::uint32_t no_rope_period = 0;  // Each such layer has no rotary embedding.
 
   // Numbers.
   bool scales_embedding = false;  // By sqrt(d_model).
+  // The file's own factors of the embedding, of what blocks add, of query · key and of the logits.
+  bool has_multipliers = false;
   // With so many layers, queries are scaled by d_model / n_heads instead of the head's size: what
   // Gemma's 27 B variants do, and no key of their files says.
   std::uint32_t wide_query_layers = 0;

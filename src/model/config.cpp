@@ -76,12 +76,52 @@ class ConfigReader {
   std::string prefix_;
 };
 
-Result<> read_sizes(const ConfigReader& reader, ModelConfig& config) {
+// One number for all layers, or a list in which 0 says that the layer is a convolution.
+Result<> read_kv_heads(const ConfigReader& reader, const Architecture& architecture,
+                       ModelConfig& config) {
+  constexpr std::string_view kKey = "attention.head_count_kv";
+  config.layers.resize(config.n_layers);
+  const gguf::Value* const listed = reader.file().find(reader.key(kKey));
+  if (!architecture.has_convolutions || listed == nullptr || !listed->is_array()) {
+    HEARTH_TRY(config.n_kv_heads, reader.count(kKey, kHeadsMax, config.n_heads));
+    return {};
+  }
+  for (std::size_t i = 0; i < config.n_layers; ++i) {
+    const std::uint64_t n = listed->u64_at(i).value_or(kHeadsMax + 1);
+    config.layers[i].is_convolution = n == 0;
+    if (n == 0) continue;
+    if (n <= kHeadsMax && (config.n_kv_heads == 0 || config.n_kv_heads == n)) {
+      config.n_kv_heads = static_cast<std::uint32_t>(n);
+      continue;
+    }
+    return reader.refuse(
+        Code::kUnsupported,
+        fmt::format("key '{}': one number of 1 to {} and 0 are run, for each layer: "
+                    "run the model in llama-server and add it as an upstream",
+                    reader.key(kKey), kHeadsMax));
+  }
+  if (config.n_kv_heads > 0) return {};
+  return reader.refuse(Code::kUnsupported,
+                       fmt::format("key '{}' gives no layer attention", reader.key(kKey)));
+}
+
+Result<> read_convolutions(const ConfigReader& reader, const Architecture& architecture,
+                           ModelConfig& config) {
+  if (!architecture.has_convolutions) return {};
+  HEARTH_TRY(config.conv_width, reader.count("shortconv.l_cache", kPageTokens));
+  if (config.d_query() == config.d_model) return {};
+  return reader.refuse(Code::kUnsupported,
+                       fmt::format("queries of {} elements beside convolutions of {} are not run",
+                                   config.d_query(), config.d_model));
+}
+
+Result<> read_sizes(const ConfigReader& reader, const Architecture& architecture,
+                    ModelConfig& config) {
   HEARTH_TRY(config.n_layers, reader.count("block_count", kLayersMax));
   HEARTH_TRY(config.d_model, reader.count("embedding_length", kWidthMax));
   HEARTH_TRY(config.d_ff, reader.count("feed_forward_length", kWidthMax));
   HEARTH_TRY(config.n_heads, reader.count("attention.head_count", kHeadsMax));
-  HEARTH_TRY(config.n_kv_heads, reader.count("attention.head_count_kv", kHeadsMax, config.n_heads));
+  HEARTH_TRY_VOID(read_kv_heads(reader, architecture, config));
   HEARTH_TRY(config.n_context_train, reader.count("context_length", 1U << 30));
   HEARTH_TRY(config.norm_eps, reader.positive("attention.layer_norm_rms_epsilon", 1e-5F));
   if (config.n_heads % config.n_kv_heads == 0) return {};
@@ -144,6 +184,7 @@ Result<> read_rope_scaling(const ConfigReader& reader, ModelConfig& config) {
   HEARTH_TRY(rope.attention_factor, reader.positive("rope.scaling.attn_factor", 1.0F));
   HEARTH_TRY(rope.beta_fast, reader.positive("rope.scaling.yarn_beta_fast", 32.0F));
   HEARTH_TRY(rope.beta_slow, reader.positive("rope.scaling.yarn_beta_slow", 1.0F));
+  HEARTH_TRY(rope.log_multiplier, reader.not_negative("rope.scaling.yarn_log_multiplier"));
   if (rope.kind != RopeScaling::Kind::kNone) {
     HEARTH_TRY(rope.factor, reader.positive("rope.scaling.factor", 1.0F));
   }
@@ -180,6 +221,15 @@ Result<> read_experts(const ConfigReader& reader, const Architecture& architectu
   return {};
 }
 
+Result<> read_multipliers(const ConfigReader& reader, ModelConfig& config) {
+  HEARTH_TRY(config.embedding_scale, reader.positive("embedding_scale", 1.0F));
+  HEARTH_TRY(config.residual_scale, reader.positive("residual_scale", 1.0F));
+  HEARTH_TRY(config.query_scale, reader.positive("attention.scale", config.query_scale));
+  HEARTH_TRY(const float divisor, reader.positive("logit_scale", 1.0F));
+  config.logit_scale = 1.0F / divisor;
+  return {};
+}
+
 Result<> read_scales(const ConfigReader& reader, const Architecture& architecture,
                      ModelConfig& config) {
   if (architecture.scales_embedding) {
@@ -188,32 +238,64 @@ Result<> read_scales(const ConfigReader& reader, const Architecture& architectur
   const bool is_wide = config.n_layers == architecture.wide_query_layers;
   const std::uint32_t share = is_wide ? config.d_model / config.n_heads : config.head_dim;
   config.query_scale = 1.0F / std::sqrt(static_cast<float>(share));
+  if (architecture.has_multipliers) HEARTH_TRY_VOID(read_multipliers(reader, config));
+  HEARTH_TRY(config.attention_growth, reader.not_negative("attention.temperature_scale"));
+  config.qk_norm_is_of_rows = architecture.qk_norm_is_of_rows;
   HEARTH_TRY(config.attention_softcap, reader.not_negative("attn_logit_softcapping"));
   HEARTH_TRY(config.logit_softcap, reader.not_negative("final_logit_softcapping"));
   return {};
+}
+
+// Whether each layer looks back over the file's window only: as the file lists it, or all but the
+// last of each period.
+Result<std::vector<bool>> read_sliding(const ConfigReader& reader, std::uint32_t n_layers,
+                                       std::uint32_t period) {
+  constexpr std::string_view kPattern = "attention.sliding_window_pattern";
+  std::vector<bool> slides(n_layers);
+  const gguf::Value* const listed = reader.file().find(reader.key(kPattern));
+  if (listed == nullptr || !listed->is_array()) {
+    HEARTH_TRY(period, reader.count(kPattern, kLayersMax, period));
+    for (std::uint32_t i = 0; i < n_layers; ++i) slides[i] = period == 1 || (i + 1) % period != 0;
+    return slides;
+  }
+  if (listed->count() != n_layers) {
+    return reader.refuse(Code::kCorrupt,
+                         fmt::format("key '{}' lists {} layers of {}: convert the model again",
+                                     reader.key(kPattern), listed->count(), n_layers));
+  }
+  const bool is_bools = listed->element_type() == gguf::ValueType::kBool;
+  for (std::uint32_t i = 0; i < n_layers; ++i) {
+    slides[i] =
+        is_bools ? listed->payload()[i] != std::byte{0} : listed->u64_at(i).value_or(0) != 0;
+  }
+  return slides;
 }
 
 // Which layers look back over a window only, and what turns their heads.
 Result<> plan_layers(const ConfigReader& reader, const Architecture& architecture,
                      ModelConfig& config) {
   std::uint32_t window = 0;
-  std::uint32_t period = architecture.sliding_period;
-  if (period > 0) {
+  std::vector<bool> sliding(config.n_layers);
+  if (architecture.sliding_period > 0) {
     HEARTH_TRY(window, reader.file().get_u32(reader.key("attention.sliding_window"), 0U));
-    HEARTH_TRY(period, reader.count("attention.sliding_window_pattern", kLayersMax, period));
   }
-  const bool has_own_theta = architecture.sliding_rope_theta > 0;
+  if (window > 0) {
+    HEARTH_TRY(sliding, read_sliding(reader, config.n_layers, architecture.sliding_period));
+  }
+  float own_theta = architecture.sliding_rope_theta;
+  if (window > 0 && architecture.sliding_rope_is_plain) own_theta = config.rope.theta;
+  const bool has_own_theta = own_theta > 0;
   if (has_own_theta) {
-    HEARTH_TRY(config.sliding_rope_theta,
-               reader.positive("rope.freq_base_swa", architecture.sliding_rope_theta));
+    HEARTH_TRY(config.sliding_rope_theta, reader.positive("rope.freq_base_swa", own_theta));
   }
+  std::uint32_t n_of_kind[2] = {};
   for (std::uint32_t i = 0; i < config.n_layers; ++i) {
-    const bool slides = window > 0 && (period == 1 || i % period + 1 < period);
-    LayerPlan plan{.window = slides ? window : 0};
-    if (slides && has_own_theta) plan.rope = RopeTable::kSliding;
+    LayerPlan& plan = config.layers[i];
+    plan.kv_index = n_of_kind[plan.is_convolution]++;
+    plan.window = sliding[i] ? window : 0;
+    if (sliding[i] && has_own_theta) plan.rope = RopeTable::kSliding;
     const std::uint32_t step = architecture.no_rope_period;
     if (step > 0 && i % step + 1 == step) plan.rope = RopeTable::kNone;
-    config.layers.push_back(plan);
   }
   return {};
 }
@@ -242,9 +324,10 @@ Result<ModelConfig> read_config(const gguf::GgufFile& file, const Architecture& 
   const std::string stem = std::filesystem::path(file.name()).stem().string();
   HEARTH_TRY(const std::string_view name, file.get_string("general.name", stem));
   config.name = name;
-  HEARTH_TRY_VOID(read_sizes(reader, config));
+  HEARTH_TRY_VOID(read_sizes(reader, architecture, config));
   HEARTH_TRY_VOID(read_experts(reader, architecture, config));
   HEARTH_TRY_VOID(read_head_dim(reader, config));
+  HEARTH_TRY_VOID(read_convolutions(reader, architecture, config));
   HEARTH_TRY_VOID(read_rope(reader, config));
   HEARTH_TRY_VOID(read_scales(reader, architecture, config));
   HEARTH_TRY_VOID(plan_layers(reader, architecture, config));

@@ -10,6 +10,15 @@ namespace hearth::model {
 
 using tensor::MatView;
 
+namespace {
+
+void scale_by(float factor, float* x, std::size_t n) {
+  if (factor == 1.0F) return;
+  std::transform(x, x + n, x, [=](float v) { return v * factor; });
+}
+
+}  // namespace
+
 ForwardPass::ForwardPass(const LoadedModel& model, std::span<const Segment> batch,
                          ForwardScratch::State& s, ThreadPool& pool)
     : model_(model),
@@ -30,13 +39,22 @@ void ForwardPass::run() {
   for (std::uint32_t layer = 0; layer <= last; ++layer) {
     const LayerWeights& weights = model_.weights().layers[layer];
     layer_ = layer;
-    project_qkv(weights);
-    rotate_and_store(weights, layer);
+    const bool is_convolution = config_.layers[layer].is_convolution;
+    if (is_convolution) {
+      project_and_store_convolution(weights, layer);
+    } else {
+      project_qkv(weights);
+      rotate_and_store(weights, layer);
+    }
     if (layer == last) {
       plan_tiles(/*logits_only=*/true);
       if (n_tiles_ == 0) return;  // Nobody asked for logits: keys and values were all.
     }
-    attend_tiles(weights, layer);
+    if (is_convolution) {
+      convolve(weights, layer);
+    } else {
+      attend_tiles(weights, layer);
+    }
     if (layer == last) keep_logit_rows();
     add_attention(weights);
     add_feed_forward(weights);
@@ -58,7 +76,9 @@ void ForwardPass::place_tokens() {
     HEARTH_CHECK((segment.position + n - 1) / kPageTokens < segment.pages.size());
     for (std::uint32_t i = 0; i < n; ++i) {
       const std::uint32_t position = segment.position + i;
-      s_.places[n_rows_ + i] = {position, segment.pages[position / kPageTokens]};
+      const std::uint32_t page = position / kPageTokens;
+      s_.places[n_rows_ + i] = {position, segment.pages[page],
+                                page > 0 ? segment.pages[page - 1] : nullptr};
       for (std::uint32_t table = 0; table < ropes.size(); ++table) {
         const std::size_t at = (n_rows_ + i) * ropes.size() + table;
         rope_angles(ropes[table], position, s_.angles.data() + at * config_.rope_dim);
@@ -77,9 +97,7 @@ void ForwardPass::embed() {
       float* const x = x_row(row++);
       tensor::dequantize_row(model_.weights().embedding, static_cast<std::uint32_t>(token), x);
       adapt_embedding(segment, i, x);
-      const float scale = config_.embedding_scale;
-      if (scale != 1.0F)
-        std::transform(x, x + config_.d_model, x, [=](float v) { return v * scale; });
+      scale_by(config_.embedding_scale, x, config_.d_model);
     }
   }
 }
@@ -103,7 +121,11 @@ void ForwardPass::keep_logit_rows() {
 
 void ForwardPass::prepare_normed(const float* norm, std::initializer_list<tensor::DType> types) {
   for_rows(n_rows_, [&](std::uint32_t i) {
-    tensor::rms_norm(x_row(i), norm, config_.d_model, config_.norm_eps, normed_row(i));
+    if (norm == nullptr) {
+      std::copy_n(x_row(i), config_.d_model, normed_row(i));
+    } else {
+      tensor::rms_norm(x_row(i), norm, config_.d_model, config_.norm_eps, normed_row(i));
+    }
   });
   prepare(s_.normed.data(), config_.d_model, types, n_rows_);
 }
@@ -125,6 +147,7 @@ void ForwardPass::add_to_residual(const float* norm) {
     if (norm != nullptr) {
       tensor::rms_norm(normed_row(i), norm, config_.d_model, config_.norm_eps, normed_row(i));
     }
+    scale_by(config_.residual_scale, normed_row(i), config_.d_model);
     tensor::add(normed_row(i), config_.d_model, x_row(i));
   });
 }
@@ -155,19 +178,21 @@ void ForwardPass::write_logits() {
     tensor::matmul(output, s_.activations, start, config_.n_vocab, pool_);
     adapt(s_.normed.data(), config_.d_model,
           {{AdapterSlot::kOutput, start, config_.n_vocab, row, n}});
-    cap_logits(start, n);
+    finish_logits(start, n);
     row += n;
   }
 }
 
 // In parts, so that a vocabulary of 256,000 keeps all threads busy for one token, too.
-void ForwardPass::cap_logits(float* logits, std::uint32_t n) {
-  if (config_.logit_softcap <= 0) return;
+void ForwardPass::finish_logits(float* logits, std::uint32_t n) {
+  if (config_.logit_softcap <= 0 && config_.logit_scale == 1.0F) return;
   constexpr std::size_t kPart = 16384;
   const std::size_t size = std::size_t{n} * config_.n_vocab;
   pool_.run(static_cast<std::uint32_t>((size + kPart - 1) / kPart), [&](std::uint32_t task) {
     const std::size_t at = task * kPart;
-    tensor::softcap(logits + at, std::min(kPart, size - at), config_.logit_softcap);
+    const std::size_t n_part = std::min(kPart, size - at);
+    scale_by(config_.logit_scale, logits + at, n_part);
+    if (config_.logit_softcap > 0) tensor::softcap(logits + at, n_part, config_.logit_softcap);
   });
 }
 

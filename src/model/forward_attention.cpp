@@ -1,6 +1,7 @@
 // The attention block: projections, rotation, keys and values into pages, and attention in tiles.
 #include <algorithm>
 #include <array>
+#include <cmath>
 
 #include "model/attention.h"
 #include "model/config.h"
@@ -22,17 +23,31 @@ void ForwardPass::project_qkv(const LayerWeights& w) {
          {AdapterSlot::kValue, s_.v.data(), kv_width_}});
 }
 
-// Norms and turns a token's heads in place.
-void ForwardPass::turn_heads(float* heads, std::uint32_t n_heads, const float* norm,
-                             const float* angles) {
-  for (std::uint32_t h = 0; h < n_heads; ++h) {
-    float* const head = heads + std::size_t{h} * config_.head_dim;
-    if (norm != nullptr) {
-      tensor::rms_norm(head, norm, config_.head_dim, config_.norm_eps, head);
-    }
-    if (angles == nullptr) continue;
-    rope_rotate(model_.architecture().rope_pairs, angles, config_.rope_dim / 2, head);
+// Norms a token's heads in place: each, or all as one row.
+void ForwardPass::norm_heads(float* heads, std::uint32_t n_heads, const float* norm) {
+  if (norm == nullptr) return;
+  const std::uint32_t n_spans = config_.qk_norm_is_of_rows ? 1 : n_heads;
+  const std::uint32_t size = n_heads / n_spans * config_.head_dim;
+  for (std::uint32_t i = 0; i < n_spans; ++i) {
+    float* const span = heads + std::size_t{i} * size;
+    tensor::rms_norm(span, norm, size, config_.norm_eps, span);
   }
+}
+
+void ForwardPass::turn_heads(float* heads, std::uint32_t n_heads, const float* angles) {
+  if (angles == nullptr) return;
+  for (std::uint32_t h = 0; h < n_heads; ++h) {
+    rope_rotate(model_.architecture().rope_pairs, angles, config_.rope_dim / 2,
+                heads + std::size_t{h} * config_.head_dim);
+  }
+}
+
+void ForwardPass::grow_query(float* query, std::uint32_t position) {
+  if (config_.attention_growth <= 0) return;
+  const double spans = std::floor(static_cast<double>(position) / config_.rope.n_context_first);
+  const auto factor = static_cast<float>(1.0 + static_cast<double>(config_.attention_growth) *
+                                                   std::log(1.0 + spans));
+  for (std::uint32_t d = 0; d < q_width_; ++d) query[d] *= factor;
 }
 
 void ForwardPass::rotate_and_store(const LayerWeights& w, std::uint32_t layer) {
@@ -40,8 +55,11 @@ void ForwardPass::rotate_and_store(const LayerWeights& w, std::uint32_t layer) {
   for_rows(n_rows_, [&](std::uint32_t i) {
     const float* const angles = angles_of(i, table);
     float* const keys = s_.k.data() + std::size_t{i} * kv_width_;
-    turn_heads(q_row(i), config_.n_heads, w.q_norm, angles);
-    turn_heads(keys, config_.n_kv_heads, w.k_norm, angles);
+    norm_heads(q_row(i), config_.n_heads, w.q_norm);
+    norm_heads(keys, config_.n_kv_heads, w.k_norm);
+    turn_heads(q_row(i), config_.n_heads, angles);
+    turn_heads(keys, config_.n_kv_heads, angles);
+    grow_query(q_row(i), s_.places[i].position);
     store_row(i, layer, keys, s_.v.data() + std::size_t{i} * kv_width_);
   });
 }
@@ -51,10 +69,11 @@ void ForwardPass::store_row(std::uint32_t i, std::uint32_t layer, const float* k
                             const float* values) {
   const TokenPlace& place = s_.places[i];
   const std::uint32_t slot = place.position % kPageTokens;
+  const std::uint32_t index = config_.layers[layer].kv_index;
   for (std::uint32_t h = 0; h < config_.n_kv_heads; ++h) {
     const std::size_t from = std::size_t{h} * config_.head_dim;
-    store_key(layout_, keys + from, slot, place.page + layout_.key_offset(layer, h));
-    store_value(layout_, values + from, slot, place.page + layout_.value_offset(layer, h));
+    store_key(layout_, keys + from, slot, place.page + layout_.key_offset(index, h));
+    store_value(layout_, values + from, slot, place.page + layout_.value_offset(index, h));
   }
 }
 
@@ -84,9 +103,10 @@ void ForwardPass::attend_tiles(const LayerWeights& w, std::uint32_t layer) {
 void ForwardPass::attend_tile(const LayerWeights& w, const Tile& tile, std::uint32_t layer,
                               std::uint32_t kv_head) {
   const std::uint32_t group = config_.n_heads / config_.n_kv_heads;
+  const std::uint32_t index = config_.layers[layer].kv_index;
   const AttentionHead head{.pages = batch_[tile.segment].pages,
-                           .key_offset = layout_.key_offset(layer, kv_head),
-                           .value_offset = layout_.value_offset(layer, kv_head),
+                           .key_offset = layout_.key_offset(index, kv_head),
+                           .value_offset = layout_.value_offset(index, kv_head),
                            .layout = layout_};
   const AttentionScale scale{config_.query_scale, config_.attention_softcap};
   const std::uint32_t window = config_.layers[layer].window;

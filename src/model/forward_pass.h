@@ -6,8 +6,8 @@
 // is one task.  The last layer computes, beyond its keys and values, only the rows whose
 // logits were asked for.
 //
-// The steps live in forward.cpp (embedding, logits), forward_attention.cpp, forward_ffn.cpp and
-// forward_adapters.cpp.
+// The steps live in forward.cpp (embedding, logits), forward_attention.cpp,
+// forward_convolution.cpp, forward_ffn.cpp and forward_adapters.cpp.
 #pragma once
 
 #include <algorithm>
@@ -60,7 +60,7 @@ class ForwardPass {
   void embed();
   void keep_logit_rows();
   void write_logits();
-  void cap_logits(float* logits, std::uint32_t n);
+  void finish_logits(float* logits, std::uint32_t n);
 
   // Steps that blocks share.
   void prepare_normed(const float* norm, std::initializer_list<tensor::DType> types);
@@ -68,12 +68,15 @@ class ForwardPass {
                std::uint32_t n_rows);
   // y [n_rows, w.rows] = prepared activations · w^T + bias.
   void product(const tensor::MatView& w, const float* bias, float* y, std::uint32_t n_rows);
-  // x += a block's output, which lies in `normed`; normed first where `norm` is not null.
+  // x += a block's output, which lies in `normed`; normed first where `norm` is not null, and
+  // scaled.
   void add_to_residual(const float* norm);
 
   // Attention.
   void project_qkv(const LayerWeights& w);
-  void turn_heads(float* heads, std::uint32_t n_heads, const float* norm, const float* angles);
+  void norm_heads(float* heads, std::uint32_t n_heads, const float* norm);
+  void turn_heads(float* heads, std::uint32_t n_heads, const float* angles);
+  void grow_query(float* query, std::uint32_t position);
   void rotate_and_store(const LayerWeights& w, std::uint32_t layer);
   void store_row(std::uint32_t i, std::uint32_t layer, const float* keys, const float* values);
   void plan_tiles(bool logits_only);
@@ -81,6 +84,12 @@ class ForwardPass {
   void attend_tile(const LayerWeights& w, const Tile& tile, std::uint32_t layer,
                    std::uint32_t kv_head);
   void add_attention(const LayerWeights& w);
+
+  // Convolution.
+  void project_and_store_convolution(const LayerWeights& w, std::uint32_t layer);
+  void convolve(const LayerWeights& w, std::uint32_t layer);
+  void convolve_token(const float* kernel, const TokenPlace& place, std::uint32_t memory,
+                      float* out) const;
 
   // Feed-forward.
   void add_feed_forward(const LayerWeights& w);

@@ -76,6 +76,7 @@ Result<> ForwardScratch::reserve(const Model& model, std::uint32_t n_tokens_max)
                     s.v.reserve(n * c.d_key_value()) && s.attended.reserve(n * c.d_query()) &&
                     s.gate.reserve(n * d_ff) && s.up.reserve(n * d_ff) &&
                     s.angles.reserve(n * c.rope_dim * loaded(model).ropes().size()) &&
+                    (c.conv_width == 0 || s.conv.reserve(n * 3 * c.d_model)) &&
                     reserve_experts(s, c, n) && reserve_adapters(s, n);
   if (!fits) {
     return fail(Code::kOutOfBudget,

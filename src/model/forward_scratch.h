@@ -31,6 +31,7 @@ class FloatBuffer {
 struct TokenPlace {
   std::uint32_t position = 0;
   std::byte* page = nullptr;  // Where its keys and values go.
+  const std::byte* page_before = nullptr;
 };
 
 // A run of one segment's tokens whose attention is one task per key-value head.
@@ -71,6 +72,7 @@ struct ForwardScratch::State {
   FloatBuffer q;         // [n_tokens, n_heads * head_dim]
   FloatBuffer k, v;      // [n_tokens, n_kv_heads * head_dim]
   FloatBuffer attended;  // [n_tokens, n_heads * head_dim]
+  FloatBuffer conv;      // [n_tokens, 3 (b x, c, x), d_model] of models with convolutions.
   FloatBuffer gate, up;  // [n_tokens, d_ff or d_ff_expert]
   FloatBuffer angles;    // [n_tokens, n_ropes, 2, rope_dim / 2]
   tensor::Activations activations;

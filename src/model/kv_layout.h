@@ -1,6 +1,10 @@
 // How the keys and values of kPageTokens tokens lie in one page.
 //
-//   page [n_layers][2 (K, V)][n_kv_heads][one head's block]
+//   page [n_layers][2 (K, V)][n_kv_heads][one head's block],
+//   [n_memories][kPageTokens][memory_width]
+//
+// n_layers counts those with attention.  Others may keep a row of halves for each token, a memory
+// (forward_convolution.cpp).
 //
 //   type   K block                                V block
 //   F16    [head_dim][kPageTokens] halves         [kPageTokens][head_dim] halves
@@ -52,6 +56,8 @@ struct KvLayout {
   std::uint32_t n_kv_heads = 0;
   std::uint32_t head_dim = 0;
   KvType type = KvType::kF16;
+  std::uint32_t n_memories = 0;
+  std::uint32_t memory_width = 0;
 
   std::uint32_t n_groups() const { return (head_dim + kKvGroup - 1) / kKvGroup; }
   // Of a block's numbers; its scales follow.
@@ -64,13 +70,17 @@ struct KvLayout {
     return type == KvType::kF16 ? 0 : std::size_t{kPageTokens} * n_groups() * 2;
   }
   std::size_t head_bytes() const { return code_bytes() + scale_bytes(); }
-  std::size_t page_bytes() const { return std::size_t{2} * n_layers * n_kv_heads * head_bytes(); }
+  std::size_t page_bytes() const { return memory_offset(n_memories, 0); }
   std::size_t token_bytes() const { return page_bytes() / kPageTokens; }
   std::size_t key_offset(std::uint32_t layer, std::uint32_t kv_head) const {
     return ((std::size_t{layer} * 2) * n_kv_heads + kv_head) * head_bytes();
   }
   std::size_t value_offset(std::uint32_t layer, std::uint32_t kv_head) const {
     return ((std::size_t{layer} * 2 + 1) * n_kv_heads + kv_head) * head_bytes();
+  }
+  std::size_t memory_offset(std::uint32_t memory, std::uint32_t slot) const {
+    const std::size_t row = std::size_t{memory} * kPageTokens + slot;
+    return std::size_t{2} * n_layers * n_kv_heads * head_bytes() + row * memory_width * 2;
   }
 
   bool operator==(const KvLayout&) const = default;

@@ -139,10 +139,14 @@ Result<std::shared_ptr<const Model>> Model::load(const std::filesystem::path& pa
 }
 
 KvLayout Model::kv_layout() const {
-  return {.n_layers = config_.n_layers,
+  const auto n_convolutions = static_cast<std::uint32_t>(
+      std::ranges::count(config_.layers, true, &LayerPlan::is_convolution));
+  return {.n_layers = config_.n_layers - n_convolutions,
           .n_kv_heads = config_.n_kv_heads,
           .head_dim = config_.head_dim,
-          .type = kv_type_};
+          .type = kv_type_,
+          .n_memories = n_convolutions,
+          .memory_width = n_convolutions > 0 ? config_.d_model : 0};
 }
 
 }  // namespace hearth::model

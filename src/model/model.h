@@ -26,6 +26,7 @@ struct RopeScaling {
   std::uint32_t n_context_first = 0;  // Tokens of the context before stretching.
   float beta_fast = 32.0F;            // YaRN: turns within n_context_first that are kept as they
   float beta_slow = 1.0F;             // are, and that are stretched in full.
+  float log_multiplier = 0.0F;        // YaRN: how much of its magnitude is taken back.
 };
 
 // Which rotary table a layer's queries and keys are turned by.
@@ -34,6 +35,8 @@ enum class RopeTable : std::uint8_t { kMain, kSliding, kNone };
 struct LayerPlan {
   std::uint32_t window = 0;  // Positions that a token sees, itself among them; 0: all before it.
   RopeTable rope = RopeTable::kMain;
+  bool is_convolution = false;  // A short convolution in place of attention.
+  std::uint32_t kv_index = 0;   // Among the layers of its kind: its place in a page.
 };
 
 // The hyperparameters, in the field's letters; architectures differ by a row of
@@ -52,13 +55,19 @@ struct ModelConfig {
   std::uint32_t n_experts = 0;        // 0: one feed-forward block of d_ff instead.
   std::uint32_t n_experts_used = 0;
   std::uint32_t d_ff_expert = 0;
+  std::uint32_t conv_width = 0;  // Tokens that a short convolution sums over.
   std::uint32_t rope_dim = 0;
   RopeScaling rope;                 // Of all layers but those with a theta of their own.
   float sliding_rope_theta = 0.0F;  // 0: sliding layers turn as all others do.
   float norm_eps = 1e-5F;
   float embedding_scale = 1.0F;
+  float residual_scale = 1.0F;  // Of what a block adds.
+  float logit_scale = 1.0F;
   float query_scale = 1.0F;        // Of query · key.
   float attention_softcap = 0.0F;  // 0: none.
+  // Queries at position p grow by 1 + attention_growth * ln(1 + floor(p / rope.n_context_first)).
+  float attention_growth = 0.0F;
+  bool qk_norm_is_of_rows = false;  // The norms of queries and keys span all heads.
   float logit_softcap = 0.0F;      // 0: none.
   std::vector<LayerPlan> layers;   // [n_layers]
 

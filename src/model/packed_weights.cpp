@@ -23,8 +23,8 @@ std::vector<MatView*> slots_of(Weights& weights) {
   if (weights.output.data != weights.embedding.data) slots.push_back(&weights.output);
   for (LayerWeights& layer : weights.layers) {
     for (MatView* slot :
-         {&layer.q, &layer.k, &layer.v, &layer.attn_out, &layer.gate, &layer.up, &layer.down,
-          &layer.experts.gate, &layer.experts.up, &layer.experts.down}) {
+         {&layer.conv_in, &layer.q, &layer.k, &layer.v, &layer.attn_out, &layer.gate, &layer.up,
+          &layer.down, &layer.experts.gate, &layer.experts.up, &layer.experts.down}) {
       slots.push_back(slot);
     }
   }

@@ -47,7 +47,10 @@ Rope make_rope(const RopeScaling& scaling, std::uint32_t rope_dim, const float* 
     const double kept = is_yarn ? ramp.at(i) : 0.0;
     rope.frequencies[i] = plain / stretch * (1.0 - kept) + plain * kept;
   }
-  if (is_yarn && stretch > 1) rope.magnitude *= 1.0 + 0.1 * std::log(stretch);
+  if (is_yarn && stretch > 1) {
+    const double growth = 0.1 * std::log(stretch);
+    rope.magnitude *= (1.0 + growth) / (1.0 + static_cast<double>(scaling.log_multiplier) * growth);
+  }
   return rope;
 }
 

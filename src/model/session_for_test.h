@@ -42,6 +42,8 @@ class SessionForTest {
   }
 
   std::uint32_t position() const { return position_; }
+  // Forgets the tokens from `position` on.
+  void go_back(std::uint32_t position) { position_ = position; }
 
  private:
   const Model& model_;

@@ -19,7 +19,8 @@ enum class Dim : std::uint8_t {
   kModel,
   kQuery,
   kKeyValue,
-  kHead,
+  kQueryNorm,
+  kKeyNorm,
   kHeads,
   kFf,
   kFfExpert,
@@ -34,8 +35,10 @@ std::uint32_t extent(Dim dim, const ModelConfig& config) {
       return config.d_query();
     case Dim::kKeyValue:
       return config.d_key_value();
-    case Dim::kHead:
-      return config.head_dim;
+    case Dim::kQueryNorm:
+      return config.qk_norm_is_of_rows ? config.d_query() : config.head_dim;
+    case Dim::kKeyNorm:
+      return config.qk_norm_is_of_rows ? config.d_key_value() : config.head_dim;
     case Dim::kHeads:
       return config.n_heads;
     case Dim::kFf:
@@ -86,22 +89,24 @@ struct VectorRow {
   std::string_view suffix;
   VecView Owner::* slot;
   Dim size;
-  Presence Architecture::* presence;  // Null for what every architecture has.
+  Presence Architecture::* presence;
   bool is_per_expert = false;         // [n_experts, size]
 };
 
-constexpr auto kVectors = std::to_array<VectorRow<LayerWeights>>({
-    {"attn_norm.weight", &LayerWeights::attn_norm, Dim::kModel, nullptr},
+constexpr auto kBlockNorms = std::to_array<VectorRow<LayerWeights>>({
+    {"attn_norm.weight", &LayerWeights::attn_norm, Dim::kModel, &Architecture::pre_norm},
+    {"post_attention_norm.weight", &LayerWeights::post_attn_norm, Dim::kModel,
+     &Architecture::post_norm},
+    {"post_ffw_norm.weight", &LayerWeights::post_ffn_norm, Dim::kModel, &Architecture::post_norm},
+});
+constexpr auto kAttentionVectors = std::to_array<VectorRow<LayerWeights>>({
     {"attn_q.bias", &LayerWeights::q_bias, Dim::kQuery, &Architecture::qkv_bias},
     {"attn_k.bias", &LayerWeights::k_bias, Dim::kKeyValue, &Architecture::qkv_bias},
     {"attn_v.bias", &LayerWeights::v_bias, Dim::kKeyValue, &Architecture::qkv_bias},
     {"attn_output.bias", &LayerWeights::attn_out_bias, Dim::kModel, &Architecture::output_bias},
-    {"attn_q_norm.weight", &LayerWeights::q_norm, Dim::kHead, &Architecture::qk_norm},
-    {"attn_k_norm.weight", &LayerWeights::k_norm, Dim::kHead, &Architecture::qk_norm},
+    {"attn_q_norm.weight", &LayerWeights::q_norm, Dim::kQueryNorm, &Architecture::qk_norm},
+    {"attn_k_norm.weight", &LayerWeights::k_norm, Dim::kKeyNorm, &Architecture::qk_norm},
     {"attn_sinks.weight", &LayerWeights::sinks, Dim::kHeads, &Architecture::sinks},
-    {"post_attention_norm.weight", &LayerWeights::post_attn_norm, Dim::kModel,
-     &Architecture::post_norm},
-    {"post_ffw_norm.weight", &LayerWeights::post_ffn_norm, Dim::kModel, &Architecture::post_norm},
 });
 constexpr auto kDenseBiases = std::to_array<VectorRow<LayerWeights>>({
     {"ffn_gate.bias", &LayerWeights::gate_bias, Dim::kFf, &Architecture::ffn_bias},
@@ -124,7 +129,7 @@ class Binder {
   Result<Weights> run() {
     Weights weights;
     HEARTH_TRY_VOID(bind_embedding(weights));
-    HEARTH_TRY(weights.output_norm, vector("output_norm.weight", config_.d_model));
+    HEARTH_TRY(weights.output_norm, vector(architecture_.output_norm_name, config_.d_model));
     HEARTH_TRY_VOID(bind_rope_factors(weights));
     // One layer's tensors at a time: a lying block_count ends at the first that is missing.
     for (std::uint32_t i = 0; i < config_.n_layers; ++i) {
@@ -235,11 +240,18 @@ class Binder {
 
   Result<LayerWeights> bind_layer(std::uint32_t index) {
     LayerWeights layer;
-    HEARTH_TRY_VOID(bind_qkv(index, layer));
-    HEARTH_TRY_VOID(bind_matrices(index, kAttentionOut, layer));
-    HEARTH_TRY_VOID(bind_vectors(index, kVectors, layer));
-    HEARTH_TRY(layer.ffn_norm,
-               vector(layer_name(index, architecture_.ffn_norm_name), config_.d_model));
+    HEARTH_TRY_VOID(bind_vectors(index, kBlockNorms, layer));
+    if (config_.layers[index].is_convolution) {
+      HEARTH_TRY_VOID(bind_convolution(index, layer));
+    } else {
+      HEARTH_TRY_VOID(bind_qkv(index, layer));
+      HEARTH_TRY_VOID(bind_matrices(index, kAttentionOut, layer));
+      HEARTH_TRY_VOID(bind_vectors(index, kAttentionVectors, layer));
+    }
+    if (architecture_.pre_norm != Presence::kNever) {
+      HEARTH_TRY(layer.ffn_norm,
+                 vector(layer_name(index, architecture_.ffn_norm_name), config_.d_model));
+    }
     if (config_.n_experts > 0) {
       HEARTH_TRY_VOID(bind_experts(index, layer.experts));
       return layer;
@@ -248,6 +260,17 @@ class Binder {
     HEARTH_TRY_VOID(bind_matrices(index, kDown, layer));
     HEARTH_TRY_VOID(bind_vectors(index, kDenseBiases, layer));
     return layer;
+  }
+
+  Result<> bind_convolution(std::uint32_t index, LayerWeights& layer) {
+    const auto named = [&](std::string_view suffix) { return required(layer_name(index, suffix)); };
+    HEARTH_TRY(const TensorInfo* const in, named("shortconv.in_proj.weight"));
+    HEARTH_TRY(layer.conv_in, as_matrix(*in, 3 * config_.d_model, config_.d_model));
+    HEARTH_TRY(const TensorInfo* const kernel, named("shortconv.conv.weight"));
+    HEARTH_TRY(layer.conv, as_vector(*kernel, config_.conv_width, config_.d_model));
+    HEARTH_TRY(const TensorInfo* const out, named("shortconv.out_proj.weight"));
+    HEARTH_TRY(layer.attn_out, as_matrix(*out, config_.d_model, config_.d_model));
+    return {};
   }
 
   // A fused matrix holds the rows of its parts one after another.
@@ -294,8 +317,7 @@ class Binder {
                         Owner& owner) {
     for (const VectorRow<Owner>& row : rows) {
       const std::string name = layer_name(index, row.suffix);
-      const Presence presence =
-          row.presence == nullptr ? Presence::kRequired : architecture_.*row.presence;
+      const Presence presence = architecture_.*row.presence;
       if (presence == Presence::kNever) continue;
       const TensorInfo* info = optional(name);
       if (info == nullptr && presence == Presence::kOptional) continue;
@@ -336,7 +358,7 @@ class Binder {
 std::vector<MatView> matrices_of(const LayerWeights& layer) {
   std::vector<MatView> matrices;
   for (const MatView& matrix :
-       {layer.q, layer.k, layer.v, layer.attn_out, layer.gate, layer.up, layer.down,
+       {layer.conv_in, layer.q, layer.k, layer.v, layer.attn_out, layer.gate, layer.up, layer.down,
         layer.experts.router, layer.experts.gate, layer.experts.up, layer.experts.down}) {
     if (matrix.data != nullptr) matrices.push_back(matrix);
   }

@@ -28,12 +28,16 @@ struct ExpertWeights {
 
 // One decoder layer.  Matrices are [rows, cols] as in W [out, in].
 struct LayerWeights {
-  VecView attn_norm = nullptr;  // [d_model]
+  VecView attn_norm = nullptr;  // [d_model]; null, and so ffn_norm, where inputs are not normed.
   tensor::MatView q, k, v;  // [n_heads * head_dim, d_model], [n_kv_heads * head_dim, d_model] x 2
   VecView q_bias = nullptr, k_bias = nullptr, v_bias = nullptr;
-  VecView q_norm = nullptr, k_norm = nullptr;  // [head_dim]
+  VecView q_norm = nullptr, k_norm = nullptr;  // [head_dim], or of whole rows.
   tensor::MatView attn_out;                    // [d_model, n_heads * head_dim]
   VecView attn_out_bias = nullptr;
+  // Of layers that are convolutions, beside attn_out: [3 * d_model, d_model] and, the newest token
+  // last, [d_model, conv_width].
+  tensor::MatView conv_in;
+  VecView conv = nullptr;
   VecView sinks = nullptr;                                    // [n_heads]
   VecView post_attn_norm = nullptr, post_ffn_norm = nullptr;  // [d_model], of blocks' outputs.
   VecView ffn_norm = nullptr;                                 // [d_model]

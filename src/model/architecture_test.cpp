@@ -1,0 +1,108 @@
+// Architectures against references of their own: tiny models with random weights and their logits
+// in double (tests/architectures/make_models.py).  Those that shared/parity has are tested there.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <filesystem>
+
+#include "base/file.h"
+#include "model/architecture_table.h"
+#include "model/session_for_test.h"
+
+namespace hearth::model {
+namespace {
+
+constexpr std::uint32_t kTokens = 40;
+constexpr std::uint32_t kWithLogits = 8;
+
+std::filesystem::path path_of(std::string_view name, std::string_view ending) {
+  return std::filesystem::path(HEARTH_SOURCE_DIR) / "tests/architectures" /
+         (std::string(name) + std::string(ending));
+}
+
+// What the script says they are.
+std::vector<text::TokenId> test_tokens() {
+  std::vector<text::TokenId> tokens;
+  for (std::uint32_t i = 0; i < kTokens; ++i) {
+    tokens.push_back(static_cast<text::TokenId>((5 + 7 * i) % 250 + 3));
+  }
+  return tokens;
+}
+
+std::vector<float> true_logits(std::string_view name) {
+  const auto bytes = read_file(path_of(name, ".logits"));
+  HEARTH_CHECK(bytes);
+  std::vector<float> logits(bytes->size() / sizeof(float));
+  std::memcpy(logits.data(), bytes->data(), bytes->size());
+  return logits;
+}
+
+double relative_error(std::span<const float> found, std::span<const float> truth) {
+  double difference = 0;
+  double norm = 0;
+  for (std::size_t i = 0; i < truth.size(); ++i) {
+    difference += std::pow(static_cast<double>(found[i]) - static_cast<double>(truth[i]), 2);
+    norm += std::pow(static_cast<double>(truth[i]), 2);
+  }
+  return std::sqrt(difference / norm);
+}
+
+class ArchitectureTest : public ::testing::TestWithParam<const char*> {
+ protected:
+  void SetUp() override {
+    auto loaded = Model::load(path_of(GetParam(), ".gguf"));
+    ASSERT_TRUE(loaded) << loaded.error().message;
+    model_ = *std::move(loaded);
+  }
+  std::shared_ptr<const Model> model_;
+  const std::vector<text::TokenId> tokens_ = test_tokens();
+};
+
+TEST_P(ArchitectureTest, LogitsAreThoseOfTheReference) {
+  SessionForTest session(*model_);
+  const std::vector<float> logits = session.run(tokens_);
+  const std::vector<float> truth = true_logits(GetParam());
+  ASSERT_EQ(truth.size(), kWithLogits * std::size_t{model_->config().n_vocab});
+  const double error = relative_error(std::span(logits).last(truth.size()), truth);
+  EXPECT_LE(error, 1e-3);
+  std::printf("%-12s relative error %.6f\n", GetParam(), error);
+}
+
+// Chunks that end within a page and at its end, and single tokens.
+TEST_P(ArchitectureTest, ChunksGiveTheSameBits) {
+  SessionForTest whole(*model_);
+  const std::vector<float> expected = whole.run(tokens_);
+  for (const std::size_t chunk : {1U, 3U, 8U, 17U, 32U}) {
+    SessionForTest session(*model_);
+    std::vector<float> found;
+    for (std::size_t at = 0; at < tokens_.size(); at += chunk) {
+      const auto part = std::span(tokens_).subspan(at, std::min(chunk, tokens_.size() - at));
+      const std::vector<float> logits = session.run(part);
+      found.insert(found.end(), logits.begin(), logits.end());
+    }
+    EXPECT_EQ(found, expected) << "in chunks of " << chunk;
+  }
+}
+
+// What a refused draft leaves in the pages is never read: its positions are written again.
+TEST_P(ArchitectureTest, TokensThatAreTakenBackLeaveNoTrace) {
+  SessionForTest straight(*model_);
+  const std::vector<float> expected = straight.run(tokens_);
+  SessionForTest session(*model_);
+  session.run(std::span(tokens_).first(30));
+  const std::vector<text::TokenId> draft{9, 8, 7, 6, 5};
+  session.run(draft);
+  session.go_back(30);
+  const std::vector<float> rest = session.run(std::span(tokens_).subspan(30));
+  EXPECT_TRUE(std::ranges::equal(rest, std::span(expected).last(rest.size())));
+}
+
+std::string name_of(const ::testing::TestParamInfo<const char*>& row) { return row.param; }
+
+INSTANTIATE_TEST_SUITE_P(All, ArchitectureTest,
+                         ::testing::Values("olmo2", "granite", "granitemoe", "mistral3", "lfm2"),
+                         name_of);
+
+}  // namespace
+}  // namespace hearth::model

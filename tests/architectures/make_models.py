@@ -1,0 +1,192 @@
+#!/usr/bin/env python3
+"""Writes tiny models with random weights (NAME.gguf) and their true logits (NAME.logits).
+
+The logits [8, n_vocab] are those of the last 8 of 40 tokens, 5, 12, 19, ...: token i is
+(5 + 7 i) % 250 + 3.  src/model/architecture_test.cpp reads both.  The weights are halves, so that
+the reference sees exactly what is in the file.
+
+Usage: pip install numpy gguf && python3 make_models.py [FOLDER]
+"""
+import sys
+import zlib
+from pathlib import Path
+
+import gguf
+import numpy as np
+
+import reference
+
+D_MODEL, D_FF, HEAD_DIM, N_HEADS, N_KV_HEADS = 32, 48, 16, 2, 1
+THETA, N_FIRST = 10000.0, 16
+TOKENS = [(5 + 7 * i) % 250 + 3 for i in range(40)]
+VOCABULARY = ([("<unk>", 2), ("<s>", 3), ("</s>", 3)] + [(f"<0x{b:02X}>", 6) for b in range(256)] +
+              [(letter, 1) for letter in "\u2581etao"])
+
+
+class Maker:
+    """One model: its keys, its tensors, and what the reference reads of them."""
+
+    def __init__(self, folder, name, architecture, n_layers):
+        self.path = folder / f"{name}.gguf"
+        self.writer = gguf.GGUFWriter(self.path, architecture)
+        self.random = np.random.RandomState(zlib.crc32(name.encode()))
+        self.weights = {}
+        self.config = {"n_layers": n_layers, "head_dim": HEAD_DIM, "theta": THETA}
+        w = self.writer
+        w.add_block_count(n_layers)
+        w.add_context_length(256)
+        w.add_embedding_length(D_MODEL)
+        w.add_feed_forward_length(D_FF)
+        w.add_head_count(N_HEADS)
+        w.add_rope_dimension_count(HEAD_DIM)
+        w.add_rope_freq_base(THETA)
+        w.add_layer_norm_rms_eps(1e-5)
+        w.add_tokenizer_model("llama")
+        w.add_token_list([text for text, _ in VOCABULARY])
+        w.add_token_scores([-float(i) for i in range(len(VOCABULARY))])
+        w.add_token_types([kind for _, kind in VOCABULARY])
+        w.add_bos_token_id(1)
+        w.add_eos_token_id(2)
+
+    def matrix(self, name, *shape, gain=1.0):
+        values = self.random.normal(0, gain * shape[-1] ** -0.5, shape).astype(np.float16)
+        self._add(name, values)
+
+    def vector(self, name, *shape, mean=1.0):
+        self._add(name, (mean + self.random.normal(0, 0.2, shape)).astype(np.float32))
+
+    def _add(self, name, values):
+        self.writer.add_tensor(name, values)
+        self.weights[name] = values.astype(np.float64)
+
+    def embeddings(self, tied, norm="output_norm.weight"):
+        self.matrix("token_embd.weight", len(VOCABULARY), D_MODEL, gain=D_MODEL ** 0.5)
+        if not tied:
+            self.matrix("output.weight", len(VOCABULARY), D_MODEL)
+        self.vector(norm, D_MODEL)
+
+    def attention(self, p):
+        self.matrix(p + "attn_q.weight", N_HEADS * HEAD_DIM, D_MODEL, gain=1.5)
+        self.matrix(p + "attn_k.weight", N_KV_HEADS * HEAD_DIM, D_MODEL, gain=1.5)
+        self.matrix(p + "attn_v.weight", N_KV_HEADS * HEAD_DIM, D_MODEL)
+        self.matrix(p + "attn_output.weight", D_MODEL, N_HEADS * HEAD_DIM)
+
+    def feed_forward(self, p):
+        self.matrix(p + "ffn_gate.weight", D_FF, D_MODEL)
+        self.matrix(p + "ffn_up.weight", D_FF, D_MODEL)
+        self.matrix(p + "ffn_down.weight", D_MODEL, D_FF)
+
+    def input_norms(self, p):
+        self.vector(p + "attn_norm.weight", D_MODEL)
+        self.vector(p + "ffn_norm.weight", D_MODEL)
+
+    def yarn(self, factor):
+        self.writer.add_rope_scaling_type(gguf.RopeScalingType.YARN)
+        self.writer.add_rope_scaling_factor(factor)
+        self.writer.add_rope_scaling_orig_ctx_len(N_FIRST)
+        self.config |= {"factor": factor, "n_first": N_FIRST}
+
+    def finish(self, forward):
+        self.writer.write_header_to_file()
+        self.writer.write_kv_data_to_file()
+        self.writer.write_tensors_to_file()
+        self.writer.close()
+        logits = forward(TOKENS, self.weights, self.config)[-8:]
+        self.path.with_suffix(".logits").write_bytes(logits.astype("<f4").tobytes())
+
+
+def make_olmo2(folder):
+    m = Maker(folder, "olmo2", "olmo2", 4)
+    m.writer.add_head_count_kv(N_KV_HEADS)
+    m.writer.add_sliding_window(8)
+    m.config |= {"window": 8, "slides": [True, True, True, False]}
+    m.writer.add_sliding_window_pattern(m.config["slides"])
+    m.yarn(4.0)
+    m.embeddings(tied=False)
+    for i in range(4):
+        p = f"blk.{i}."
+        m.attention(p)
+        m.vector(p + "attn_q_norm.weight", N_HEADS * HEAD_DIM)
+        m.vector(p + "attn_k_norm.weight", N_KV_HEADS * HEAD_DIM)
+        m.vector(p + "post_attention_norm.weight", D_MODEL)
+        m.feed_forward(p)
+        m.vector(p + "post_ffw_norm.weight", D_MODEL)
+    m.finish(reference.olmo2)
+
+
+def make_granite(folder, name, n_experts):
+    m = Maker(folder, name, name, 2)
+    m.writer.add_head_count_kv(N_KV_HEADS)
+    m.config |= {"embedding_scale": 3.0, "residual_scale": 0.22, "attention_scale": 0.4,
+                 "logit_scale": 4.0}
+    m.writer.add_embedding_scale(3.0)
+    m.writer.add_residual_scale(0.22)
+    m.writer.add_attention_scale(0.4)
+    m.writer.add_logit_scale(4.0)
+    m.embeddings(tied=True)
+    if n_experts:
+        m.writer.add_expert_count(n_experts)
+        m.writer.add_expert_used_count(2)
+        m.config["n_used"] = 2
+    for i in range(2):
+        p = f"blk.{i}."
+        m.input_norms(p)
+        m.attention(p)
+        if not n_experts:
+            m.feed_forward(p)
+            continue
+        m.matrix(p + "ffn_gate_inp.weight", n_experts, D_MODEL)
+        m.matrix(p + "ffn_gate_exps.weight", n_experts, D_FF, D_MODEL)
+        m.matrix(p + "ffn_up_exps.weight", n_experts, D_FF, D_MODEL)
+        m.matrix(p + "ffn_down_exps.weight", n_experts, D_MODEL, D_FF)
+    m.finish(reference.granite)
+
+
+def make_mistral3(folder):
+    m = Maker(folder, "mistral3", "mistral3", 2)
+    m.writer.add_head_count_kv(N_KV_HEADS)
+    m.yarn(4.0)
+    m.config |= {"log_multiplier": 0.5, "growth": 0.3}
+    m.writer.add_rope_scaling_yarn_log_mul(0.5)
+    m.writer.add_float32("mistral3.attention.temperature_scale", 0.3)
+    m.embeddings(tied=False)
+    for i in range(2):
+        p = f"blk.{i}."
+        m.input_norms(p)
+        m.attention(p)
+        m.feed_forward(p)
+    m.finish(reference.mistral3)
+
+
+def make_lfm2(folder):
+    m = Maker(folder, "lfm2", "lfm2", 3)
+    m.config["n_kv_heads"] = [0, N_KV_HEADS, 0]
+    m.writer.add_head_count_kv(m.config["n_kv_heads"])
+    m.writer.add_shortconv_l_cache(3)
+    m.embeddings(tied=True, norm="token_embd_norm.weight")
+    for i, n_kv_heads in enumerate(m.config["n_kv_heads"]):
+        p = f"blk.{i}."
+        m.input_norms(p)
+        if n_kv_heads == 0:
+            m.matrix(p + "shortconv.in_proj.weight", 3 * D_MODEL, D_MODEL)
+            m.matrix(p + "shortconv.out_proj.weight", D_MODEL, D_MODEL)
+            m.vector(p + "shortconv.conv.weight", D_MODEL, 3, mean=0.4)
+        else:
+            m.attention(p)
+            m.vector(p + "attn_q_norm.weight", HEAD_DIM)
+            m.vector(p + "attn_k_norm.weight", HEAD_DIM)
+        m.feed_forward(p)
+    m.finish(reference.lfm2)
+
+
+def main():
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent
+    make_olmo2(folder)
+    make_granite(folder, "granite", 0)
+    make_granite(folder, "granitemoe", 4)
+    make_mistral3(folder)
+    make_lfm2(folder)
+
+
+if __name__ == "__main__":
+    main()
