@@ -345,6 +345,7 @@ constexpr auto kSharedFields = std::to_array<Field>({
     {"n", set_n},
     {"max_tokens", set_max_tokens},
     {"stop", set_stop},
+    {"ignore_eos", set_chat_bool<&hub::ChatRequest::ignore_eos>},
     {"stream", set_bool<&Request::stream>},
     {"stream_options", set_stream_options},
     {"hearth", set_hearth},

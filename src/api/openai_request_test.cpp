@@ -89,7 +89,8 @@ TEST(OpenAiRequest, EverySamplingField) {
   const Request r = parsed(chat_with(
       R"("temperature":0.5,"top_p":0.9,"min_p":0.1,"typical_p":0.8,"top_k":40,"repeat_penalty":1.1,
          "frequency_penalty":-0.5,"presence_penalty":1,"seed":-7,"n":2,"stop":["a","b"],
-         "logit_bias":{"5":-100,"7":1.5},"logprobs":true,"top_logprobs":20,"max_tokens":9)"));
+         "logit_bias":{"5":-100,"7":1.5},"logprobs":true,"top_logprobs":20,"max_tokens":9,
+         "ignore_eos":true)"));
   const auto& s = r.chat.sampling;
   EXPECT_FLOAT_EQ(s.temperature, 0.5F);
   EXPECT_TRUE(r.chat.has_temperature);
@@ -108,6 +109,7 @@ TEST(OpenAiRequest, EverySamplingField) {
   EXPECT_TRUE(r.logprobs);
   EXPECT_EQ(r.chat.n_top_logprobs, 20U);
   EXPECT_EQ(r.chat.max_tokens, 9U);
+  EXPECT_TRUE(r.chat.ignore_eos);
 }
 
 TEST(OpenAiRequest, NullIsAbsent) {

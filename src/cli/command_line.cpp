@@ -144,11 +144,19 @@ void add_bench(Parser& parser) {
   auto engine = std::make_shared<BenchEngineOptions>();
   CLI::App* bench = command->add_subcommand("engine", "Prefill and decode speed beside this machine's roofs");
   bench->add_option("model", engine->model, "Name or path");
-  bench->add_option("--prompt", engine->prompt_tokens, "Tokens of the prompt")->check(CLI::Range(1, 1 << 20));
+  bench->add_option("--prompt", engine->prompt_tokens, "Tokens of the prompt; several with commas between")
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->check(CLI::Range(1, 1 << 20));
+  bench->add_option("--depth", engine->depths, "Tokens before those that are decoded; several with commas between")
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->check(CLI::Range(0, 1 << 20));
   bench->add_option("--decode", engine->decode_tokens, "Tokens to generate")->check(CLI::Range(1, 1 << 20));
   bench->add_option("--repeats", engine->repeats, "Runs, interleaved; medians are printed")->check(CLI::Range(1, 1000));
   bench->add_flag("--pack", engine->pack, "Copy the weights into the kernels' layout first");
-  bench->add_option("--peer", engine->peer, "Path of llama-bench, run on the same file in turn");
+  bench->add_option("--peer", engine->peers, "Path of llama-bench, run on the same file in turn; may be given again")
+      ->allow_extra_args(false);
   parser.on(bench, engine, &bench_engine);
 
   auto model = std::make_shared<BenchModelOptions>();

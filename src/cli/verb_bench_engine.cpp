@@ -16,6 +16,7 @@
 #include <optional>
 
 #include "base/thread_pool.h"
+#include "cli/bench_peer.h"
 #include "cli/open_catalogue.h"
 #include "cli/paths.h"
 #include "cli/terminal.h"
@@ -89,50 +90,19 @@ class WaitingSink final : public engine::GenerateSink {
   std::optional<engine::FinishEvent> finish_;
 };
 
+// `salt` makes a prompt that shares no prefix with another one's.
 Result<engine::FinishEvent> generate(engine::Engine& engine, const std::shared_ptr<const model::Model>& model,
-                                     std::uint32_t prompt_tokens, std::uint32_t max_tokens) {
+                                     std::uint32_t prompt_tokens, std::uint32_t max_tokens, std::uint32_t salt) {
   engine::GenerateRequest request{.model = model, .max_tokens = max_tokens, .ignore_eos = true};
   request.sampling.temperature = 0;
   for (std::uint32_t i = 0; i < prompt_tokens; ++i) {
-    request.prompt.push_back(static_cast<text::TokenId>((i * 7919U + 17U) % model->config().n_vocab));
+    request.prompt.push_back(static_cast<text::TokenId>((i * 7919U + salt * 104729U + 17U) % model->config().n_vocab));
   }
   const auto sink = std::make_shared<WaitingSink>();
   HEARTH_TRY_VOID(engine.submit(std::move(request), sink));
   const engine::FinishEvent finish = sink->wait();
   if (finish.reason == engine::FinishReason::kError) return std::unexpected(finish.error);
   return finish;
-}
-
-struct Speeds {
-  double prefill = 0, decode = 0;  // Tokens per second.
-};
-
-Result<Speeds> run_engine(engine::Engine& engine, const std::shared_ptr<const model::Model>& model, const BenchEngineOptions& options) {
-  HEARTH_TRY(const auto prefill, generate(engine, model, options.prompt_tokens, 1));
-  // The first token of a job belongs to its prefill; the others are decoded one by one.
-  HEARTH_TRY(const auto decode, generate(engine, model, 1, options.decode_tokens + 1));
-  return Speeds{options.prompt_tokens * 1e3 / prefill.prefill_ms, options.decode_tokens * 1e3 / decode.decode_ms};
-}
-
-// Runs llama-bench once on the same file and threads; its JSON has a row per test.
-Result<Speeds> run_peer(const std::filesystem::path& model, unsigned n_threads, const BenchEngineOptions& options) {
-  const std::string command =
-      fmt::format("'{}' -m '{}' -t {} -p {} -n {} -r 1 -o json 2>/dev/null", options.peer, model.string(), n_threads,
-                  options.prompt_tokens, options.decode_tokens);
-  const std::unique_ptr<FILE, int (*)(FILE*)> pipe(popen(command.c_str(), "r"), pclose);
-  std::string text;
-  char buffer[4096];
-  while (pipe && std::fgets(buffer, sizeof buffer, pipe.get()) != nullptr) text += buffer;
-  const auto rows = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
-  Speeds speeds;
-  for (const auto& row : rows.is_array() ? rows : nlohmann::json::array()) {
-    if (!row.is_object() || !row.contains("avg_ts") || !row["avg_ts"].is_number()) continue;
-    (row.value("n_gen", 0) > 0 ? speeds.decode : speeds.prefill) = row["avg_ts"];
-  }
-  if (speeds.prefill <= 0 || speeds.decode <= 0) {
-    return fail(Code::kUnavailable, fmt::format("'{}' did not run as llama-bench does", options.peer));
-  }
-  return speeds;
 }
 
 // The rounds' values of one figure.
@@ -148,82 +118,146 @@ struct Series {
   double max() const { return *std::max_element(values.begin(), values.end()); }
 };
 
-struct Measurements {
-  Series prefill, decode, peer_prefill, peer_decode, read_gb_s, int8_gop_s;
-  // Round by round, since both halves of a round met the same machine.
-  Series prefill_roof, decode_roof, prefill_ratio, decode_ratio;
+// One line of the result.  Shares and ratios are taken round by round, since both halves of a round
+// met the same machine.
+struct Figure {
+  BenchTask task;
+  Series speed;                                      // Tokens per second.
+  Series of_roof;                                    // Share of what the machine could do.
+  std::vector<Series> peer_speeds = {}, ratios = {};  // One per peer.
+
+  bool is_prefill() const { return task.kind == BenchTask::Kind::kPrefill; }
+  std::string name() const {
+    return is_prefill() ? fmt::format("prefill {}", task.n_tokens) : fmt::format("decode at {}", task.n_tokens);
+  }
+  std::string_view roof() const { return is_prefill() ? "int8" : "read"; }
 };
 
-Result<> measure_round(engine::Engine& engine, const std::shared_ptr<const model::Model>& model, const std::filesystem::path& path,
-                       const Sweep& sweep, unsigned n_threads, const device::ReadRoofMemory& read_memory,
-                       const BenchEngineOptions& options, Measurements& all) {
-  double read_gb_s = 0, int8_gop_s = 0;
-  {
-    // A pool of its own, gone before the engine's threads work.
-    ThreadPool pool(n_threads);
-    device::RoofProbe probe(pool);
-    read_gb_s = probe.read_gb_s(read_memory.bytes());
-    int8_gop_s = probe.int8_gop_s();
+// A model, what measures it, and what was found.
+struct Bench {
+  const BenchEngineOptions& options;
+  std::filesystem::path path;
+  std::shared_ptr<const model::Model> model;
+  Sweep sweep;
+  unsigned n_threads = 1;
+  std::vector<BenchPeer> peers = {};
+  Series read_gb_s = {}, int8_gop_s = {};
+  std::vector<Figure> figures = {};
+};
+
+// The prompt of a prefill is a new one each round; that before decoded tokens stays the same, so that
+// the prefix cache has it from the second round on.
+Result<double> run_task(engine::Engine& engine, const Bench& bench, const BenchTask& task, std::uint32_t round) {
+  if (task.kind == BenchTask::Kind::kPrefill) {
+    HEARTH_TRY(const auto prefill, generate(engine, bench.model, task.n_tokens, 1, round + 1));
+    return task.n_tokens * 1e3 / prefill.prefill_ms;
   }
-  HEARTH_TRY(const Speeds ours, run_engine(engine, model, options));
-  all.read_gb_s.values.push_back(read_gb_s);
-  all.int8_gop_s.values.push_back(int8_gop_s);
-  all.prefill.values.push_back(ours.prefill);
-  all.decode.values.push_back(ours.decode);
-  all.prefill_roof.values.push_back(2e-9 * static_cast<double>(sweep.multiply_adds) * ours.prefill / int8_gop_s);
-  all.decode_roof.values.push_back(1e-9 * static_cast<double>(sweep.bytes) * ours.decode / read_gb_s);
-  if (options.peer.empty()) return {};
-  HEARTH_TRY(const Speeds peer, run_peer(path, n_threads, options));
-  all.peer_prefill.values.push_back(peer.prefill);
-  all.peer_decode.values.push_back(peer.decode);
-  all.prefill_ratio.values.push_back(ours.prefill / peer.prefill);
-  all.decode_ratio.values.push_back(ours.decode / peer.decode);
+  // The first token of a job belongs to its prefill; the others are decoded one by one.
+  const std::uint32_t n = bench.options.decode_tokens;
+  HEARTH_TRY(const auto decode, generate(engine, bench.model, std::max(1U, task.n_tokens), n + 1, 0));
+  return n * 1e3 / decode.decode_ms;
+}
+
+// What a speed would take of the roof of its kind.  Attention's own products are left out of a
+// prefill's, its keys and values are counted among what a decoded token reads.
+double share_of_roof(const Bench& bench, const Figure& figure, double tokens_s) {
+  if (figure.is_prefill()) {
+    return 2e-9 * static_cast<double>(bench.sweep.multiply_adds) * tokens_s / bench.int8_gop_s.values.back();
+  }
+  const double kv_bytes_per_token = static_cast<double>(bench.model->kv_layout().page_bytes()) / model::kPageTokens;
+  const double n_before = figure.task.n_tokens + bench.options.decode_tokens / 2.0;
+  return 1e-9 * (static_cast<double>(bench.sweep.bytes) + kv_bytes_per_token * n_before) * tokens_s /
+         bench.read_gb_s.values.back();
+}
+
+void probe_roofs(Bench& bench, const device::ReadRoofMemory& read_memory) {
+  // A pool of its own, gone before the engine's threads work.
+  ThreadPool pool(bench.n_threads);
+  device::RoofProbe probe(pool);
+  bench.read_gb_s.values.push_back(probe.read_gb_s(read_memory.bytes()));
+  bench.int8_gop_s.values.push_back(probe.int8_gop_s());
+}
+
+Result<> measure_round(engine::Engine& engine, const device::ReadRoofMemory& read_memory, std::uint32_t round, Bench& bench) {
+  probe_roofs(bench, read_memory);
+  for (Figure& figure : bench.figures) {
+    HEARTH_TRY(const double ours, run_task(engine, bench, figure.task, round));
+    figure.speed.values.push_back(ours);
+    figure.of_roof.values.push_back(share_of_roof(bench, figure, ours));
+    for (std::size_t i = 0; i < bench.peers.size(); ++i) {
+      HEARTH_TRY(const double peer,
+                 run_peer(bench.peers[i], bench.path, bench.n_threads, figure.task, bench.options.decode_tokens));
+      figure.peer_speeds[i].values.push_back(peer);
+      figure.ratios[i].values.push_back(ours / peer);
+    }
+  }
   return {};
 }
 
 nlohmann::ordered_json to_json(const Series& series) {
-  if (series.values.empty()) return nullptr;
   return {{"median", series.median()}, {"min", series.min()}, {"max", series.max()}, {"values", series.values}};
 }
 
+nlohmann::ordered_json to_json(const Bench& bench) {
+  const device::CpuInfo cpu = device::cpu_info();
+  nlohmann::ordered_json figures = nlohmann::ordered_json::array();
+  for (const Figure& figure : bench.figures) {
+    nlohmann::ordered_json peers = nlohmann::ordered_json::array();
+    for (std::size_t i = 0; i < bench.peers.size(); ++i) {
+      peers.push_back({{"program", bench.peers[i].program},
+                       {"tokens_s", to_json(figure.peer_speeds[i])},
+                       {"ratio", to_json(figure.ratios[i])}});
+    }
+    figures.push_back({{"figure", figure.name()}, {"tokens_s", to_json(figure.speed)}, {"roof", figure.roof()},
+                       {"of_roof", to_json(figure.of_roof)}, {"peers", peers}});
+  }
+  return {{"model", bench.path.filename().string()}, {"sweep_bytes", bench.sweep.bytes},
+          {"multiply_adds", bench.sweep.multiply_adds}, {"processor", cpu.model_name}, {"kernels", cpu.kernels},
+          {"threads", bench.n_threads}, {"decode_tokens", bench.options.decode_tokens},
+          {"read_gb_s", to_json(bench.read_gb_s)}, {"int8_gop_s", to_json(bench.int8_gop_s)}, {"figures", figures}};
+}
+
 std::string to_text(const Series& series, int digits = 1) {
-  if (series.values.empty()) return "";
   return fmt::format("{:.{}f} ({:.{}f}-{:.{}f})", series.median(), digits, series.min(), digits, series.max(), digits);
 }
 
-std::string percent(const Series& series) { return fmt::format("{:.0f} % of {}", 100 * series.median(), "roof"); }
-
-void print_measurements(const Context& context, const std::filesystem::path& path, const Sweep& sweep, unsigned n_threads,
-                        const BenchEngineOptions& options, const Measurements& m) {
+std::string to_text(const Bench& bench) {
   const device::CpuInfo cpu = device::cpu_info();
-  if (context.json) {
-    print_out(nlohmann::ordered_json{
-                  {"model", path.filename().string()}, {"sweep_bytes", sweep.bytes}, {"multiply_adds", sweep.multiply_adds},
-                  {"processor", cpu.model_name}, {"kernels", cpu.kernels}, {"threads", n_threads},
-                  {"prompt_tokens", options.prompt_tokens}, {"decode_tokens", options.decode_tokens},
-                  {"read_gb_s", to_json(m.read_gb_s)}, {"int8_gop_s", to_json(m.int8_gop_s)},
-                  {"prefill_tokens_s", to_json(m.prefill)}, {"decode_tokens_s", to_json(m.decode)},
-                  {"prefill_of_int8_roof", to_json(m.prefill_roof)}, {"decode_of_read_roof", to_json(m.decode_roof)},
-                  {"peer_prefill_tokens_s", to_json(m.peer_prefill)}, {"peer_decode_tokens_s", to_json(m.peer_decode)},
-                  {"prefill_ratio", to_json(m.prefill_ratio)}, {"decode_ratio", to_json(m.decode_ratio)}}.dump(2) + "\n");
-    return;
+  std::vector<std::vector<std::string>> table = {{"", "HEARTH", "OF ROOF"}};
+  for (std::size_t i = 0; i < bench.peers.size(); ++i) {
+    table[0].push_back(fmt::format("PEER {}", i + 1));
+    table[0].push_back("RATIO");
   }
-  print_out(fmt::format("{}: {} swept per token, {:.2f} G multiply-adds\n{}, {} threads, {} kernels\n"
-                        "roofs: {} GB/s read, {} Gop/s int8; medians of {} rounds (min-max), tokens/s\n\n",
-                        path.filename().string(), format_bytes(sweep.bytes), 1e-9 * static_cast<double>(sweep.multiply_adds),
-                        cpu.model_name, n_threads, cpu.kernels, to_text(m.read_gb_s), to_text(m.int8_gop_s, 0), m.prefill.values.size()));
-  const bool peer = !m.peer_decode.values.empty();
-  print_out(format_table({{"", "HEARTH", "", peer ? "PEER" : "", peer ? "RATIO" : ""},
-                          {fmt::format("prefill {}", options.prompt_tokens), to_text(m.prefill), percent(m.prefill_roof) + " (int8)",
-                           to_text(m.peer_prefill), to_text(m.prefill_ratio, 2)},
-                          {fmt::format("decode {}", options.decode_tokens), to_text(m.decode), percent(m.decode_roof) + " (read)",
-                           to_text(m.peer_decode), to_text(m.decode_ratio, 2)}}));
+  for (const Figure& figure : bench.figures) {
+    std::vector<std::string> row = {figure.name(), to_text(figure.speed),
+                                    fmt::format("{:.0f} % ({})", 100 * figure.of_roof.median(), figure.roof())};
+    for (std::size_t i = 0; i < bench.peers.size(); ++i) {
+      row.push_back(to_text(figure.peer_speeds[i]));
+      row.push_back(to_text(figure.ratios[i], 2));
+    }
+    table.push_back(std::move(row));
+  }
+  std::string text = fmt::format(
+      "{}: {} swept per token, {:.2f} G multiply-adds\n{}, {} threads, {} kernels\n"
+      "roofs: {} GB/s read, {} Gop/s int8; medians of {} rounds (min-max), tokens/s\n",
+      bench.path.filename().string(), format_bytes(bench.sweep.bytes),
+      1e-9 * static_cast<double>(bench.sweep.multiply_adds), cpu.model_name, bench.n_threads, cpu.kernels,
+      to_text(bench.read_gb_s), to_text(bench.int8_gop_s, 0), bench.read_gb_s.values.size());
+  for (std::size_t i = 0; i < bench.peers.size(); ++i) {
+    text += fmt::format("peer {}: {}\n", i + 1, bench.peers[i].program);
+  }
+  return text + "\n" + format_table(table);
 }
 
 // Refuses what nothing can reach: a share of a roof that is more than all of it.
-Result<> check_roofs(const Measurements& m) {
-  if (m.prefill_roof.median() <= 1 && m.decode_roof.median() <= 1) return {};
-  return fail(Code::kInternal, "a speed above its roof was measured: other programs disturbed the probes; run again on a quieter machine");
+Result<> check_roofs(const Bench& bench) {
+  for (const Figure& figure : bench.figures) {
+    if (figure.of_roof.median() <= 1) continue;
+    return fail(Code::kInternal,
+                fmt::format("{} was measured above its roof: other programs disturbed the probes; run again on a "
+                            "quieter machine", figure.name()));
+  }
+  return {};
 }
 
 // The model that is measured if none is named: made once, kept in the cache folder.
@@ -238,6 +272,23 @@ Result<std::filesystem::path> default_bench_model() {
   return path;
 }
 
+// Every figure, with a place for each peer's values.
+Result<> plan_bench(Bench& bench) {
+  for (const std::string& program : bench.options.peers) {
+    HEARTH_TRY(bench.peers.emplace_back(), find_peer(program));
+  }
+  const auto add = [&](BenchTask::Kind kind, const std::vector<std::uint32_t>& sizes) {
+    for (const std::uint32_t n_tokens : sizes) {
+      Figure& figure = bench.figures.emplace_back(BenchTask{kind, n_tokens});
+      figure.peer_speeds.resize(bench.peers.size());
+      figure.ratios.resize(bench.peers.size());
+    }
+  };
+  add(BenchTask::Kind::kPrefill, bench.options.prompt_tokens);
+  add(BenchTask::Kind::kDecode, bench.options.depths);
+  return {};
+}
+
 }  // namespace
 
 Result<> bench_engine(const Context& context, const BenchEngineOptions& options) {
@@ -245,25 +296,26 @@ Result<> bench_engine(const Context& context, const BenchEngineOptions& options)
   HEARTH_TRY(const std::filesystem::path path, options.model.empty() ? default_bench_model() : model_path(context.config, options.model));
   HEARTH_TRY(const Sweep sweep, sweep_of(path));
   HEARTH_TRY(const auto model, model::Model::load(path, {.pack = options.pack, .kv_type = *model::kv_type_from_name(context.config.engine.kv_type)}));
-  const unsigned n_threads = ThreadPool(static_cast<unsigned>(context.config.engine.threads)).n_threads();
+  Bench bench{.options = options, .path = path, .model = model, .sweep = sweep,
+              .n_threads = ThreadPool(static_cast<unsigned>(context.config.engine.threads)).n_threads()};
+  HEARTH_TRY_VOID(plan_bench(bench));
+
   engine::EngineOptions engine_options;
-  engine_options.n_threads = n_threads;
-  engine_options.prefix_cache = false;
+  engine_options.n_threads = bench.n_threads;
+  engine_options.kv_bytes_max = static_cast<std::uint64_t>(context.config.engine.kv_mib) << 20;
   engine_options.speculation = false;  // Random weights soon repeat themselves: drafts would flatter.
   HEARTH_TRY(const auto engine, engine::Engine::create(engine_options));
-
   const device::ReadRoofMemory read_memory(sweep.bytes);
 
   // One round that does not count brings pages and caches in.
-  HEARTH_TRY_VOID(run_engine(*engine, model, options));
-  Measurements measurements;
+  for (const Figure& figure : bench.figures) HEARTH_TRY_VOID(run_task(*engine, bench, figure.task, options.repeats));
   for (std::uint32_t round = 0; round < options.repeats; ++round) {
     if (use_colour(2)) std::fprintf(stderr, "\r\033[Kround %u of %u", round + 1, options.repeats);
-    HEARTH_TRY_VOID(measure_round(*engine, model, path, sweep, n_threads, read_memory, options, measurements));
+    HEARTH_TRY_VOID(measure_round(*engine, read_memory, round, bench));
   }
   if (use_colour(2)) std::fprintf(stderr, "\r\033[K");
-  print_measurements(context, path, sweep, n_threads, options, measurements);
-  return check_roofs(measurements);
+  print_out(context.json ? to_json(bench).dump(2) + "\n" : to_text(bench));
+  return check_roofs(bench);
 }
 
 Result<> bench_model(const Context&, const BenchModelOptions& options) {

@@ -86,12 +86,13 @@ Result<> config(const Context& context, const ConfigOptions& options);
 Result<> doctor(const Context& context);
 
 struct BenchEngineOptions {
-  std::string model;            // A catalogue name or a path.
-  std::uint32_t prompt_tokens = 512;
+  std::string model;                                // A catalogue name or a path.
+  std::vector<std::uint32_t> prompt_tokens = {512};  // A prefill figure for each,
+  std::vector<std::uint32_t> depths = {0};           // and one of decoding after so many tokens.
   std::uint32_t decode_tokens = 64;
   std::uint32_t repeats = 5;
-  bool pack = false;            // model::LoadOptions::pack.
-  std::string peer;             // Path of llama-bench, to run beside.
+  bool pack = false;                                // model::LoadOptions::pack.
+  std::vector<std::string> peers;                   // Paths of llama-bench, to run beside.
 };
 Result<> bench_engine(const Context& context, const BenchEngineOptions& options);
 

@@ -59,6 +59,7 @@ struct ChatRequest {
   bool has_temperature = false;        // sampling.temperature was asked for; else the model's own wish goes.
   std::uint32_t max_tokens = 0;  // 0: up to the context's end.
   std::vector<std::string> stop;
+  bool ignore_eos = false;            // Go on to max_tokens where the model would end.
   text::grammar::GrammarPtr grammar;  // What the answer may be; null: any text.
   std::uint32_t n = 1;  // Choices, at most kChoicesMax.
   std::uint32_t n_top_logprobs = 0;

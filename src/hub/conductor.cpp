@@ -329,6 +329,7 @@ Result<> Conductor::submit(Run& run, std::uint32_t choice, const Prompt& prompt)
                               .sampling = run.request.sampling,
                               .max_tokens = run.request.max_tokens,
                               .stop = run.request.stop,
+                              .ignore_eos = run.request.ignore_eos,
                               .n_top_logprobs = run.request.n_top_logprobs,
                               .constraint = run.constraint,
                               .client = run.request.client};
