@@ -195,20 +195,56 @@ Result<RequestId> Conductor::chat(ChatRequest request, std::shared_ptr<ChatSink>
   return id;
 }
 
-Result<> Conductor::embed(EmbeddingRequest request, EmbeddingDone done) {
-  if (request.model.empty() || request.model == "auto" || request.model == "local") {
+// The model of a request that the embedding desk serves.
+Result<store::CatalogueEntry> Conductor::encoder_entry(const std::string& name) const {
+  if (name.empty() || name == "auto" || name == "local") {
     return fail(Code::kInvalidArgument,
-                "embeddings of different models don't compare, so there is no default: name the "
+                "the numbers of different encoders don't compare, so there is no default: name the "
                 "model");
   }
-  HEARTH_TRY(ModelChoice choice, parts_.shelf->resolve(request.model));
+  HEARTH_TRY(ModelChoice choice, parts_.shelf->resolve(name));
   {
     const std::lock_guard lock(mutex_);
     if (!is_accepting_) return fail(Code::kUnavailable, "Hearth is shutting down");
   }
-  if (parts_.embedding_desk == nullptr) return fail(Code::kUnsupported, "this hub embeds nothing");
-  return parts_.embedding_desk->submit(std::move(choice.candidates.front()), std::move(request),
-                                       std::move(done));
+  if (parts_.embedding_desk == nullptr)
+    return fail(Code::kUnsupported, "this hub runs no encoders");
+  return std::move(choice.candidates.front());
+}
+
+// `done`, called with what was made once its receipt is stored; with an error at once.
+template <class Made>
+std::function<void(Result<Made>)> Conductor::with_receipt(const std::string& model,
+                                                          std::function<void(Result<Made>)> done) {
+  Receipt receipt{.at_unix_us = clock_.now_unix_us(), .model = model, .end = "stop"};
+  receipt.id = ledger::make_receipt_id(receipt.at_unix_us);
+  return [this, receipt, done = std::move(done),
+          start_ns = clock_.now_monotonic_ns()](Result<Made> made) mutable {
+    if (!made) return done(std::move(made));
+    receipt.usage.prompt_tokens = made->prompt_tokens;
+    receipt.total_ms = ms_since(start_ns);
+    made->receipt_id = receipt.id;
+    parts_.writer->post(
+        [row = receipt_row(receipt), made = std::move(made), done](ledger::Ledger& ledger) mutable {
+          if (const auto stored = ledger.put_receipt(row); !stored) {
+            log_error("hub",
+                      fmt::format("receipt {} is not stored: {}", row.id, stored.error().message));
+          }
+          done(std::move(made));
+        });
+  };
+}
+
+Result<> Conductor::embed(EmbeddingRequest request, EmbeddingDone done) {
+  HEARTH_TRY(store::CatalogueEntry entry, encoder_entry(request.model));
+  done = with_receipt(entry.name, std::move(done));
+  return parts_.embedding_desk->submit(std::move(entry), std::move(request), std::move(done));
+}
+
+Result<> Conductor::rerank(RerankRequest request, RerankDone done) {
+  HEARTH_TRY(store::CatalogueEntry entry, encoder_entry(request.model));
+  done = with_receipt(entry.name, std::move(done));
+  return parts_.embedding_desk->submit(std::move(entry), std::move(request), std::move(done));
 }
 
 std::vector<ModelEntry> Conductor::models() const {

@@ -53,6 +53,7 @@ class Conductor final : public Hub {
 
   Result<RequestId> chat(ChatRequest request, std::shared_ptr<ChatSink> sink) override;
   Result<> embed(EmbeddingRequest request, EmbeddingDone done) override;
+  Result<> rerank(RerankRequest request, RerankDone done) override;
   void cancel(RequestId request) override { inbox_.put(CancelRun{request}); }
   std::vector<ModelEntry> models() const override;
   HubStats stats() const override;
@@ -99,6 +100,10 @@ class Conductor final : public Hub {
   void account(Run& run, const engine::FinishEvent& event, bool is_final);
   void cancel_run(Run& run);
   void store_receipt(Run& run);
+  Result<store::CatalogueEntry> encoder_entry(const std::string& name) const;
+  template <class Made>
+  std::function<void(Result<Made>)> with_receipt(const std::string& model,
+                                                 std::function<void(Result<Made>)> done);
   void fail_run(Run& run, Error error);
   void forget(RequestId id);
 

@@ -28,9 +28,10 @@ struct EmbeddingRequest {
 struct Embeddings {
   std::vector<std::vector<float>> vectors;  // One of length 1 per input, in order.
   std::uint32_t prompt_tokens = 0;
+  std::string receipt_id;  // Of its receipt, which is stored by now; empty where none is kept.
 };
 
-// Called once, on the hub's embedding thread; must not block.
+// Called once, on one of the hub's threads; must not block.
 using EmbeddingDone = std::function<void(Result<Embeddings>)>;
 
 }  // namespace hearth::hub

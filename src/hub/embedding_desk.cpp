@@ -11,17 +11,43 @@ namespace {
 
 using text::TokenId;
 
+Result<> check_encoder(const store::CatalogueEntry& entry, std::string_view wanted) {
+  if (model::is_encoder_architecture(entry.architecture)) return {};
+  return fail(Code::kInvalidArgument,
+              fmt::format("the model '{}' chats and {}; name one of the architecture 'bert'",
+                          entry.name, wanted));
+}
+
 Result<> check(const store::CatalogueEntry& entry, const EmbeddingRequest& request) {
-  if (!model::is_encoder_architecture(entry.architecture)) {
-    return fail(Code::kInvalidArgument,
-                fmt::format("the model '{}' chats and makes no embeddings; name one of the "
-                            "architecture 'bert'",
-                            entry.name));
-  }
+  HEARTH_TRY_VOID(check_encoder(entry, "makes no embeddings"));
   if (!request.inputs.empty() && request.inputs.size() <= kEmbeddingTextsMax) return {};
   return fail(Code::kInvalidArgument, fmt::format("the request has {} texts, 1 to {} are allowed",
                                                   request.inputs.size(), kEmbeddingTextsMax));
 }
+
+Result<> check(const store::CatalogueEntry& entry, const RerankRequest& request) {
+  HEARTH_TRY_VOID(check_encoder(entry, "ranks no documents"));
+  if (!request.documents.empty() && request.documents.size() <= kRerankDocumentsMax) return {};
+  return fail(Code::kInvalidArgument,
+              fmt::format("the request has {} documents, 1 to {} are allowed",
+                          request.documents.size(), kRerankDocumentsMax));
+}
+
+// Asks to stop as soon as either of two does: the caller, or the desk's end.
+class EitherStop {
+ public:
+  EitherStop(const std::stop_token& a, const std::stop_token& b)
+      : by_a_(a, Ask{source_}), by_b_(b, Ask{source_}) {}
+  std::stop_token token() const { return source_.get_token(); }
+
+ private:
+  struct Ask {
+    std::stop_source source;
+    void operator()() { source.request_stop(); }
+  };
+  std::stop_source source_;
+  std::stop_callback<Ask> by_a_, by_b_;
+};
 
 std::vector<TokenId> tokens_of(const model::Encoder& encoder, const EmbeddingInput& input) {
   if (const auto* const tokens = std::get_if<std::vector<TokenId>>(&input)) return *tokens;
@@ -48,6 +74,27 @@ Result<std::vector<std::vector<TokenId>>> tokenize(const model::Encoder& encoder
   return texts;
 }
 
+// Each document beside the query, checked; an error says which one it is about.
+Result<std::vector<model::TextPair>> pair_up(const model::Encoder& encoder,
+                                             const RerankRequest& request) {
+  std::vector<model::TextPair> pairs;
+  std::size_t n_tokens = 0;
+  for (std::size_t i = 0; i < request.documents.size(); ++i) {
+    pairs.push_back(encoder.pair(request.query, request.documents[i]));
+    n_tokens += pairs.back().tokens.size();
+    if (const auto fits = encoder.check(pairs.back().tokens); !fits) {
+      return fail(fits.error().code,
+                  fmt::format("document {} with the query: {}", i, fits.error().message));
+    }
+    if (n_tokens <= kRerankTokensMax) continue;
+    return fail(Code::kInvalidArgument,
+                fmt::format("query and documents have more than {} tokens together: send them in "
+                            "several requests",
+                            kRerankTokensMax));
+  }
+  return pairs;
+}
+
 }  // namespace
 
 EmbeddingDesk::EmbeddingDesk(EmbeddingDeskOptions options) : options_(options) {}
@@ -60,42 +107,74 @@ EmbeddingDesk::~EmbeddingDesk() {
 Result<> EmbeddingDesk::submit(store::CatalogueEntry entry, EmbeddingRequest request,
                                EmbeddingDone done) {
   HEARTH_TRY_VOID(check(entry, request));
+  return enqueue(
+      [this, entry = std::move(entry), request = std::move(request), done = std::move(done)] {
+        Result<Embeddings> result = embed(entry, request);
+        leave_queue();
+        done(std::move(result));
+      });
+}
+
+Result<> EmbeddingDesk::submit(store::CatalogueEntry entry, RerankRequest request,
+                               RerankDone done) {
+  HEARTH_TRY_VOID(check(entry, request));
+  return enqueue(
+      [this, entry = std::move(entry), request = std::move(request), done = std::move(done)] {
+        Result<Ranking> result = rank(entry, request);
+        leave_queue();
+        done(std::move(result));
+      });
+}
+
+Result<> EmbeddingDesk::enqueue(std::function<void()> work) {
   {
     const std::lock_guard lock(mutex_);
     if (n_queued_ >= options_.queue_max) {
-      return fail(Code::kUnavailable, fmt::format("{} embedding requests are waiting, which is the "
-                                                  "limit; try again in a moment",
-                                                  n_queued_));
+      return fail(Code::kUnavailable,
+                  fmt::format("{} requests for encoders are waiting, which is the limit; try again "
+                              "in a moment",
+                              n_queued_));
     }
     ++n_queued_;
   }
-  worker_->post([this, entry = std::move(entry), request = std::move(request),
-                 done = std::move(done)] {
-    Result<Embeddings> result = embed(entry, request);
-    {
-      const std::lock_guard lock(mutex_);
-      --n_queued_;
-    }
-    done(std::move(result));
-  });
+  worker_->post(std::move(work));
+  return {};
+}
+
+void EmbeddingDesk::leave_queue() {
+  const std::lock_guard lock(mutex_);
+  --n_queued_;
+}
+
+Result<> EmbeddingDesk::check_open(const std::stop_token& stop) const {
+  if (closing_.stop_requested()) return fail(Code::kUnavailable, "Hearth is shutting down");
+  if (stop.stop_requested()) return fail(Code::kCancelled, "the request was cancelled");
   return {};
 }
 
 Result<Embeddings> EmbeddingDesk::embed(const store::CatalogueEntry& entry,
                                         const EmbeddingRequest& request) {
-  if (closing_.stop_requested()) return fail(Code::kUnavailable, "Hearth is shutting down");
-  if (request.stop.stop_requested()) return fail(Code::kCancelled, "the request was cancelled");
+  HEARTH_TRY_VOID(check_open(request.stop));
   HEARTH_TRY(const std::shared_ptr<const model::Encoder> encoder, encoder_of(entry));
   HEARTH_TRY(const auto texts, tokenize(*encoder, request.inputs));
-  if (pool_ == nullptr) pool_ = std::make_unique<ThreadPool>(options_.n_threads);
-
-  // Either of two may end the work: the caller, or the desk's end.
-  std::stop_source either;
-  const std::stop_callback by_caller(request.stop, [&] { either.request_stop(); });
-  const std::stop_callback by_desk(closing_.get_token(), [&] { either.request_stop(); });
+  const EitherStop either(request.stop, closing_.get_token());
   Embeddings made;
-  HEARTH_TRY(made.vectors, encoder->encode(texts, *pool_, either.get_token()));
+  HEARTH_TRY(made.vectors, encoder->encode(texts, *pool_, either.token()));
   for (const auto& tokens : texts) made.prompt_tokens += static_cast<std::uint32_t>(tokens.size());
+  return made;
+}
+
+Result<Ranking> EmbeddingDesk::rank(const store::CatalogueEntry& entry,
+                                    const RerankRequest& request) {
+  HEARTH_TRY_VOID(check_open(request.stop));
+  HEARTH_TRY(const std::shared_ptr<const model::Encoder> encoder, encoder_of(entry));
+  HEARTH_TRY(const auto pairs, pair_up(*encoder, request));
+  const EitherStop either(request.stop, closing_.get_token());
+  Ranking made;
+  HEARTH_TRY(made.scores, encoder->score(pairs, *pool_, either.token()));
+  for (const model::TextPair& pair : pairs) {
+    made.prompt_tokens += static_cast<std::uint32_t>(pair.tokens.size());
+  }
   return made;
 }
 
@@ -111,6 +190,7 @@ Result<std::shared_ptr<const model::Encoder>> EmbeddingDesk::encoder_of(
       return slot->encoder;
     }
   }
+  if (pool_ == nullptr) pool_ = std::make_unique<ThreadPool>(options_.n_threads);
   HEARTH_TRY(std::shared_ptr<const model::Encoder> encoder, model::Encoder::load(entry.path));
   keep(entry, encoder);
   return encoder;

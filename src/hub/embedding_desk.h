@@ -1,5 +1,5 @@
-// Where embeddings are made: one thread takes requests one after another and computes each with
-// all cores of its pool.
+// Where embeddings are made and documents ranked: one thread takes requests one after another and
+// computes each with all cores of its pool.
 //
 // It stands beside the conductor instead of in its engine: an embedding has no tokens to stream,
 // no KV pages and no turns, and a request is over in milliseconds.  Encoders are small, so they
@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <list>
 #include <memory>
 #include <mutex>
@@ -17,6 +18,7 @@
 #include "base/result.h"
 #include "base/thread_pool.h"
 #include "hub/embedding.h"
+#include "hub/rerank.h"
 #include "hub/worker.h"
 #include "model/encoder.h"
 #include "store/catalogue.h"
@@ -42,6 +44,9 @@ class EmbeddingDesk {
   // not called.
   Result<> submit(store::CatalogueEntry entry, EmbeddingRequest request, EmbeddingDone done);
 
+  // The same for documents to be ranked.
+  Result<> submit(store::CatalogueEntry entry, RerankRequest request, RerankDone done);
+
   // Whether the encoder of this file is loaded.
   bool is_loaded(const std::string& path) const;
 
@@ -52,7 +57,11 @@ class EmbeddingDesk {
     std::shared_ptr<const model::Encoder> encoder;
   };
 
+  Result<> enqueue(std::function<void()> work);
+  void leave_queue();
+  Result<> check_open(const std::stop_token& stop) const;
   Result<Embeddings> embed(const store::CatalogueEntry& entry, const EmbeddingRequest& request);
+  Result<Ranking> rank(const store::CatalogueEntry& entry, const RerankRequest& request);
   Result<std::shared_ptr<const model::Encoder>> encoder_of(const store::CatalogueEntry& entry);
   void keep(const store::CatalogueEntry& entry, std::shared_ptr<const model::Encoder> encoder);
 

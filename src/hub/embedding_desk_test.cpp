@@ -49,17 +49,30 @@ class Embedding : public ::testing::Test {
     return *std::move(hub);
   }
   // Submits by `submit` and waits for whichever way the answer comes.
-  template <class Submit>
-  static Result<Embeddings> answer_of(Submit submit) {
-    auto promise = std::make_shared<std::promise<Result<Embeddings>>>();
+  template <class Answer = Embeddings, class Submit>
+  static Result<Answer> answer_of(Submit submit) {
+    auto promise = std::make_shared<std::promise<Result<Answer>>>();
     auto future = promise->get_future();
     const auto taken =
-        submit([promise](Result<Embeddings> made) { promise->set_value(std::move(made)); });
+        submit([promise](Result<Answer> made) { promise->set_value(std::move(made)); });
     if (!taken) return std::unexpected(taken.error());
     return future.get();
   }
   static Result<Embeddings> ask(Hub& hub, EmbeddingRequest request) {
     return answer_of([&](EmbeddingDone done) { return hub.embed(std::move(request), done); });
+  }
+
+  // The JSON that the ledger has under this id.
+  std::string receipt_of(const std::string& id) const {
+    const auto ledger =
+        ledger::Ledger::open(folder_ / "ledger.sqlite", ledger::Ledger::Mode::kReadOnly);
+    EXPECT_TRUE(ledger) << ledger.error().message;
+    const auto row = (*ledger)->receipt(id);
+    return row ? row->json : row.error().message;
+  }
+  static Result<Ranking> rank(Hub& hub, RerankRequest request) {
+    return answer_of<Ranking>(
+        [&](RerankDone done) { return hub.rerank(std::move(request), done); });
   }
 
   std::filesystem::path folder_;
@@ -75,6 +88,8 @@ TEST_F(Embedding, IsMadeOfTextsAndTokensAlike) {
   EXPECT_EQ(made->vectors[0], made->vectors[1]);
   EXPECT_NE(made->vectors[0], made->vectors[2]);
   EXPECT_EQ(made->prompt_tokens, 15U);
+  EXPECT_THAT(receipt_of(made->receipt_id), HasSubstr(R"("model":"tiny-encoder")"));
+  EXPECT_THAT(receipt_of(made->receipt_id), HasSubstr(R"("prompt_tokens":15)"));
   for (const ModelEntry& listed : hub->models()) {
     EXPECT_EQ(listed.loaded, listed.name == "tiny-encoder") << listed.name;
     EXPECT_EQ(listed.problem, "");
@@ -99,6 +114,43 @@ TEST_F(Embedding, RefusesWhatIsNoEncoderAndWhatIsTooLong) {
   for (int i = 0; i < 31; ++i) text += "the ";
   EXPECT_THAT(refusal({.model = "tiny-encoder", .inputs = {"a", text}}, Code::kInvalidArgument),
               HasSubstr("input 1: the input has 33 tokens, which exceeds the available context size of 32"));
+}
+
+TEST_F(Embedding, RanksDocumentsWithModelsThatDo) {
+  ASSERT_TRUE(
+      model::make_test_encoder({.pooling = 4}).write(folder_ / "models" / "tiny-ranker.gguf"));
+  const auto hub = open_hub();
+  const auto ranking = rank(*hub, {.model = "tiny-ranker",
+                                   .query = "the cat",
+                                   .documents = {"The cat sat", "dogs", "The cat sat"}});
+  ASSERT_TRUE(ranking) << ranking.error().message;
+  ASSERT_EQ(ranking->scores.size(), 3U);
+  EXPECT_EQ(ranking->scores[0], ranking->scores[2]);
+  EXPECT_NE(ranking->scores[0], ranking->scores[1]);
+  EXPECT_EQ(ranking->prompt_tokens, 8U + 7 + 8);
+  EXPECT_THAT(receipt_of(ranking->receipt_id), HasSubstr(R"("model":"tiny-ranker")"));
+
+  const auto refusal = [&](RerankRequest request, Code code) {
+    const auto made = rank(*hub, std::move(request));
+    EXPECT_FALSE(made);
+    EXPECT_EQ(made.error().code, code) << made.error().message;
+    return made.error().message;
+  };
+  const auto wrong = Code::kInvalidArgument;
+  EXPECT_THAT(refusal({.model = "tiny-chat", .query = "a", .documents = {"b"}}, wrong),
+              HasSubstr("'tiny-chat' chats and ranks no documents"));
+  EXPECT_THAT(refusal({.model = "tiny-encoder", .query = "a", .documents = {"b"}}, wrong),
+              HasSubstr("ranks nothing"));
+  EXPECT_THAT(refusal({.model = "auto", .query = "a", .documents = {"b"}}, wrong),
+              HasSubstr("name the model"));
+  EXPECT_THAT(refusal({.model = "tiny-ranker", .query = "a"}, wrong), HasSubstr("0 documents"));
+  std::string text;
+  for (int i = 0; i < 30; ++i) text += "the ";
+  EXPECT_THAT(refusal({.model = "tiny-ranker", .query = "a", .documents = {"b", text}}, wrong),
+              HasSubstr("document 1 with the query: the input has 34 tokens"));
+  const auto vectors = ask(*hub, {.model = "tiny-ranker", .inputs = {"a"}});
+  ASSERT_FALSE(vectors);
+  EXPECT_THAT(vectors.error().message, HasSubstr("/v1/rerank"));
 }
 
 TEST_F(Embedding, LeavesChatToChatModels) {

@@ -13,6 +13,7 @@
 #include "engine/engine.h"
 #include "hub/chat.h"
 #include "hub/embedding.h"
+#include "hub/rerank.h"
 
 namespace hearth::hub {
 
@@ -65,10 +66,12 @@ class Hub {
   // Plans and admits; the answer arrives at the sink.  kNotFound: no such model (the message names
   // those that there are); kInvalidArgument; kUnavailable: queue full or shutting down.
   virtual Result<RequestId> chat(ChatRequest request, std::shared_ptr<ChatSink> sink) = 0;
-  // Embeds texts with an encoder of the catalogue; the answer arrives at `done`.  kNotFound: no such
-  // model; kInvalidArgument: not an encoder, or too many texts; kUnavailable: queue full or shutting
-  // down.  Nothing of it is advised or kept, so there is no receipt.
+  // Embeds texts with an encoder of the catalogue; the answer arrives at `done`.  kNotFound: no
+  // such model; kInvalidArgument: not an encoder, or too many texts; kUnavailable: queue full or
+  // shutting down.  Nothing of it is advised; what is answered has a receipt.
   virtual Result<> embed(EmbeddingRequest request, EmbeddingDone done) = 0;
+  // Scores documents against a query with an encoder that ranks; otherwise as embed().
+  virtual Result<> rerank(RerankRequest request, RerankDone done) = 0;
   virtual void cancel(RequestId request) = 0;  // No effect on one that has ended.
 
   virtual std::vector<ModelEntry> models() const = 0;

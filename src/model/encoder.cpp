@@ -54,13 +54,19 @@ void normalize(std::vector<float>& x) {
   for (float& value : x) value /= length;
 }
 
+// A text, or two as one.
+struct Input {
+  std::span<const TokenId> tokens;
+  std::size_t n_first = 0;  // Those of type 0.
+};
+
 // Some texts on their way through the layers.
 class Batch {
  public:
   Batch(const EncoderWeights& weights, const EncoderConfig& config, ThreadPool& pool)
       : weights_(weights), config_(config), pool_(pool) {}
 
-  void run(std::span<const std::vector<TokenId>> texts) {
+  void run(std::span<const Input> texts) {
     embed(texts);
     for (const EncoderLayer& layer : weights_.layers) {
       attend(layer);
@@ -83,6 +89,17 @@ class Batch {
     return out;
   }
 
+  // The classifier's number for text `index`.
+  float score(std::size_t index) {
+    const float* const state = row(x_, starts_[index]);
+    std::vector<float> hidden(state, state + config_.d_model);
+    if (weights_.classifier.weight.data != nullptr) {
+      hidden = apply(weights_.classifier, hidden);
+      for (float& value : hidden) value = std::tanh(value);
+    }
+    return apply(weights_.score, hidden).front();
+  }
+
  private:
   // A head's queries of one text, or some of them.
   struct Task {
@@ -95,21 +112,33 @@ class Batch {
   }
   std::uint32_t n_tokens() const { return starts_.back(); }
 
-  void embed(std::span<const std::vector<TokenId>> texts) {
+  // W x + b of one row.
+  std::vector<float> apply(const Linear& linear, const std::vector<float>& x) {
+    input_.assign(x.data(), x.size(), 1, static_cast<std::uint32_t>(x.size()),
+                  std::span(&linear.weight.type, 1), pool_);
+    std::vector<float> out(linear.weight.rows);
+    tensor::matmul(linear.weight, input_, out.data(), out.size(), pool_);
+    tensor::add(linear.bias, out.size(), out.data());
+    return out;
+  }
+
+  void embed(std::span<const Input> texts) {
     const std::uint32_t d = config_.d_model;
-    std::vector<float> type(d), part(d);
-    tensor::dequantize_row(weights_.types, 0, type.data());
-    for (const std::vector<TokenId>& text : texts) {
-      for (std::uint32_t position = 0; position < text.size(); ++position) {
+    std::vector<float> types[2] = {std::vector<float>(d), std::vector<float>(d)}, part(d);
+    tensor::dequantize_row(weights_.types, 0, types[0].data());
+    tensor::dequantize_row(weights_.types, std::min(1U, weights_.types.rows - 1), types[1].data());
+    for (const Input& text : texts) {
+      for (std::uint32_t position = 0; position < text.tokens.size(); ++position) {
         const std::size_t at = x_.size();
+        const std::vector<float>& type = types[position < text.n_first ? 0 : 1];
         x_.insert(x_.end(), type.begin(), type.end());
-        tensor::dequantize_row(weights_.tokens, static_cast<std::uint32_t>(text[position]),
+        tensor::dequantize_row(weights_.tokens, static_cast<std::uint32_t>(text.tokens[position]),
                                part.data());
         tensor::add(part.data(), d, x_.data() + at);
         tensor::dequantize_row(weights_.positions, position, part.data());
         tensor::add(part.data(), d, x_.data() + at);
       }
-      plan_attention(static_cast<std::uint32_t>(text.size()));
+      plan_attention(static_cast<std::uint32_t>(text.tokens.size()));
     }
     norm_rows(weights_.embedding_norm);
   }
@@ -209,10 +238,10 @@ class Batch {
 };
 
 // How many of `texts` go through together.
-std::size_t batch_size(std::span<const std::vector<TokenId>> texts) {
-  std::size_t n = 1, n_tokens = texts.front().size();
-  while (n < texts.size() && n_tokens + texts[n].size() <= kBatchTokensMax) {
-    n_tokens += texts[n++].size();
+std::size_t batch_size(std::span<const Input> texts) {
+  std::size_t n = 1, n_tokens = texts.front().tokens.size();
+  while (n < texts.size() && n_tokens + texts[n].tokens.size() <= kBatchTokensMax) {
+    n_tokens += texts[n++].tokens.size();
   }
   return n;
 }
@@ -237,20 +266,53 @@ class LoadedEncoder final : public Encoder {
   Result<std::vector<std::vector<float>>> encode(std::span<const std::vector<TokenId>> texts,
                                                  ThreadPool& pool,
                                                  std::stop_token stop) const override {
-    for (const std::vector<TokenId>& text : texts) HEARTH_TRY_VOID(check(text));
+    if (ranks()) {
+      return fail(Code::kInvalidArgument,
+                  fmt::format("the model '{}' ranks documents (/v1/rerank) and makes no embeddings",
+                              config_.name));
+    }
+    std::vector<Input> inputs;
+    for (const std::vector<TokenId>& text : texts) inputs.push_back({text, text.size()});
     std::vector<std::vector<float>> vectors;
+    HEARTH_TRY_VOID(run(inputs, pool, stop,
+                        [&](Batch& batch, std::size_t i) { vectors.push_back(batch.pooled(i)); }));
+    return vectors;
+  }
+
+  Result<std::vector<float>> score(std::span<const TextPair> pairs, ThreadPool& pool,
+                                   std::stop_token stop) const override {
+    if (!ranks()) {
+      return fail(
+          Code::kInvalidArgument,
+          fmt::format("the model '{}' embeds texts (/v1/embeddings) and ranks nothing: name "
+                      "one with a classifier",
+                      config_.name));
+    }
+    std::vector<Input> inputs;
+    for (const TextPair& pair : pairs) inputs.push_back({pair.tokens, pair.n_first});
+    std::vector<float> scores;
+    HEARTH_TRY_VOID(run(inputs, pool, stop,
+                        [&](Batch& batch, std::size_t i) { scores.push_back(batch.score(i)); }));
+    return scores;
+  }
+
+ private:
+  // Calls take(batch, i) for each text in order, i being its place in its batch.
+  template <class Take>
+  Result<> run(std::span<const Input> texts, ThreadPool& pool, const std::stop_token& stop,
+               Take&& take) const {
+    for (const Input& text : texts) HEARTH_TRY_VOID(check(text.tokens));
     while (!texts.empty()) {
       if (stop.stop_requested()) return fail(Code::kCancelled, "the request was cancelled");
       const std::size_t n = batch_size(texts);
       Batch batch(weights_, config_, pool);
       batch.run(texts.first(n));
-      for (std::size_t i = 0; i < n; ++i) vectors.push_back(batch.pooled(i));
+      for (std::size_t i = 0; i < n; ++i) take(batch, i);
       texts = texts.subspan(n);
     }
-    return vectors;
+    return {};
   }
 
- private:
   explicit LoadedEncoder(gguf::GgufFile file) : file_(std::move(file)) {}
 
   Result<> check_vocabulary() const {
@@ -271,6 +333,15 @@ Result<std::shared_ptr<const Encoder>> Encoder::load(const std::filesystem::path
                                                      const LoadOptions& options) {
   HEARTH_TRY(gguf::GgufFile file, gguf::GgufFile::open(path));
   return LoadedEncoder::create(std::move(file), options);
+}
+
+TextPair Encoder::pair(std::string_view first, std::string_view second) const {
+  TextPair made{.tokens = tokenizer_->encode(first, {.add_special = true})};
+  made.n_first = static_cast<std::uint32_t>(made.tokens.size());
+  const std::vector<text::TokenId> rest = tokenizer_->encode(second);
+  made.tokens.insert(made.tokens.end(), rest.begin(), rest.end());
+  made.tokens.push_back(made.tokens[made.n_first - 1]);
+  return made;
 }
 
 Result<> Encoder::check(std::span<const text::TokenId> tokens) const {

@@ -1,4 +1,5 @@
-// A text encoder of the BERT family: from tokens to one vector per text.
+// A text encoder of the BERT family: from tokens to one vector per text, or, where it was trained
+// to rank, to one number per pair of texts.
 //
 // It shares nothing with the decoders' forward pass but the kernels: attention sees the whole
 // text at once, so there is no KV cache, no session and no sampling; a call is a pure function
@@ -23,8 +24,9 @@
 namespace hearth::model {
 
 // How a text's token states become one vector.  The numbers are those of GGUF's
-// `bert.pooling_type`.
-enum class Pooling : std::uint8_t { kMean = 1, kFirst = 2, kLast = 3 };
+// `bert.pooling_type`.  kRank is none: the first token's state goes through a classifier, and the
+// model scores pairs instead of embedding (Nogueira and Cho, "Passage Re-ranking with BERT", 2019).
+enum class Pooling : std::uint8_t { kMean = 1, kFirst = 2, kLast = 3, kRank = 4 };
 
 struct EncoderConfig {
   std::string name;  // GGUF `general.name`, or the file's name.
@@ -37,6 +39,12 @@ struct EncoderConfig {
   std::uint32_t n_context = 0;  // Tokens of a text at most, [CLS] and [SEP] included.
   float norm_eps = 1e-12F;
   Pooling pooling = Pooling::kMean;
+};
+
+// Two texts in one: [CLS] first [SEP] second [SEP].
+struct TextPair {
+  std::vector<text::TokenId> tokens;
+  std::uint32_t n_first = 0;  // Of the first text, its [CLS] and [SEP] included.
 };
 
 // Whether a model of this GGUF `general.architecture` is an encoder: it embeds and can't chat.
@@ -61,10 +69,18 @@ class Encoder {
 
   // One vector [d_model] of length 1 per text, in order.  A text's vector does not depend on the
   // others.  The errors of check(), before anything is computed; kCancelled once `stop` asks for
-  // it.  One caller of `pool` at a time.
+  // it; kInvalidArgument for a model that ranks.  One caller of `pool` at a time.
   virtual Result<std::vector<std::vector<float>>> encode(
       std::span<const std::vector<text::TokenId>> texts, ThreadPool& pool,
       std::stop_token stop = {}) const = 0;
+
+  // Whether it scores pairs, or embeds texts: it does one of the two.
+  bool ranks() const { return config_.pooling == Pooling::kRank; }
+  TextPair pair(std::string_view first, std::string_view second) const;
+  // How well each pair's texts fit, higher is better: the classifier's number as it is, of any size
+  // and sign.  Otherwise as encode().
+  virtual Result<std::vector<float>> score(std::span<const TextPair> pairs, ThreadPool& pool,
+                                           std::stop_token stop = {}) const = 0;
 
  protected:
   EncoderConfig config_;

@@ -15,7 +15,8 @@ namespace hearth::model {
 
 struct TestEncoderOptions {
   std::uint32_t n_layers = 2, d_model = 64, d_ff = 96, n_heads = 4, n_context = 32;
-  std::uint32_t pooling = 1;
+  std::uint32_t pooling = 1;  // 4: with a classifier, of n_classes outputs.
+  std::uint32_t n_classes = 1;
   tensor::DType type = tensor::DType::kF32;  // Of the layers' matrices: F32 or F16.
   std::string without;                       // A tensor that is left out.
 };
@@ -82,6 +83,10 @@ inline gguf::GgufWriter make_test_encoder(const TestEncoderOptions& options = {}
     add_linear(prefix + "ffn_down", f, d);
     add_norm(prefix + "attn_output_norm");
     add_norm(prefix + "layer_output_norm");
+  }
+  if (options.pooling == 4) {
+    add_linear("cls", d, d);
+    add_linear("cls.output", d, options.n_classes);
   }
   return out;
 }

@@ -25,7 +25,17 @@ class Twin {
   Twin(const gguf::GgufFile& file, const EncoderConfig& config) : file_(file), config_(config) {}
 
   std::vector<double> embed(const std::vector<TokenId>& tokens) const {
-    Rows x = inputs(tokens);
+    return pooled(states(tokens, tokens.size()));
+  }
+  double score(const TextPair& pair) const {
+    Rows hidden = linear({states(pair.tokens, pair.n_first).front()}, "cls");
+    for (double& h : hidden.front()) h = std::tanh(h);
+    return linear(hidden, "cls.output").front().front();
+  }
+
+ private:
+  Rows states(const std::vector<TokenId>& tokens, std::size_t n_first) const {
+    Rows x = inputs(tokens, n_first);
     for (std::uint32_t i = 0; i < config_.n_layers; ++i) {
       const std::string prefix = "blk." + std::to_string(i) + ".";
       x = normed(sum(x, attention(x, prefix)), prefix + "attn_output_norm");
@@ -35,24 +45,23 @@ class Twin {
       }
       x = normed(sum(x, linear(hidden, prefix + "ffn_down")), prefix + "layer_output_norm");
     }
-    return pooled(x);
+    return x;
   }
-
- private:
   std::vector<double> values(const std::string& name) const {
     const gguf::TensorInfo* const info = file_.find_tensor(name);
     std::vector<float> floats(info->n_elements());
     tensor::dequantize(info->type, info->data.data(), floats.size(), floats.data());
     return {floats.begin(), floats.end()};
   }
-  Rows inputs(const std::vector<TokenId>& tokens) const {
+  Rows inputs(const std::vector<TokenId>& tokens, std::size_t n_first) const {
     const auto token = values("token_embd.weight"), position = values("position_embd.weight"),
                type = values("token_types.weight");
     const std::size_t d = config_.d_model;
     Rows x(tokens.size(), std::vector<double>(d));
     for (std::size_t t = 0; t < tokens.size(); ++t) {
       for (std::size_t i = 0; i < d; ++i) {
-        x[t][i] = token[static_cast<std::size_t>(tokens[t]) * d + i] + position[t * d + i] + type[i];
+        x[t][i] = token[static_cast<std::size_t>(tokens[t]) * d + i] + position[t * d + i] +
+                  type[t < n_first ? i : d + i];
       }
     }
     return normed(x, "token_embd_norm");
@@ -237,13 +246,51 @@ TEST_F(EncoderTest, RefusesFilesThatItCannotRun) {
   refused(make_test_encoder({.without = "blk.1.attn_k.bias"}), Code::kCorrupt,
           "tensor 'blk.1.attn_k.bias' is missing");
   refused(make_test_encoder({.d_ff = 96, .n_heads = 5}), Code::kCorrupt, "5 heads cannot share");
-  refused(make_test_encoder({.pooling = 4}), Code::kUnsupported, "'bert.pooling_type' is 4");
+  refused(make_test_encoder({.pooling = 5}), Code::kUnsupported, "'bert.pooling_type' is 5");
+  refused(make_test_encoder({.pooling = 4, .n_classes = 3}), Code::kUnsupported,
+          "it sorts texts into 3 classes");
+  refused(make_test_encoder({.pooling = 4, .without = "cls.output.weight"}), Code::kCorrupt,
+          "tensor 'cls.output.weight' is missing");
   refused(make_test_encoder(), Code::kOutOfBudget, "memory", {.memory_bytes_max = 1000});
   gguf::GgufWriter more = make_test_encoder();
   const std::vector<std::uint64_t> dims = {1};
   const float zero = 0;
   more.add_tensor("cls.weight", tensor::DType::kF32, dims, std::as_bytes(std::span(&zero, 1)));
   refused(more, Code::kUnsupported, "tensor 'cls.weight' is not part of a 'bert'");
+}
+
+TEST_F(EncoderTest, ScoresPairsAsItsTwin) {
+  for (const tensor::DType type : {tensor::DType::kF32, tensor::DType::kF16}) {
+    const auto encoder = load({.pooling = 4, .type = type});
+    ASSERT_TRUE(encoder->ranks());
+    const auto file = gguf::GgufFile::open(path());
+    const Twin twin(*file, encoder->config());
+    std::vector<TextPair> pairs;
+    for (const char* const document : {"The cat sat on the mat.", "dogs", "", "mat mat mat"}) {
+      pairs.push_back(encoder->pair("the cats", document));
+    }
+    EXPECT_EQ(pairs[1].tokens, (std::vector<TokenId>{2, 4, 5, 10, 3, 6, 10, 3}));
+    EXPECT_EQ(pairs[1].n_first, 5U);
+    const auto scores = encoder->score(pairs, pool_);
+    ASSERT_TRUE(scores) << scores.error().message;
+    for (std::size_t i = 0; i < pairs.size(); ++i) {
+      EXPECT_NEAR((*scores)[i], twin.score(pairs[i]), 1e-4) << i;
+      EXPECT_EQ(encoder->score(std::span(pairs).subspan(i, 1), pool_)->front(), (*scores)[i]);
+    }
+  }
+}
+
+TEST_F(EncoderTest, EmbedsOrRanksAndSaysWhich) {
+  const auto ranker = load({.pooling = 4});
+  const auto vectors = ranker->encode(random_texts(1, 8), pool_);
+  ASSERT_FALSE(vectors);
+  EXPECT_THAT(vectors.error().message, HasSubstr("ranks documents (/v1/rerank)"));
+  const auto embedder = load();
+  const TextPair pair = embedder->pair("a", "b");
+  const auto scores = embedder->score(std::span(&pair, 1), pool_);
+  ASSERT_FALSE(scores);
+  EXPECT_EQ(scores.error().code, Code::kInvalidArgument);
+  EXPECT_THAT(scores.error().message, HasSubstr("embeds texts (/v1/embeddings)"));
 }
 
 TEST_F(EncoderTest, RefusesShapesThatDisagree) {

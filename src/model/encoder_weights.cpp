@@ -61,13 +61,13 @@ Result<> read_counts(const GgufFile& file, EncoderConfig& config) {
 Result<> read_pooling(const GgufFile& file, EncoderConfig& config) {
   constexpr std::string_view kKey = "bert.pooling_type";
   HEARTH_TRY(const std::uint32_t type, file.get_u32(kKey, 1U));
-  if (type <= static_cast<std::uint32_t>(Pooling::kLast)) {
+  if (type <= static_cast<std::uint32_t>(Pooling::kRank)) {
     config.pooling = type == 0 ? Pooling::kMean : static_cast<Pooling>(type);
     return {};
   }
   return refuse(file, Code::kUnsupported,
-                fmt::format("key '{}' is {}; 0 (none), 1 (mean), 2 (first token) and 3 (last) are "
-                            "run: use a model that embeds",
+                fmt::format("key '{}' is {}; 0 (none), 1 (mean), 2 (first token), 3 (last) and 4 "
+                            "(rank) are run: use a model that embeds or ranks",
                             kKey, type));
 }
 
@@ -116,18 +116,32 @@ class EncoderBinder {
       HEARTH_TRY(const EncoderLayer layer, bind_layer(fmt::format("blk.{}.", i)));
       weights.layers.push_back(layer);
     }
+    if (config_.pooling == Pooling::kRank) HEARTH_TRY_VOID(bind_classifier(weights));
     HEARTH_TRY_VOID(check_all_used());
     return weights;
   }
 
  private:
+  Result<> bind_classifier(EncoderWeights& weights) {
+    if (file_.find_tensor("cls.weight") != nullptr) {
+      HEARTH_TRY(weights.classifier, linear("cls", config_.d_model, config_.d_model));
+    }
+    const TensorInfo* const output = file_.find_tensor("cls.output.weight");
+    if (output != nullptr && output->dims[1] > 1) {
+      return refuse(file_, Code::kUnsupported,
+                    fmt::format("it sorts texts into {} classes, models with one score rank: name "
+                                "another",
+                                output->dims[1]));
+    }
+    HEARTH_TRY(weights.score, linear("cls.output", 1, config_.d_model));
+    return {};
+  }
+
   Result<EncoderLayer> bind_layer(const std::string& prefix) {
     EncoderLayer layer;
     for (const LinearRow& row : kLinears) {
-      const std::string name = fmt::format("{}{}", prefix, row.name);
-      Linear& linear = layer.*row.slot;
-      HEARTH_TRY(linear.weight, matrix(name + ".weight", config_.*row.rows, config_.*row.cols));
-      HEARTH_TRY(linear.bias, vector(name + ".bias", config_.*row.rows));
+      HEARTH_TRY(layer.*row.slot, linear(fmt::format("{}{}", prefix, row.name), config_.*row.rows,
+                                         config_.*row.cols));
     }
     for (const NormRow& row : kNorms) {
       HEARTH_TRY(layer.*row.slot, norm(fmt::format("{}{}", prefix, row.name)));
@@ -186,6 +200,13 @@ class EncoderBinder {
                   fmt::format("tensor '{}' has the type {}, vectors are read as F32: convert the "
                               "model again",
                               name, tensor::dtype_info(info->type).name));
+  }
+
+  Result<Linear> linear(const std::string& name, std::uint32_t rows, std::uint32_t cols) {
+    Linear made;
+    HEARTH_TRY(made.weight, matrix(name + ".weight", rows, cols));
+    HEARTH_TRY(made.bias, vector(name + ".bias", rows));
+    return made;
   }
 
   Result<LayerNorm> norm(const std::string& name) {

@@ -32,9 +32,12 @@ struct EncoderLayer {
 struct EncoderWeights {
   tensor::MatView tokens;     // [n_vocab, d_model]
   tensor::MatView positions;  // [n_context, d_model]
-  tensor::MatView types;      // [n_types, d_model]; a text is all of type 0.
+  tensor::MatView types;      // [n_types, d_model]; a text is of type 0, a pair's second of type 1.
   LayerNorm embedding_norm;
   std::vector<EncoderLayer> layers;
+  // Of models that rank: a hidden layer of the classifier [d_model, d_model], which some do
+  // without, and its output [1, d_model].
+  Linear classifier, score;
 };
 
 // kCorrupt or kUnsupported naming the file, the key, its value and the limit.

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "api/openai_embeddings.h"
+#include "api/rerank.h"
 #include "server/chat_answer.h"
 
 namespace hearth::server {
@@ -16,13 +17,20 @@ void respond(const EmbeddingCall& call, const api::ApiError& error) {
   call.exchange->respond(error_response(error, call.headers));
 }
 
+void respond(const EmbeddingCall& call, std::string body, const std::string& receipt_id) {
+  net::HeaderList headers = call.headers;
+  if (!receipt_id.empty()) headers.emplace_back("x-hearth-receipt", receipt_id);
+  call.metrics->count_response(200);
+  call.exchange->respond({.body = std::move(body), .headers = std::move(headers)});
+}
+
 void respond(const EmbeddingCall& call, const openai::EmbeddingsRequest& request,
              Result<hub::Embeddings> made) {
   if (!made) return respond(call, openai::embeddings_error(made.error()));
-  const auto body = openai::render_embeddings(request, *std::move(made));
+  const std::string receipt_id = made->receipt_id;
+  auto body = openai::render_embeddings(request, *std::move(made));
   if (!body) return respond(call, body.error());
-  call.metrics->count_response(200);
-  call.exchange->respond({.body = *body, .headers = call.headers});
+  respond(call, *std::move(body), receipt_id);
 }
 
 }  // namespace
@@ -40,6 +48,23 @@ void answer_embeddings(hub::Hub& hub, EmbeddingCall call) {
     respond(call, asked, std::move(made));
   });
   if (!taken) respond(call, openai::embeddings_error(taken.error()));
+}
+
+void answer_rerank(hub::Hub& hub, EmbeddingCall call) {
+  if (call.exchange->cancelled()) return;
+  auto request = api::rerank::parse(call.exchange->request().body);
+  if (!request) return respond(call, request.error());
+
+  std::stop_source stop;
+  call.exchange->on_cancel([stop]() mutable { stop.request_stop(); });
+  hub::RerankRequest work = request->work;
+  work.stop = stop.get_token();
+  const auto taken = hub.rerank(
+      std::move(work), [call, asked = *std::move(request)](const Result<hub::Ranking>& made) {
+        if (!made) return respond(call, api::rerank::error_of(made.error()));
+        respond(call, api::rerank::render(asked, *made), made->receipt_id);
+      });
+  if (!taken) respond(call, api::rerank::error_of(taken.error()));
 }
 
 }  // namespace hearth::server

@@ -1,4 +1,5 @@
-// The bridge for /v1/embeddings: a parsed body to the hub, and its vectors back.
+// The bridge for /v1/embeddings and /v1/rerank: a parsed body to the hub, and its vectors or scores
+// back.
 #pragma once
 
 #include <memory>
@@ -15,7 +16,8 @@ struct EmbeddingCall {
   std::shared_ptr<Metrics> metrics;
 };
 
-// Answers the exchange, now or when the hub is done.  A client that leaves ends the work.
+// Each answers the exchange, now or when the hub is done.  A client that leaves ends the work.
 void answer_embeddings(hub::Hub& hub, EmbeddingCall call);
+void answer_rerank(hub::Hub& hub, EmbeddingCall call);
 
 }  // namespace hearth::server

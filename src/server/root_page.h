@@ -28,6 +28,7 @@ only when that pays and only what you allow.</p>
 <ul>
 <li><code>POST /v1/chat/completions</code> and <code>POST /v1/completions</code></li>
 <li><code>POST /v1/embeddings</code></li>
+<li><code>POST /v1/rerank</code></li>
 <li><a href="/v1/models"><code>GET /v1/models</code></a>: the models of this machine</li>
 <li><a href="/health"><code>GET /health</code></a> and <a href="/metrics"><code>GET /metrics</code></a></li>
 </ul>

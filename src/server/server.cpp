@@ -23,7 +23,18 @@ namespace {
 using Exchange = std::shared_ptr<net::HttpExchange>;
 namespace openai = api::openai;
 
-enum RouteId : int { kRoot, kHealth, kMetrics, kModels, kModel, kChat, kCompletion, kEmbeddings, kReceipt };
+enum RouteId : int {
+  kRoot,
+  kHealth,
+  kMetrics,
+  kModels,
+  kModel,
+  kChat,
+  kCompletion,
+  kEmbeddings,
+  kRerank,
+  kReceipt
+};
 
 constexpr auto kRoutes = std::to_array<net::Route>({
     {"GET", "/", kRoot},
@@ -34,6 +45,10 @@ constexpr auto kRoutes = std::to_array<net::Route>({
     {"POST", "/v1/chat/completions", kChat},
     {"POST", "/v1/completions", kCompletion},
     {"POST", "/v1/embeddings", kEmbeddings},
+    {"POST", "/v1/rerank", kRerank},
+    {"POST", "/v1/reranking", kRerank},
+    {"POST", "/rerank", kRerank},
+    {"POST", "/reranking", kRerank},
     {"GET", "/hearth/v1/receipts/*", kReceipt},
 });
 
@@ -164,7 +179,8 @@ void Server::State::respond(const Exchange& exchange, net::ServerResponse respon
 void Server::State::handle(Exchange exchange) {
   const net::RouteMatch match = route_of(exchange->request());
   const auto route = static_cast<RouteId>(match.id);
-  const bool asks_model = route == kChat || route == kCompletion || route == kEmbeddings;
+  const bool asks_model =
+      route == kChat || route == kCompletion || route == kEmbeddings || route == kRerank;
   WorkerPool& workers = asks_model ? chat_workers : status_worker;
   const bool queued = workers.submit([this, exchange, route, rest = match.rest] {
     answer(route, rest, exchange);
@@ -194,6 +210,10 @@ void Server::State::answer(RouteId route, const std::string& rest, const Exchang
       return answer_embeddings(hub, {.headers = common_headers(exchange->request()),
                                      .exchange = exchange,
                                      .metrics = metrics});
+    case kRerank:
+      return answer_rerank(hub, {.headers = common_headers(exchange->request()),
+                                 .exchange = exchange,
+                                 .metrics = metrics});
   }
 }
 

@@ -1,6 +1,6 @@
 // The hub's HTTP face: routes, access, and the bridge to the hub.
 //
-//   POST /v1/chat/completions   POST /v1/completions   POST /v1/embeddings
+//   POST /v1/chat/completions   POST /v1/completions   POST /v1/embeddings   POST /v1/rerank
 //   GET  /v1/models             GET  /v1/models/{id}
 //   GET  /health                GET  /metrics
 //   GET  /hearth/v1/receipts/{id}                      GET /

@@ -81,6 +81,24 @@ class FakeHub final : public hub::Hub {
     return {};
   }
 
+  // A document's score is its length; "fail" fails after admission.
+  Result<> rerank(hub::RerankRequest request, hub::RerankDone done) override {
+    if (request.model != "fake-ranker") {
+      return fail(Code::kInvalidArgument, "the model 'fake' chats and ranks no documents");
+    }
+    hub::Ranking made;
+    for (const std::string& document : request.documents) {
+      if (document == "fail") {
+        done(fail(Code::kInvalidArgument, "document 0 with the query: the input is too long"));
+        return {};
+      }
+      made.scores.push_back(static_cast<float>(document.size()));
+      made.prompt_tokens += static_cast<std::uint32_t>(document.size());
+    }
+    done(std::move(made));
+    return {};
+  }
+
   void cancel(hub::RequestId id) override {
     const std::lock_guard lock(mutex_);
     if (const auto job = running_.find(id); job != running_.end()) job->second.cancelled = true;
