@@ -91,8 +91,12 @@ def request_bytes(host, port, path, body):
     return head.encode() + data
 
 
-async def stream(host, port, body, path="/v1/completions", leave_after=None, keep_text=False, timeout_s=600):
-    """Sends one request and reads its answer to the end, or leaves after so many pieces."""
+async def stream(host, port, body, path="/v1/completions", leave_after=None, keep_text=False, timeout_s=600,
+                 silence_s=None):
+    """Sends one request and reads its answer to the end, or leaves after so many pieces.
+
+    A stream that takes longer than `timeout_s`, or says nothing for `silence_s`, is stuck.
+    """
     result = Stream()
     body = {**body, "stream": True, "stream_options": {"include_usage": True}}
     writer = None
@@ -108,7 +112,7 @@ async def stream(host, port, body, path="/v1/completions", leave_after=None, kee
                 return result
             parts = Reader(result, body.get("max_tokens", 0), keep_text)
             while not parts.done:
-                data = await reader.read(1 << 16)
+                data = await asyncio.wait_for(reader.read(1 << 16), silence_s)
                 if not data:
                     result.error = result.error or "the connection ended before the answer did"
                     break
@@ -116,7 +120,8 @@ async def stream(host, port, body, path="/v1/completions", leave_after=None, kee
                 if leave_after is not None and len(result.events) >= leave_after:
                     break
     except TimeoutError:
-        result.error = f"stuck: no end after {timeout_s} s and {len(result.events)} pieces"
+        result.error = (f"stuck: {time.perf_counter() - (result.events or [result.sent])[-1]:.0f} s of silence after "
+                        f"{len(result.events)} pieces")
     except (OSError, asyncio.IncompleteReadError) as error:
         result.error = f"{type(error).__name__}: {error}"
     finally:

@@ -33,7 +33,15 @@ bool Scheduler::step() {
   const std::uint32_t n_vocab = runner->n_vocab();
   grow(identity);
   plan(identity);
-  if (!rows_.empty() && run(*rows_.front().session->job.runner)) deliver(n_vocab);
+  if (!rows_.empty()) {
+    const StepTokens tokens = tokens_of_step();
+    const std::int64_t start_ns = clock_.now_monotonic_ns();
+    if (run(*rows_.front().session->job.runner)) {
+      deliver(n_vocab);
+      const auto took_ns = static_cast<double>(clock_.now_monotonic_ns() - start_ns);
+      turn_of(identity).costs.learn(tokens.n_decoded, tokens.n_prompt, took_ns * 1e-6);
+    }
+  }
   publish_stats();
   return true;
 }

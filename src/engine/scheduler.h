@@ -38,12 +38,18 @@
 #include "base/clock.h"
 #include "engine/engine.h"
 #include "engine/session.h"
+#include "engine/step_costs.h"
 
 namespace hearth::engine {
 
 // A prompt that waits for pages lets at most so many younger jobs go first.
 inline constexpr std::uint32_t kOvertakesMax = 32;
-// While others decode, prompts get this part of prefill_chunk_tokens per step.
+// While others decode, prompts make a round of steps at most so many times longer (scheduler_budget.cpp):
+// under 3, so that the longest gaps between tokens stay below three times the usual one.
+inline constexpr double kStallFactor = 2.25;
+// Fewer tokens of a prompt per step would hardly get on.
+inline constexpr std::uint32_t kStalledPromptTokensMin = 8;
+// Before steps have shown what they cost, this part of prefill_chunk_tokens.
 inline constexpr std::uint32_t kStallDivisor = 4;
 
 // Tokens in a batch of decoding sessions, drafts among them, up to which a draft costs next to
@@ -89,9 +95,19 @@ class Scheduler {
     std::uint64_t prefilled_at = 0;    // and of the last prompt chunk: least goes next.
     bool is_blocked = false;           // Its next job got no pages in this round.
   };
-  struct Turn {                        // When a model had its last batch.
+  struct Turn {                        // A model of running sessions:
     std::uint64_t identity;
-    std::uint64_t turn;
+    std::uint64_t turn = 0;            // when it had its last batch,
+    StepCosts costs = {};              // what its steps take,
+    std::uint32_t n_decoding = 0;      // and its sessions, as count_demand found them.
+    std::uint32_t n_prompts = 0;
+  };
+  struct Demand {                      // Of all running sessions.
+    std::uint32_t n_decoding = 0;
+    std::uint32_t n_prompts = 0;
+    std::uint32_t n_prefilling_models = 0;
+    double round_ms = 0;               // One step of each model, prompts left out.
+    bool is_known = true;              // Whether round_ms is.
   };
   struct Row {                         // One session's part of a batch.
     Session* session;
@@ -100,6 +116,10 @@ class Scheduler {
     std::uint32_t n_logits() const {
       return n_tokens == session->n_pending() ? 1 + n_drafted : 0;
     }
+  };
+  struct StepTokens {                  // In a batch.
+    std::uint32_t n_decoded = 0;
+    std::uint32_t n_prompt = 0;
   };
   struct Prompt {                      // A session that has more than one token to compute.
     Client* client;
@@ -119,13 +139,16 @@ class Scheduler {
 
   // One batch (scheduler_batch.cpp).
   StepRunner* next_model();
-  std::uint64_t& turn_of(std::uint64_t identity);
+  Turn& turn_of(std::uint64_t identity);
   void grow(std::uint64_t identity);
   bool grow_one(Session& session);
   void plan(std::uint64_t identity);
   void plan_drafts();
   std::uint32_t draft(Session& session, std::uint32_t n_max);
   void plan_prompts(std::uint32_t budget_tokens);
+  Demand count_demand();
+  std::uint32_t prompt_budget(std::uint64_t identity);
+  StepTokens tokens_of_step() const;
   void adopt_cached(Session& session);
   bool is_computed_by_other_row(const Session& session) const;
   bool run(StepRunner& runner);

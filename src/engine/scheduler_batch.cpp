@@ -11,12 +11,11 @@ constexpr std::uint32_t kPageTokens = model::kPageTokens;
 
 }  // namespace
 
-std::uint64_t& Scheduler::turn_of(std::uint64_t identity) {
-  for (Turn& t : model_turns_) {
-    if (t.identity == identity) return t.turn;
+Scheduler::Turn& Scheduler::turn_of(std::uint64_t identity) {
+  for (Turn& turn : model_turns_) {
+    if (turn.identity == identity) return turn;
   }
-  model_turns_.push_back({identity, 0});
-  return model_turns_.back().turn;
+  return model_turns_.emplace_back(Turn{identity});
 }
 
 // Of the models with running sessions, the one whose last batch is longest ago.
@@ -25,12 +24,12 @@ StepRunner* Scheduler::next_model() {
   StepRunner* next = nullptr;
   std::uint64_t next_turn = 0;
   for (const auto& session : running_) {
-    const std::uint64_t turn = turn_of(session->runner().identity());
+    const std::uint64_t turn = turn_of(session->runner().identity()).turn;
     if (next != nullptr && turn >= next_turn) continue;
     next = &session->runner();
     next_turn = turn;
   }
-  if (next != nullptr) turn_of(next->identity()) = ++turn_;
+  if (next != nullptr) turn_of(next->identity()).turn = ++turn_;
   return next;
 }
 
@@ -72,8 +71,16 @@ void Scheduler::plan(std::uint64_t identity) {
     }
   }
   if (options_.speculation && prompts_.empty()) plan_drafts();
-  const std::uint32_t chunk = options_.prefill_chunk_tokens;
-  plan_prompts(rows_.empty() ? chunk : std::max(1U, chunk / kStallDivisor));
+  if (!prompts_.empty()) plan_prompts(prompt_budget(identity));
+}
+
+Scheduler::StepTokens Scheduler::tokens_of_step() const {
+  StepTokens tokens;
+  for (const Row& row : rows_) {
+    const bool decodes = row.session->n_pending() == 1;
+    (decodes ? tokens.n_decoded : tokens.n_prompt) += row.n_tokens + row.n_drafted;
+  }
+  return tokens;
 }
 
 // Shares what room a small batch has between its sessions, oldest first.

@@ -238,6 +238,69 @@ TEST(Scheduler, LongPromptsDoNotStallOthers) {
   bench.run_until_idle();
 }
 
+// A machine on which a step takes 10 ms and each prompt token 1 ms more.
+class TimedSteps {
+ public:
+  TimedSteps(Bench& bench, FakeRunner& runner) {
+    runner.on_run = [this, &bench](std::span<const model::Segment> batch) -> Result<> {
+      std::size_t n_prompt = 0;
+      for (const auto& segment : batch) {
+        if (segment.tokens.size() > 1) n_prompt += segment.tokens.size();
+      }
+      n_most = std::max(n_most, n_prompt);
+      bench.clock.advance(std::chrono::milliseconds(10 + n_prompt));
+      return {};
+    };
+  }
+  std::size_t n_most = 0;  // Prompt tokens of one step.
+};
+
+TEST(Scheduler, PromptsGetWhatDecodingCanBear) {
+  Bench bench(256);
+  TimedSteps timed(bench, *bench.runner);
+  bench.submit(Bench::request(random_prompt(40, 1), 400));
+  for (int i = 0; i < 10; ++i) bench.step();
+  EXPECT_EQ(timed.n_most, 40U) << "alone, a prompt is one chunk";
+  timed.n_most = 0;
+  RecordingSink& late = bench.submit(Bench::request(random_prompt(400, 2), 1));
+  for (int i = 0; i < 60; ++i) bench.step();
+  EXPECT_EQ(late.n_finished, 1);
+  EXPECT_GE(timed.n_most, kStalledPromptTokensMin);
+  EXPECT_LE(timed.n_most, (kStallFactor - 1) * 10 + 2);
+  bench.run_until_idle();
+}
+
+TEST(Scheduler, ABurstOfPromptsGetsItsShareByHeads) {
+  Bench bench(256);
+  TimedSteps timed(bench, *bench.runner);
+  bench.submit(Bench::request(random_prompt(40, 1), 400));
+  for (int i = 0; i < 10; ++i) bench.step();
+  timed.n_most = 0;
+  for (std::uint32_t i = 0; i < 12; ++i) bench.submit(Bench::request(random_prompt(100, 10 + i), 4));
+  bench.step();
+  EXPECT_GT(timed.n_most, 90U);
+  bench.run_until_idle();
+}
+
+TEST(Scheduler, AnotherModelsPromptStallsNobody) {
+  Bench bench(256);
+  FakeModel second;
+  second.identity = 2;
+  const auto other = std::make_shared<FakeRunner>(second);
+  TimedSteps timed(bench, *bench.runner);
+  TimedSteps other_timed(bench, *other);
+  bench.submit(Bench::request(random_prompt(40, 3), 1), other);  // Shows what its prompts cost.
+  bench.run_until_idle();
+  bench.submit(Bench::request(random_prompt(40, 1), 400));
+  for (int i = 0; i < 10; ++i) bench.step();
+  other_timed.n_most = 0;
+  bench.submit(Bench::request(random_prompt(400, 2), 1), other);
+  for (int i = 0; i < 40; ++i) bench.step();
+  EXPECT_GE(other_timed.n_most, kStalledPromptTokensMin);
+  EXPECT_LE(other_timed.n_most, (kStallFactor - 1) * 10 + 2);
+  bench.run_until_idle();
+}
+
 TEST(Scheduler, ClientsTakeTurns) {
   EngineOptions options;
   options.n_batch_sessions_max = 1;
