@@ -5,8 +5,11 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
+#include <map>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "text/grammar/grammar.h"
 
@@ -249,7 +252,14 @@ NodeId json_number(Rules& rules) {
                                 rules.optional(exponent)}));
 }
 
-Result<NodeId> json_integer(Rules& rules, const Bounds& bounds) {
+namespace {
+
+struct WholeRange {
+  std::int64_t low, high;
+};
+
+// What lies within the bounds, and within what every reader keeps exactly.
+Result<WholeRange> whole_numbers_between(const Bounds& bounds) {
   const auto limit = static_cast<long double>(kIntegerMax);
   const auto open = static_cast<long double>(kOpenMax);
   long double low = bounds.low ? std::ceil(bounds.low->value) : -open;
@@ -261,18 +271,121 @@ Result<NodeId> json_integer(Rules& rules, const Bounds& bounds) {
   low = std::max(low, -limit);
   high = std::min(high, limit);
   if (low > high) return nothing_between(bounds);
+  return WholeRange{static_cast<std::int64_t>(low), static_cast<std::int64_t>(high)};
+}
 
+// A choice of range(low, high) over what lies within, numbers below 0 behind a sign.
+template <class Range>
+NodeId signed_range(Rules& rules, const WholeRange& within, Range&& range) {
+  const auto unsigned_of = [](std::int64_t value) { return static_cast<std::uint64_t>(value); };
   std::vector<NodeId> choices;
-  if (high >= 0) {
-    choices.push_back(whole_range(rules, static_cast<std::uint64_t>(std::max(low, 0.0L)),
-                                  static_cast<std::uint64_t>(high)));
-  }
-  if (low < 0) {
+  if (within.high >= 0) {
     choices.push_back(
-        negated(rules, whole_range(rules, static_cast<std::uint64_t>(std::max(-high, 1.0L)),
-                                   static_cast<std::uint64_t>(-low))));
+        range(unsigned_of(std::max<std::int64_t>(within.low, 0)), unsigned_of(within.high)));
   }
-  return rules.named("integer", rules.choice(std::move(choices)));
+  if (within.low < 0) {
+    choices.push_back(negated(rules, range(unsigned_of(std::max<std::int64_t>(-within.high, 1)),
+                                           unsigned_of(-within.low))));
+  }
+  return rules.choice(std::move(choices));
+}
+
+// Digit strings whose number, behind digits that leave a remainder, is a multiple.  Nothing where
+// there is none.
+class Multiples {
+ public:
+  Multiples(Rules& rules, std::uint64_t divisor) : rules_(rules), divisor_(divisor) {}
+
+  NodeId range(std::uint64_t low, std::uint64_t high) {
+    std::vector<NodeId> choices;
+    while (low <= high) {
+      const std::string text = std::to_string(low);
+      const std::uint64_t last = std::min(std::stoull(std::string(text.size(), '9')),
+                                          static_cast<unsigned long long>(high));
+      if (const auto made = between(text, std::to_string(last), 0)) choices.push_back(*made);
+      low = last + 1;
+    }
+    return rules_.choice(std::move(choices));
+  }
+
+ private:
+  using Made = std::optional<NodeId>;
+
+  std::uint64_t then(std::uint64_t remainder, char digit) const {
+    return (remainder * 10 + static_cast<std::uint64_t>(digit - '0')) % divisor_;
+  }
+
+  // Strings of one length from `low` to `high`.
+  Made between(std::string_view low, std::string_view high, std::uint64_t remainder) {
+    const bool is_all = low.find_first_not_of('0') == std::string_view::npos &&
+                        high.find_first_not_of('9') == std::string_view::npos;
+    if (is_all) return any(low.size(), remainder);
+    const std::string zeros(low.size() - 1, '0'), nines(low.size() - 1, '9');
+    std::vector<NodeId> choices;
+    for (char digit = low[0]; digit <= high[0]; ++digit) {
+      const Made rest = between(digit == low[0] ? low.substr(1) : std::string_view(zeros),
+                                digit == high[0] ? high.substr(1) : std::string_view(nines),
+                                then(remainder, digit));
+      if (rest) choices.push_back(rules_.sequence({digits(rules_, digit, digit), *rest}));
+    }
+    if (choices.empty()) return std::nullopt;
+    return rules_.choice(std::move(choices));
+  }
+
+  // All strings of `n` digits; each kind is one rule.
+  Made any(std::size_t n, std::uint64_t remainder) {
+    if (n == 0) return remainder == 0 ? Made(rules_.empty()) : std::nullopt;
+    const auto [known, is_new] = made_.try_emplace({n, remainder});
+    if (!is_new) return known->second;
+    std::map<std::uint64_t, CodePoints> by_remainder;
+    for (char digit = '0'; digit <= '9'; ++digit) {
+      const auto point = static_cast<char32_t>(digit);
+      by_remainder[then(remainder, digit)].add(point, point);
+    }
+    std::vector<NodeId> choices;
+    for (const auto& [next, set] : by_remainder) {
+      if (const Made rest = any(n - 1, next)) {
+        choices.push_back(rules_.sequence({rules_.chars(set), *rest}));
+      }
+    }
+    if (choices.empty()) return std::nullopt;
+    const NodeId made = rules_.named(fmt::format("multiple-{}-{}", n, remainder),
+                                     rules_.choice(std::move(choices)));
+    made_.insert_or_assign({n, remainder}, made);
+    return made;
+  }
+
+  Rules& rules_;
+  const std::uint64_t divisor_;
+  std::map<std::pair<std::size_t, std::uint64_t>, Made> made_;
+};
+
+}  // namespace
+
+Result<NodeId> json_integer(Rules& rules, const Bounds& bounds) {
+  HEARTH_TRY(const WholeRange within, whole_numbers_between(bounds));
+  return rules.named("integer", signed_range(rules, within, [&](auto low, auto high) {
+                       return whole_range(rules, low, high);
+                     }));
+}
+
+Result<NodeId> json_multiple(Rules& rules, const Bounds& bounds, std::uint64_t multiple) {
+  HEARTH_TRY(const WholeRange within, whole_numbers_between(bounds));
+  const auto divisor = static_cast<std::int64_t>(multiple);
+  const std::int64_t first = within.low >= 0 ? (within.low + divisor - 1) / divisor * divisor
+                                             : -(-within.low / divisor * divisor);
+  if (first > within.high) return nothing_between(bounds);
+  const std::size_t n_digits = std::to_string(std::max(within.high, -within.low)).size();
+  if (n_digits * multiple > kMultipleRulesMax) {
+    return fail(
+        Code::kInvalidArgument,
+        fmt::format("'multipleOf' is {} for numbers of {} digits; {} times {} may be at most "
+                    "{}: give a 'minimum' and a 'maximum' nearer to 0",
+                    multiple, n_digits, multiple, n_digits, kMultipleRulesMax));
+  }
+  Multiples multiples(rules, multiple);
+  return signed_range(rules, within,
+                      [&](auto low, auto high) { return multiples.range(low, high); });
 }
 
 Result<NodeId> json_number(Rules& rules, const Bounds& bounds) {

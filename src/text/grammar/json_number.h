@@ -5,6 +5,7 @@
 // few digits behind the point that no reader rounds one across a bound.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 
 #include "base/result.h"
@@ -27,5 +28,13 @@ NodeId json_number(Rules& rules);
 // kInvalidArgument if nothing lies within, or all that does is too long to be read exactly.
 Result<NodeId> json_integer(Rules& rules, const Bounds& bounds);
 Result<NodeId> json_number(Rules& rules, const Bounds& bounds);
+
+inline constexpr std::uint64_t kMultipleMax = 10'000;
+inline constexpr std::uint64_t kMultipleRulesMax = 2'000;
+
+// Whole numbers that `multiple`, of 1 to kMultipleMax, divides: a rule for each count of digits to
+// come and each remainder, so that no digit is written that no multiple follows.  kInvalidArgument
+// also for more than kMultipleRulesMax of them.
+Result<NodeId> json_multiple(Rules& rules, const Bounds& bounds, std::uint64_t multiple);
 
 }  // namespace hearth::text::grammar

@@ -80,6 +80,7 @@ class SchemaCompiler {
   // Strings and numbers (json_schema_scalars.cpp).
   Result<NodeId> string(const Schema& schema);
   Result<NodeId> number(const Schema& schema, bool is_integer);
+  Result<std::optional<std::uint64_t>> multiple_of(const Schema& schema) const;
   Result<Bounds> bounds_of(const Schema& schema) const;
   Result<std::optional<std::uint32_t>> count_of(const Schema& schema, const char* keyword) const;
   Result<> read_counts(const Schema& schema, const char* least, const char* most,

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <string_view>
 
 #include "text/grammar/grammar.h"
@@ -42,14 +43,10 @@ Result<> SchemaCompiler::read_counts(const Schema& schema, const char* least, co
 Result<NodeId> SchemaCompiler::string(const Schema& schema) {
   std::uint32_t min = 0, max = kUnbounded;
   HEARTH_TRY_VOID(read_counts(schema, "minLength", "maxLength", min, max));
-  const bool has_length = min > 0 || max != kUnbounded;
   const auto pattern = schema.find("pattern"), format = schema.find("format");
   const bool has_pattern = pattern != schema.end(), has_format = format != schema.end();
-  if (static_cast<int>(has_length) + has_pattern + has_format > 1) {
-    return wrong(fmt::format(
-        "'{}' beside '{}' can't be enforced: write both as one pattern, such as "
-        "^[a-z]{{1,20}}$",
-        has_pattern ? "pattern" : "format", has_length ? "minLength or maxLength" : "format"));
+  if (has_pattern && has_format) {
+    return wrong("'pattern' beside 'format' can't be enforced: write both as one pattern");
   }
   if (!has_pattern && !has_format) return text_.string(min, max);
   const Schema& value = has_pattern ? *pattern : *format;
@@ -61,8 +58,9 @@ Result<NodeId> SchemaCompiler::string(const Schema& schema) {
     return wrong(fmt::format("'format' is '{}', which can't be enforced; these can: {}",
                              source.substr(0, 40), known_formats()));
   }
-  const auto inside =
-      add_regex(rules_, expression, {.is_search = has_pattern, .in_json_string = true});
+  const auto inside = add_regex(
+      rules_, expression,
+      {.is_search = has_pattern, .in_json_string = true, .length_min = min, .length_max = max});
   if (!inside) return wrong(fmt::format("in '{}', {}", keyword, inside.error().message));
   const NodeId quote = rules_.bytes("\"");
   return rules_.sequence({quote, *inside, quote});
@@ -100,14 +98,28 @@ Result<Bounds> SchemaCompiler::bounds_of(const Schema& schema) const {
   return bounds;
 }
 
-Result<NodeId> SchemaCompiler::number(const Schema& schema, bool is_integer) {
-  const auto multiple = schema.find("multipleOf");
-  if (multiple != schema.end() && !(is_integer && *multiple == 1)) {
-    return wrong(
-        "'multipleOf' can't be enforced while an answer is written: leave it out, or use "
-        "'integer' for multiples of 1");
+// Of fractions a number's text does not show whether it is a multiple: readers divide in binary.
+Result<std::optional<std::uint64_t>> SchemaCompiler::multiple_of(const Schema& schema) const {
+  const auto value = schema.find("multipleOf");
+  if (value == schema.end()) return std::nullopt;
+  const double number = value->is_number() ? value->get<double>() : 0.0;
+  if (number >= 1 && number <= static_cast<double>(kMultipleMax) && number == std::floor(number)) {
+    return static_cast<std::uint64_t>(number);
   }
+  return wrong(
+      fmt::format("'multipleOf' can be enforced for whole numbers from 1 to {} only: leave "
+                  "it out, or count in smaller units",
+                  kMultipleMax));
+}
+
+Result<NodeId> SchemaCompiler::number(const Schema& schema, bool is_integer) {
+  HEARTH_TRY(const std::optional<std::uint64_t> multiple, multiple_of(schema));
   HEARTH_TRY(const Bounds bounds, bounds_of(schema));
+  if (multiple) {  // Whole numbers, also where others would do.
+    auto made = json_multiple(rules_, bounds, *multiple);
+    if (!made) return wrong(made.error().message);
+    return *made;
+  }
   const bool is_open = !bounds.low && !bounds.high;
   const std::string key = is_integer ? "integer" : "number";
   if (is_open) {  // One rule for all of them.

@@ -67,6 +67,12 @@ TEST(JsonSchema, PatternsAndFormats) {
         {R"("a")", R"("abc")", R"("xyz")"},
         {R"("ba")", R"("b")"}},
        {R"({"pattern":"^\"\\\\.$"})", {R"("\"\\x")"}, {R"(""\x")"}},
+       {R"({"pattern":"^[a-z]+$","maxLength":3})", {R"("a")", R"("abc")"}, {R"("")", R"("abcd")"}},
+       {R"({"pattern":"^[a-z][a-z0-9-]*é$","minLength":4,"maxLength":5})",
+        {R"("ab1é")", R"("ab-cé")"},
+        {R"("abé")", R"("1bcé")", R"("abcdeé")"}},
+       {R"({"pattern":"^abc$","maxLength":3})", {R"("abc")"}, {R"("ab")"}},
+       {R"({"pattern":"^.{2,9}$","minLength":3})", {R"("\"\t\"")", R"("123456789")"}, {R"("ab")"}},
        {R"({"format":"date"})",
         {R"("2024-02-29")", R"("2023-12-31")", R"("2000-02-29")"},
         {R"("2023-02-29")", R"("1900-02-29")", R"("2023-04-31")", R"("0000-01-01")"}},
@@ -82,6 +88,29 @@ TEST(JsonSchema, PatternsAndFormats) {
        {R"({"format":"email"})", {R"("a.b@example.org")"}, {R"("a@")", R"("@b.c")"}},
        {R"({"format":"duration"})", {R"("P1DT2H")", R"("PT5M")"}, {R"("P")", R"("PT")"}},
        {R"({"format":"uri"})", {R"("https://example.org/a?b=c#d")"}, {R"("example")"}}});
+}
+
+TEST(JsonSchema, Multiples) {
+  check({{R"({"type":"integer","multipleOf":5})",
+          {"0", "5", "-10", "123456789012345"},
+          {"3", "05", "-0", "12", "5.0"}},
+         {R"({"type":"integer","multipleOf":1})", {"0", "7"}, {"1.5"}},
+         {R"({"type":"number","multipleOf":100.0,"minimum":0,"maximum":12000})",
+          {"0", "100", "12000"},
+          {"12100", "-100", "150", "1e2"}},
+         {R"({"type":"integer","multipleOf":250,"minimum":-1000,"exclusiveMaximum":1000})",
+          {"-1000", "-250", "0", "750"},
+          {"1000", "-1250", "100"}}});
+}
+
+// Each number of the range, by arithmetic.
+TEST(JsonSchema, MultiplesAreAllThatThereAre) {
+  const auto grammar =
+      compile_json_schema(R"({"type":"integer","multipleOf":17,"minimum":-321,"maximum":1234})");
+  ASSERT_TRUE(grammar) << grammar.error().message;
+  for (int n = -400; n < 1300; ++n) {
+    EXPECT_EQ(matches(**grammar, std::to_string(n)), n % 17 == 0 && n >= -321 && n <= 1234) << n;
+  }
 }
 
 TEST(JsonSchema, Objects) {
@@ -194,9 +223,19 @@ TEST(JsonSchema, RefusesWhatCantBeEnforced) {
        "at #/properties/a: 'patternProperties'"},
       {R"({"type":"array","uniqueItems":true})", "'uniqueItems'"},
       {R"({"type":"array","contains":{}})", "'contains'"},
-      {R"({"type":"number","multipleOf":0.1})", "'multipleOf'"},
+      {R"({"type":"number","multipleOf":0.1})", "whole numbers from 1 to 10000 only"},
+      {R"({"type":"integer","multipleOf":0})", "'multipleOf'"},
+      {R"({"type":"integer","multipleOf":"5"})", "'multipleOf'"},
+      {R"({"type":"integer","multipleOf":700})", "numbers of 15 digits"},
+      {R"({"type":"integer","multipleOf":7,"minimum":8,"maximum":13})", "no number"},
       {R"({"type":"string","format":"color"})", "'format' is 'color'"},
-      {R"({"type":"string","pattern":"a","maxLength":3})", "'pattern' beside"},
+      {R"({"type":"string","pattern":"a","maxLength":3})", "a length beside"},
+      {R"({"type":"string","pattern":"^a*b*$","maxLength":3})", "a length beside"},
+      {R"({"type":"string","pattern":"^(ab)*$","maxLength":3})", "a length beside"},
+      {R"({"type":"string","pattern":"^a$|^b$","maxLength":3})", "a length beside"},
+      {R"({"type":"string","pattern":"^[a-z]{5,}$","maxLength":4})", "has that length"},
+      {R"({"type":"string","pattern":"^abc$","minLength":4})", "has that length"},
+      {R"({"type":"string","pattern":"^a$","format":"date"})", "'pattern' beside 'format'"},
       {R"j({"type":"string","pattern":"(?=a)"})j", "look-around"},
       {R"({"oneOf":[{"type":"integer"},{"type":"number"}]})", "'oneOf'"},
       {R"({"enum":[]})", "at least one value"},

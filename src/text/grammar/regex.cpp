@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <optional>
 #include <utility>
 
@@ -52,10 +53,48 @@ class Parser {
       alternatives.push_back(alternative);
     } while (take('|'));
     if (!at_end()) return wrong("a ')' that closes nothing");
+    if (has_length() && alternatives.size() > 1) return wrong_length();
     return rules_.choice(std::move(alternatives));
   }
 
  private:
+  // A part of a sequence and how often it comes.
+  struct Item {
+    NodeId atom{};
+    std::uint32_t min = 1, max = 1;
+    bool is_char = true;  // Always one code point, as groups are not.
+  };
+
+  bool has_length() const { return use_.length_min > 0 || use_.length_max != kUnbounded; }
+  std::unexpected<Error> wrong_length() const {
+    return fail(Code::kInvalidArgument,
+                "a length beside the expression can't be enforced, unless it is one like "
+                "^[a-z][a-z0-9]*$ with a single part that repeats: write the length into it");
+  }
+
+  // Narrows the one part whose count varies to what the whole's length leaves.
+  Result<> fit_length(std::vector<Item>& items) const {
+    std::uint32_t n_fixed = 0;
+    Item* varying = nullptr;
+    for (Item& item : items) {
+      if (!item.is_char || (item.min != item.max && varying != nullptr)) return wrong_length();
+      if (item.min == item.max) {
+        n_fixed += item.min;
+      } else {
+        varying = &item;
+      }
+    }
+    Item none{.min = 0, .max = 0};
+    Item& open = varying != nullptr ? *varying : none;
+    const std::uint32_t least = use_.length_min > n_fixed ? use_.length_min - n_fixed : 0;
+    open.min = std::max(open.min, least);
+    if (use_.length_max != kUnbounded) {
+      open.max = std::min(open.max, use_.length_max - std::min(use_.length_max, n_fixed));
+    }
+    if (open.min <= open.max && n_fixed <= use_.length_max) return {};
+    return fail(Code::kInvalidArgument, "no text that the expression matches has that length");
+  }
+
   std::unexpected<Error> wrong(std::string_view what) const {
     return fail(Code::kInvalidArgument,
                 fmt::format("the regular expression has {} at position {}", what, pos_ + 1));
@@ -85,6 +124,7 @@ class Parser {
     HEARTH_TRY(const NodeId body, parse_sequence(0));
     parts.push_back(body);
     const bool at_finish = take('$');
+    if (has_length() && use_.is_search && !(at_start && at_finish)) return wrong_length();
     if (at_finish && !at_end() && peek() != '|') return wrong("'$' inside of the expression");
     if (!at_finish && use_.is_search) parts.push_back(anything());
     return rules_.sequence(std::move(parts));
@@ -100,12 +140,19 @@ class Parser {
   }
 
   Result<NodeId> parse_sequence(std::size_t depth) {
-    std::vector<NodeId> parts;
+    std::vector<Item> items;
     while (!at_end() && peek() != '|' && peek() != ')') {
       if (peek() == '$' && depth == 0) break;
-      HEARTH_TRY(const NodeId atom, parse_atom(depth));
-      HEARTH_TRY(const NodeId repeated, parse_quantifiers(atom));
-      parts.push_back(repeated);
+      Item item{.is_char = peek() != '('};
+      HEARTH_TRY(item.atom, parse_atom(depth));
+      HEARTH_TRY_VOID(parse_quantifiers(item));
+      items.push_back(item);
+    }
+    if (has_length() && depth == 0) HEARTH_TRY_VOID(fit_length(items));
+    std::vector<NodeId> parts;
+    for (const Item& item : items) {
+      const bool is_once = item.min == 1 && item.max == 1;
+      parts.push_back(is_once ? item.atom : rules_.repeat(item.atom, item.min, item.max));
     }
     return rules_.sequence(std::move(parts));
   }
@@ -153,7 +200,7 @@ class Parser {
     return wrong("look-around, a flag or another special group, which is not supported,");
   }
 
-  Result<NodeId> parse_quantifiers(NodeId atom) {
+  Result<> parse_quantifiers(Item& item) {
     for (std::size_t n = 0;; ++n) {
       std::uint32_t min = 0, max = kUnbounded;
       if (take('*')) {
@@ -163,12 +210,13 @@ class Parser {
         max = 1;
       } else {
         HEARTH_TRY(const bool has_bounds, parse_bounds(min, max));
-        if (!has_bounds) return atom;
+        if (!has_bounds) return {};
       }
       if (n > 0) return wrong("a quantifier behind a quantifier");
       if (peek() == '+') return wrong("a possessive quantifier, which is not supported,");
       (void)take('?');
-      atom = rules_.repeat(atom, min, max);
+      item.min = min;
+      item.max = max;
     }
   }
 

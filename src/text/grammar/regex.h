@@ -9,6 +9,7 @@
 // Refused by name: look-around, back references, \b, flags, possessive quantifiers, \p.
 #pragma once
 
+#include <cstdint>
 #include <string_view>
 
 #include "base/result.h"
@@ -20,6 +21,11 @@ struct RegexUse {
   bool is_search =
       false;  // Without ^ or $ anything may stand before or behind, as JSON Schema has it.
   bool in_json_string = false;  // Characters are spelled as JSON escapes them.
+  // Code points of a whole match.  Enforced for one alternative with ^ and $ that is made of single
+  // characters and classes, of which one at most is repeated a variable number of times:
+  // ^[a-z][a-z0-9-]*$.  Others are refused.
+  std::uint32_t length_min = 0;
+  std::uint32_t length_max = kUnbounded;
 };
 
 // kInvalidArgument names the place (in code points) and what is wrong.
