@@ -69,6 +69,14 @@ Result<> check_sliding(const HfConfig& config) {
     return unsupported(config, "'use_sliding_window' is set");
   }
   const std::uint32_t period = config.family->sliding_period;
+  const auto& kinds = elements(config.find("layer_types"));
+  for (std::size_t i = 0; period > 0 && i < kinds.size(); ++i) {
+    const bool slides = as_text(&kinds[i]) == "sliding_attention";
+    if (slides == ((i + 1) % period != 0)) continue;
+    return unsupported(config, fmt::format("layer {} breaks the rule that all but every {}th layer "
+                                           "slide",
+                                           i, period));
+  }
   const auto said = config.number("sliding_window_pattern");
   if (period == 0 || !said || *said == period) return {};
   return unsupported(config,
@@ -101,6 +109,10 @@ constexpr KeyRow kKeys[] = {
     {"num_experts", "expert_count", Kind::kCount, false},
     {"num_experts_per_tok", "expert_used_count", Kind::kCount, false},
     {"moe_intermediate_size", "expert_feed_forward_length", Kind::kCount, false},
+    {"embedding_multiplier", "embedding_scale", Kind::kFloat, false},
+    {"residual_multiplier", "residual_scale", Kind::kFloat, false},
+    {"attention_multiplier", "attention.scale", Kind::kFloat, false},
+    {"logits_scaling", "logit_scale", Kind::kFloat, false},
 };
 
 std::string key_of(const HfConfig& config, std::string_view suffix) {
@@ -210,6 +222,8 @@ class RopeWriter {
         {"attention_factor", "rope.scaling.yarn_attn_factor"},
         {"beta_fast", "rope.scaling.yarn_beta_fast"},
         {"beta_slow", "rope.scaling.yarn_beta_slow"},
+        {"mscale_all_dim", "rope.scaling.yarn_log_multiplier"},
+        {"llama_4_scaling_beta", "attention.temperature_scale"},
     };
     for (const auto& [hf, gguf] : kOptional) {
       if (const auto number = as_number(member(scaling_, hf))) {

@@ -59,6 +59,8 @@ constexpr PoolingRow kPoolings[] = {
     {"pooling_mode_lasttoken", 3},
 };
 
+constexpr std::uint32_t kRankPooling = 4;
+
 Result<std::uint32_t> read_pooling(const std::filesystem::path& folder) {
   const std::filesystem::path path = folder / "1_Pooling" / "config.json";
   std::error_code error;
@@ -89,7 +91,10 @@ Result<> write_hf_encoder(const std::filesystem::path& folder, const HfConfig& c
   const double eps = config.number("layer_norm_eps").value_or(1e-12);
   out.set_f32("bert.attention.layer_norm_epsilon", static_cast<float>(eps));
   out.set_bool("bert.attention.causal", false);
-  HEARTH_TRY(const std::uint32_t pooling, read_pooling(folder));
+  std::uint32_t pooling = kRankPooling;
+  if (!config.family->ranks) {
+    HEARTH_TRY(pooling, read_pooling(folder));
+  }
   out.set_u32("bert.pooling_type", pooling);
   return {};
 }

@@ -24,8 +24,7 @@ class HfEncoder : public ::testing::Test {
     ASSERT_NE(::mkdtemp(name.data()), nullptr);
     folder_ = name;
     std::filesystem::create_directories(hf() / "1_Pooling");
-    ASSERT_TRUE(model::make_test_encoder({.pooling = 2}).write(original()));
-    write_tensors();
+    make_tensors({.pooling = 2});
     std::ofstream(hf() / "config.json") << config();
     std::ofstream(hf() / "tokenizer.json") << tokenizer();
     std::ofstream(hf() / "tokenizer_config.json")
@@ -63,7 +62,8 @@ class HfEncoder : public ::testing::Test {
             {"model", {{"type", "WordPiece"}, {"unk_token", "[UNK]"}, {"vocab", vocab}}}};
   }
 
-  void write_tensors() const {
+  void make_tensors(const model::TestEncoderOptions& options) const {
+    ASSERT_TRUE(model::make_test_encoder(options).write(original()));
     static const std::map<std::string, std::string> kNames = {
         {"token_embd", "embeddings.word_embeddings"},
         {"position_embd", "embeddings.position_embeddings"},
@@ -76,7 +76,9 @@ class HfEncoder : public ::testing::Test {
         {"attn_output_norm", "attention.output.LayerNorm"},
         {"ffn_up", "intermediate.dense"},
         {"ffn_down", "output.dense"},
-        {"layer_output_norm", "output.LayerNorm"}};
+        {"layer_output_norm", "output.LayerNorm"},
+        {"cls", "bert.pooler.dense"},
+        {"cls.output", "classifier"}};
     const auto file = gguf::GgufFile::open(original());
     ASSERT_TRUE(file);
     SafetensorsWriter writer;
@@ -93,7 +95,9 @@ class HfEncoder : public ::testing::Test {
                  std::string(reinterpret_cast<const char*>(info.data.data()), info.data.size()));
     }
     writer.add("embeddings.position_ids", "I64", {1, 1}, std::string(8, '\0'));
-    writer.add("pooler.dense.weight", "F32", {1, 1}, std::string(4, '\0'));
+    if (options.pooling != 4) {
+      writer.add("pooler.dense.weight", "F32", {1, 1}, std::string(4, '\0'));
+    }
     writer.write(hf(), 1);
   }
 
@@ -125,6 +129,22 @@ TEST_F(HfEncoder, EmbedsAsTheOriginal) {
   ThreadPool pool(1);
   EXPECT_EQ(*(*after)->encode(std::span(&tokens, 1), pool),
             *(*before)->encode(std::span(&tokens, 1), pool));
+}
+
+TEST_F(HfEncoder, RanksAsTheOriginal) {
+  make_tensors({.pooling = 4});
+  edit("config.json", "/architectures/0", "BertForSequenceClassification");
+  const auto source = open_source(hf());
+  ASSERT_TRUE(source) << source.error().message;
+  const auto report = quantize_model(*source, out(), {.recipe = find_recipe("F32")});
+  ASSERT_TRUE(report) << report.error().message;
+  const auto before = model::Encoder::load(original()), after = model::Encoder::load(out());
+  ASSERT_TRUE(after) << after.error().message;
+  ASSERT_TRUE((*after)->ranks());
+  ThreadPool pool(1);
+  const model::TextPair pair = (*after)->pair("the cats", "dogs sat.");
+  EXPECT_EQ(*(*after)->score(std::span(&pair, 1), pool),
+            *(*before)->score(std::span(&pair, 1), pool));
 }
 
 TEST_F(HfEncoder, TakesTheMeanWhereNothingIsSaid) {

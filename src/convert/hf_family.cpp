@@ -27,6 +27,14 @@ constexpr ConfigDefault kGemma2Defaults[] = {
     {"sliding_window", 4096},
 };
 
+// Ministral 3, alone or as the part of a model that also sees.
+constexpr HfFamily mistral3(std::string_view name) {
+  return {.name = name,
+          .architecture = "mistral3",
+          .activation = "silu",
+          .pairs_become_adjacent = true};
+}
+
 // The text model alone, or as the part of one that also sees.
 constexpr HfFamily gemma3(std::string_view name) {
   return {.name = name,
@@ -69,7 +77,28 @@ constexpr HfFamily kFamilies[] = {
      .activation = "silu",
      .pairs_become_adjacent = true,
      .no_rope_period = 4},
+    {.name = "Olmo2ForCausalLM",
+     .architecture = "olmo2",
+     .activation = "silu",
+     .sandwich_norms = true},
+    {.name = "Olmo3ForCausalLM",
+     .architecture = "olmo2",
+     .activation = "silu",
+     .sandwich_norms = true,
+     .slides = true,
+     .sliding_period = 4},
+    {.name = "GraniteForCausalLM",
+     .architecture = "granite",
+     .activation = "silu",
+     .pairs_become_adjacent = true},
+    mistral3("Ministral3ForCausalLM"),
+    mistral3("Mistral3ForConditionalGeneration"),
     {.name = "BertModel", .architecture = "bert", .activation = "gelu", .is_encoder = true},
+    {.name = "BertForSequenceClassification",
+     .architecture = "bert",
+     .activation = "gelu",
+     .is_encoder = true,
+     .ranks = true},
 };
 
 struct NameRow {
@@ -121,7 +150,10 @@ constexpr NameRow kEncoderLayerNames[] = {
     {"output.dense", "ffn_down"},
     {"output.LayerNorm", "layer_output_norm"},
 };
-// The head of BERT's first task, which no embedding goes through, and a list of 0, 1, 2, ...
+// The head of BERT's first task, which no embedding goes through but a classifier does, and a list
+// of 0, 1, 2, ...
+constexpr NameRow kClassifierNames[] = {{"pooler.dense", "cls"}, {"classifier", "cls.output"}};
+constexpr std::string_view kRankerIgnoredParts[] = {"embeddings.position_ids"};
 constexpr std::string_view kEncoderIgnoredParts[] = {"pooler.dense.", "embeddings.position_ids"};
 
 // Models that also see keep their text part under another name.
@@ -180,10 +212,11 @@ std::optional<MappedName> map_layer(const HfFamily& family, std::string_view res
   return mapped;
 }
 
-std::optional<MappedName> map_encoder_stem(std::string_view stem) {
+std::optional<MappedName> map_encoder_stem(const HfFamily& family, std::string_view stem) {
   constexpr std::string_view kLayers = "encoder.layer.";
   if (!stem.starts_with(kLayers)) {
-    const std::string_view gguf = find_name(kEncoderGlobalNames, stem);
+    std::string_view gguf = find_name(kEncoderGlobalNames, stem);
+    if (gguf.empty() && family.ranks) gguf = find_name(kClassifierNames, stem);
     if (gguf.empty()) return std::nullopt;
     return MappedName{.name = std::string(gguf)};
   }
@@ -220,8 +253,9 @@ std::string known_families() {
 
 Result<std::optional<MappedName>> map_name(const HfFamily& family, std::string_view name) {
   const auto is_in_name = [name](std::string_view part) { return name.find(part) != name.npos; };
-  const std::span<const std::string_view> ignored =
-      family.is_encoder ? std::span<const std::string_view>(kEncoderIgnoredParts) : kIgnoredParts;
+  using Parts = std::span<const std::string_view>;
+  const Parts of_encoder = family.ranks ? Parts(kRankerIgnoredParts) : Parts(kEncoderIgnoredParts);
+  const Parts ignored = family.is_encoder ? of_encoder : Parts(kIgnoredParts);
   if (std::ranges::any_of(ignored, is_in_name)) return std::optional<MappedName>();
   const std::string whole = canonical(name);
   const std::size_t dot = std::min(whole.rfind('.'), whole.size());
@@ -229,7 +263,7 @@ Result<std::optional<MappedName>> map_name(const HfFamily& family, std::string_v
   const std::string_view stem = std::string_view(whole).substr(0, dot);
   std::optional<MappedName> mapped;
   if (suffix == ".weight" || suffix == ".bias") {
-    mapped = family.is_encoder ? map_encoder_stem(stem) : map_decoder_stem(family, stem);
+    mapped = family.is_encoder ? map_encoder_stem(family, stem) : map_decoder_stem(family, stem);
   }
   if (!mapped) {
     return fail(

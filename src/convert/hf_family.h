@@ -28,11 +28,12 @@ struct HfFamily {
   std::string_view activation;         // The only `hidden_act` that this architecture computes.
   bool pairs_become_adjacent = false;  // Query and key rows, per head (SourceTensor::head_rows).
   bool norms_lack_one = false;         // Stored as w for 1 + w.
-  bool sandwich_norms = false;         // Norms before and after each block.
+  bool sandwich_norms = false;  // Norms of each block's output, beside or without its input's.
   bool ties_output = false;            // Whatever the files say.
   bool slides =
       false;  // `sliding_window` is used; without it, a window bounds the context instead.
   bool is_encoder = false;           // Embeds texts: other tensors, other keys (hf_encoder.h).
+  bool ranks = false;                // An encoder with a classifier, which scores pairs of texts.
   std::uint32_t no_rope_period = 0;  // Every so many layers there is no rotation.
   std::uint32_t sliding_period = 0;  // The period that GGUF readers assume.
   std::span<const ConfigDefault> defaults = {};

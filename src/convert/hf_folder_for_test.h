@@ -66,7 +66,7 @@ class SafetensorsWriter {
 
 struct HfArchitecture {
   std::string name;
-  bool rotates_neighbours = false, is_gemma = false;
+  bool rotates_neighbours = false, is_gemma = false, norms_outputs = false;
 };
 
 inline const std::map<std::string, HfArchitecture>& hf_architectures() {
@@ -79,6 +79,9 @@ inline const std::map<std::string, HfArchitecture>& hf_architectures() {
       {"gemma3", {"Gemma3ForCausalLM", false, true}},
       {"phi3", {"Phi3ForCausalLM", false, false}},
       {"smollm3", {"SmolLM3ForCausalLM", true, false}},
+      {"olmo2", {"Olmo3ForCausalLM", false, false, true}},
+      {"granite", {"GraniteForCausalLM", true, false}},
+      {"mistral3", {"Ministral3ForCausalLM", true, false}},
   };
   return all;
 }
@@ -132,6 +135,27 @@ class HfFolderMaker {
       config["final_logit_softcapping"] = real("final_logit_softcapping");
     }
     if (architecture_ == "gemma3") config["rope_local_base_freq"] = 10000.0;
+    if (architecture_ == "granite") {
+      config["embedding_multiplier"] = real("embedding_scale");
+      config["residual_multiplier"] = real("residual_scale");
+      config["attention_multiplier"] = real("attention.scale");
+      config["logits_scaling"] = real("logit_scale");
+    }
+    if (architecture_ == "olmo2" || architecture_ == "mistral3") {
+      config["rope_parameters"] = {
+          {"rope_type", "yarn"},
+          {"rope_theta", real("rope.freq_base")},
+          {"factor", real("rope.scaling.factor")},
+          {"original_max_position_embeddings", number("rope.scaling.original_context_length")}};
+    }
+    if (architecture_ == "mistral3") {
+      config["rope_parameters"]["mscale_all_dim"] = real("rope.scaling.yarn_log_multiplier");
+      config["rope_parameters"]["llama_4_scaling_beta"] = real("attention.temperature_scale");
+    }
+    if (architecture_ == "olmo2") {
+      config["layer_types"] = {"sliding_attention", "sliding_attention", "sliding_attention",
+                               "full_attention"};
+    }
     if (architecture_ == "qwen3moe") {
       config["num_experts"] = number("expert_count");
       config["num_experts_per_tok"] = number("expert_used_count");
@@ -191,8 +215,8 @@ class HfFolderMaker {
                                                 {"ffn_gate_exps", "mlp.experts.{}.gate_proj"},
                                                 {"ffn_up_exps", "mlp.experts.{}.up_proj"},
                                                 {"ffn_down_exps", "mlp.experts.{}.down_proj"}};
-    if (kind_.is_gemma) {
-      parts["ffn_norm"] = "pre_feedforward_layernorm";
+    if (kind_.is_gemma) parts["ffn_norm"] = "pre_feedforward_layernorm";
+    if (kind_.is_gemma || kind_.norms_outputs) {
       parts["post_attention_norm"] = "post_attention_layernorm";
       parts["post_ffw_norm"] = "post_feedforward_layernorm";
     }
