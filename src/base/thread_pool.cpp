@@ -1,9 +1,13 @@
-// The pool's whole state is three counters and a job.
+// Each thread has a home: a run of the job's task indices, next to one another, that it takes one by
+// one from the front.  Who is done takes the back half of what another has left.  So a thread mostly
+// walks through memory in one direction, which is what products bound by memory live on, and who
+// was late or interrupted loses its work to the others.
 //
-//   unclaimed  tasks of the current job that nobody has taken.  A thread takes some by
-//              compare-and-swap; only after that does it read the job's fields.  This is what
-//              makes them safe as plain fields: the job can't end, and so can't be replaced,
-//              while a claimed task is unfinished.
+//   home       a thread's tasks that nobody has taken, as (begin, end) in one word that is changed by
+//              compare-and-swap.  Only after taking a task does a thread read the job's fields.
+//              This is what makes them safe as plain fields: the job can't end, and so can't be
+//              replaced, while a taken task is unfinished.  A thread fills its own empty home with
+//              what it took from another, so that this can be taken in turn.
 //   unfinished tasks that have not ended.  `run` returns when it is 0.
 //   epoch      counts jobs; the word that idle workers sleep on.
 //
@@ -85,47 +89,99 @@ class Spinner {
   std::uint32_t budget_us_;
 };
 
+// Task indices [begin, end).
+struct Range {
+  std::uint32_t begin = 0;
+  std::uint32_t end = 0;
+
+  bool empty() const { return begin >= end; }
+};
+
+// On a line of its own: its owner changes it at every task.
+struct alignas(64) Home {
+  std::atomic<Range> left{Range{}};
+
+  // Takes the first task.
+  bool take_first(std::uint32_t& task) {
+    Range range = left.load(std::memory_order_relaxed);
+    while (!range.empty()) {
+      if (left.compare_exchange_weak(range, {range.begin + 1, range.end}, std::memory_order_acquire,
+                                     std::memory_order_relaxed)) {
+        task = range.begin;
+        return true;
+      }
+    }
+    return false;
+  }
+
+  // Takes the back half, at least one; empty when there are none.
+  Range take_back_half() {
+    Range range = left.load(std::memory_order_relaxed);
+    while (!range.empty()) {
+      const std::uint32_t cut = range.begin + (range.end - range.begin) / 2;
+      if (left.compare_exchange_weak(range, {range.begin, cut}, std::memory_order_acquire,
+                                     std::memory_order_relaxed)) {
+        return {cut, range.end};
+      }
+    }
+    return {};
+  }
+};
+static_assert(std::atomic<Range>::is_always_lock_free);
+
 }  // namespace
 
 struct ThreadPool::State {
   explicit State(unsigned n)
-      : n_threads(n), may_spin(n <= usable_cores()), caller_spinner(may_spin) {}
+      : n_threads(n),
+        may_spin(n <= usable_cores()),
+        caller_spinner(may_spin),
+        homes(std::make_unique<Home[]>(n)) {}
 
-  // Takes a run of tasks: a share that shrinks towards 1, so that claims are few and the end is
-  // even.  Returns how many, with the first one's index in `first`; 0 when none are left.
-  std::uint32_t claim(std::uint32_t& first) {
-    std::uint32_t left = unclaimed.load(std::memory_order_relaxed);
-    while (left != 0) {
-      const std::uint32_t share = std::max(left / (n_threads * 4), 1U);
-      if (unclaimed.compare_exchange_weak(left, left - share, std::memory_order_acquire,
-                                          std::memory_order_relaxed)) {
-        first = n_tasks - left;
-        return share;
-      }
+  // Tasks of another thread's, its neighbours' first.
+  Range steal(unsigned thread) {
+    for (unsigned i = 1; i < n_threads; ++i) {
+      const Range taken = homes[(thread + i) % n_threads].take_back_half();
+      if (!taken.empty()) return taken;
     }
-    return 0;
+    return {};
   }
 
-  // Runs tasks until none are left to claim.
-  void work() {
-    std::uint32_t first = 0;
-    while (const std::uint32_t share = claim(first)) {
-      for (std::uint32_t i = 0; i < share; ++i) body(context, first + i);
-      // The last to finish wakes the caller, if it has gone to sleep.  Beyond this point the job
-      // may be gone.
-      if (unfinished.fetch_sub(share, std::memory_order_seq_cst) == share &&
-          caller_sleeps.load(std::memory_order_seq_cst) != 0) {
-        wake(unfinished, 1);
+  // Runs tasks until none are left to take.  Returns how many.
+  std::uint32_t run_tasks(unsigned thread) {
+    Home& home = homes[thread];
+    std::uint32_t n_done = 0;
+    while (true) {
+      for (std::uint32_t task = 0; home.take_first(task); ++n_done) body(context, task);
+      const Range stolen = steal(thread);
+      if (stolen.empty()) return n_done;
+      if (stolen.begin + 1 < stolen.end) {
+        home.left.store({stolen.begin + 1, stolen.end}, std::memory_order_release);
       }
+      body(context, stolen.begin);
+      ++n_done;
+    }
+  }
+
+  void work(unsigned thread) {
+    const std::uint32_t n_done = run_tasks(thread);
+    // The last to finish wakes the caller, if it has gone to sleep.  Beyond this point the job may
+    // be gone.
+    if (n_done > 0 && unfinished.fetch_sub(n_done, std::memory_order_seq_cst) == n_done &&
+        caller_sleeps.load(std::memory_order_seq_cst) != 0) {
+      wake(unfinished, 1);
     }
   }
 
   void publish(std::uint32_t tasks, void* job_context, Body job_body) {
-    n_tasks = tasks;
     context = job_context;
     body = job_body;
     unfinished.store(tasks, std::memory_order_relaxed);
-    unclaimed.store(tasks, std::memory_order_release);
+    for (unsigned thread = 0; thread < n_threads; ++thread) {
+      homes[thread].left.store({home_begin(tasks, thread, n_threads),
+                                home_begin(tasks, thread + 1, n_threads)},
+                               std::memory_order_release);
+    }
     epoch.fetch_add(1, std::memory_order_seq_cst);
     if (n_sleepers.load(std::memory_order_seq_cst) != 0) {
       wake(epoch, static_cast<int>(std::min(tasks - 1, n_threads - 1)));
@@ -142,12 +198,12 @@ struct ThreadPool::State {
     caller_sleeps.store(0, std::memory_order_relaxed);
   }
 
-  void worker_loop() {
+  void worker_loop(unsigned thread) {
     Spinner spinner(may_spin);
     while (true) {
       const std::uint32_t seen = epoch.load(std::memory_order_seq_cst);
       if (stopping.load(std::memory_order_acquire) != 0) return;
-      work();
+      work(thread);
       const auto changed = [&] { return epoch.load(std::memory_order_relaxed) != seen; };
       if (spinner.wait(changed)) continue;
       n_sleepers.fetch_add(1, std::memory_order_seq_cst);
@@ -160,8 +216,8 @@ struct ThreadPool::State {
   const bool may_spin;
   Spinner caller_spinner;
   std::vector<std::thread> workers;
+  const std::unique_ptr<Home[]> homes;  // [n_threads], the caller's first.
 
-  std::uint32_t n_tasks = 0;
   void* context = nullptr;
   Body body = nullptr;
   bool running = false;  // Catches a task that calls `run`.
@@ -170,7 +226,6 @@ struct ThreadPool::State {
   alignas(64) Word epoch{0};
   Word n_sleepers{0};
   Word stopping{0};
-  alignas(64) Word unclaimed{0};
   alignas(64) Word unfinished{0};
   Word caller_sleeps{0};
 };
@@ -179,7 +234,7 @@ ThreadPool::ThreadPool(unsigned n_threads)
     : state_(std::make_unique<State>(
           std::min(n_threads == 0 ? usable_cores() : n_threads, kThreadsMax))) {
   for (unsigned i = 1; i < state_->n_threads; ++i) {
-    state_->workers.emplace_back([state = state_.get()] { state->worker_loop(); });
+    state_->workers.emplace_back([state = state_.get(), i] { state->worker_loop(i); });
   }
 }
 
@@ -201,7 +256,7 @@ void ThreadPool::run_erased(std::uint32_t n_tasks, void* context, Body body) {
   }
   state_->running = true;
   state_->publish(n_tasks, context, body);
-  state_->work();
+  state_->work(0);
   state_->wait_until_finished();
   state_->running = false;
 }

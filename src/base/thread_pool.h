@@ -1,9 +1,10 @@
 // A fork-join pool for kernels: `run` hands out task indices to the workers and to
 // the caller, and returns when all are done.
 //
-// It never counts on a core that it did not get: tasks are claimed one at a time, so a
-// worker that the kernel has descheduled delays only its own task; waiting spins briefly
-// and then sleeps on a futex.
+// Each thread begins with a run of neighbouring tasks (`home_begin`) and then takes from others
+// what they have not begun.  So the pool never counts on a core that it did not get: a worker that
+// the kernel has descheduled delays only the task that it is in.  Waiting spins briefly and then
+// sleeps on a futex.
 //
 // Threading: one caller at a time (the thread that owns the pool's work).
 #pragma once
@@ -24,6 +25,12 @@ class ThreadPool {
   ThreadPool& operator=(const ThreadPool&) = delete;
 
   unsigned n_threads() const;
+
+  // The first of the tasks that `thread` (0: the caller) begins with, of `n_tasks`; those of
+  // `n_threads` end them.
+  static std::uint32_t home_begin(std::uint32_t n_tasks, unsigned thread, unsigned n_threads) {
+    return static_cast<std::uint32_t>((std::uint64_t{n_tasks} * thread + n_threads - 1) / n_threads);
+  }
 
   // Calls task(i) once for each i in [0, n_tasks), on any of the threads, in any order.
   template <class Task>

@@ -57,7 +57,7 @@ void ForwardPass::run() {
     }
     if (layer == last) keep_logit_rows();
     add_attention(weights);
-    add_feed_forward(weights);
+    add_feed_forward(weights, layer == last ? nullptr : &weights + 1);
   }
   write_logits();
 }
@@ -133,13 +133,6 @@ void ForwardPass::prepare_normed(const float* norm, std::initializer_list<tensor
 void ForwardPass::prepare(const float* rows, std::uint32_t width,
                           std::initializer_list<tensor::DType> types, std::uint32_t n_rows) {
   s_.activations.assign(rows, width, n_rows, width, std::span(types.begin(), types.size()), pool_);
-}
-
-void ForwardPass::product(const MatView& w, const float* bias, float* y, std::uint32_t n_rows) {
-  tensor::matmul(w, s_.activations, y, w.rows, pool_);
-  if (bias == nullptr) return;
-  for_rows(n_rows,
-           [&](std::uint32_t i) { tensor::add(bias, w.rows, y + std::size_t{i} * w.rows); });
 }
 
 void ForwardPass::add_to_residual(const float* norm) {

@@ -14,9 +14,9 @@ namespace hearth::model {
 
 void ForwardPass::project_qkv(const LayerWeights& w) {
   prepare_normed(w.attn_norm, {w.q.type, w.k.type, w.v.type});
-  product(w.q, w.q_bias, s_.q.data(), n_rows_);
-  product(w.k, w.k_bias, s_.k.data(), n_rows_);
-  product(w.v, w.v_bias, s_.v.data(), n_rows_);
+  multiply({product(w.q, w.q_bias, s_.q.data()), product(w.k, w.k_bias, s_.k.data()),
+            product(w.v, w.v_bias, s_.v.data())},
+           {w.attn_out});
   adapt(s_.normed.data(), config_.d_model,
         {{AdapterSlot::kQuery, s_.q.data(), q_width_},
          {AdapterSlot::kKey, s_.k.data(), kv_width_},
@@ -132,7 +132,7 @@ void ForwardPass::attend_tile(const LayerWeights& w, const Tile& tile, std::uint
 
 void ForwardPass::add_attention(const LayerWeights& w) {
   prepare(s_.attended.data(), q_width_, {w.attn_out.type}, n_rows_);
-  product(w.attn_out, w.attn_out_bias, s_.normed.data(), n_rows_);
+  multiply({product(w.attn_out, w.attn_out_bias, s_.normed.data())}, {w.gate, w.up});
   adapt(s_.attended.data(), q_width_,
         {{AdapterSlot::kAttentionOut, s_.normed.data(), config_.d_model}});
   add_to_residual(w.post_attn_norm);

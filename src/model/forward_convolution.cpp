@@ -18,7 +18,7 @@ using tensor::F16;
 
 void ForwardPass::project_and_store_convolution(const LayerWeights& w, std::uint32_t layer) {
   prepare_normed(w.attn_norm, {w.conv_in.type});
-  product(w.conv_in, nullptr, s_.conv.data(), n_rows_);
+  multiply({product(w.conv_in, nullptr, s_.conv.data())}, {w.attn_out});
   const std::uint32_t n = config_.d_model;
   for_rows(n_rows_, [&](std::uint32_t i) {
     const TokenPlace& place = s_.places[i];

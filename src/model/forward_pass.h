@@ -67,7 +67,15 @@ class ForwardPass {
   void prepare(const float* rows, std::uint32_t width, std::initializer_list<tensor::DType> types,
                std::uint32_t n_rows);
   // y [n_rows, w.rows] = prepared activations · w^T + bias.
-  void product(const tensor::MatView& w, const float* bias, float* y, std::uint32_t n_rows);
+  tensor::Product product(const tensor::MatView& w, const float* bias, float* y) const {
+    return {.w = w, .bias = bias, .y = y, .y_stride = w.rows, .n_tokens = n_rows_};
+  }
+  // Computes `products`, while what is read `next` is fetched.
+  void multiply(std::initializer_list<tensor::Product> products,
+                std::initializer_list<tensor::MatView> next) {
+    tensor::matmul(std::span(products.begin(), products.size()), s_.activations, pool_,
+                   std::span(next.begin(), next.size()));
+  }
   // x += a block's output, which lies in `normed`; normed first where `norm` is not null, and
   // scaled.
   void add_to_residual(const float* norm);
@@ -92,11 +100,13 @@ class ForwardPass {
                       float* out) const;
 
   // Feed-forward.
-  void add_feed_forward(const LayerWeights& w);
+  // `next`: the layer that follows; null after the last.
+  void add_feed_forward(const LayerWeights& w, const LayerWeights* next);
   void activate(std::uint32_t n_rows, std::uint32_t width);
   void mix_experts(const ExpertWeights& w);
   void choose_experts(const ExpertWeights& w);
-  void run_expert(const ExpertWeights& w, std::span<const ExpertVisit> visits);
+  void run_experts(const ExpertWeights& w, std::span<const ExpertVisit> visits);
+  void add_mixed(std::span<const ExpertVisit> visits);
 
   // Adapters.
   struct Adapted {  // What a product gave for rows [first, first + n): y [n, width].

@@ -21,12 +21,13 @@ bool FloatBuffer::reserve(std::size_t n) {
 
 namespace {
 
-bool reserve_experts(ForwardScratch::State& s, const ModelConfig& c, std::size_t n) {
+bool reserve_experts(ForwardScratch::State& s, const ModelConfig& c, std::uint32_t n_tokens) {
   if (c.n_experts == 0) return true;
+  const std::size_t n = n_tokens;
   s.visits.reserve(n * c.n_experts_used);
   s.choices.reserve(c.n_experts);
-  return s.routes.reserve(n * c.n_experts) && s.gathered.reserve(n * c.d_model) &&
-         s.mixed.reserve(n * c.d_model);
+  return s.routes.reserve(n * c.n_experts) && s.mixed.reserve(n * c.d_model) &&
+         s.gathered.reserve(std::size_t{n_visits_at_once(c, n_tokens)} * c.d_model);
 }
 
 // Those of the model's types that can have rows of `width` weights: 300 columns that are kept in F16
@@ -50,12 +51,18 @@ bool reserve_adapters(ForwardScratch::State& s, std::size_t n) {
 void rehearse(ForwardScratch::State& s, const Model& model, std::uint32_t n_tokens) {
   const ModelConfig& c = model.config();
   ThreadPool alone(1);
+  const std::uint32_t n_visits = n_visits_at_once(c, n_tokens);
   const struct {
     const FloatBuffer& rows;
-    std::uint32_t width;
-  } inputs[] = {{s.x, c.d_model}, {s.q, c.d_query()}, {s.gate, std::max(c.d_ff, c.d_ff_expert)}};
+    std::uint32_t width, n_rows;
+  } inputs[] = {{s.x, c.d_model, n_tokens},
+                {s.q, c.d_query(), n_tokens},
+                {s.gate, c.d_ff, c.n_experts == 0 ? n_tokens : 0},
+                {s.gate, c.d_ff_expert, n_visits},
+                {s.gathered, c.d_model, n_visits}};
   for (const auto& input : inputs) {
-    s.activations.assign(input.rows.data(), input.width, n_tokens, input.width,
+    if (input.n_rows == 0) continue;
+    s.activations.assign(input.rows.data(), input.width, input.n_rows, input.width,
                          types_of_width(model, input.width), alone);
   }
 }
@@ -70,14 +77,15 @@ Result<> ForwardScratch::reserve(const Model& model, std::uint32_t n_tokens_max)
   const ModelConfig& c = model.config();
   const std::uint32_t n_tokens = std::max(n_tokens_max, s.n_tokens_max);
   const std::size_t n = n_tokens;
-  const std::size_t d_ff = std::max(c.d_ff, c.d_ff_expert);
+  const std::size_t n_gated =
+      c.n_experts == 0 ? n * c.d_ff : std::size_t{n_visits_at_once(c, n_tokens)} * c.d_ff_expert;
   const bool fits = s.x.reserve(n * c.d_model) && s.normed.reserve(n * c.d_model) &&
                     s.q.reserve(n * c.d_query()) && s.k.reserve(n * c.d_key_value()) &&
                     s.v.reserve(n * c.d_key_value()) && s.attended.reserve(n * c.d_query()) &&
-                    s.gate.reserve(n * d_ff) && s.up.reserve(n * d_ff) &&
+                    s.gate.reserve(n_gated) && s.up.reserve(n_gated) &&
                     s.angles.reserve(n * c.rope_dim * loaded(model).ropes().size()) &&
                     (c.conv_width == 0 || s.conv.reserve(n * 3 * c.d_model)) &&
-                    reserve_experts(s, c, n) && reserve_adapters(s, n);
+                    reserve_experts(s, c, n_tokens) && reserve_adapters(s, n);
   if (!fits) {
     return fail(Code::kOutOfBudget,
                 fmt::format("no memory for the forward pass of '{}' with batches of {} tokens: use "

@@ -1,6 +1,7 @@
 // The working memory behind ForwardScratch: internal to this room.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -65,6 +66,11 @@ struct AdaptedGroup {
 inline constexpr std::uint32_t kAdaptedGroupRows = 8;    // At most.
 inline constexpr std::uint32_t kAdaptedSplitTasks = 16;  // At most, of those that are split.
 
+// Visits to experts that are computed together: those of one token at least.  0 without experts.
+inline std::uint32_t n_visits_at_once(const ModelConfig& c, std::uint32_t n_tokens_max) {
+  return c.n_experts == 0 ? 0 : std::max(n_tokens_max, c.n_experts_used);
+}
+
 struct ForwardScratch::State {
   std::uint32_t n_tokens_max = 0;
   FloatBuffer x;         // [n_tokens, d_model] the residual stream.
@@ -73,7 +79,7 @@ struct ForwardScratch::State {
   FloatBuffer k, v;      // [n_tokens, n_kv_heads * head_dim]
   FloatBuffer attended;  // [n_tokens, n_heads * head_dim]
   FloatBuffer conv;      // [n_tokens, 3 (b x, c, x), d_model] of models with convolutions.
-  FloatBuffer gate, up;  // [n_tokens, d_ff or d_ff_expert]
+  FloatBuffer gate, up;  // [n_tokens, d_ff], [n_visits, d_ff_expert]
   FloatBuffer angles;    // [n_tokens, n_ropes, 2, rope_dim / 2]
   tensor::Activations activations;
   std::vector<TokenPlace> places;
@@ -88,7 +94,7 @@ struct ForwardScratch::State {
 
   // Of models with experts.
   FloatBuffer routes;                // [n_tokens, n_experts]
-  FloatBuffer gathered;              // [n_tokens, d_model] one expert's tokens, then its output.
+  FloatBuffer gathered;              // [n_visits, d_model] experts' tokens, then outputs.
   FloatBuffer mixed;                 // [n_tokens, d_model] the experts' weighted sum.
   std::vector<ExpertVisit> visits;   // [n_tokens * n_experts_used]
   std::vector<ExpertVisit> choices;  // [n_experts]

@@ -7,7 +7,9 @@
 // which the kernels unpack W in cache-sized tiles.
 //
 // Activations are brought into the kernels' form once (`Activations::assign`) and then
-// serve several products: q, k and v share one, gate and up another.
+// serve several products: q, k and v share one, gate and up another.  Products that share
+// activations are computed together: each fork and join of the pool costs as much as reading some
+// ten thousand bytes of weights.
 //
 // Two promises, held by tests on bits: a token's result does not depend on what else is in the
 // batch, and no result depends on the instruction set or the number of threads.
@@ -63,8 +65,28 @@ class Activations {
   std::unique_ptr<State> state_;
 };
 
-// y [n_tokens, w.rows] (row stride `y_stride` floats) = x · w^T.  `x` must have been assigned with
-// w.type among its types and w.cols columns.
+// One of the products that `matmul` computes together: y [n_tokens, w.rows] = x · w^T + bias, of
+// tokens [first_token, first_token + n_tokens) of x.
+struct Product {
+  MatView w;
+  const float* bias = nullptr;  // [w.rows]; null: none.
+  float* y = nullptr;
+  std::size_t y_stride = 0;  // In floats.
+  std::uint32_t first_token = 0;
+  std::uint32_t n_tokens = 0;
+};
+
+// At most this many products in one call.
+inline constexpr std::size_t kProductsMax = 64;
+
+// Computes all `products` in one fork and join.  `x` must have been assigned with each w.type among
+// its types and w.cols columns.  `next` are matrices that will be read next, in their order (those without
+// rows are skipped): their
+// first rows are fetched while the last of these products end.
+void matmul(std::span<const Product> products, const Activations& x, ThreadPool& pool,
+            std::span<const MatView> next = {});
+
+// y [n_tokens, w.rows] (row stride `y_stride` floats) = x · w^T, of all tokens of x.
 void matmul(const MatView& w, const Activations& x, float* y, std::size_t y_stride,
             ThreadPool& pool);
 

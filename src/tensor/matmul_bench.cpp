@@ -81,14 +81,14 @@ void prefill(benchmark::State& state, DType type, std::uint32_t rows, std::uint3
 
 // Reads the sweep in calls as long as a matrix, cut into tasks of `task_bytes`, and computes next to
 // nothing: what decode could reach at most.
-void read_only(benchmark::State& state, std::size_t task_bytes) {
+void read_only(benchmark::State& state, std::size_t task_bytes, std::size_t sweep_bytes = kSweepBytes) {
   ThreadPool pool(static_cast<unsigned>(state.range(0)));
   constexpr std::size_t kCallBytes = std::size_t{3} << 20;
   AlignedBuffer<std::byte> sweep;
-  sweep.ensure(kSweepBytes);
-  advise_huge_pages(sweep.data(), kSweepBytes);
-  std::memset(sweep.data(), 1, kSweepBytes);
-  const std::size_t n = kSweepBytes / kCallBytes;
+  sweep.ensure(sweep_bytes);
+  advise_huge_pages(sweep.data(), sweep_bytes);
+  std::memset(sweep.data(), 1, sweep_bytes);
+  const std::size_t n = sweep_bytes / kCallBytes;
   std::size_t next = 0;
   for (auto _ : state) {
     const std::byte* const at = sweep.data() + (next++ % n) * kCallBytes;
@@ -121,6 +121,9 @@ const bool kRegistered = [] {
     if (can_pack(RandomMatrix(type, 16, 256).view())) {
       add("decode_packed/" + name,
           [type](benchmark::State& s) { decode(s, type, kRows, kCols, kSweepBytes, true); });
+      add("decode_packed_220M/" + name, [type](benchmark::State& s) {
+        decode(s, type, kRows, kCols, std::size_t{220} << 20, true);
+      });
       add("decode_packed_cached/" + name,
           [type](benchmark::State& s) { decode(s, type, kCols, kCols, 0, true); });
     }
@@ -133,6 +136,9 @@ const bool kRegistered = [] {
     add("batch4/" + name, [type](benchmark::State& s) { prefill(s, type, kRows, kCols, 4); });
   }
   add("sweep/32K", [](benchmark::State& s) { read_only(s, std::size_t{32} << 10); });
+  add("sweep220/32K", [](benchmark::State& s) {
+    read_only(s, std::size_t{32} << 10, std::size_t{220} << 20);
+  });
   add("sweep/1M", [](benchmark::State& s) { read_only(s, std::size_t{1} << 20); });
   add("fork_join", fork_join);
   return true;
