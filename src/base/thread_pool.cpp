@@ -1,13 +1,13 @@
 // Each thread has a home: a run of the job's task indices, next to one another, that it takes one by
-// one from the front.  Who is done takes the back half of what another has left.  So a thread mostly
-// walks through memory in one direction, which is what products bound by memory live on, and who
-// was late or interrupted loses its work to the others.
+// one from the front.  Who is done takes, one by one from the back, what another has left.  So a
+// thread mostly walks through memory in one direction, which is what products bound by memory live
+// on, and who was late or interrupted loses its work to the others.
 //
 //   home       a thread's tasks that nobody has taken, as (begin, end) in one word that is changed by
 //              compare-and-swap.  Only after taking a task does a thread read the job's fields.
 //              This is what makes them safe as plain fields: the job can't end, and so can't be
-//              replaced, while a taken task is unfinished.  A thread fills its own empty home with
-//              what it took from another, so that this can be taken in turn.
+//              replaced, while a taken task is unfinished.  Only `run` fills homes: a thread that
+//              is late may be between two jobs and take from one what it looked for in the other.
 //   unfinished tasks that have not ended.  `run` returns when it is 0.
 //   epoch      counts jobs; the word that idle workers sleep on.
 //
@@ -114,17 +114,17 @@ struct alignas(64) Home {
     return false;
   }
 
-  // Takes the back half, at least one; empty when there are none.
-  Range take_back_half() {
+  // Takes the last task.
+  bool take_last(std::uint32_t& task) {
     Range range = left.load(std::memory_order_relaxed);
     while (!range.empty()) {
-      const std::uint32_t cut = range.begin + (range.end - range.begin) / 2;
-      if (left.compare_exchange_weak(range, {range.begin, cut}, std::memory_order_acquire,
+      if (left.compare_exchange_weak(range, {range.begin, range.end - 1}, std::memory_order_acquire,
                                      std::memory_order_relaxed)) {
-        return {cut, range.end};
+        task = range.end - 1;
+        return true;
       }
     }
-    return {};
+    return false;
   }
 };
 static_assert(std::atomic<Range>::is_always_lock_free);
@@ -138,33 +138,18 @@ struct ThreadPool::State {
         caller_spinner(may_spin),
         homes(std::make_unique<Home[]>(n)) {}
 
-  // Tasks of another thread's, its neighbours' first.
-  Range steal(unsigned thread) {
+  // Takes a task of the thread's own, or of another's, its neighbours first.
+  bool take(unsigned thread, std::uint32_t& task) {
+    if (homes[thread].take_first(task)) return true;
     for (unsigned i = 1; i < n_threads; ++i) {
-      const Range taken = homes[(thread + i) % n_threads].take_back_half();
-      if (!taken.empty()) return taken;
+      if (homes[(thread + i) % n_threads].take_last(task)) return true;
     }
-    return {};
-  }
-
-  // Runs tasks until none are left to take.  Returns how many.
-  std::uint32_t run_tasks(unsigned thread) {
-    Home& home = homes[thread];
-    std::uint32_t n_done = 0;
-    while (true) {
-      for (std::uint32_t task = 0; home.take_first(task); ++n_done) body(context, task);
-      const Range stolen = steal(thread);
-      if (stolen.empty()) return n_done;
-      if (stolen.begin + 1 < stolen.end) {
-        home.left.store({stolen.begin + 1, stolen.end}, std::memory_order_release);
-      }
-      body(context, stolen.begin);
-      ++n_done;
-    }
+    return false;
   }
 
   void work(unsigned thread) {
-    const std::uint32_t n_done = run_tasks(thread);
+    std::uint32_t n_done = 0;
+    for (std::uint32_t task = 0; take(thread, task); ++n_done) body(context, task);
     // The last to finish wakes the caller, if it has gone to sleep.  Beyond this point the job may
     // be gone.
     if (n_done > 0 && unfinished.fetch_sub(n_done, std::memory_order_seq_cst) == n_done &&

@@ -36,6 +36,24 @@ TEST_P(ThreadPoolTest, ResultsOfOneRunAreSeenByTheNext) {
   for (std::uint64_t value : values) EXPECT_EQ(value, values[0]);
 }
 
+// A worker may still look for tasks of one job when the next is handed out.
+TEST_P(ThreadPoolTest, ShortJobsInARowLoseNoTask) {
+  ThreadPool pool(GetParam());
+  std::atomic<std::uint32_t> count = 0;
+  std::uint32_t expected = 0;
+  for (std::uint32_t round = 0; round < 20000; ++round) {
+    const std::uint32_t n_tasks = 2 + round * 7 % 61;
+    pool.run(n_tasks, [&](std::uint32_t i) {
+      for (std::uint32_t spin = 0; spin < i * (round % 5) % 32; ++spin) {
+        count.fetch_add(0, std::memory_order_relaxed);
+      }
+      count.fetch_add(1, std::memory_order_relaxed);
+    });
+    expected += n_tasks;
+    ASSERT_EQ(count, expected);
+  }
+}
+
 TEST_P(ThreadPoolTest, WakesSleepersAfterAPause) {
   ThreadPool pool(GetParam());
   for (int round = 0; round < 5; ++round) {
