@@ -200,7 +200,7 @@ TEST_F(Loading, BadHyperparametersNameTheKeyAndTheLimit) {
   };
   expect_part(error_with_key("llama.block_count", set(0)), "'llama.block_count' is 0, 1 to 1024");
   expect_part(error_with_key("llama.block_count", set(1025)), "is 1025, 1 to 1024");
-  expect_part(error_with_key("llama.block_count", set(3)), "'blk.2.attn_q.weight' is missing");
+  expect_part(error_with_key("llama.block_count", set(3)), "'blk.2.attn_norm.weight' is missing");
   expect_part(error_with_key("llama.attention.head_count", set(0)), "1 to 1024 allowed");
   expect_part(error_with_key("llama.attention.head_count_kv", set(3)),
               "4 heads cannot share 3 key-value heads");
