@@ -67,6 +67,8 @@ const std::array kKeys = {
               Integer{FIELD(std::int64_t, models.memory_mib), 0, 1 << 30}},
     ConfigKey{"models", "pack", "Copy weights into the kernels' layout at load: faster answers, slower loading, twice the memory.",
               Switch{FIELD(bool, models.pack)}},
+    ConfigKey{"models", "drafts", "Smaller models of the same vocabulary that draft for others, as NAME=DRAFT; answers stay the same.",
+              List{FIELD(Strings, models.drafts)}},
     ConfigKey{"advisor", "base_url", "OpenAI-compatible endpoint of the adviser, as https://HOST/v1. Empty: no adviser.",
               Text{FIELD(std::string, advisor.base_url)}},
     ConfigKey{"advisor", "model", "Model that is asked for advice.",

@@ -29,6 +29,7 @@ struct Config {
     bool scan = true;
     std::int64_t memory_mib = 0;
     bool pack = false;
+    std::vector<std::string> drafts;
   } models;
   struct Advisor {
     std::string base_url;

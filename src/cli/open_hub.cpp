@@ -45,6 +45,20 @@ Result<std::optional<advisor::AdviserOptions>> adviser_options(const Config& con
   return std::optional(options);
 }
 
+// "NAME=DRAFT", each.
+Result<std::vector<std::pair<std::string, std::string>>> drafts_of(const Config::Models& config) {
+  std::vector<std::pair<std::string, std::string>> drafts;
+  for (const std::string& text : config.drafts) {
+    const std::size_t at = text.find('=');
+    if (at == 0 || at == std::string::npos || at + 1 == text.size()) {
+      return fail(Code::kInvalidArgument,
+                  fmt::format("models.drafts holds '{}': NAME=DRAFT expected", text));
+    }
+    drafts.emplace_back(text.substr(0, at), text.substr(at + 1));
+  }
+  return drafts;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<hub::Hub>> open_hub(const Config& config) {
@@ -53,6 +67,7 @@ Result<std::unique_ptr<hub::Hub>> open_hub(const Config& config) {
   HEARTH_TRY(options.adviser, adviser_options(config));
   options.default_model = config.models.default_model;
   options.models_bytes_max = static_cast<std::uint64_t>(config.models.memory_mib) << 20;
+  HEARTH_TRY(options.drafts, drafts_of(config.models));
   options.load.pack = config.models.pack;
   options.load.kv_type = model::kv_type_from_name(config.engine.kv_type).value();  // A choice.
   options.engine.speculation = config.engine.speculation;

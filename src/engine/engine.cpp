@@ -108,6 +108,9 @@ Result<JobId> ThreadedEngine::try_submit(GenerateRequest request,
                             choice.adapter->name(), request.model->config().name));
   }
   job.runner = make_model_step_runner(request.model, forward_);
+  if (request.draft_model != nullptr) {
+    job.drafter = make_model_step_runner(request.draft_model, forward_);
+  }
   job.request = std::move(request);
   job.sink = std::move(sink);
   job.submitted_ns = clock_.now_monotonic_ns();

@@ -25,6 +25,7 @@ inline constexpr std::uint32_t kSeesAll = 1U << 31;
 
 struct FakeModel {
   std::uint64_t identity = 1;
+  std::uint64_t voice = 0;         // Identity of the model whose text it says; 0: its own.
   std::uint32_t n_vocab = 40;
   std::uint32_t n_context = 512;
   std::uint32_t n_layers = 1;      // Pages of n_layers * 8 KiB.
@@ -116,8 +117,8 @@ class FakeRunner final : public StepRunner {
  private:
   static std::uint64_t entry(const FakeModel& fake, std::uint32_t position, TokenId id) {
     if (fake.n_seen < kSeesAll) position = 0;  // Else no two places would go on alike.
-    return mix64((fake.identity << 48) ^ (std::uint64_t{position} << 24) ^
-                 static_cast<std::uint64_t>(id));
+    const std::uint64_t voice = fake.voice != 0 ? fake.voice : fake.identity;
+    return mix64((voice << 48) ^ (std::uint64_t{position} << 24) ^ static_cast<std::uint64_t>(id));
   }
 
   static TokenId choose(const FakeModel& fake, std::uint64_t state) {

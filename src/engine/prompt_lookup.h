@@ -3,21 +3,17 @@
 // repeats much of what was there already.
 //
 // A draft costs nothing to make and is checked by the model in the batch that decodes anyway, so
-// the only question is how many tokens to draft.  That follows from how many of the last drafts
-// were taken: with a chance `a` per token, k drafts yield (1 - a^(k+1)) / (1 - a) tokens at a
-// price that was measured, and the best k is taken; where none pays, none is drafted, and
-// trust comes back slowly.
+// the only question is how many tokens to draft (draft_trust.h).
 #pragma once
 
 #include <cstdint>
 #include <span>
 #include <vector>
 
+#include "engine/draft_trust.h"
 #include "text/tokenizer.h"
 
 namespace hearth::engine {
-
-inline constexpr std::uint32_t kDraftTokensMax = 7;  // With the pending token a batch of 8.
 
 // Threading: externally synchronised.
 class PromptLookup {
@@ -32,10 +28,9 @@ class PromptLookup {
                std::vector<text::TokenId>& draft);
 
   // Of n_drafted tokens n_taken were what the model chose.
-  void learn(std::uint32_t n_drafted, std::uint32_t n_taken);
+  void learn(std::uint32_t n_drafted, std::uint32_t n_taken) { trust_.learn(n_drafted, n_taken); }
 
-  // How many drafted tokens pay, given how the last ones did.
-  std::uint32_t n_worthwhile() const;
+  std::uint32_t n_worthwhile() const { return trust_.best(0).n_drafts; }
 
  private:
   std::uint32_t& place_of(const text::TokenId* gram);
@@ -44,7 +39,7 @@ class PromptLookup {
   std::size_t n_places_;
   std::vector<std::uint32_t> after_;  // By a gram's hash: where the token after its last place is.
   std::size_t n_indexed_ = 0;         // Grams that end before it are in `after_`.
-  float trust_;                       // Chance that a drafted token is taken.
+  DraftTrust trust_;
 };
 
 }  // namespace hearth::engine

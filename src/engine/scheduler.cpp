@@ -20,6 +20,7 @@ Scheduler::Scheduler(const EngineOptions& options, KvPagePool& pool, const Clock
   prompts_.reserve(options.n_batch_sessions_max);
   segments_.reserve(options.n_batch_sessions_max);
   model_turns_.reserve(kModelTurnsMax + options.n_batch_sessions_max);
+  drafting_.reserve(options.n_batch_sessions_max);
   publish_stats();
 }
 
@@ -125,7 +126,7 @@ void Scheduler::preempt(Session& session) {
   ++client.n_running;  // Keeps the client while the job is in nobody's hands.
   std::unique_ptr<Session> taken = take_out(session);
   --client.n_running;
-  taken->pages.close(taken->tokens, taken->n_computed);
+  taken->close_pages();
   taken->n_computed = 0;
   taken->is_running = false;
   taken->was_preempted = true;
@@ -160,7 +161,7 @@ void Scheduler::fail_job(Session& session, const Error& error) {
 // The last thing that happens to a job.  Its pages are free and the statistics know of it before its
 // sink does.
 void Scheduler::end(std::unique_ptr<Session> session, const FinishEvent& event) {
-  session->pages.close(session->tokens, session->n_computed);
+  session->close_pages();
   ++totals_.jobs_finished;
   publish_stats();
   const auto error = catch_error([&] { session->job.sink->on_finish(session->id(), event); });

@@ -10,7 +10,7 @@
 //   grow     one page for each session that decodes into a new page; the youngest are
 //            preempted if pages run out
 //   plan     one token of every decoding session, with drafts of the next where few decode
-//            (prompt_lookup.h), then prompt chunks up to a budget that is smaller while
+//            (scheduler_drafts.cpp), then prompt chunks up to a budget that is smaller while
 //            others decode, so that a long prompt does not stall them
 //   run      the batch
 //   deliver  sample, tell the sinks, end what has ended
@@ -36,6 +36,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "engine/draft_account.h"
 #include "engine/engine.h"
 #include "engine/session.h"
 #include "engine/step_costs.h"
@@ -113,6 +114,7 @@ class Scheduler {
     Session* session;
     std::uint32_t n_tokens;            // Known ones, of session->tokens.
     std::uint32_t n_drafted = 0;       // Then so many of session->run.
+    bool is_by_model = false;          // By the session's draft model.
     std::uint32_t n_logits() const {
       return n_tokens == session->n_pending() ? 1 + n_drafted : 0;
     }
@@ -120,6 +122,11 @@ class Scheduler {
   struct StepTokens {                  // In a batch.
     std::uint32_t n_decoded = 0;
     std::uint32_t n_prompt = 0;
+  };
+  struct DraftRow {                    // A row that a draft model drafts for.
+    Row* row;
+    std::uint32_t n_wanted;            // Drafts; 0: it only catches up.
+    std::uint32_t n_catching_up;       // Tokens of the first pass.
   };
   struct Prompt {                      // A session that has more than one token to compute.
     Client* client;
@@ -143,19 +150,32 @@ class Scheduler {
   void grow(std::uint64_t identity);
   bool grow_one(Session& session);
   void plan(std::uint64_t identity);
-  void plan_drafts();
-  std::uint32_t draft(Session& session, std::uint32_t n_max);
   void plan_prompts(std::uint32_t budget_tokens);
   Demand count_demand();
   std::uint32_t prompt_budget(std::uint64_t identity);
   StepTokens tokens_of_step() const;
   void adopt_cached(Session& session);
   bool is_computed_by_other_row(const Session& session) const;
+  Result<> reserve(StepRunner& runner);
   bool run(StepRunner& runner);
   Result<> run_guarded(StepRunner& runner);
   void deliver(std::uint32_t n_vocab);
   void deliver_row(const Row& row, std::span<float> logits, std::uint32_t n_vocab);
   Result<Verdict> take_run(const Row& row, std::span<float> logits, std::uint32_t n_vocab);
+
+  // Drafts (scheduler_drafts.cpp).
+  void plan_drafts();
+  std::uint32_t draft(Session& session, std::uint32_t n_max);
+  void plan_model_drafts(std::uint32_t n_batch);
+  std::uint32_t plan_model_draft(Row& row, std::uint32_t n_max, std::uint32_t& budget_tokens);
+  Result<> run_draft_passes();
+  Result<> run_draft_pass(StepRunner& runner, std::uint32_t pass);
+  Result<> take_guesses(const StepRunner& runner, std::uint32_t pass, std::size_t stride);
+  void learn_drafts(const Row& row, std::uint32_t n_taken);
+  void time_step(std::int64_t ns);
+  DraftAccount& account_of(const Session& session);
+  static void bar_drafter(Session& session);
+  bool drop_drafters();
 
   // Ends and returns (scheduler.cpp).
   Client& client_of(const Session& session);
@@ -176,14 +196,17 @@ class Scheduler {
   std::uint32_t n_waiting_ = 0;
   std::uint64_t turn_ = 0;                            // Counts everything that takes turns.
   std::vector<Turn> model_turns_;                     // Of models with running sessions.
-  std::uint64_t reserved_identity_ = 0;               // Of the model that has room for a batch.
-  bool has_reserved_ = false;
+  std::vector<std::uint64_t> reserved_;               // Identities of models with room for a batch.
+  // By the identities of a model and of the one that drafts for it.
+  std::map<std::pair<std::uint64_t, std::uint64_t>, DraftAccount> draft_accounts_;
 
   // Working memory of a step; only grows.
   std::vector<Row> rows_;
   std::vector<Prompt> prompts_;
   std::vector<model::Segment> segments_;
   std::vector<float> logits_;
+  std::vector<DraftRow> drafting_;
+  std::vector<float> draft_logits_;
   SamplerScratch scratch_;
   TokenEvent event_;
 

@@ -64,6 +64,7 @@ Scheduler::Admission Scheduler::admit_one(Client& client) {
     const auto n_running = static_cast<std::uint32_t>(running_.size());
     client.waiting.reserve(client.waiting.size() + client.n_running + 1);  // For `preempt`.
     n_known = session.pages.open(session.tokens, n_running);
+    if (!n_known && drop_drafters()) n_known = session.pages.open(session.tokens, n_running);
     if (!n_known && yield_pages(client, session)) {
       n_known = session.pages.open(session.tokens, n_running);
     }

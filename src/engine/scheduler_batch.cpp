@@ -52,6 +52,7 @@ bool Scheduler::grow_one(Session& session) {
       return false;
     }
     if (grown) return true;
+    if (drop_drafters()) continue;
     Session& youngest = *running_.back();
     const bool is_own = &youngest == &session;
     preempt(youngest);
@@ -81,33 +82,6 @@ Scheduler::StepTokens Scheduler::tokens_of_step() const {
     (decodes ? tokens.n_decoded : tokens.n_prompt) += row.n_tokens + row.n_drafted;
   }
   return tokens;
-}
-
-// Shares what room a small batch has between its sessions, oldest first.
-void Scheduler::plan_drafts() {
-  auto n_batch = static_cast<std::uint32_t>(rows_.size());
-  for (Row& row : rows_) {
-    if (n_batch >= kSpeculativeBatchTokens) return;
-    row.n_drafted = draft(*row.session, kSpeculativeBatchTokens - n_batch);
-    n_batch += row.n_drafted;
-  }
-}
-
-// Drafts at most n_max tokens into session.run; returns how many.  Without a page to spare there are
-// fewer, or none: nobody is preempted for a guess.
-std::uint32_t Scheduler::draft(Session& session, std::uint32_t n_max) {
-  const std::uint32_t n_tokens = session.n_tokens();
-  session.run.clear();
-  (void)catch_error([&] {
-    session.lookup.propose(session.tokens, std::min(n_max, session.n_room() - 1), session.run);
-    if (session.run.empty()) return;
-    const auto n_drafted = static_cast<std::uint32_t>(session.run.size());
-    if (!session.pages.grow(n_tokens + n_drafted)) {
-      session.run.resize(std::min(n_drafted, session.pages.n_pages() * kPageTokens - n_tokens));
-    }
-    session.run.insert(session.run.begin(), session.tokens.back());
-  });
-  return session.run.empty() ? 0 : static_cast<std::uint32_t>(session.run.size()) - 1;
 }
 
 // Prompt chunks: clients in turn, each client's jobs by age, until the budget is spent.
@@ -166,6 +140,7 @@ bool Scheduler::run(StepRunner& runner) {
   const auto thrown = catch_error([&] { done = run_guarded(runner); });
   if (!thrown && done) {
     ++totals_.steps;
+    (void)catch_error([&] { time_step(clock_.now_monotonic_ns() - now_ns); });
     return true;
   }
   const Error& error = thrown ? *thrown : done.error();
@@ -173,15 +148,18 @@ bool Scheduler::run(StepRunner& runner) {
   return false;
 }
 
+// Room for the largest batch, once per model: what is there for others only grows.
+Result<> Scheduler::reserve(StepRunner& runner) {
+  if (std::ranges::find(reserved_, runner.identity()) != reserved_.end()) return {};
+  if (reserved_.size() >= kModelTurnsMax) reserved_.clear();
+  HEARTH_TRY_VOID(runner.reserve(options_.prefill_chunk_tokens + options_.n_batch_sessions_max +
+                                 kSpeculativeBatchTokens));
+  reserved_.push_back(runner.identity());
+  return {};
+}
+
 Result<> Scheduler::run_guarded(StepRunner& runner) {
-  if (!has_reserved_ || reserved_identity_ != runner.identity()) {
-    has_reserved_ = false;
-    HEARTH_TRY_VOID(
-        runner.reserve(options_.prefill_chunk_tokens + options_.n_batch_sessions_max +
-                       kSpeculativeBatchTokens));
-    reserved_identity_ = runner.identity();
-    has_reserved_ = true;
-  }
+  HEARTH_TRY_VOID(reserve(runner));
   const std::size_t n_vocab = runner.n_vocab();
   std::size_t n_logits = 0;
   for (const Row& row : rows_) n_logits += row.n_logits();
@@ -254,11 +232,7 @@ Result<Verdict> Scheduler::take_run(const Row& row, std::span<float> logits,
     ++session.n_computed;
     HEARTH_TRY(verdict, next(n_taken));
   }
-  if (row.n_drafted > 0) {
-    session.lookup.learn(row.n_drafted, n_taken);
-    totals_.drafted_tokens += row.n_drafted;
-    totals_.accepted_tokens += n_taken;
-  }
+  learn_drafts(row, n_taken);
   return verdict;
 }
 

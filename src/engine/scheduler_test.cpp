@@ -1,7 +1,5 @@
 // The scheduler over a fake model: behaviour of each promise, then a simulation of random
 // clients that checks all of them together.
-#include "engine/scheduler.h"
-
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -10,7 +8,7 @@
 #include <random>
 #include <set>
 
-#include "engine/fake_runner.h"
+#include "engine/scheduler_for_test.h"
 
 namespace hearth::engine {
 namespace {
@@ -18,94 +16,6 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr std::uint32_t kPageTokens = model::kPageTokens;
-constexpr std::size_t kPageBytes = 8192;  // Of FakeModel with one layer.
-
-std::vector<TokenId> random_prompt(std::size_t n, unsigned seed) {
-  std::mt19937 random(seed);
-  std::vector<TokenId> tokens(n);
-  for (TokenId& id : tokens) id = static_cast<TokenId>(2 + random() % 38);
-  return tokens;
-}
-
-// A scheduler, a pool with room for `n_pages` small pages, a clock, and sinks by job.
-class Bench {
- public:
-  explicit Bench(std::uint64_t n_pages, EngineOptions options = {}, FakeModel fake = {})
-      : fake_model(fake),
-        pool(make_pool(n_pages)),
-        scheduler(std::make_unique<Scheduler>(options, *pool, clock)),
-        runner(std::make_shared<FakeRunner>(fake)) {}
-  ~Bench() {
-    if (scheduler != nullptr) scheduler->cancel_all();
-  }
-
-  static std::unique_ptr<KvPagePool> make_pool(std::uint64_t n_pages) {
-    KvPagePoolOptions options;
-    options.unit_bytes = kUnitBytesMin;
-    options.bytes_max = n_pages * kPageBytes;
-    return std::move(KvPagePool::create(options)).value();
-  }
-
-  static GenerateRequest request(std::vector<TokenId> prompt, std::uint32_t max_tokens,
-                                 std::string client = "") {
-    GenerateRequest r;
-    r.prompt = std::move(prompt);
-    r.max_tokens = max_tokens;
-    r.sampling.temperature = 0;
-    r.ignore_eos = true;
-    r.client = std::move(client);
-    return r;
-  }
-
-  RecordingSink& submit(GenerateRequest r, std::shared_ptr<StepRunner> on = nullptr) {
-    sinks.push_back(std::make_shared<RecordingSink>());
-    Job job;
-    job.runner = on != nullptr ? on : runner;
-    job.n_tokens_max = check_request(r, job.runner->n_vocab(), context(*job.runner)).value();
-    job.id = JobId{sinks.size()};
-    job.request = std::move(r);
-    job.sink = sinks.back();
-    job.submitted_ns = clock.now_monotonic_ns();
-    scheduler->submit(std::move(job));
-    return *sinks.back();
-  }
-
-  std::uint32_t context(const StepRunner& on) const {
-    const std::uint64_t n_pages = pool->capacity_pages(on.kv_layout().page_bytes());
-    return static_cast<std::uint32_t>(
-        std::min<std::uint64_t>(on.n_context(), n_pages * kPageTokens));
-  }
-
-  int run_until_idle(int steps_max = 100000) {
-    int n_steps = 0;
-    while (step()) {
-      ++n_steps;
-      if (n_steps > steps_max) {
-        ADD_FAILURE() << "not idle after " << steps_max << " steps";
-        break;
-      }
-    }
-    return n_steps;
-  }
-  bool step() {
-    clock.advance(1ms);
-    return scheduler->step();
-  }
-
-  // True if nothing but the cache holds pages.
-  bool is_clean() const {
-    const EngineStats stats = scheduler->stats();
-    return stats.kv_pages_used == stats.kv_pages_cached && stats.jobs_running == 0 &&
-           stats.jobs_waiting == 0;
-  }
-
-  FakeModel fake_model;
-  FakeClock clock;
-  std::unique_ptr<KvPagePool> pool;
-  std::unique_ptr<Scheduler> scheduler;
-  std::shared_ptr<FakeRunner> runner;
-  std::vector<std::shared_ptr<RecordingSink>> sinks;
-};
 
 TEST(Scheduler, AnswersAndCounts) {
   Bench bench(32);
@@ -584,74 +494,6 @@ TEST(Scheduler, SeedsGiveTheSameTextAloneAndInABatch) {
 }
 
 // Two positions of 38 tokens decide what follows, so that the text soon runs in circles.
-TEST(Scheduler, TextThatRepeatsItselfIsDraftedAndStaysTheSame) {
-  FakeModel fake;
-  fake.n_seen = 2;
-  const auto prompt = random_prompt(60, 3);
-  const auto expected = FakeRunner::expected_answer(fake, prompt, 400, true);
-  for (const bool speculation : {false, true}) {
-    EngineOptions options;
-    options.speculation = speculation;
-    Bench bench(64, options, fake);
-    RecordingSink& sink = bench.submit(Bench::request(prompt, 400));
-    const int n_steps = bench.run_until_idle();
-    EXPECT_EQ(sink.ids, expected);
-    EXPECT_EQ(sink.finish.completion_tokens, 400U);
-    const EngineStats stats = bench.scheduler->stats();
-    EXPECT_LE(stats.accepted_tokens, stats.drafted_tokens);
-    EXPECT_EQ(stats.drafted_tokens > 0, speculation);
-    if (speculation) {
-      EXPECT_LT(n_steps, 200);
-      EXPECT_GT(stats.accepted_tokens, stats.drafted_tokens / 2);
-    }
-    EXPECT_TRUE(bench.is_clean());
-  }
-}
-
-// At a temperature the draw belongs to the token's number, so drafts change nothing there either.
-TEST(Scheduler, DraftsDoNotChangeWhatIsDrawn) {
-  FakeModel fake;
-  fake.n_seen = 1;
-  std::vector<std::vector<TokenId>> answers;
-  for (const bool speculation : {false, true}) {
-    EngineOptions options;
-    options.speculation = speculation;
-    Bench bench(64, options, fake);
-    GenerateRequest request = Bench::request(random_prompt(60, 3), 300);
-    request.sampling.temperature = 0.7F;
-    request.sampling.repetition_penalty = 1.05F;
-    request.sampling.seed = 11;
-    request.sampling.logit_bias = {{fake.unsure_token, -100.0F}};
-    RecordingSink& sink = bench.submit(std::move(request));
-    bench.run_until_idle();
-    EXPECT_EQ(sink.ids.size(), 300U);
-    EXPECT_EQ(bench.scheduler->stats().drafted_tokens > 0, speculation);
-    answers.push_back(sink.ids);
-  }
-  EXPECT_EQ(answers[0], answers[1]);
-}
-
-TEST(PromptLookup, DraftsWhatFollowedAndStopsWhereItDoesNotPay) {
-  std::vector<TokenId> tokens{1, 2, 3, 4, 5, 6, 9, 9, 2, 3, 4};
-  PromptLookup lookup(tokens.size());
-  std::vector<TokenId> draft;
-  lookup.propose(tokens, 7, draft);
-  ASSERT_FALSE(draft.empty());
-  EXPECT_TRUE(std::equal(draft.begin(), draft.end(), tokens.begin() + 4));
-  for (int i = 0; i < 30; ++i) lookup.learn(4, 4);
-  EXPECT_EQ(lookup.n_worthwhile(), kDraftTokensMax);
-  lookup.propose(tokens, 7, draft);
-  EXPECT_EQ(draft, (std::vector<TokenId>{5, 6, 9, 9, 2, 3, 4}));
-  lookup.propose(tokens, 2, draft);
-  EXPECT_EQ(draft, (std::vector<TokenId>{5, 6}));
-  for (int i = 0; i < 30; ++i) lookup.learn(2, 0);
-  lookup.propose(tokens, 7, draft);
-  EXPECT_TRUE(draft.empty());
-  tokens.push_back(77);
-  lookup.propose(tokens, 7, draft);
-  EXPECT_TRUE(draft.empty());
-}
-
 TEST(Scheduler, AFailedBatchEndsItsJobsAndNoOthers) {
   Bench bench(64);
   FakeModel other = bench.fake_model;
@@ -770,6 +612,13 @@ class Simulation {
       models_.push_back(fake);
       runners_.push_back(std::make_shared<FakeRunner>(fake));
       runners_.back()->on_run = [this](auto batch) { return before_run(batch); };
+      // One draft model agrees with its target, one differs, one model has none.
+      FakeModel draft = fake;
+      draft.identity = 20 + i;
+      draft.voice = i == 0 ? fake.identity : 0;
+      draft.n_layers = 1;
+      drafters_.push_back(i == 2 ? nullptr : std::make_shared<FakeRunner>(draft));
+      if (i != 2) drafters_.back()->on_run = runners_.back()->on_run;
     }
     for (unsigned i = 0; i < 4; ++i) prefixes_.push_back(random_prompt(40 + random_() % 120, i));
   }
@@ -827,7 +676,7 @@ class Simulation {
                                        fmt::format("client {}", random_() % 5));
     r.ignore_eos = random_() % 2 == 0;
     jobs_.push_back({FakeRunner::expected_answer(models_[m], prompt, r.max_tokens, r.ignore_eos)});
-    bench_.submit(std::move(r), runners_[m]);
+    bench_.submit(std::move(r), runners_[m], random_() % 3 != 0 ? drafters_[m] : nullptr);
   }
 
   void cancel() {
@@ -859,7 +708,7 @@ class Simulation {
   Bench bench_;
   std::size_t n_jobs_;
   std::vector<FakeModel> models_;
-  std::vector<std::shared_ptr<FakeRunner>> runners_;
+  std::vector<std::shared_ptr<FakeRunner>> runners_, drafters_;
   std::vector<std::vector<TokenId>> prefixes_;
   std::vector<Planned> jobs_;
   bool fails_ = false;

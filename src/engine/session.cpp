@@ -66,7 +66,15 @@ Session::Session(Job j, KvPagePool& pool, PrefixCache* cache)
       stop_(job.request.stop),
       text_(job.runner->text_after(job.request.prompt, job.request.spoken_control)) {
   run.reserve(kDraftTokensMax + 1);
+  if (job.drafter != nullptr) {
+    drafter = std::make_unique<DraftSession>(job.drafter, pool, cache);
+  }
   if (job.request.constraint != nullptr) matcher_.emplace(job.request.constraint);
+}
+
+void Session::close_pages() {
+  if (drafter != nullptr) drafter->close(tokens);
+  pages.close(tokens, n_computed);
 }
 
 // Fills in all of the event but its text.

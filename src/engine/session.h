@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/draft_trust.h"
 #include "engine/engine.h"
 #include "engine/prompt_lookup.h"
 #include "engine/sampler.h"
@@ -26,6 +27,7 @@ struct Job {
   JobId id{};
   GenerateRequest request;
   std::shared_ptr<StepRunner> runner;
+  std::shared_ptr<StepRunner> drafter;  // A smaller model of the same vocabulary; may be null.
   std::shared_ptr<GenerateSink> sink;
   std::uint32_t n_tokens_max = 0;  // Prompt and completion together.
   std::int64_t submitted_ns = 0;   // Of the monotonic clock.
@@ -43,6 +45,24 @@ struct Verdict {
   bool unsure = false;
 };
 
+// A session as its draft model sees it.
+struct DraftSession {
+  DraftSession(std::shared_ptr<StepRunner> its_runner, KvPagePool& pool, PrefixCache* cache)
+      : runner(std::move(its_runner)),
+        pages(pool, cache, PrefixKey{runner->identity(), runner->kv_layout()}) {}
+  void close(std::span<const TokenId> tokens) {
+    pages.close(tokens, n_computed);
+    n_computed = 0;
+  }
+
+  std::shared_ptr<StepRunner> runner;
+  SessionPages pages;            // Opened at the first draft.
+  std::uint32_t n_computed = 0;  // Of the session's tokens.
+  DraftTrust trust;
+  bool has_trust = false;        // `trust` began with what other sessions learned.
+  bool is_barred = false;        // Pages were short, or it failed: no more drafts.
+};
+
 // Threading: the engine thread's.
 class Session {
  public:
@@ -58,6 +78,14 @@ class Session {
   // Samples from `logits` [n_vocab] (as Sampler::choose), tells the sink, and says whether that was
   // the end.  kInternal if the logits are no numbers.  `event` is working memory.
   Result<Verdict> take_logits(std::span<float> logits, SamplerScratch& scratch, TokenEvent& event);
+
+  // The token that these logits, of another model, would lead to n_ahead tokens after the next one.
+  TokenId guess(std::span<float> logits, std::uint32_t n_ahead, SamplerScratch& scratch) const {
+    return sampler_.choose(logits, std::uint64_t{n_sampled()} + n_ahead, scratch);
+  }
+
+  // Gives all pages back; what was computed stays in the prefix cache while memory lasts.
+  void close_pages();
 
   // Tokens that a step may add to what is there: the limit's rest.
   std::uint32_t n_room() const { return job.n_tokens_max - n_tokens(); }
@@ -78,6 +106,7 @@ class Session {
   std::int64_t started_ns = 0;       // First computed on; 0: not yet.
   std::int64_t first_token_ns = 0;   // First sampled; 0: not yet.
   PromptLookup lookup;
+  std::unique_ptr<DraftSession> drafter;  // Null without a draft model.
 
  private:
   // What the grammar leaves of the logits, in the scratch; the logits themselves without one.

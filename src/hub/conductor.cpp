@@ -368,6 +368,7 @@ Result<> Conductor::submit(Run& run, std::uint32_t choice, const Prompt& prompt)
                               .ignore_eos = run.request.ignore_eos,
                               .n_top_logprobs = run.request.n_top_logprobs,
                               .constraint = run.constraint,
+                              .draft_model = run.model->draft_model,
                               .client = run.request.client};
   job.sampling.seed = seed_of(run.request.sampling.seed, choice);
   if (!run.request.has_temperature) {

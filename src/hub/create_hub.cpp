@@ -19,7 +19,9 @@ Result<std::unique_ptr<Hub>> create_hub(HubOptions options, const Clock& clock) 
   HEARTH_TRY(parts.engine, engine::Engine::create(options.engine, clock));
   parts.shelf = std::make_unique<ModelShelf>(
       make_catalogue_source(std::move(options.catalogue), options.load),
-      ShelfOptions{.default_model = options.default_model, .bytes_max = options.models_bytes_max},
+      ShelfOptions{.default_model = options.default_model,
+                   .drafts = options.drafts,
+                   .bytes_max = options.models_bytes_max},
       clock);
   parts.embedding_desk = std::make_unique<EmbeddingDesk>(
       EmbeddingDeskOptions{.n_threads = options.engine.n_threads});
@@ -28,6 +30,10 @@ Result<std::unique_ptr<Hub>> create_hub(HubOptions options, const Clock& clock) 
   if (!options.default_model.empty()) {
     HEARTH_TRY([[maybe_unused]] const ModelChoice found,
                parts.shelf->resolve(options.default_model));
+  }
+  for (const auto& [name, draft_name] : options.drafts) {
+    HEARTH_TRY([[maybe_unused]] const ModelChoice model, parts.shelf->resolve(name));
+    HEARTH_TRY([[maybe_unused]] const ModelChoice draft, parts.shelf->resolve(draft_name));
   }
   return std::make_unique<Conductor>(std::move(parts),
                                      ConductorOptions{.default_advice = options.default_advice,

@@ -26,6 +26,7 @@ struct HubOptions {
   // 0: half of the machine's memory.
   std::uint64_t models_bytes_max = 0;
   model::LoadOptions load;
+  std::vector<std::pair<std::string, std::string>> drafts;  // ShelfOptions::drafts.
   engine::EngineOptions engine;
   std::filesystem::path ledger_path;               // Created if it is not there.
   std::optional<advisor::AdviserOptions> adviser;  // Unset: nothing ever leaves this machine.

@@ -116,6 +116,36 @@ TEST_F(CreateHubTest, ConfigurationMistakesAreSaidAtTheStart) {
   EXPECT_EQ(create_hub(options_).error().code, Code::kCorrupt);
 }
 
+TEST_F(CreateHubTest, ADraftModelLeavesTheAnswerAsItIs) {
+  add_random_model("large", 1);
+  add_random_model("small", 2);
+  options_.default_model = "large";
+  start();
+  const std::string alone = ask(question(60))->text();
+  hub_.reset();
+  options_.drafts = {{"large", "small"}};
+  start();
+  EXPECT_EQ(ask(question(60))->text(), alone);
+  options_.drafts = {{"large", "nosuch"}};
+  EXPECT_EQ(create_hub(options_).error().code, Code::kNotFound);
+}
+
+TEST_F(CreateHubTest, ADraftModelOfAnotherVocabularyIsASentence) {
+  add_random_model("large");
+  ASSERT_TRUE(model::write_random_model(folder_ / "models" / "other.gguf",
+                                        {.type = "Q8_0", .n_layers = 1, .d_model = 64, .d_ff = 128,
+                                         .n_heads = 4, .n_kv_heads = 2, .head_dim = 16,
+                                         .n_vocab = 2048, .n_context = 512}));
+  options_.default_model = "large";
+  options_.drafts = {{"large", "other"}};
+  start();
+  const auto sink = std::make_shared<CollectingSink>();
+  ASSERT_TRUE(hub_->chat(question(), sink));
+  ASSERT_TRUE(sink->wait());
+  ASSERT_TRUE(sink->error());
+  EXPECT_THAT(sink->error()->message, HasSubstr("2048 tokens and the other 512"));
+}
+
 TEST_F(CreateHubTest, NoModelAtAllIsASentence) {
   start();
   const auto id = hub_->chat(question(), std::make_shared<CollectingSink>());

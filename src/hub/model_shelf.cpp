@@ -123,9 +123,30 @@ Result<Loaded> ModelShelf::load_first(const std::vector<store::CatalogueEntry>& 
 Result<ReadyModelPtr> ModelShelf::load(const store::CatalogueEntry& entry) {
   if (ReadyModelPtr loaded = find_loaded(entry)) return loaded;
   HEARTH_TRY(std::shared_ptr<const model::Model> model, source_->load(entry));
-  auto ready = std::make_shared<const ReadyModel>(std::move(model));
+  auto ready = std::make_shared<ReadyModel>(std::move(model));
+  HEARTH_TRY(ready->draft_model, load_draft_model(entry, *ready->model));
   keep(entry, ready);
   return ready;
+}
+
+// The model that the configuration has draft for this one; null if it names none.
+Result<std::shared_ptr<const model::Model>> ModelShelf::load_draft_model(
+    const store::CatalogueEntry& entry, const model::Model& model) {
+  for (const auto& [name, draft_name] : options_.drafts) {
+    const auto named = source_->find(name);
+    if (!named || named->path != entry.path) continue;
+    HEARTH_TRY(const store::CatalogueEntry draft_entry, source_->find(draft_name));
+    const ReadyModelPtr loaded = find_loaded(draft_entry);
+    if (loaded != nullptr) {
+      HEARTH_TRY_VOID(engine::check_draft_model(model, *loaded->model));
+      return loaded->model;
+    }
+    HEARTH_TRY(std::shared_ptr<const model::Model> draft, source_->load(draft_entry));
+    HEARTH_TRY_VOID(engine::check_draft_model(model, *draft));
+    keep(draft_entry, std::make_shared<const ReadyModel>(draft));
+    return draft;
+  }
+  return std::shared_ptr<const model::Model>{};
 }
 
 void ModelShelf::leave_out_failed(std::vector<store::CatalogueEntry>& candidates) const {

@@ -18,6 +18,7 @@
 
 #include "base/clock.h"
 #include "base/result.h"
+#include "engine/engine.h"
 #include "hub/hub.h"
 #include "hub/prompt.h"
 #include "hub/worker.h"
@@ -44,6 +45,8 @@ std::unique_ptr<ModelSource> make_catalogue_source(store::CatalogueOptions optio
 
 struct ShelfOptions {
   std::string default_model;
+  // Names of models, and of smaller ones that draft for them.
+  std::vector<std::pair<std::string, std::string>> drafts;
   std::uint64_t bytes_max = 0;  // Of loaded weights.
 };
 
@@ -95,6 +98,8 @@ class ModelShelf {
   void scan_now();
   Result<Loaded> load_first(const std::vector<store::CatalogueEntry>& candidates);
   Result<ReadyModelPtr> load(const store::CatalogueEntry& entry);
+  Result<std::shared_ptr<const model::Model>> load_draft_model(const store::CatalogueEntry& entry,
+                                                               const model::Model& model);
   ReadyModelPtr find_loaded(const store::CatalogueEntry& entry);
   // Removes what failed to load a moment ago, unless nothing would be left.
   void leave_out_failed(std::vector<store::CatalogueEntry>& candidates) const;

@@ -56,6 +56,7 @@ class ControlTextGuard {
 struct ReadyModel {
   explicit ReadyModel(std::shared_ptr<const model::Model> its_model);
   std::shared_ptr<const model::Model> model;
+  std::shared_ptr<const model::Model> draft_model;  // Drafts for `model`; null: none does.
   ControlTextGuard guard;
   TemplateTraits traits;
   text::AnswerFormat format;
