@@ -114,6 +114,7 @@ struct EngineStats {
   std::uint64_t prompt_tokens = 0;                 // Totals since start.
   std::uint64_t cached_tokens = 0;
   std::uint64_t completion_tokens = 0;
+  std::uint64_t preemptions = 0;                   // Sessions sent back to the queue for their pages.
   std::uint64_t steps = 0;                         // Batches run.
   std::uint64_t drafted_tokens = 0;                // By speculation,
   std::uint64_t accepted_tokens = 0;               // and of these, what the model chose as well.

@@ -122,6 +122,7 @@ std::unique_ptr<Session> Scheduler::take_out(const Session& session) {
 
 // Sends a running session back to its client's queue.  Its client stays: it has this job.
 void Scheduler::preempt(Session& session) {
+  ++totals_.preemptions;
   Client& client = client_of(session);
   ++client.n_running;  // Keeps the client while the job is in nobody's hands.
   std::unique_ptr<Session> taken = take_out(session);
