@@ -1,6 +1,7 @@
 #include "cli/open_catalogue.h"
 
 #include "cli/embedded_model.h"
+#include "cli/paths.h"
 
 namespace hearth::cli {
 namespace {
@@ -18,6 +19,8 @@ Result<store::CatalogueOptions> catalogue_options(const Config& config) {
   store::CatalogueOptions options;
   HEARTH_TRY(options.embedded, embedded_model_file());
   for (const std::string& folder : config.models.folders) options.folders.push_back(expand_home(folder));
+  std::error_code error;
+  if (std::filesystem::is_directory(pulled_folder(), error)) options.pulled = pulled_folder();
   options.scan_other_programs = config.models.scan;
   return options;
 }

@@ -24,6 +24,7 @@ std::filesystem::path config_file() {
 
 std::filesystem::path data_folder() { return xdg("XDG_DATA_HOME", ".local/share") / "hearth"; }
 std::filesystem::path ledger_file() { return data_folder() / "ledger.db"; }
+std::filesystem::path pulled_folder() { return data_folder() / "models"; }
 std::filesystem::path cache_folder() { return xdg("XDG_CACHE_HOME", ".cache") / "hearth"; }
 std::filesystem::path state_folder() { return xdg("XDG_STATE_HOME", ".local/state") / "hearth"; }
 

@@ -60,6 +60,12 @@ struct ModelsShowOptions {
   std::string name;
 };
 Result<> models_show(const Context& context, const ModelsShowOptions& options);
+struct ModelsPullOptions {
+  std::string name;
+};
+// Fetches a model from Hugging Face, Ollama's library or a URL into the data folder, going on where
+// an earlier attempt broke off.
+Result<> models_pull(const Context& context, const ModelsPullOptions& options);
 struct ModelsQuantizeOptions {
   std::string source;  // A GGUF file, a folder in Hugging Face's layout, or a name.
   std::string out;

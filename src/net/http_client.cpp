@@ -12,6 +12,8 @@
 #include <thread>
 #include <utility>
 
+#include "net/curl_failure.h"
+
 namespace hearth::net {
 namespace {
 
@@ -32,32 +34,6 @@ std::string_view trimmed(std::string_view text) {
   const std::size_t first = text.find_first_not_of(kSpace);
   if (first == std::string_view::npos) return {};
   return text.substr(first, text.find_last_not_of(kSpace) - first + 1);
-}
-
-// curl's codes by what a caller can do about them; any other is kBroken.
-struct FailureRow {
-  CURLcode curl;
-  HttpFailure failure;
-};
-constexpr FailureRow kFailures[] = {
-    {CURLE_OK, HttpFailure::kNone},
-    {CURLE_UNSUPPORTED_PROTOCOL, HttpFailure::kConnect},
-    {CURLE_URL_MALFORMAT, HttpFailure::kConnect},
-    {CURLE_COULDNT_RESOLVE_PROXY, HttpFailure::kConnect},
-    {CURLE_COULDNT_RESOLVE_HOST, HttpFailure::kConnect},
-    {CURLE_COULDNT_CONNECT, HttpFailure::kConnect},
-    {CURLE_SSL_CONNECT_ERROR, HttpFailure::kConnect},
-    {CURLE_PEER_FAILED_VERIFICATION, HttpFailure::kConnect},
-    {CURLE_SSL_CACERT_BADFILE, HttpFailure::kConnect},
-    {CURLE_PROXY, HttpFailure::kConnect},
-    {CURLE_OPERATION_TIMEDOUT, HttpFailure::kTimeout},
-};
-
-HttpFailure failure_of(CURLcode code) {
-  for (const FailureRow& row : kFailures) {
-    if (row.curl == code) return row.failure;
-  }
-  return HttpFailure::kBroken;
 }
 
 // One call in flight.  Lives on the client's thread.
@@ -228,12 +204,6 @@ void Transfer::end_by_curl(CURLcode code) {
   if (failure == HttpFailure::kNone) give_head();
   const std::string words = error_text_[0] != '\0' ? error_text_ : curl_easy_strerror(code);
   end(failure, failure == HttpFailure::kNone ? "" : words);
-}
-
-// curl's global state must be set up once, before any thread uses it.
-bool initialise_curl() {
-  static const bool ok = curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK;
-  return ok;
 }
 
 }  // namespace

@@ -21,7 +21,7 @@ namespace hearth::store {
 struct CatalogueEntry {
   std::string name;  // Unique; what requests say: "ember", "qwen3:0.6b", "Qwen3-0.6B-Q8_0".
   std::filesystem::path path;
-  // "embedded", "config", "ollama", "lm-studio", "llama.cpp", "huggingface"; "path" for a file that
+  // "embedded", "config", "pulled", "ollama", "lm-studio", "llama.cpp", "huggingface"; "path" for a file that
   // find() was given by its path.
   std::string source;
   std::uint64_t bytes = 0;
@@ -34,6 +34,7 @@ struct CatalogueEntry {
 struct CatalogueOptions {
   std::vector<std::filesystem::path> folders;  // From hearth.toml; searched recursively for *.gguf.
   std::optional<std::filesystem::path> embedded;  // ember's file.
+  std::optional<std::filesystem::path> pulled;    // Where `models pull` puts its files.
   // Where other programs keep models; unset members follow the environment and $HOME as those
   // programs do (OLLAMA_MODELS, LLAMA_CACHE, HF_HOME, HF_HUB_CACHE, XDG_CACHE_HOME).
   std::optional<std::filesystem::path> ollama, lm_studio, llama_cpp, huggingface;

@@ -119,6 +119,7 @@ class Finder {
 FoundFiles Finder::run() {
   if (options_.embedded) add_file(*options_.embedded, "embedded");
   for (const auto& folder : options_.folders) add_folder(folder, "config");
+  if (options_.pulled) add_folder(*options_.pulled, "pulled");
   if (options_.scan_other_programs) {
     for (const auto& folder : ollama_folders(options_)) add_ollama(folder);
     for (const auto& folder : lm_studio_folders(options_)) add_folder(folder, "lm-studio");
