@@ -23,6 +23,7 @@ class Stream:
     completion_tokens: int = 0
     error: str = ""
     text: str = ""
+    receipt: dict = field(default_factory=dict)  # Hearth's, of a stream that was read to its end.
 
     @property
     def first(self):
@@ -75,6 +76,7 @@ class Reader:
 
     def take_usage(self, event):
         usage = event.get("usage") or {}
+        self.stream.receipt = event.get("hearth") or {}
         self.stream.prompt_tokens = usage.get("prompt_tokens", 0)
         self.stream.completion_tokens = usage.get("completion_tokens", 0)
 

@@ -34,11 +34,11 @@ class HearthServer:
 
     name = "hearth"
 
-    def __init__(self, models, threads, kv_mib=2048, speculation=True, pack=False, extra="", log="warn"):
+    def __init__(self, models, threads, kv_mib=2048, speculation=True, pack=False, models_toml="", log="warn"):
         self.home = Home(models=[Path(m).resolve() for m in models])
         self.home.write_config(
-            f'[models]\nfolders = ["{self.home.models}"]\nscan = false\npack = {toml(pack)}\n'
-            f"[engine]\nthreads = {threads}\nkv_mib = {kv_mib}\nspeculation = {toml(speculation)}\n{extra}")
+            f'[models]\nfolders = ["{self.home.models}"]\nscan = false\npack = {toml(pack)}\n{models_toml}'
+            f"[engine]\nthreads = {threads}\nkv_mib = {kv_mib}\nspeculation = {toml(speculation)}\n")
         self.log = log
         self.host, self.port, self.hub = "127.0.0.1", 0, None
 

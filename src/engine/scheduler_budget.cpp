@@ -5,7 +5,7 @@
 // steps takes at most kStallFactor times what it would take without them; what that is, StepCosts
 // learns from the steps.  Where more sessions wait for their first token than for their next, prompts
 // get their share of the time by heads instead: else a burst of requests would fill the batch slowly,
-// and a batch that is not full is what costs most.
+// and decoding in a batch that is not full is what costs most.
 #include <algorithm>
 
 #include "engine/scheduler.h"

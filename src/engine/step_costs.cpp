@@ -9,12 +9,14 @@ namespace {
 // Follows a change within some steps; one that was disturbed counts as at most so much.
 constexpr double kNewShare = 0.25;
 constexpr double kOutlierFactor = 4.0;
+// A prompt's chunk of so many tokens is believed at once.
+constexpr double kSureTokens = 256;
 
-void follow(double& known, double seen) {
+void follow(double& known, double seen, double share = kNewShare) {
   if (known == 0) {
     known = seen;
   } else {
-    known += kNewShare * (std::min(seen, kOutlierFactor * known) - known);
+    known += share * (std::min(seen, kOutlierFactor * known) - known);
   }
 }
 
@@ -27,17 +29,32 @@ std::uint32_t StepCosts::size_of(std::uint32_t n_tokens) {
 void StepCosts::learn(std::uint32_t n_decoded, std::uint32_t n_prompt, double ms) {
   if (ms <= 0 || n_decoded + n_prompt == 0) return;
   if (n_prompt == 0) return follow(decode_ms_[size_of(n_decoded)], ms);
-  if (n_decoded == 0) return follow(prompt_token_ms_, ms / n_prompt);
-  double& decode_ms = decode_ms_[size_of(n_decoded)];
-  if (decode_ms == 0 && prompt_token_ms_ > 0) {
+  if (n_decoded == 0) {
+    // Less the sweep of the weights, which a decoding batch beside it would have paid for.
+    const double own_ms = std::max(ms - decode_ms(1), ms / kOutlierFactor);
+    return follow(prompt_token_ms_, own_ms / n_prompt, std::clamp(n_prompt / kSureTokens, kNewShare, 1.0));
+  }
+  learn_mixed(decode_ms_[size_of(n_decoded)], n_decoded, n_prompt, ms);
+}
+
+void StepCosts::learn_mixed(double& decode_ms, std::uint32_t n_decoded, std::uint32_t n_prompt,
+                            double ms) {
+  if (decode_ms == 0 && prompt_token_ms_ == 0) {
+    prompt_token_ms_ = ms / (n_decoded + n_prompt);
+  } else if (decode_ms == 0) {
     // At least a decoded token's share of the batch.
     const double rest = ms - n_prompt * prompt_token_ms_;
     decode_ms = std::max(rest, ms * n_decoded / (n_decoded + n_prompt));
-  } else if (decode_ms > 0) {
+  } else if (prompt_token_ms_ == 0) {
     // Never nothing: a sweep of the weights that a few tokens share would look free.
-    follow(prompt_token_ms_, std::max(ms - decode_ms, ms / 4) / n_prompt);
+    prompt_token_ms_ = std::max(ms - decode_ms, ms / kOutlierFactor) / n_prompt;
   } else {
-    prompt_token_ms_ = ms / (n_decoded + n_prompt);
+    // Both alike.  Were all of a surprise the prompt's, a decode step that is longer than thought would
+    // make its tokens dear, so fewer, so dearer still.
+    const double seen = ms / (decode_ms + n_prompt * prompt_token_ms_);
+    const double scale = 1 + kNewShare * (std::min(seen, kOutlierFactor) - 1);
+    decode_ms *= scale;
+    prompt_token_ms_ *= scale;
   }
 }
 

@@ -13,8 +13,7 @@ namespace hearth::engine {
 // Threading: externally synchronised.
 class StepCosts {
  public:
-  // A step of `n_decoded` tokens of decoding sessions and `n_prompt` tokens of prompts took `ms`.  What
-  // a mixed step says goes to the half that is known less well.
+  // A step of `n_decoded` tokens of decoding sessions and `n_prompt` tokens of prompts took `ms`.
   void learn(std::uint32_t n_decoded, std::uint32_t n_prompt, double ms);
 
   // Milliseconds of a step of so many decoded tokens and no prompt; 0: unknown.  Between what was seen,
@@ -28,6 +27,8 @@ class StepCosts {
   // Batches of up to 1, 2, 4, ... tokens; the last one holds all larger.
   static constexpr std::uint32_t kSizes = 8;
   static std::uint32_t size_of(std::uint32_t n_tokens);
+
+  void learn_mixed(double& decode_ms, std::uint32_t n_decoded, std::uint32_t n_prompt, double ms);
 
   std::array<double, kSizes> decode_ms_{};
   double prompt_token_ms_ = 0;

@@ -14,7 +14,7 @@ TEST(StepCosts, UnknownIsZero) {
 TEST(StepCosts, PureStepsSayIt) {
   StepCosts costs;
   costs.learn(1, 0, 8);
-  costs.learn(0, 100, 150);
+  costs.learn(0, 100, 158);
   EXPECT_DOUBLE_EQ(costs.decode_ms(1), 8);
   EXPECT_DOUBLE_EQ(costs.prompt_token_ms(), 1.5);
   costs.learn(0, 0, 5);
@@ -34,14 +34,37 @@ TEST(StepCosts, NeighbouringSizesStandIn) {
   EXPECT_DOUBLE_EQ(costs.decode_ms(5000), 50);
 }
 
+// The first request of all is short, and slow: its file was not in memory.
+TEST(StepCosts, ALongChunkIsBelievedAtOnce) {
+  StepCosts costs;
+  costs.learn(0, 40, 200);
+  EXPECT_DOUBLE_EQ(costs.prompt_token_ms(), 5);
+  costs.learn(0, 512, 512);
+  EXPECT_DOUBLE_EQ(costs.prompt_token_ms(), 1);
+}
+
 TEST(StepCosts, MixedStepsTeachWhatIsMissing) {
   StepCosts costs;
   costs.learn(0, 100, 100);
   costs.learn(4, 20, 50);
   EXPECT_DOUBLE_EQ(costs.decode_ms(4), 30);
   for (int i = 0; i < 50; ++i) costs.learn(4, 20, 70);
-  EXPECT_NEAR(costs.prompt_token_ms(), 2, 0.01);
-  EXPECT_DOUBLE_EQ(costs.decode_ms(4), 30);
+  EXPECT_NEAR(costs.decode_ms(4) + 20 * costs.prompt_token_ms(), 70, 0.01);
+  EXPECT_NEAR(costs.prompt_token_ms(), 1.4, 0.01);
+}
+
+// A decode step that takes longer than was thought must not starve prompts: each round lays as many
+// tokens beside it as fit 25 ms.
+TEST(StepCosts, SurprisesDoNotShrinkPromptsToNothing) {
+  StepCosts costs;
+  costs.learn(0, 100, 100);
+  costs.learn(9, 0, 20);
+  double n_tokens = 0;
+  for (int i = 0; i < 100; ++i) {
+    n_tokens = std::max(1.0, 25 / costs.prompt_token_ms());
+    costs.learn(16, static_cast<std::uint32_t>(n_tokens), 31 + n_tokens);
+  }
+  EXPECT_GT(n_tokens, 18);
 }
 
 TEST(StepCosts, OneDisturbedStepIsForgotten) {

@@ -101,6 +101,7 @@ struct Receipt {
   std::string adapter;  // Empty for none.
   Usage usage;
   double queue_ms = 0;
+  double ready_ms = 0;        // From the parsed request until its model's first product could start.
   double first_token_ms = 0;  // From the parsed request to the first visible token.
   double total_ms = 0;
   double tokens_per_second = 0;  // Of decode.

@@ -392,6 +392,7 @@ void Conductor::begin_draft(Run& run, const Prompt& prompt) {
   run.stage = Stage::kDrafting;
   const bool is_held = may_ask(run.rules);
   const bool has_unsure_token = run.model->model->unsure_token().has_value();
+  run.submitted_ms = ms_since(run.admitted_ns);
   for (std::uint32_t choice = 0; choice < run.request.n; ++choice) {
     run.answers.emplace_back(has_unsure_token).is_held = is_held;
   }
@@ -479,6 +480,7 @@ void Conductor::account(Run& run, const engine::FinishEvent& event, bool is_fina
     receipt.usage.prompt_tokens = event.prompt_tokens;
     receipt.usage.cached_tokens = std::max(receipt.usage.cached_tokens, event.cached_tokens);
     receipt.queue_ms = std::max(receipt.queue_ms, event.queue_ms);
+    receipt.ready_ms = run.submitted_ms + receipt.queue_ms;
   }
   receipt.usage.completion_tokens += event.completion_tokens;
   run.decode_ms += event.decode_ms;

@@ -78,6 +78,7 @@ struct Run {
   std::string advice_text;
   bool is_cancelled = false;  // While the adviser still has to say what it spent.
   bool has_visible_text = false;
+  double submitted_ms = 0;  // When the engine got the draft, after admission.
   double decode_ms = 0;
   Receipt receipt;
   std::optional<Error> error;  // Ends the run with on_error once the receipt is stored.

@@ -47,8 +47,13 @@ bool reserve_adapters(ForwardScratch::State& s, std::size_t n) {
   return s.inner.reserve(std::size_t{kAdaptedSplitTasks} * kAdaptedGroupRows * kAdapterRankMax);
 }
 
-// Lets the activations take their memory, for the widest rows and all types of weights.
+// Lets the activations take their memory, for the widest rows and all types of weights.  Once per
+// model and size: it costs as much as a step, and two models that take turns come here each time.
 void rehearse(ForwardScratch::State& s, const Model& model, std::uint32_t n_tokens) {
+  if (n_tokens > s.n_tokens_max || s.rehearsed.size() >= kRehearsedMax) s.rehearsed.clear();
+  s.n_tokens_max = n_tokens;
+  if (std::ranges::find(s.rehearsed, model.identity()) != s.rehearsed.end()) return;
+  s.rehearsed.push_back(model.identity());
   const ModelConfig& c = model.config();
   ThreadPool alone(1);
   const std::uint32_t n_visits = n_visits_at_once(c, n_tokens);
@@ -94,7 +99,6 @@ Result<> ForwardScratch::reserve(const Model& model, std::uint32_t n_tokens_max)
   }
   s.places.resize(n);
   s.tiles.resize(n);
-  s.n_tokens_max = n_tokens;
   rehearse(s, model, n_tokens);
   return {};
 }

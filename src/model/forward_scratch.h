@@ -63,6 +63,7 @@ struct AdaptedGroup {
   std::uint32_t n_rows = 0;
 };
 
+inline constexpr std::size_t kRehearsedMax = 256;        // Models, before all are forgotten.
 inline constexpr std::uint32_t kAdaptedGroupRows = 8;    // At most.
 inline constexpr std::uint32_t kAdaptedSplitTasks = 16;  // At most, of those that are split.
 
@@ -82,6 +83,7 @@ struct ForwardScratch::State {
   FloatBuffer gate, up;  // [n_tokens, d_ff], [n_visits, d_ff_expert]
   FloatBuffer angles;    // [n_tokens, n_ropes, 2, rope_dim / 2]
   tensor::Activations activations;
+  std::vector<std::uint64_t> rehearsed;  // Identities of models that `activations` has room for.
   std::vector<TokenPlace> places;
   std::vector<Tile> tiles;
 
