@@ -58,7 +58,7 @@ Result<std::vector<float>> logits_of(const model::Model& model, std::span<const 
   constexpr std::uint32_t kChunkTokens = 512;
   const auto layout = model.kv_layout();
   const std::size_t n_pages = (ids.size() + model::kPageTokens - 1) / model::kPageTokens;
-  std::vector<std::byte> memory(n_pages * layout.page_bytes());
+  std::vector<std::byte> memory(n_pages * layout.page_bytes()), state(layout.state_bytes);
   std::vector<std::byte*> pages;
   for (std::size_t i = 0; i < n_pages; ++i) pages.push_back(memory.data() + i * layout.page_bytes());
 
@@ -73,7 +73,8 @@ Result<std::vector<float>> logits_of(const model::Model& model, std::span<const 
                                  .pages = pages,
                                  .n_logits = static_cast<std::uint32_t>(tokens.size()),
                                  .logits = logits.data() + at * model.config().n_vocab,
-                                 .adapters = adapters};
+                                 .adapters = adapters,
+                                 .state = state.data()};
     model::forward(model, {&segment, 1}, scratch, pool);
   }
   return logits;

@@ -16,6 +16,12 @@ constexpr std::uint32_t kFillTokensMax = 512;
 Result<> check_draft_model(const model::Model& model, const model::Model& draft) {
   const auto& config = model.config();
   const auto& draft_config = draft.config();
+  if (draft.kv_layout().state_bytes > 0) {
+    return fail(Code::kInvalidArgument,
+                fmt::format("'{}' can't draft for '{}': its architecture '{}' can't take back what it "
+                            "read of a draft that is refused; choose another model of the family",
+                            draft_config.name, config.name, draft_config.architecture));
+  }
   const std::uint32_t n_common = std::min(config.n_vocab, draft_config.n_vocab);
   if (std::max(config.n_vocab, draft_config.n_vocab) - n_common > kFillTokensMax) {
     return fail(Code::kInvalidArgument,

@@ -208,6 +208,45 @@ TEST(EngineEquality, Dreams) {
   }
 }
 
+// Layers that remember otherwise than by keys and values: in pages (lfm2), and in a state beside
+// them (qwen35), which shares no pages and drafts nothing.
+TEST(EngineEquality, ModelsWithMemories) {
+  for (const std::string name : {"lfm2", "qwen35"}) {
+    const auto model = model::Model::load(std::filesystem::path(HEARTH_SOURCE_DIR) /
+                                          "tests/architectures" / (name + ".gguf"));
+    ASSERT_TRUE(model) << model.error().message;
+    const auto run = [&](const EngineOptions& options, int n_rounds = 1) {
+      const auto engine = make_engine(options);
+      Answers answers;
+      for (int round = 0; round < n_rounds; ++round) {
+        answers.clear();
+        std::vector<std::shared_ptr<WaitingSink>> sinks;
+        for (const std::string& prompt : prompts()) {
+          sinks.push_back(std::make_shared<WaitingSink>());
+          const auto job = engine->submit(request_for(*model, prompt, 40), sinks.back());
+          EXPECT_TRUE(job) << job.error().message;
+        }
+        for (const auto& sink : sinks) {
+          EXPECT_EQ(sink->wait().reason, FinishReason::kLength) << sink->wait().error.message;
+          answers.push_back(sink->ids());
+        }
+      }
+      return answers;
+    };
+    const Answers expected = run(plainest(*model).options);
+    ASSERT_EQ(expected[0].size(), 40U);
+    for (const std::uint32_t chunk : {1U, 7U, 33U, 512U}) {
+      EngineOptions options;
+      options.prefill_chunk_tokens = chunk;
+      EXPECT_EQ(run(options, 2), expected) << name << " in chunks of " << chunk;
+    }
+    EngineOptions small;
+    small.n_batch_sessions_max = 3;
+    small.kv_bytes_max = std::uint64_t{4} << 20;
+    EXPECT_EQ(run(small), expected) << name << " with few pages";
+  }
+}
+
 // Real architectures and types: 8 sessions at once with a cache and small chunks, against one alone.
 TEST(EngineEquality, ParityModels) {
   const auto folder = std::filesystem::path(HEARTH_SHARED_DIR) / "parity";

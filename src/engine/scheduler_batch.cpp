@@ -116,7 +116,7 @@ void Scheduler::adopt_cached(Session& session) {
 // Whether this batch already computes the page that this session needs next: several answers to one
 // prompt arrive together, and all but one of them wait a step instead of computing it again.
 bool Scheduler::is_computed_by_other_row(const Session& session) const {
-  if (cache_ == nullptr) return false;
+  if (!session.pages.shares()) return false;
   const std::uint32_t begin = session.pages.n_shared_pages() * kPageTokens;
   const std::uint32_t end = begin + kPageTokens;
   if (end >= session.n_tokens()) return false;
@@ -176,6 +176,7 @@ Result<> Scheduler::run_guarded(StepRunner& runner) {
     segment.position = session.n_computed;
     segment.pages = session.pages.addresses();
     segment.adapters = session.pages.adapters().uses();
+    segment.state = session.pages.state();
     segment.n_logits = row.n_logits();
     if (segment.n_logits > 0) segment.logits = logits;
     logits += segment.n_logits * n_vocab;

@@ -22,7 +22,9 @@ constexpr std::uint32_t kTimedTokensMax = 2;
 }  // namespace
 
 // Shares what room a small batch has between its sessions, oldest first.
+// A model with a state can't take back what it read of a draft that is refused.
 void Scheduler::plan_drafts() {
+  if (rows_.empty() || rows_.front().session->pages.state() != nullptr) return;
   auto n_batch = static_cast<std::uint32_t>(rows_.size());
   for (Row& row : rows_) {
     if (n_batch >= kSpeculativeBatchTokens) return;

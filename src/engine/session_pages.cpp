@@ -17,7 +17,11 @@ std::span<const TokenId> page_tokens(std::span<const TokenId> tokens, std::uint3
 
 SessionPages::SessionPages(KvPagePool& pool, PrefixCache* cache, const PrefixKey& key,
                            AdapterMix adapters)
-    : pool_(pool), cache_(cache), key_(key), adapters_(std::move(adapters)) {}
+    : pool_(pool),
+      evictable_(cache),
+      cache_(key.layout.state_bytes > 0 ? nullptr : cache),
+      key_(key),
+      adapters_(std::move(adapters)) {}
 
 SessionPages::~SessionPages() { HEARTH_DCHECK(!is_open_); }
 
@@ -38,6 +42,9 @@ void SessionPages::drop_all() {
   pages_.clear();
   addresses_.clear();
   n_shared_ = 0;
+  if (state_) pool_.release(*state_);
+  state_.reset();
+  state_address_ = nullptr;
   if (cache_ != nullptr) cache_->leave(cursor_);
   is_open_ = false;
 }
@@ -47,11 +54,11 @@ void SessionPages::drop_all() {
 bool SessionPages::make_room(PageClass page_class, std::uint64_t n_pages) {
   std::uint64_t n_free = pool_.available_pages(page_class);
   if (n_free >= n_pages) return true;
-  if (cache_ == nullptr) return false;
+  if (evictable_ == nullptr) return false;
   // Cut to whole slabs it may be less, but never more than this can be had.
-  const std::uint64_t bytes_held = pool_.bytes_used() - cache_->bytes_cached();
+  const std::uint64_t bytes_held = pool_.bytes_used() - evictable_->bytes_cached();
   if ((pool_.bytes_max() - bytes_held) / pool_.page_bytes(page_class) < n_pages) return false;
-  while (n_free < n_pages && cache_->evict_one()) n_free = pool_.available_pages(page_class);
+  while (n_free < n_pages && evictable_->evict_one()) n_free = pool_.available_pages(page_class);
   return n_free >= n_pages;
 }
 
@@ -64,8 +71,22 @@ Result<std::uint32_t> SessionPages::open(std::span<const TokenId> tokens,
   if (cache_ != nullptr) cursor_ = cache_->enter(key_);
   is_open_ = true;
   auto n_known = take_rest(tokens, headroom_pages);
+  if (n_known) {
+    if (auto taken = take_state(); !taken) n_known = std::unexpected(std::move(taken).error());
+  }
   if (!n_known) drop_all();
   return n_known;
+}
+
+Result<> SessionPages::take_state() {
+  if (key_.layout.state_bytes == 0) return {};
+  HEARTH_TRY(const PageClass page_class, pool_.page_class(key_.layout.state_bytes));
+  if (!make_room(page_class, 1)) return fail(Code::kOutOfBudget, "KV pages are short");
+  PageId page{};
+  HEARTH_TRY_VOID(pool_.acquire(page_class, std::span(&page, 1)));
+  state_ = page;
+  state_address_ = pool_.bytes(page).data();
+  return {};
 }
 
 // Walks down the cache as far as whole pages match; returns their number.

@@ -6,9 +6,16 @@
 // `open` takes everything that the prompt needs at once, so a session that runs never
 // waits for pages in the middle of its prompt; while it generates it grows page by page.
 // As soon as a page of its own is full, `publish` moves the border.
+//
+// A model whose layout has a state (model/kv_layout.h) keeps what it read of a text in one place
+// that each token changes: no page of it can serve another session, and no token can be taken back.
+// Its sessions have pages and a state of their own and leave nothing in the cache; one that was
+// preempted reads its text again from the beginning.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -46,6 +53,10 @@ class SessionPages {
   void close(std::span<const TokenId> tokens, std::uint32_t n_computed);
 
   bool is_open() const { return is_open_; }
+  // Whether it finds others' pages and leaves its own to them.
+  bool shares() const { return cache_ != nullptr; }
+  // Null for models without; else [KvLayout::state_bytes], valid while open.
+  std::byte* state() const { return state_address_; }
   std::span<std::byte* const> addresses() const { return addresses_; }
   const AdapterMix& adapters() const { return adapters_; }
   std::uint32_t n_pages() const { return static_cast<std::uint32_t>(pages_.size()); }
@@ -66,8 +77,11 @@ class SessionPages {
   void replace(std::uint32_t i, PageId page);
   void drop_all();
 
+  Result<> take_state();
+
   KvPagePool& pool_;
-  PrefixCache* cache_;
+  PrefixCache* const evictable_;  // Gives way when pages are short.
+  PrefixCache* const cache_;      // The same, or null where nothing is shared.
   PrefixKey key_;
   AdapterMix adapters_;
   bool is_open_ = false;
@@ -75,6 +89,8 @@ class SessionPages {
   std::uint32_t n_shared_ = 0;
   std::vector<PageId> pages_;
   std::vector<std::byte*> addresses_;  // Of pages_.
+  std::optional<PageId> state_;
+  std::byte* state_address_ = nullptr;
 };
 
 // Pages that n_tokens take.

@@ -40,12 +40,15 @@ struct Architecture {
   Presence post_norm = Presence::kNever;    // Norms of both blocks' outputs.
   Presence sinks = Presence::kNever;        // A learned logit per head that takes attention.
   Presence experts = Presence::kNever;      // A mixture instead of one feed-forward block.
+  bool gates_attention = false;             // Beside each head's query, a gate of its output.
   bool is_fused = false;                    // Q, K, V are one matrix, gate and up another.
   std::string_view ffn_norm_name = "ffn_norm.weight";
   std::string_view output_norm_name = "output_norm.weight";
 
   // Layers.  Where the file gives a layer no key-value heads, it is a short convolution.
   bool has_convolutions = false;
+  // All but the last layer of each `full_attention_interval` of the file are gated delta nets.
+  Presence delta_nets = Presence::kNever;
   // Of `sliding_period` layers all but the last look back only over the file's sliding
   // window; 0: no layer does, 1: each does where the file names a window.
   std::uint32_t sliding_period = 0;

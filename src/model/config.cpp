@@ -88,8 +88,10 @@ Result<> read_kv_heads(const ConfigReader& reader, const Architecture& architect
   }
   for (std::size_t i = 0; i < config.n_layers; ++i) {
     const std::uint64_t n = listed->u64_at(i).value_or(kHeadsMax + 1);
-    config.layers[i].is_convolution = n == 0;
-    if (n == 0) continue;
+    if (n == 0) {
+      config.layers[i].kind = LayerKind::kConvolution;
+      continue;
+    }
     if (n <= kHeadsMax && (config.n_kv_heads == 0 || config.n_kv_heads == n)) {
       config.n_kv_heads = static_cast<std::uint32_t>(n);
       continue;
@@ -109,15 +111,59 @@ Result<> read_convolutions(const ConfigReader& reader, const Architecture& archi
                            ModelConfig& config) {
   if (!architecture.has_convolutions) return {};
   HEARTH_TRY(config.conv_width, reader.count("shortconv.l_cache", kPageTokens));
-  if (config.d_query() == config.d_model) return {};
-  return reader.refuse(Code::kUnsupported,
-                       fmt::format("queries of {} elements beside convolutions of {} are not run",
-                                   config.d_query(), config.d_model));
+  return {};
+}
+
+// Which layers are delta nets, and their sizes.
+Result<> read_delta_nets(const ConfigReader& reader, const Architecture& architecture,
+                         ModelConfig& config) {
+  if (architecture.delta_nets == Presence::kNever) return {};
+  DeltaNetConfig& delta = config.delta;
+  HEARTH_TRY(delta.state_size, reader.count("ssm.state_size", kHeadDimMax));
+  HEARTH_TRY(delta.n_key_heads, reader.count("ssm.group_count", kHeadsMax));
+  HEARTH_TRY(delta.n_value_heads, reader.count("ssm.time_step_rank", kHeadsMax));
+  HEARTH_TRY(delta.conv_width, reader.count("ssm.conv_kernel", kDeltaConvMax));
+  HEARTH_TRY(const std::uint32_t width,
+             reader.count("ssm.inner_size", kWidthMax, delta.value_width()));
+  if (width != delta.value_width() || delta.n_value_heads % delta.n_key_heads != 0 ||
+      delta.state_size % kHeadDimMultiple != 0) {
+    return reader.refuse(
+        Code::kUnsupported,
+        fmt::format("delta nets with {} value heads of {} in {}, which share {} key heads, are not "
+                    "run: run the model in llama-server and add it as an upstream",
+                    delta.n_value_heads, delta.state_size, width, delta.n_key_heads));
+  }
+  HEARTH_TRY(const std::uint32_t interval, reader.count("full_attention_interval", kLayersMax, 4));
+  for (std::uint32_t i = 0; i < config.n_layers; ++i) {
+    if ((i + 1) % interval != 0) config.layers[i].kind = LayerKind::kDeltaNet;
+  }
+  if (interval > config.n_layers) {
+    return reader.refuse(
+        Code::kUnsupported,
+        fmt::format("key '{}' is {}, which leaves none of {} layers attention",
+                    reader.key("full_attention_interval"), interval, config.n_layers));
+  }
+  return {};
+}
+
+// Layers that guess further tokens are counted among the file's.
+Result<> read_layer_count(const ConfigReader& reader, ModelConfig& config) {
+  HEARTH_TRY(config.n_layers, reader.count("block_count", kLayersMax));
+  HEARTH_TRY(config.n_further_layers,
+             reader.file().get_u32(reader.key("nextn_predict_layers"), 0U));
+  if (config.n_further_layers < config.n_layers) {
+    config.n_layers -= config.n_further_layers;
+    return {};
+  }
+  return reader.refuse(
+      Code::kCorrupt,
+      fmt::format("key '{}' is {} of {} layers: convert the model again",
+                  reader.key("nextn_predict_layers"), config.n_further_layers, config.n_layers));
 }
 
 Result<> read_sizes(const ConfigReader& reader, const Architecture& architecture,
                     ModelConfig& config) {
-  HEARTH_TRY(config.n_layers, reader.count("block_count", kLayersMax));
+  HEARTH_TRY_VOID(read_layer_count(reader, config));
   HEARTH_TRY(config.d_model, reader.count("embedding_length", kWidthMax));
   HEARTH_TRY(config.d_ff, reader.count("feed_forward_length", kWidthMax));
   HEARTH_TRY(config.n_heads, reader.count("attention.head_count", kHeadsMax));
@@ -241,6 +287,7 @@ Result<> read_scales(const ConfigReader& reader, const Architecture& architectur
   if (architecture.has_multipliers) HEARTH_TRY_VOID(read_multipliers(reader, config));
   HEARTH_TRY(config.attention_growth, reader.not_negative("attention.temperature_scale"));
   config.qk_norm_is_of_rows = architecture.qk_norm_is_of_rows;
+  config.gates_attention = architecture.gates_attention;
   HEARTH_TRY(config.attention_softcap, reader.not_negative("attn_logit_softcapping"));
   HEARTH_TRY(config.logit_softcap, reader.not_negative("final_logit_softcapping"));
   return {};
@@ -288,10 +335,10 @@ Result<> plan_layers(const ConfigReader& reader, const Architecture& architectur
   if (has_own_theta) {
     HEARTH_TRY(config.sliding_rope_theta, reader.positive("rope.freq_base_swa", own_theta));
   }
-  std::uint32_t n_of_kind[2] = {};
+  std::array<std::uint32_t, 3> n_of_kind = {};
   for (std::uint32_t i = 0; i < config.n_layers; ++i) {
     LayerPlan& plan = config.layers[i];
-    plan.kv_index = n_of_kind[plan.is_convolution]++;
+    plan.kv_index = n_of_kind[static_cast<std::size_t>(plan.kind)]++;
     plan.window = sliding[i] ? window : 0;
     if (sliding[i] && has_own_theta) plan.rope = RopeTable::kSliding;
     const std::uint32_t step = architecture.no_rope_period;
@@ -328,6 +375,7 @@ Result<ModelConfig> read_config(const gguf::GgufFile& file, const Architecture& 
   HEARTH_TRY_VOID(read_experts(reader, architecture, config));
   HEARTH_TRY_VOID(read_head_dim(reader, config));
   HEARTH_TRY_VOID(read_convolutions(reader, architecture, config));
+  HEARTH_TRY_VOID(read_delta_nets(reader, architecture, config));
   HEARTH_TRY_VOID(read_rope(reader, config));
   HEARTH_TRY_VOID(read_scales(reader, architecture, config));
   HEARTH_TRY_VOID(plan_layers(reader, architecture, config));

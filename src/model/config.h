@@ -15,6 +15,8 @@ inline constexpr std::uint32_t kWidthMax = 1U << 20;   // d_model, d_ff.
 inline constexpr std::uint32_t kHeadDimMax = 256;      // Attention's tiles are sized for it.
 inline constexpr std::uint32_t kHeadDimMultiple = 16;  // Lanes of its vectors.
 inline constexpr std::uint32_t kExpertsMax = 1024;
+inline constexpr std::uint32_t kDeltaConvMax =
+    16;  // Tokens that a delta net's convolution sums over.
 
 // The row for the file's `general.architecture`.  kUnsupported with the supported ones and the way
 // out (an upstream server) for another.

@@ -1,6 +1,7 @@
 #include "model/forward.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "model/forward_pass.h"
 #include "model/rope.h"
@@ -39,27 +40,44 @@ void ForwardPass::run() {
   for (std::uint32_t layer = 0; layer <= last; ++layer) {
     const LayerWeights& weights = model_.weights().layers[layer];
     layer_ = layer;
-    const bool is_convolution = config_.layers[layer].is_convolution;
-    if (is_convolution) {
-      project_and_store_convolution(weights, layer);
-    } else {
-      project_qkv(weights);
-      rotate_and_store(weights, layer);
-    }
+    attended_width_ = weights.attn_out.cols;
+    read_and_store(weights, layer);
     if (layer == last) {
       plan_tiles(/*logits_only=*/true);
       if (n_tiles_ == 0) return;  // Nobody asked for logits: keys and values were all.
     }
-    if (is_convolution) {
-      convolve(weights, layer);
-    } else {
-      attend_tiles(weights, layer);
-    }
+    mix_tokens(weights, layer);
     if (layer == last) keep_logit_rows();
     add_attention(weights);
     add_feed_forward(weights, layer == last ? nullptr : &weights + 1);
   }
   write_logits();
+}
+
+// What later tokens of the sessions need of these: from here on no other row is asked for.
+void ForwardPass::read_and_store(const LayerWeights& w, std::uint32_t layer) {
+  switch (config_.layers[layer].kind) {
+    case LayerKind::kAttention:
+      project_qkv(w);
+      return rotate_and_store(w, layer);
+    case LayerKind::kConvolution:
+      return project_and_store_convolution(w, layer);
+    case LayerKind::kDeltaNet:
+      return run_delta_net(w, layer);
+  }
+}
+
+// attended = what the layer takes from other tokens.
+void ForwardPass::mix_tokens(const LayerWeights& w, std::uint32_t layer) {
+  switch (config_.layers[layer].kind) {
+    case LayerKind::kAttention:
+      attend_tiles(w, layer);
+      return gate_attended();
+    case LayerKind::kConvolution:
+      return convolve(w, layer);
+    case LayerKind::kDeltaNet:
+      return;
+  }
 }
 
 const float* ForwardPass::angles_of(std::uint32_t token, RopeTable table) const {
@@ -74,6 +92,10 @@ void ForwardPass::place_tokens() {
     const auto n = static_cast<std::uint32_t>(segment.tokens.size());
     HEARTH_CHECK(n > 0 && n <= s_.n_tokens_max - n_rows_ && segment.n_logits <= n);
     HEARTH_CHECK((segment.position + n - 1) / kPageTokens < segment.pages.size());
+    if (layout_.state_bytes > 0) {
+      HEARTH_CHECK(segment.state != nullptr);
+      if (segment.position == 0) std::memset(segment.state, 0, layout_.state_bytes);
+    }
     for (std::uint32_t i = 0; i < n; ++i) {
       const std::uint32_t position = segment.position + i;
       const std::uint32_t page = position / kPageTokens;
@@ -111,7 +133,7 @@ void ForwardPass::keep_logit_rows() {
     for (std::uint32_t i = base + n - segment.n_logits; i < base + n; ++i, ++kept) {
       if (i == kept) continue;
       std::copy_n(x_row(i), config_.d_model, x_row(kept));
-      std::copy_n(attended_row(i), q_width_, attended_row(kept));
+      std::copy_n(attended_row(i), attended_width_, attended_row(kept));
     }
     base += n;
   }

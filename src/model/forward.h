@@ -26,6 +26,9 @@ struct Segment {
   float* logits = nullptr;
   // At most kAdaptersPerSegment, each once; a session's always in the same order.
   std::span<const AdapterUse> adapters = {};
+  // The session's own [KvLayout::state_bytes], aligned to floats, as the segment before left it;
+  // what it holds at position 0 does not count.  Null for models without.
+  std::byte* state = nullptr;
 };
 
 // Scratch memory of one forward pass at a time, taken once for up to n_tokens_max tokens a batch.

@@ -14,13 +14,36 @@ namespace hearth::model {
 
 void ForwardPass::project_qkv(const LayerWeights& w) {
   prepare_normed(w.attn_norm, {w.q.type, w.k.type, w.v.type});
-  multiply({product(w.q, w.q_bias, s_.q.data()), product(w.k, w.k_bias, s_.k.data()),
+  float* const queries = config_.gates_attention ? s_.query_gate.data() : s_.q.data();
+  multiply({product(w.q, w.q_bias, queries), product(w.k, w.k_bias, s_.k.data()),
             product(w.v, w.v_bias, s_.v.data())},
            {w.attn_out});
   adapt(s_.normed.data(), config_.d_model,
-        {{AdapterSlot::kQuery, s_.q.data(), q_width_},
+        {{AdapterSlot::kQuery, queries, w.q.rows},
          {AdapterSlot::kKey, s_.k.data(), kv_width_},
          {AdapterSlot::kValue, s_.v.data(), kv_width_}});
+  if (config_.gates_attention) split_gates();
+}
+
+// Each head's row is its query and then its gate: the queries go to q, the gates to the front.
+void ForwardPass::split_gates() {
+  const std::size_t n = config_.head_dim;
+  for_rows(n_rows_, [&](std::uint32_t i) {
+    float* const both = s_.query_gate.data() + std::size_t{i} * 2 * q_width_;
+    for (std::uint32_t h = 0; h < config_.n_heads; ++h) {
+      std::copy_n(both + 2 * h * n, n, q_row(i) + h * n);
+      std::copy_n(both + (2 * h + 1) * n, n, both + h * n);
+    }
+  });
+}
+
+void ForwardPass::gate_attended() {
+  if (!config_.gates_attention) return;
+  for_rows(n_rows_, [&](std::uint32_t i) {
+    const float* const gates = s_.query_gate.data() + std::size_t{i} * 2 * q_width_;
+    float* const out = attended_row(i);
+    for (std::uint32_t d = 0; d < q_width_; ++d) out[d] /= 1.0F + std::exp(-gates[d]);
+  });
 }
 
 // Norms a token's heads in place: each, or all as one row.
@@ -131,9 +154,9 @@ void ForwardPass::attend_tile(const LayerWeights& w, const Tile& tile, std::uint
 }
 
 void ForwardPass::add_attention(const LayerWeights& w) {
-  prepare(s_.attended.data(), q_width_, {w.attn_out.type}, n_rows_);
+  prepare(s_.attended.data(), attended_width_, {w.attn_out.type}, n_rows_);
   multiply({product(w.attn_out, w.attn_out_bias, s_.normed.data())}, {w.gate, w.up});
-  adapt(s_.attended.data(), q_width_,
+  adapt(s_.attended.data(), attended_width_,
         {{AdapterSlot::kAttentionOut, s_.normed.data(), config_.d_model}});
   add_to_residual(w.post_attn_norm);
 }

@@ -95,7 +95,7 @@ void ForwardPass::add_feed_forward(const LayerWeights& w, const LayerWeights* ne
     if (next == nullptr) {
       multiply({down}, {model_.weights().output});
     } else {
-      multiply({down}, {next->q, next->k, next->v, next->conv_in});
+      multiply({down}, {next->q, next->k, next->v, next->conv_in, next->delta.qkv});
     }
     adapt(s_.gate.data(), config_.d_ff,
           {{AdapterSlot::kDown, s_.normed.data(), config_.d_model}});

@@ -7,7 +7,7 @@
 // logits were asked for.
 //
 // The steps live in forward.cpp (embedding, logits), forward_attention.cpp,
-// forward_convolution.cpp, forward_ffn.cpp and forward_adapters.cpp.
+// forward_convolution.cpp, forward_delta_net.cpp, forward_ffn.cpp and forward_adapters.cpp.
 #pragma once
 
 #include <algorithm>
@@ -50,10 +50,14 @@ class ForwardPass {
   }
   float* q_row(std::uint32_t i) const { return s_.q.data() + std::size_t{i} * q_width_; }
   float* attended_row(std::uint32_t i) const {
-    return s_.attended.data() + std::size_t{i} * q_width_;
+    return s_.attended.data() + std::size_t{i} * attended_width_;
   }
   // The angles of a token of the batch by which a layer turns heads; null where it does not.
   const float* angles_of(std::uint32_t token, RopeTable table) const;
+
+  // A layer's two halves before its output: for all rows, and for those that are kept.
+  void read_and_store(const LayerWeights& w, std::uint32_t layer);
+  void mix_tokens(const LayerWeights& w, std::uint32_t layer);
 
   // Embedding and logits.
   void place_tokens();
@@ -82,6 +86,8 @@ class ForwardPass {
 
   // Attention.
   void project_qkv(const LayerWeights& w);
+  void split_gates();
+  void gate_attended();
   void norm_heads(float* heads, std::uint32_t n_heads, const float* norm);
   void turn_heads(float* heads, std::uint32_t n_heads, const float* angles);
   void grow_query(float* query, std::uint32_t position);
@@ -98,6 +104,15 @@ class ForwardPass {
   void convolve(const LayerWeights& w, std::uint32_t layer);
   void convolve_token(const float* kernel, const TokenPlace& place, std::uint32_t memory,
                       float* out) const;
+
+  // Delta nets.
+  void run_delta_net(const LayerWeights& w, std::uint32_t layer);
+  float* delta_state(std::uint32_t index, std::uint32_t segment) const;
+  std::uint32_t first_row(std::uint32_t segment) const;
+  void mix_channels(const DeltaNetWeights& net, std::uint32_t index, std::uint32_t segment,
+                    std::uint32_t first);
+  void run_delta_head(const DeltaNetWeights& net, std::uint32_t index, std::uint32_t segment,
+                      std::uint32_t head);
 
   // Feed-forward.
   // `next`: the layer that follows; null after the last.
@@ -139,6 +154,7 @@ class ForwardPass {
   ThreadPool& pool_;
   const std::uint32_t q_width_;
   const std::uint32_t kv_width_;
+  std::uint32_t attended_width_ = 0;  // Of the layer that is being computed.
   // Rows that are computed on: all tokens, at the end those with logits.
   std::uint32_t n_rows_ = 0;
   std::uint32_t n_tiles_ = 0;

@@ -30,6 +30,20 @@ bool reserve_experts(ForwardScratch::State& s, const ModelConfig& c, std::uint32
          s.gathered.reserve(std::size_t{n_visits_at_once(c, n_tokens)} * c.d_model);
 }
 
+// Of the rows that attention or what stands for it makes.
+std::uint32_t attended_width(const ModelConfig& c) {
+  return std::max({c.d_query(), c.delta.value_width(), c.conv_width > 0 ? c.d_model : 0U});
+}
+
+bool reserve_delta_nets(ForwardScratch::State& s, const ModelConfig& c, std::size_t n) {
+  if (c.gates_attention && !s.query_gate.reserve(n * 2 * c.d_query())) return false;
+  if (c.delta.state_size == 0) return true;
+  return s.delta_qkv.reserve(n * c.delta.channels()) &&
+         s.delta_gate.reserve(n * c.delta.value_width()) &&
+         s.delta_beta.reserve(n * c.delta.n_value_heads) &&
+         s.delta_alpha.reserve(n * c.delta.n_value_heads);
+}
+
 // Those of the model's types that can have rows of `width` weights: 300 columns that are kept in F16
 // say nothing against Q8_0 elsewhere.
 std::vector<tensor::DType> types_of_width(const Model& model, std::uint32_t width) {
@@ -61,7 +75,7 @@ void rehearse(ForwardScratch::State& s, const Model& model, std::uint32_t n_toke
     const FloatBuffer& rows;
     std::uint32_t width, n_rows;
   } inputs[] = {{s.x, c.d_model, n_tokens},
-                {s.q, c.d_query(), n_tokens},
+                {s.attended, attended_width(c), n_tokens},
                 {s.gate, c.d_ff, c.n_experts == 0 ? n_tokens : 0},
                 {s.gate, c.d_ff_expert, n_visits},
                 {s.gathered, c.d_model, n_visits}};
@@ -86,7 +100,8 @@ Result<> ForwardScratch::reserve(const Model& model, std::uint32_t n_tokens_max)
       c.n_experts == 0 ? n * c.d_ff : std::size_t{n_visits_at_once(c, n_tokens)} * c.d_ff_expert;
   const bool fits = s.x.reserve(n * c.d_model) && s.normed.reserve(n * c.d_model) &&
                     s.q.reserve(n * c.d_query()) && s.k.reserve(n * c.d_key_value()) &&
-                    s.v.reserve(n * c.d_key_value()) && s.attended.reserve(n * c.d_query()) &&
+                    s.v.reserve(n * c.d_key_value()) && s.attended.reserve(n * attended_width(c)) &&
+                    reserve_delta_nets(s, c, n) &&
                     s.gate.reserve(n_gated) && s.up.reserve(n_gated) &&
                     s.angles.reserve(n * c.rope_dim * loaded(model).ropes().size()) &&
                     (c.conv_width == 0 || s.conv.reserve(n * 3 * c.d_model)) &&

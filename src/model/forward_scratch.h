@@ -78,8 +78,12 @@ struct ForwardScratch::State {
   FloatBuffer normed;    // [n_tokens, d_model] its norm, then a block's output.
   FloatBuffer q;         // [n_tokens, n_heads * head_dim]
   FloatBuffer k, v;      // [n_tokens, n_kv_heads * head_dim]
-  FloatBuffer attended;  // [n_tokens, n_heads * head_dim]
+  FloatBuffer attended;  // [n_tokens, n_heads * head_dim, or as the layer's kind has it]
   FloatBuffer conv;      // [n_tokens, 3 (b x, c, x), d_model] of models with convolutions.
+  FloatBuffer query_gate;  // [n_tokens, 2 * n_heads * head_dim] where attention is gated.
+  FloatBuffer delta_qkv;   // [n_tokens, channels] of models with delta nets, and so on:
+  FloatBuffer delta_gate;  // [n_tokens, value_width]
+  FloatBuffer delta_beta, delta_alpha;  // [n_tokens, n_value_heads]
   FloatBuffer gate, up;  // [n_tokens, d_ff], [n_visits, d_ff_expert]
   FloatBuffer angles;    // [n_tokens, n_ropes, 2, rope_dim / 2]
   tensor::Activations activations;

@@ -58,6 +58,9 @@ struct KvLayout {
   KvType type = KvType::kF16;
   std::uint32_t n_memories = 0;
   std::uint32_t memory_width = 0;
+  // What a session has beside its pages, of one size however long it is (forward_delta_net.cpp):
+  // such a session can't share pages with others, nor take tokens back.
+  std::size_t state_bytes = 0;
 
   std::uint32_t n_groups() const { return (head_dim + kKvGroup - 1) / kKvGroup; }
   // Of a block's numbers; its scales follow.

@@ -139,14 +139,19 @@ Result<std::shared_ptr<const Model>> Model::load(const std::filesystem::path& pa
 }
 
 KvLayout Model::kv_layout() const {
-  const auto n_convolutions = static_cast<std::uint32_t>(
-      std::ranges::count(config_.layers, true, &LayerPlan::is_convolution));
-  return {.n_layers = config_.n_layers - n_convolutions,
+  const auto count = [this](LayerKind kind) {
+    return static_cast<std::uint32_t>(std::ranges::count(config_.layers, kind, &LayerPlan::kind));
+  };
+  const std::uint32_t n_convolutions = count(LayerKind::kConvolution);
+  const std::size_t n_delta_nets = count(LayerKind::kDeltaNet);
+  return {.n_layers = count(LayerKind::kAttention),
           .n_kv_heads = config_.n_kv_heads,
           .head_dim = config_.head_dim,
           .type = kv_type_,
           .n_memories = n_convolutions,
-          .memory_width = n_convolutions > 0 ? config_.d_model : 0};
+          .memory_width = n_convolutions > 0 ? config_.d_model : 0,
+          .state_bytes =
+              n_delta_nets > 0 ? n_delta_nets * config_.delta.state_floats() * sizeof(float) : 0};
 }
 
 }  // namespace hearth::model

@@ -32,11 +32,30 @@ struct RopeScaling {
 // Which rotary table a layer's queries and keys are turned by.
 enum class RopeTable : std::uint8_t { kMain, kSliding, kNone };
 
+// What a layer mixes tokens with.
+enum class LayerKind : std::uint8_t { kAttention, kConvolution, kDeltaNet };
+
 struct LayerPlan {
+  LayerKind kind = LayerKind::kAttention;
   std::uint32_t window = 0;  // Positions that a token sees, itself among them; 0: all before it.
   RopeTable rope = RopeTable::kMain;
-  bool is_convolution = false;  // A short convolution in place of attention.
-  std::uint32_t kv_index = 0;   // Among the layers of its kind: its place in a page.
+  std::uint32_t kv_index = 0;  // Among the layers of its kind: its place in a page or a state.
+};
+
+// The layers that are gated delta nets (forward_delta_net.cpp).
+struct DeltaNetConfig {
+  std::uint32_t state_size =
+      0;  // Of a head's queries, keys and values; 0: there are no such layers.
+  std::uint32_t n_key_heads = 0, n_value_heads = 0;
+  std::uint32_t conv_width = 0;
+
+  std::uint32_t value_width() const { return n_value_heads * state_size; }
+  std::uint32_t channels() const { return (2 * n_key_heads + n_value_heads) * state_size; }
+  // Of one layer's state: its matrices, and with the inputs that the convolution looks back to.
+  std::size_t matrix_floats() const { return std::size_t{value_width()} * state_size; }
+  std::size_t state_floats() const {
+    return matrix_floats() + std::size_t{conv_width - 1} * channels();
+  }
 };
 
 // The hyperparameters, in the field's letters; architectures differ by a row of
@@ -45,6 +64,7 @@ struct ModelConfig {
   std::string architecture;  // GGUF `general.architecture`: "llama", "qwen2", "qwen3".
   std::string name;          // GGUF `general.name`, or the file's name.
   std::uint32_t n_layers = 0;
+  std::uint32_t n_further_layers = 0;  // In the file behind those, and not run.
   std::uint32_t n_heads = 0;
   std::uint32_t n_kv_heads = 0;
   std::uint32_t head_dim = 0;
@@ -56,6 +76,7 @@ struct ModelConfig {
   std::uint32_t n_experts_used = 0;
   std::uint32_t d_ff_expert = 0;
   std::uint32_t conv_width = 0;  // Tokens that a short convolution sums over.
+  DeltaNetConfig delta;
   std::uint32_t rope_dim = 0;
   RopeScaling rope;                 // Of all layers but those with a theta of their own.
   float sliding_rope_theta = 0.0F;  // 0: sliding layers turn as all others do.
@@ -68,6 +89,7 @@ struct ModelConfig {
   // Queries at position p grow by 1 + attention_growth * ln(1 + floor(p / rope.n_context_first)).
   float attention_growth = 0.0F;
   bool qk_norm_is_of_rows = false;  // The norms of queries and keys span all heads.
+  bool gates_attention = false;     // Each head's query comes with a gate of its output.
   float logit_softcap = 0.0F;      // 0: none.
   std::vector<LayerPlan> layers;   // [n_layers]
 

@@ -23,7 +23,8 @@ std::vector<MatView*> slots_of(Weights& weights) {
   if (weights.output.data != weights.embedding.data) slots.push_back(&weights.output);
   for (LayerWeights& layer : weights.layers) {
     for (MatView* slot :
-         {&layer.conv_in, &layer.q, &layer.k, &layer.v, &layer.attn_out, &layer.gate, &layer.up,
+         {&layer.conv_in, &layer.delta.qkv, &layer.delta.gate, &layer.delta.beta,
+          &layer.delta.alpha, &layer.q, &layer.k, &layer.v, &layer.attn_out, &layer.gate, &layer.up,
           &layer.down, &layer.experts.gate, &layer.experts.up, &layer.experts.down}) {
       slots.push_back(slot);
     }

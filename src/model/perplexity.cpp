@@ -79,6 +79,7 @@ class ChunkRunner {
     const std::size_t n_pages = (chunks_.n_context + kPageTokens - 1) / kPageTokens;
     try {
       memory_.resize(n_pages * page_bytes);
+      state_.resize(model_.kv_layout().state_bytes);
       logits_.resize(kScoredTokens * n_vocab);
     } catch (const std::bad_alloc&) {
       return fail(Code::kOutOfBudget,
@@ -119,6 +120,7 @@ class ChunkRunner {
     segment.pages = pages_;
     segment.n_logits = logits != nullptr ? n : 0;
     segment.logits = logits;
+    segment.state = state_.data();
     forward(model_, {&segment, 1}, scratch_, pool_);
   }
 
@@ -128,6 +130,7 @@ class ChunkRunner {
   ForwardScratch scratch_;
   std::vector<std::byte> memory_;
   std::vector<std::byte*> pages_;
+  std::vector<std::byte> state_;
   std::vector<float> logits_;  // [kScoredTokens, n_vocab]
   std::vector<text::TokenId> chunk_;
 };

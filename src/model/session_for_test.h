@@ -15,6 +15,7 @@ class SessionForTest {
                           std::uint32_t n_tokens_max = 64)
       : model_(model), pool_(n_threads) {
     HEARTH_CHECK(scratch_.reserve(model, n_tokens_max));
+    state_.assign(model.kv_layout().state_bytes, std::byte{0x7F});
   }
 
   // A segment that continues this session; its pages are added.
@@ -26,7 +27,12 @@ class SessionForTest {
       storage_.emplace_back(model_.kv_layout().page_bytes(), std::byte{0x7F});
       pages_.push_back(storage_.back().data());
     }
-    return {tokens, start, pages_, n_logits, logits};
+    return {.tokens = tokens,
+            .position = start,
+            .pages = pages_,
+            .n_logits = n_logits,
+            .logits = logits,
+            .state = state_.empty() ? nullptr : state_.data()};
   }
 
   void forward_batch(std::span<const Segment> batch) { forward(model_, batch, scratch_, pool_); }
@@ -52,6 +58,7 @@ class SessionForTest {
   std::uint32_t position_ = 0;
   std::vector<std::vector<std::byte>> storage_;
   std::vector<std::byte*> pages_;
+  std::vector<std::byte> state_;
 };
 
 }  // namespace hearth::model

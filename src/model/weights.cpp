@@ -18,13 +18,18 @@ using tensor::MatView;
 enum class Dim : std::uint8_t {
   kModel,
   kQuery,
+  kQueryRows,
   kKeyValue,
   kQueryNorm,
   kKeyNorm,
   kHeads,
   kFf,
   kFfExpert,
-  kExperts
+  kExperts,
+  kDeltaChannels,
+  kDeltaValues,
+  kDeltaHeads,
+  kDeltaState
 };
 
 std::uint32_t extent(Dim dim, const ModelConfig& config) {
@@ -33,6 +38,16 @@ std::uint32_t extent(Dim dim, const ModelConfig& config) {
       return config.d_model;
     case Dim::kQuery:
       return config.d_query();
+    case Dim::kQueryRows:
+      return config.gates_attention ? 2 * config.d_query() : config.d_query();
+    case Dim::kDeltaChannels:
+      return config.delta.channels();
+    case Dim::kDeltaValues:
+      return config.delta.value_width();
+    case Dim::kDeltaHeads:
+      return config.delta.n_value_heads;
+    case Dim::kDeltaState:
+      return config.delta.state_size;
     case Dim::kKeyValue:
       return config.d_key_value();
     case Dim::kQueryNorm:
@@ -59,7 +74,7 @@ struct MatrixRow {
 };
 
 constexpr auto kSeparateQkv = std::to_array<MatrixRow<LayerWeights>>({
-    {"attn_q.weight", &LayerWeights::q, Dim::kQuery, Dim::kModel},
+    {"attn_q.weight", &LayerWeights::q, Dim::kQueryRows, Dim::kModel},
     {"attn_k.weight", &LayerWeights::k, Dim::kKeyValue, Dim::kModel},
     {"attn_v.weight", &LayerWeights::v, Dim::kKeyValue, Dim::kModel},
 });
@@ -107,6 +122,17 @@ constexpr auto kAttentionVectors = std::to_array<VectorRow<LayerWeights>>({
     {"attn_q_norm.weight", &LayerWeights::q_norm, Dim::kQueryNorm, &Architecture::qk_norm},
     {"attn_k_norm.weight", &LayerWeights::k_norm, Dim::kKeyNorm, &Architecture::qk_norm},
     {"attn_sinks.weight", &LayerWeights::sinks, Dim::kHeads, &Architecture::sinks},
+});
+constexpr auto kDeltaMatrices = std::to_array<MatrixRow<DeltaNetWeights>>({
+    {"attn_qkv.weight", &DeltaNetWeights::qkv, Dim::kDeltaChannels, Dim::kModel},
+    {"attn_gate.weight", &DeltaNetWeights::gate, Dim::kDeltaValues, Dim::kModel},
+    {"ssm_beta.weight", &DeltaNetWeights::beta, Dim::kDeltaHeads, Dim::kModel},
+    {"ssm_alpha.weight", &DeltaNetWeights::alpha, Dim::kDeltaHeads, Dim::kModel},
+});
+constexpr auto kDeltaVectors = std::to_array<VectorRow<DeltaNetWeights>>({
+    {"ssm_dt.bias", &DeltaNetWeights::dt_bias, Dim::kDeltaHeads, &Architecture::delta_nets},
+    {"ssm_a", &DeltaNetWeights::a, Dim::kDeltaHeads, &Architecture::delta_nets},
+    {"ssm_norm.weight", &DeltaNetWeights::norm, Dim::kDeltaState, &Architecture::delta_nets},
 });
 constexpr auto kDenseBiases = std::to_array<VectorRow<LayerWeights>>({
     {"ffn_gate.bias", &LayerWeights::gate_bias, Dim::kFf, &Architecture::ffn_bias},
@@ -241,8 +267,11 @@ class Binder {
   Result<LayerWeights> bind_layer(std::uint32_t index) {
     LayerWeights layer;
     HEARTH_TRY_VOID(bind_vectors(index, kBlockNorms, layer));
-    if (config_.layers[index].is_convolution) {
+    const LayerKind kind = config_.layers[index].kind;
+    if (kind == LayerKind::kConvolution) {
       HEARTH_TRY_VOID(bind_convolution(index, layer));
+    } else if (kind == LayerKind::kDeltaNet) {
+      HEARTH_TRY_VOID(bind_delta_net(index, layer));
     } else {
       HEARTH_TRY_VOID(bind_qkv(index, layer));
       HEARTH_TRY_VOID(bind_matrices(index, kAttentionOut, layer));
@@ -270,6 +299,17 @@ class Binder {
     HEARTH_TRY(layer.conv, as_vector(*kernel, config_.conv_width, config_.d_model));
     HEARTH_TRY(const TensorInfo* const out, named("shortconv.out_proj.weight"));
     HEARTH_TRY(layer.attn_out, as_matrix(*out, config_.d_model, config_.d_model));
+    return {};
+  }
+
+  Result<> bind_delta_net(std::uint32_t index, LayerWeights& layer) {
+    HEARTH_TRY_VOID(bind_matrices(index, kDeltaMatrices, layer.delta));
+    HEARTH_TRY_VOID(bind_vectors(index, kDeltaVectors, layer.delta));
+    HEARTH_TRY(const TensorInfo* const kernel, required(layer_name(index, "ssm_conv1d.weight")));
+    HEARTH_TRY(layer.delta.conv,
+               as_vector(*kernel, config_.delta.conv_width, config_.delta.channels()));
+    HEARTH_TRY(const TensorInfo* const out, required(layer_name(index, "ssm_out.weight")));
+    HEARTH_TRY(layer.attn_out, as_matrix(*out, config_.d_model, config_.delta.value_width()));
     return {};
   }
 
@@ -332,8 +372,15 @@ class Binder {
     return fmt::format("blk.{}.{}", index, suffix);
   }
 
-  // Precomputed frequencies that some converters leave in; rotation computes its own.
-  static bool is_redundant(std::string_view name) { return name.ends_with(".attn_rot_embd"); }
+  // Precomputed frequencies that some converters leave in, since rotation computes its own; and
+  // layers behind the last that predict further tokens, without which the model is whole.
+  bool is_redundant(std::string_view name) const {
+    if (name.ends_with(".attn_rot_embd")) return true;
+    for (std::uint32_t i = 0; i < config_.n_further_layers; ++i) {
+      if (name.starts_with(layer_name(config_.n_layers + i, ""))) return true;
+    }
+    return false;
+  }
 
   Result<> check_all_used() const {
     for (const TensorInfo& info : file_.tensors()) {
@@ -358,7 +405,8 @@ class Binder {
 std::vector<MatView> matrices_of(const LayerWeights& layer) {
   std::vector<MatView> matrices;
   for (const MatView& matrix :
-       {layer.conv_in, layer.q, layer.k, layer.v, layer.attn_out, layer.gate, layer.up, layer.down,
+       {layer.conv_in, layer.delta.qkv, layer.delta.gate, layer.delta.beta, layer.delta.alpha,
+        layer.q, layer.k, layer.v, layer.attn_out, layer.gate, layer.up, layer.down,
         layer.experts.router, layer.experts.gate, layer.experts.up, layer.experts.down}) {
     if (matrix.data != nullptr) matrices.push_back(matrix);
   }

@@ -26,10 +26,23 @@ struct ExpertWeights {
   VecView down_bias = nullptr;                     // [n_experts * d_model]
 };
 
+// A gated delta net.
+struct DeltaNetWeights {
+  tensor::MatView qkv;          // [channels, d_model]: queries and keys of key heads, values.
+  tensor::MatView gate;         // [value_width, d_model]
+  tensor::MatView beta, alpha;  // [n_value_heads, d_model]
+  VecView conv = nullptr;       // [channels, conv_width]
+  VecView dt_bias = nullptr;    // [n_value_heads], of alpha.
+  VecView a = nullptr;          // [n_value_heads], below 0: how fast a head forgets.
+  VecView norm = nullptr;       // [state_size], of a head's output.
+};
+
 // One decoder layer.  Matrices are [rows, cols] as in W [out, in].
 struct LayerWeights {
   VecView attn_norm = nullptr;  // [d_model]; null, and so ffn_norm, where inputs are not normed.
-  tensor::MatView q, k, v;  // [n_heads * head_dim, d_model], [n_kv_heads * head_dim, d_model] x 2
+  // [n_heads * head_dim, d_model], [n_kv_heads * head_dim, d_model] x 2; where attention is gated,
+  // q has each head's query and then its gate.
+  tensor::MatView q, k, v;
   VecView q_bias = nullptr, k_bias = nullptr, v_bias = nullptr;
   VecView q_norm = nullptr, k_norm = nullptr;  // [head_dim], or of whole rows.
   tensor::MatView attn_out;                    // [d_model, n_heads * head_dim]
@@ -45,6 +58,7 @@ struct LayerWeights {
   VecView gate_bias = nullptr, up_bias = nullptr;
   tensor::MatView down;  // [d_model, d_ff]
   VecView down_bias = nullptr;
+  DeltaNetWeights delta;  // Instead of q, k and v where the layer is one.
   ExpertWeights experts;  // Instead of gate, up and down where the model has experts.
 };
 

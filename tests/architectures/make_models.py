@@ -38,7 +38,11 @@ class Maker:
         w.add_embedding_length(D_MODEL)
         w.add_feed_forward_length(D_FF)
         w.add_head_count(N_HEADS)
-        w.add_rope_dimension_count(HEAD_DIM)
+        w.add_key_length(HEAD_DIM)
+        w.add_value_length(HEAD_DIM)
+        w.add_vocab_size(len(VOCABULARY))
+        if architecture != "qwen35":
+            w.add_rope_dimension_count(HEAD_DIM)
         w.add_rope_freq_base(THETA)
         w.add_layer_norm_rms_eps(1e-5)
         w.add_tokenizer_model("llama")
@@ -179,6 +183,47 @@ def make_lfm2(folder):
     m.finish(reference.lfm2)
 
 
+def make_qwen35(folder):
+    m = Maker(folder, "qwen35", "qwen35", 3)
+    m.writer.add_head_count_kv(N_KV_HEADS)
+    size, n_k, n_v, width = 16, 2, 4, 4
+    m.config |= {"is_recurrent": [True, False, True], "rope_dim": 8, "state_size": size,
+                 "n_key_heads": n_k, "n_value_heads": n_v}
+    m.writer.add_rope_dimension_count(8)
+    m.writer.add_rope_dimension_sections([2, 1, 1, 0])
+    m.writer.add_ssm_conv_kernel(width)
+    m.writer.add_ssm_inner_size(n_v * size)
+    m.writer.add_ssm_state_size(size)
+    m.writer.add_ssm_time_step_rank(n_v)
+    m.writer.add_ssm_group_count(n_k)
+    m.writer.add_uint32("qwen35.full_attention_interval", 2)
+    m.embeddings(tied=False)
+    channels = (2 * n_k + n_v) * size
+    for i, is_recurrent in enumerate(m.config["is_recurrent"]):
+        p = f"blk.{i}."
+        m.vector(p + "attn_norm.weight", D_MODEL)
+        m.vector(p + "post_attention_norm.weight", D_MODEL)
+        if is_recurrent:
+            m.matrix(p + "attn_qkv.weight", channels, D_MODEL)
+            m.matrix(p + "attn_gate.weight", n_v * size, D_MODEL)
+            m.vector(p + "ssm_conv1d.weight", channels, width, mean=0.4)
+            m.vector(p + "ssm_dt.bias", n_v, mean=0.0)
+            m.vector(p + "ssm_a", n_v, mean=-0.7)
+            m.matrix(p + "ssm_beta.weight", n_v, D_MODEL)
+            m.matrix(p + "ssm_alpha.weight", n_v, D_MODEL)
+            m.vector(p + "ssm_norm.weight", size)
+            m.matrix(p + "ssm_out.weight", D_MODEL, n_v * size)
+        else:
+            m.matrix(p + "attn_q.weight", 2 * N_HEADS * HEAD_DIM, D_MODEL, gain=1.5)
+            m.matrix(p + "attn_k.weight", N_KV_HEADS * HEAD_DIM, D_MODEL, gain=1.5)
+            m.matrix(p + "attn_v.weight", N_KV_HEADS * HEAD_DIM, D_MODEL)
+            m.matrix(p + "attn_output.weight", D_MODEL, N_HEADS * HEAD_DIM)
+            m.vector(p + "attn_q_norm.weight", HEAD_DIM)
+            m.vector(p + "attn_k_norm.weight", HEAD_DIM)
+        m.feed_forward(p)
+    m.finish(reference.qwen35)
+
+
 def main():
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent
     make_olmo2(folder)
@@ -186,6 +231,7 @@ def main():
     make_granite(folder, "granitemoe", 4)
     make_mistral3(folder)
     make_lfm2(folder)
+    make_qwen35(folder)
 
 
 if __name__ == "__main__":

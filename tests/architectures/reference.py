@@ -173,3 +173,68 @@ def lfm2(tokens, w, c):
             x = x + out @ w[p + "attn_output.weight"].T
         x = x + feed_forward(rms_norm(x, w[p + "ffn_norm.weight"]), w, p)
     return rms_norm(x, w["token_embd_norm.weight"]) @ w["token_embd.weight"].T
+
+
+def softplus(x):
+    return np.logaddexp(0, x)
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def unit(x, eps=1e-5):
+    return x / np.maximum(np.sqrt((x * x).sum(axis=-1, keepdims=True)), eps)
+
+
+def delta_net(x, w, prefix, c):
+    """A gated delta net (arxiv.org/abs/2412.06464): a matrix per head that forgets by a gate, and
+    learns what of a token's value its key does not give already."""
+    n, size, n_k, n_v = len(x), c["state_size"], c["n_key_heads"], c["n_value_heads"]
+    mixed = x @ w[prefix + "attn_qkv.weight"].T
+    kernel = w[prefix + "ssm_conv1d.weight"]  # [channels, width], the newest last.
+    width = kernel.shape[1]
+    padded = np.concatenate([np.zeros((width - 1, mixed.shape[1])), mixed])
+    mixed = silu(sum(padded[k:k + n] * kernel[:, k] for k in range(width)))
+    q, k, v = np.split(mixed, [n_k * size, 2 * n_k * size], axis=1)
+    q, k = (np.tile(unit(heads(t, size)), (1, n_v // n_k, 1)) for t in (q, k))
+    v = heads(v, size)
+    beta = sigmoid(x @ w[prefix + "ssm_beta.weight"].T)
+    decay = np.exp(w[prefix + "ssm_a"] *
+                   softplus(x @ w[prefix + "ssm_alpha.weight"].T + w[prefix + "ssm_dt.bias"]))
+    state = np.zeros((n_v, size, size))  # [value, key]
+    out = np.empty((n, n_v, size))
+    for t in range(n):
+        state *= decay[t][:, None, None]
+        known = np.einsum("hvk,hk->hv", state, k[t])
+        state += np.einsum("hv,hk->hvk", (v[t] - known) * beta[t][:, None], k[t])
+        out[t] = np.einsum("hvk,hk->hv", state, q[t]) * size ** -0.5
+    z = heads(x @ w[prefix + "attn_gate.weight"].T, size)
+    out = rms_norm(out, w[prefix + "ssm_norm.weight"]) * silu(z)
+    return out.reshape(n, -1) @ w[prefix + "ssm_out.weight"].T
+
+
+def qwen35(tokens, w, c):
+    """Gated delta nets, and at intervals attention whose outputs are gated."""
+    x = w["token_embd.weight"][tokens]
+    turned = c["rope_dim"]
+    frequencies = plain_frequencies(c["theta"], turned)
+
+    def turn(t):
+        return np.concatenate([rotate(t[..., :turned], frequencies), t[..., turned:]], axis=-1)
+
+    for i, is_recurrent in enumerate(c["is_recurrent"]):
+        p = f"blk.{i}."
+        normed = rms_norm(x, w[p + "attn_norm.weight"])
+        if is_recurrent:
+            x = x + delta_net(normed, w, p, c)
+        else:
+            q, k, v = (t for t in qkv(normed, w, p))
+            q, gate = np.split(heads(q, 2 * c["head_dim"]), 2, axis=-1)
+            k, v = heads(k, c["head_dim"]), heads(v, c["head_dim"])
+            q = turn(rms_norm(q, w[p + "attn_q_norm.weight"]))
+            k = turn(rms_norm(k, w[p + "attn_k_norm.weight"]))
+            out = attend(q, k, v, c["head_dim"] ** -0.5) * sigmoid(gate.reshape(len(x), -1))
+            x = x + out @ w[p + "attn_output.weight"].T
+        x = x + feed_forward(rms_norm(x, w[p + "post_attention_norm.weight"]), w, p)
+    return rms_norm(x, w["output_norm.weight"]) @ w["output.weight"].T
