@@ -22,14 +22,12 @@
 namespace hearth::text {
 namespace {
 
-constexpr TokenId kNoToken = -1;
-
 // The ids of one line of the merge list, "left right".
 struct Merge {
   TokenId left, right, merged;
 };
 
-Result<Merge> parse_merge(const VocabTokenizer& vocab, std::string_view line, std::string& buffer) {
+Result<Merge> parse_merge(const TokenIndex& vocab, std::string_view line, std::string& buffer) {
   // The separator is the first space that is not the first character.
   const std::size_t space = line.find(' ', 1);
   if (space == std::string_view::npos) {
@@ -51,7 +49,9 @@ Result<Merge> parse_merge(const VocabTokenizer& vocab, std::string_view line, st
 
 class BpeTokenizer final : public VocabTokenizer {
  public:
-  static Result<std::unique_ptr<const Tokenizer>> create(VocabSpec spec);
+  BpeTokenizer(const VocabTables& tables, std::shared_ptr<const void> owner,
+               PreTokenizer pre_tokenizer)
+      : VocabTokenizer(tables, std::move(owner)), pre_tokenizer_(std::move(pre_tokenizer)) {}
 
   std::string piece(TokenId id, bool special) const override;
 
@@ -60,44 +60,11 @@ class BpeTokenizer final : public VocabTokenizer {
                    std::vector<TokenId>& out) const override;
 
  private:
-  BpeTokenizer(VocabSpec spec, PreTokenizer pre_tokenizer);
-  Result<> build_merges();
   void append_word(std::string_view word, MergeScratch& scratch, std::vector<TokenId>& out) const;
   std::optional<TokenId> find_word(std::string_view word) const;
 
   PreTokenizer pre_tokenizer_;
-  MergeTable merges_;
-  std::array<TokenId, 256> byte_ids_;
 };
-
-BpeTokenizer::BpeTokenizer(VocabSpec spec, PreTokenizer pre_tokenizer)
-    : VocabTokenizer(std::move(spec)),
-      pre_tokenizer_(std::move(pre_tokenizer)),
-      merges_(spec_.merges.size()) {
-  for (unsigned byte = 0; byte < 256; ++byte) {
-    byte_ids_[byte] = find(byte_to_letter(static_cast<std::uint8_t>(byte))).value_or(kNoToken);
-  }
-}
-
-Result<std::unique_ptr<const Tokenizer>> BpeTokenizer::create(VocabSpec spec) {
-  HEARTH_TRY(PreTokenizer pre_tokenizer, PreTokenizer::create(spec.pre));
-  if (!spec.add_bos) spec.add_bos = pre_tokenizer.adds_bos();
-  spec.add_space_prefix = false;  // Only SentencePiece does that.
-
-  std::unique_ptr<BpeTokenizer> made(new BpeTokenizer(std::move(spec), std::move(pre_tokenizer)));
-  HEARTH_TRY_VOID(made->build_merges());
-  return std::unique_ptr<const Tokenizer>(std::move(made));
-}
-
-Result<> BpeTokenizer::build_merges() {
-  std::string buffer;
-  for (std::size_t rank = 0; rank < spec_.merges.size(); ++rank) {
-    HEARTH_TRY(const Merge merge, parse_merge(*this, spec_.merges[rank], buffer));
-    merges_.add(merge.left, merge.right, {static_cast<std::uint32_t>(rank), merge.merged});
-  }
-  spec_.merges = {};
-  return {};
-}
 
 std::string BpeTokenizer::piece(TokenId id, bool special) const {
   if (id < 0 || static_cast<std::uint32_t>(id) >= n_vocab()) return {};
@@ -138,18 +105,18 @@ void BpeTokenizer::append_word(std::string_view word, MergeScratch& scratch,
   // Bytes that are no token join nothing and fall out at the end.
   scratch.symbols.clear();
   for (std::size_t i = 0; i < word.size(); ++i) {
-    const TokenId id = byte_ids_[static_cast<unsigned char>(word[i])];
+    const TokenId id = tables().facts.byte_ids[static_cast<unsigned char>(word[i])];
     scratch.symbols.push_back({static_cast<std::uint32_t>(i), 1, id});
   }
   merge_symbols(scratch, [&](const Symbol& left, const Symbol& right) {
     if (left.id < 0 || right.id < 0) return Bigram{kNoRank, kNoToken};
-    return merges_.find(left.id, right.id);
+    return tables().merges.find(left.id, right.id);
   });
   for (const Symbol& symbol : scratch.symbols) {
     if (symbol.id >= 0) {
       out.push_back(symbol.id);
-    } else if (spec_.unk) {
-      out.push_back(*spec_.unk);
+    } else if (tables().facts.unk != kNoToken) {
+      out.push_back(tables().facts.unk);
     }
   }
 }
@@ -165,8 +132,32 @@ std::optional<TokenId> BpeTokenizer::find_word(std::string_view word) const {
 
 }  // namespace
 
-Result<std::unique_ptr<const Tokenizer>> create_bpe_tokenizer(VocabSpec spec) {
-  return BpeTokenizer::create(std::move(spec));
+Result<> set_bpe_defaults(VocabSpec& spec) {
+  HEARTH_TRY(const PreTokenizer pre_tokenizer, PreTokenizer::create(spec.pre));
+  if (!spec.add_bos) spec.add_bos = pre_tokenizer.adds_bos();
+  spec.add_space_prefix = false;  // Only SentencePiece does that.
+  return {};
+}
+
+Result<> build_bpe(const VocabSpec& spec, VocabDraft& draft) {
+  const TokenIndex vocab(draft.texts.view(), draft.index);
+  for (unsigned byte = 0; byte < 256; ++byte) {
+    draft.facts.byte_ids[byte] =
+        vocab.find(byte_to_letter(static_cast<std::uint8_t>(byte))).value_or(kNoToken);
+  }
+  MergeTableBuilder merges(spec.merges.size());
+  std::string buffer;
+  for (std::size_t rank = 0; rank < spec.merges.size(); ++rank) {
+    HEARTH_TRY(const Merge merge, parse_merge(vocab, spec.merges[rank], buffer));
+    merges.add(merge.left, merge.right, {static_cast<std::uint32_t>(rank), merge.merged});
+  }
+  draft.merges = std::move(merges).take();
+  return {};
+}
+
+TokenizerResult open_bpe(const VocabTables& tables, std::shared_ptr<const void> owner) {
+  HEARTH_TRY(PreTokenizer pre_tokenizer, PreTokenizer::create(tables.pre));
+  return std::make_unique<const BpeTokenizer>(tables, std::move(owner), std::move(pre_tokenizer));
 }
 
 }  // namespace hearth::text

@@ -6,25 +6,31 @@
 
 namespace hearth::text {
 
-SpecialTokens::SpecialTokens(const std::vector<std::string>& texts, std::vector<std::int32_t> ids)
-    : texts_(&texts), ids_(std::move(ids)) {
-  const auto text_of = [&](std::int32_t id) -> std::string_view {
-    return texts[static_cast<std::size_t>(id)];
-  };
-  std::erase_if(ids_, [&](std::int32_t id) {
+std::vector<std::int32_t> SpecialTokens::build(const TokenTexts& texts,
+                                               std::vector<std::int32_t> ids) {
+  const auto text_of = [&](std::int32_t id) { return texts[static_cast<std::size_t>(id)]; };
+  std::erase_if(ids, [&](std::int32_t id) {
     return text_of(id).empty() || text_of(id).size() > kSpecialBytesMax;
   });
-  std::ranges::sort(ids_, {}, [&](std::int32_t id) { return std::pair(text_of(id), id); });
-  const auto [first, last] = std::ranges::unique(ids_, {}, text_of);
-  ids_.erase(first, last);
+  std::ranges::sort(ids, {}, [&](std::int32_t id) { return std::pair(text_of(id), id); });
+  const auto [first, last] = std::ranges::unique(ids, {}, text_of);
+  ids.erase(first, last);
+  return ids;
+}
 
-  for (const std::int32_t id : ids_) ++starts_[static_cast<unsigned char>(text_of(id)[0]) + 1U];
+SpecialTokens::SpecialTokens(TokenTexts texts, std::span<const std::int32_t> sorted_ids)
+    : texts_(texts), ids_(sorted_ids) {
+  if (ids_.empty()) return;
+  starts_.resize(257);
+  for (const std::int32_t id : ids_) {
+    ++starts_[static_cast<unsigned char>(texts_[static_cast<std::size_t>(id)][0]) + 1U];
+  }
   for (std::size_t b = 0; b < 256; ++b) starts_[b + 1] += starts_[b];
 }
 
 SpecialTokens::Match SpecialTokens::find(std::string_view text, std::size_t pos) const {
-  const auto text_of = [&](std::uint32_t i) -> const std::string& {
-    return (*texts_)[static_cast<std::size_t>(ids_[i])];
+  const auto text_of = [&](std::uint32_t i) {
+    return texts_[static_cast<std::size_t>(ids_[i])];
   };
   for (; !ids_.empty() && pos < text.size(); ++pos) {
     const auto lead = static_cast<unsigned char>(text[pos]);

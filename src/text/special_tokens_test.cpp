@@ -15,6 +15,17 @@ std::vector<std::int32_t> all_ids(const std::vector<std::string>& texts) {
   return ids;
 }
 
+// A search over all of `texts`, with what it borrows.
+struct Specials {
+  explicit Specials(const std::vector<std::string>& texts)
+      : owned(texts), ids(SpecialTokens::build(owned.view(), all_ids(texts))) {}
+  SpecialTokens::Match find(std::string_view text, std::size_t pos) const {
+    return SpecialTokens(owned.view(), ids).find(text, pos);
+  }
+  OwnedTexts owned;
+  std::vector<std::int32_t> ids;
+};
+
 SpecialTokens::Match find_slowly(const std::vector<std::string>& texts, std::string_view text,
                                  std::size_t pos) {
   for (; pos < text.size(); ++pos) {
@@ -31,7 +42,7 @@ SpecialTokens::Match find_slowly(const std::vector<std::string>& texts, std::str
 
 TEST(SpecialTokens, LeftmostThenLongest) {
   const std::vector<std::string> texts = {"<a>", "<a>b", "b", ""};
-  const SpecialTokens specials(texts, all_ids(texts));
+  const Specials specials(texts);
   EXPECT_EQ(specials.find("x<a>bb", 0).id, 1);
   EXPECT_EQ(specials.find("x<a>bb", 0).pos, 1U);
   EXPECT_EQ(specials.find("x<a>bb", 2).id, 2);
@@ -42,7 +53,7 @@ TEST(SpecialTokens, LeftmostThenLongest) {
 TEST(SpecialTokens, LengthLimitHasTwoSides) {
   const std::vector<std::string> texts = {std::string(kSpecialBytesMax, 'x'),
                                           std::string(kSpecialBytesMax + 1, 'y')};
-  const SpecialTokens specials(texts, all_ids(texts));
+  const Specials specials(texts);
   EXPECT_EQ(specials.find(texts[0], 0).id, 0);
   EXPECT_EQ(specials.find(texts[1], 0).id, -1);
 }
@@ -58,7 +69,7 @@ TEST(SpecialTokens, EqualsTheSlowSearchOnRandomTexts) {
     std::vector<std::string> texts;
     for (std::size_t i = 0; i < 1 + random() % 12; ++i)
       texts.push_back(random_text(1 + random() % 5));
-    const SpecialTokens specials(texts, all_ids(texts));
+    const Specials specials(texts);
     const std::string text = random_text(random() % 40);
     for (std::size_t pos = 0; pos <= text.size(); ++pos) {
       const auto fast = specials.find(text, pos), slow = find_slowly(texts, text, pos);

@@ -25,7 +25,6 @@ namespace hearth::text {
 namespace {
 
 constexpr std::string_view kSpaceMark = "\u2581";
-constexpr TokenId kNoToken = -1;
 constexpr TokenId kNotLookedUp = -2;  // A character that has not merged yet.
 
 // Orders scores from high to low: the best has the lowest rank.  NaN comes last.
@@ -69,7 +68,8 @@ std::optional<std::uint8_t> byte_of_token(std::string_view token) {
 
 class SpmTokenizer final : public VocabTokenizer {
  public:
-  explicit SpmTokenizer(VocabSpec spec);
+  SpmTokenizer(const VocabTables& tables, std::shared_ptr<const void> owner)
+      : VocabTokenizer(tables, std::move(owner)) {}
 
   std::string piece(TokenId id, bool special) const override;
 
@@ -82,44 +82,7 @@ class SpmTokenizer final : public VocabTokenizer {
   void append_marked(std::string_view word, MergeScratch& scratch, std::vector<TokenId>& out) const;
   Bigram rank_text(std::string_view text) const;
   TokenId byte_token(std::uint8_t byte) const;
-
-  std::vector<std::uint32_t> ranks_;  // By id; empty if the file has no scores.
-  std::array<TokenId, 256> byte_ids_;
-  std::size_t token_bytes_max_ = 0;
-  bool cut_at_spaces_ = true;
 };
-
-// Ids that files leave out, under the names that SentencePiece gives them.
-void fill_defaults(VocabSpec& spec) {
-  const std::pair<std::optional<TokenId>&, std::string_view> named[] = {
-      {spec.bos, "<s>"}, {spec.eos, "</s>"}, {spec.unk, "<unk>"}};
-  // They stand at the front of the vocabulary wherever they exist.
-  const std::size_t searched = std::min<std::size_t>(spec.tokens.size(), 16);
-  for (const auto& [slot, text] : named) {
-    for (std::size_t id = 0; id < searched && !slot; ++id) {
-      if (spec.tokens[id] == text) slot = static_cast<TokenId>(id);
-    }
-  }
-  if (!spec.add_bos) spec.add_bos = true;
-  if (!spec.add_space_prefix) spec.add_space_prefix = true;
-}
-
-SpmTokenizer::SpmTokenizer(VocabSpec spec) : VocabTokenizer(std::move(spec)) {
-  ranks_.reserve(spec_.scores.size());
-  for (const float score : spec_.scores) ranks_.push_back(rank_of_score(score));
-  spec_.scores = {};
-
-  byte_ids_.fill(kNoToken);
-  for (TokenId id = 0; id < static_cast<TokenId>(n_vocab()); ++id) {
-    const std::string_view text = token_text(id);
-    if (const auto byte = byte_of_token(text); byte && type(id) != TokenType::kControl) {
-      byte_ids_[*byte] = id;
-    }
-    if (!is_text(id)) continue;
-    token_bytes_max_ = std::max(token_bytes_max_, text.size());
-    if (type(id) != TokenType::kUserDefined && crosses_space(text)) cut_at_spaces_ = false;
-  }
-}
 
 std::string SpmTokenizer::piece(TokenId id, bool special) const {
   if (id < 0 || static_cast<std::uint32_t>(id) >= n_vocab()) return {};
@@ -172,7 +135,7 @@ void SpmTokenizer::append_text(std::string_view text, bool after_special,
 std::size_t SpmTokenizer::word_end(std::string_view text, std::size_t pos) const {
   std::size_t cut = std::min(text.size(), pos + kWordBytesMax);
   if (cut < text.size()) cut = pos + complete_utf8_prefix(text.substr(pos, cut - pos));
-  if (!cut_at_spaces_) return cut;
+  if (tables().facts.cuts_at_spaces == 0) return cut;
   std::size_t end = pos;
   const auto at_mark = [&] { return text.substr(end).starts_with(kSpaceMark); };
   while (end < cut && (text[end] == ' ' || at_mark())) {
@@ -211,21 +174,58 @@ void SpmTokenizer::append_marked(std::string_view word, MergeScratch& scratch,
 
 // The token that two neighbours make together.
 Bigram SpmTokenizer::rank_text(std::string_view text) const {
-  if (text.size() > token_bytes_max_) return {kNoRank, kNoToken};
+  if (text.size() > tables().facts.token_bytes_max) return {kNoRank, kNoToken};
   const auto id = find_text(text);
   if (!id) return {kNoRank, kNoToken};
-  return {ranks_.empty() ? 0 : ranks_[static_cast<std::size_t>(*id)], *id};
+  const auto ranks = tables().ranks;
+  return {ranks.empty() ? 0 : ranks[static_cast<std::size_t>(*id)], *id};
 }
 
 TokenId SpmTokenizer::byte_token(std::uint8_t byte) const {
-  return byte_ids_[byte] != kNoToken ? byte_ids_[byte] : spec_.unk.value_or(kNoToken);
+  const VocabFacts& facts = tables().facts;
+  return facts.byte_ids[byte] != kNoToken ? facts.byte_ids[byte] : facts.unk;
 }
 
 }  // namespace
 
-Result<std::unique_ptr<const Tokenizer>> create_spm_tokenizer(VocabSpec spec) {
-  fill_defaults(spec);
-  return std::unique_ptr<const Tokenizer>(new SpmTokenizer(std::move(spec)));
+// Ids that files leave out, under the names that SentencePiece gives them.
+Result<> set_spm_defaults(VocabSpec& spec) {
+  const std::pair<std::optional<TokenId>&, std::string_view> named[] = {
+      {spec.bos, "<s>"}, {spec.eos, "</s>"}, {spec.unk, "<unk>"}};
+  // They stand at the front of the vocabulary wherever they exist.
+  const std::size_t searched = std::min<std::size_t>(spec.tokens.size(), 16);
+  for (const auto& [slot, text] : named) {
+    for (std::size_t id = 0; id < searched && !slot; ++id) {
+      if (spec.tokens[id] == text) slot = static_cast<TokenId>(id);
+    }
+  }
+  if (!spec.add_bos) spec.add_bos = true;
+  if (!spec.add_space_prefix) spec.add_space_prefix = true;
+  return {};
+}
+
+Result<> build_spm(const VocabSpec& spec, VocabDraft& draft) {
+  draft.ranks.reserve(spec.scores.size());
+  for (const float score : spec.scores) draft.ranks.push_back(rank_of_score(score));
+
+  VocabFacts& facts = draft.facts;
+  facts.cuts_at_spaces = 1;
+  for (std::size_t id = 0; id < spec.tokens.size(); ++id) {
+    const std::string_view text = spec.tokens[id];
+    const TokenType type = draft.types.empty() ? TokenType::kNormal : draft.types[id];
+    if (const auto byte = byte_of_token(text); byte && type != TokenType::kControl) {
+      facts.byte_ids[*byte] = static_cast<TokenId>(id);
+    }
+    if (!is_text(type)) continue;
+    facts.token_bytes_max =
+        std::max(facts.token_bytes_max, static_cast<std::uint32_t>(text.size()));
+    if (type != TokenType::kUserDefined && crosses_space(text)) facts.cuts_at_spaces = 0;
+  }
+  return {};
+}
+
+TokenizerResult open_spm(const VocabTables& tables, std::shared_ptr<const void> owner) {
+  return std::make_unique<const SpmTokenizer>(tables, std::move(owner));
 }
 
 }  // namespace hearth::text

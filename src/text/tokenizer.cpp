@@ -2,8 +2,11 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
 #include <utility>
 
+#include "text/vocab_image.h"
 #include "text/vocab_tokenizer.h"
 
 namespace hearth::text {
@@ -11,6 +14,7 @@ namespace {
 
 // Ids are 32-bit and signed, and every table here is some bytes per token.
 constexpr std::size_t kVocabTokensMax = std::size_t{1} << 24;
+constexpr std::size_t kVocabBytesMax = std::size_t{1} << 30;  // Of all texts.
 
 // Tokens that end a turn or a text, by the families' own spelling.  `promote`: some
 // converters forgot to mark these as control tokens; nothing else is spelled so.
@@ -47,11 +51,26 @@ bool in_range(const VocabSpec& spec, TokenId id) {
   return id >= 0 && static_cast<std::size_t>(id) < spec.tokens.size();
 }
 
+bool in_range(const VocabTables& tables, TokenId id) {
+  return id >= 0 && static_cast<std::size_t>(id) < tables.texts.size();
+}
+
+std::optional<TokenId> known_id(TokenId id) {
+  return id == kNoToken ? std::nullopt : std::optional(id);
+}
+
 Result<> check_sizes(const VocabSpec& spec) {
   const std::size_t n_vocab = spec.tokens.size();
   if (n_vocab == 0 || n_vocab > kVocabTokensMax) {
     return fail(Code::kCorrupt, fmt::format("the vocabulary has {} tokens; 1 to {} can be used",
                                             n_vocab, kVocabTokensMax));
+  }
+  std::size_t n_bytes = 0;
+  for (const std::string& text : spec.tokens) n_bytes += text.size();
+  if (n_bytes > kVocabBytesMax) {
+    return fail(Code::kCorrupt, fmt::format("the vocabulary's texts have {} bytes; at most {} can "
+                                            "be used",
+                                            n_bytes, kVocabBytesMax));
   }
   if (!spec.scores.empty() && spec.scores.size() != n_vocab) {
     return fail(Code::kCorrupt, fmt::format("the vocabulary has {} tokens but {} scores", n_vocab,
@@ -78,8 +97,8 @@ Result<> check_special_ids(const VocabSpec& spec) {
 }
 
 // One flag per id: whether generation ends there.
-std::vector<bool> end_of_generation_of(VocabSpec& spec) {
-  std::vector<bool> ends(spec.tokens.size());
+std::vector<std::uint8_t> end_tokens_of(VocabSpec& spec) {
+  std::vector<std::uint8_t> ends(spec.tokens.size());
   std::optional<std::size_t> end, message_return, call;  // gpt-oss
   for (std::size_t id = 0; id < spec.tokens.size(); ++id) {
     const std::string& text = spec.tokens[id];
@@ -97,28 +116,99 @@ std::vector<bool> end_of_generation_of(VocabSpec& spec) {
     if (text == "<|call|>") call = id;
   }
   // In gpt-oss, <|end|> ends a message of several in one answer.
-  if (end && message_return && call) ends[*end] = false;
-  if (spec.eos) ends[static_cast<std::size_t>(*spec.eos)] = true;
-  if (spec.eot) ends[static_cast<std::size_t>(*spec.eot)] = true;
+  if (end && message_return && call) ends[*end] = 0;
+  if (spec.eos) ends[static_cast<std::size_t>(*spec.eos)] = 1;
+  if (spec.eot) ends[static_cast<std::size_t>(*spec.eot)] = 1;
   return ends;
+}
+
+// The ids whose type is one of `types`.
+std::vector<TokenId> ids_of(const VocabSpec& spec, std::initializer_list<TokenType> types) {
+  std::vector<TokenId> ids;
+  for (std::size_t id = 0; id < spec.types.size(); ++id) {
+    if (std::ranges::find(types, spec.types[id]) != types.end()) {
+      ids.push_back(static_cast<TokenId>(id));
+    }
+  }
+  return ids;
+}
+
+// How a family is built and opened; names are those of `tokenizer.ggml.model`.
+struct Family {
+  std::string_view model;
+  VocabFamily family;
+  Result<> (*set_defaults)(VocabSpec& spec);
+  Result<> (*build)(const VocabSpec& spec, VocabDraft& draft);
+  TokenizerResult (*open)(const VocabTables& tables, std::shared_ptr<const void> owner);
+};
+constexpr std::array kFamilies = {
+    Family{"gpt2", VocabFamily::kBpe, set_bpe_defaults, build_bpe, open_bpe},
+    Family{"llama", VocabFamily::kSentencePiece, set_spm_defaults, build_spm, open_spm},
+    Family{"bert", VocabFamily::kWordPiece, set_wordpiece_defaults, build_wordpiece,
+           open_wordpiece},
+};
+
+// What all families' drafts hold.
+VocabDraft common_draft(VocabSpec& spec, VocabFamily family) {
+  VocabDraft draft;
+  draft.end_tokens = end_tokens_of(spec);  // Before the types are read: it promotes some.
+  draft.facts.family = family;
+  draft.facts.bos = spec.bos.value_or(kNoToken);
+  draft.facts.eos = spec.eos.value_or(kNoToken);
+  draft.facts.unk = spec.unk.value_or(kNoToken);
+  draft.facts.adds_bos = spec.add_bos.value_or(false);
+  draft.facts.adds_eos = spec.add_eos.value_or(false);
+  draft.facts.adds_space_prefix = spec.add_space_prefix.value_or(false);
+  draft.facts.byte_ids.fill(kNoToken);
+  draft.pre = spec.pre;
+  draft.texts = OwnedTexts(spec.tokens);
+  draft.types = spec.types;
+  const TokenTexts texts = draft.texts.view();
+  draft.index = TokenIndex::build(texts);
+  draft.user_defined = SpecialTokens::build(texts, ids_of(spec, {TokenType::kUserDefined}));
+  draft.all_special =
+      SpecialTokens::build(texts, ids_of(spec, {TokenType::kUserDefined, TokenType::kControl,
+                                                TokenType::kUnknown}));
+  return draft;
 }
 
 }  // namespace
 
-Result<std::unique_ptr<const Tokenizer>> Tokenizer::create(VocabSpec spec) {
+Result<std::vector<std::byte>> Tokenizer::make_image(VocabSpec spec) {
   HEARTH_TRY_VOID(check_sizes(spec));
   HEARTH_TRY_VOID(check_special_ids(spec));
-  if (spec.pad && !in_range(spec, *spec.pad)) spec.pad.reset();  // Nothing here needs it.
-  if (spec.model == "gpt2") return create_bpe_tokenizer(std::move(spec));
-  if (spec.model == "llama") return create_spm_tokenizer(std::move(spec));
-  if (spec.model == "bert") return create_wordpiece_tokenizer(std::move(spec));
-  return fail(Code::kUnsupported,
-              fmt::format("tokenizer '{}' is not known; known are gpt2, llama, bert", spec.model));
+  const auto family = std::ranges::find(kFamilies, spec.model, &Family::model);
+  if (family == kFamilies.end()) {
+    return fail(Code::kUnsupported, fmt::format("tokenizer '{}' is not known; known are gpt2, "
+                                                "llama, bert",
+                                                spec.model));
+  }
+  HEARTH_TRY_VOID(family->set_defaults(spec));
+  VocabDraft draft = common_draft(spec, family->family);
+  HEARTH_TRY_VOID(family->build(spec, draft));
+  return write_vocab_image(draft);
 }
 
-Tokenizer::Tokenizer(VocabSpec spec) : spec_(std::move(spec)) {
-  end_of_generation_ = end_of_generation_of(spec_);
+TokenizerResult Tokenizer::from_image(std::span<const std::byte> image,
+                                      std::shared_ptr<const void> owner) {
+  HEARTH_TRY(const VocabTables tables, read_vocab_image(image));
+  const auto family = std::ranges::find(kFamilies, tables.facts.family, &Family::family);
+  if (family == kFamilies.end()) {
+    return fail(Code::kCorrupt, "the vocabulary's image is of an unknown family");
+  }
+  return family->open(tables, std::move(owner));
 }
+
+TokenizerResult Tokenizer::create(VocabSpec spec) {
+  HEARTH_TRY(std::vector<std::byte> image, make_image(std::move(spec)));
+  const auto owner = std::make_shared<const std::vector<std::byte>>(std::move(image));
+  return from_image(*owner, owner);
+}
+
+Tokenizer::Tokenizer(const VocabTables& tables, std::shared_ptr<const void> owner)
+    : owner_(std::move(owner)), tables_(std::make_unique<const VocabTables>(tables)) {}
+
+Tokenizer::~Tokenizer() = default;
 
 std::string Tokenizer::decode(std::span<const TokenId> ids, bool special) const {
   std::string text;
@@ -132,21 +222,28 @@ std::string Tokenizer::decode(std::span<const TokenId> ids, bool special) const 
   return text;
 }
 
-bool Tokenizer::adds_bos() const { return spec_.add_bos.value_or(false) && spec_.bos; }
+std::uint32_t Tokenizer::n_vocab() const {
+  return static_cast<std::uint32_t>(tables_->texts.size());
+}
 
-bool Tokenizer::adds_space_prefix() const { return spec_.add_space_prefix.value_or(false); }
+std::optional<TokenId> Tokenizer::bos() const { return known_id(tables_->facts.bos); }
+std::optional<TokenId> Tokenizer::eos() const { return known_id(tables_->facts.eos); }
+
+bool Tokenizer::adds_bos() const { return tables_->facts.adds_bos != 0 && bos(); }
+bool Tokenizer::adds_space_prefix() const { return tables_->facts.adds_space_prefix != 0; }
 
 bool Tokenizer::is_end_of_generation(TokenId id) const {
-  return in_range(spec_, id) && end_of_generation_[static_cast<std::size_t>(id)];
+  return in_range(*tables_, id) && tables_->end_tokens[static_cast<std::size_t>(id)] != 0;
 }
 
 bool Tokenizer::is_control(TokenId id) const {
-  return in_range(spec_, id) && type_of(spec_, id) == TokenType::kControl;
+  return in_range(*tables_, id) && !tables_->types.empty() &&
+         tables_->types[static_cast<std::size_t>(id)] == TokenType::kControl;
 }
 
 std::string_view Tokenizer::token_text(TokenId id) const {
-  return in_range(spec_, id) ? std::string_view(spec_.tokens[static_cast<std::size_t>(id)])
-                             : std::string_view();
+  return in_range(*tables_, id) ? tables_->texts[static_cast<std::size_t>(id)]
+                                : std::string_view();
 }
 
 }  // namespace hearth::text

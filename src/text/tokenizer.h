@@ -3,10 +3,12 @@
 // Two families cover the models that people chat with: SentencePiece-style scores with byte
 // fallback (GGUF `tokenizer.ggml.model` = "llama") and byte-level BPE with a
 // pre-tokenizer regex ("gpt2" with `tokenizer.ggml.pre`); a third, WordPiece ("bert"), the
-// encoders that make embeddings.  A tokenizer is built once from a VocabSpec, which the model room fills from a file's metadata: this room knows
-// nothing of files.
+// encoders that make embeddings.  A tokenizer is built once from a VocabSpec, which the model room
+// fills from a file's metadata: this room knows nothing of files.  What is built is an image
+// (vocab_image.h), a block of bytes that can be kept and mapped instead of building it again.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -49,6 +51,11 @@ struct EncodeOptions {
   bool parse_special = false;  // Read the text of control tokens as the tokens themselves.
 };
 
+// Of the image's layout and of what is built into it: part of the name that an image is kept under.
+inline constexpr std::uint32_t kVocabImageVersion = 1;
+
+struct VocabTables;
+
 // Threading: immutable; any thread may call any member.
 class Tokenizer {
  public:
@@ -56,7 +63,16 @@ class Tokenizer {
   // kCorrupt for ids out of range, merges that name no token, or sizes that disagree.
   static Result<std::unique_ptr<const Tokenizer>> create(VocabSpec spec);
 
-  virtual ~Tokenizer() = default;
+  // The tables of such a tokenizer, to be kept; the same errors.
+  static Result<std::vector<std::byte>> make_image(VocabSpec spec);
+
+  // The tokenizer of an image, in well under a millisecond.  kUnsupported for an image of another
+  // version, kCorrupt for a damaged one: then build it again.  `owner` keeps the bytes alive, which
+  // must be aligned to 8.
+  static Result<std::unique_ptr<const Tokenizer>> from_image(std::span<const std::byte> image,
+                                                             std::shared_ptr<const void> owner);
+
+  virtual ~Tokenizer();
 
   // Never fails: bytes that match nothing fall back to byte tokens or <unk>.  Invalid UTF-8 is
   // tokenised byte by byte (WordPiece drops it).
@@ -70,9 +86,9 @@ class Tokenizer {
   // The whole text of `ids`; undoes the space that encode() put in front.
   std::string decode(std::span<const TokenId> ids, bool special = false) const;
 
-  std::uint32_t n_vocab() const { return static_cast<std::uint32_t>(spec_.tokens.size()); }
-  std::optional<TokenId> bos() const { return spec_.bos; }
-  std::optional<TokenId> eos() const { return spec_.eos; }
+  std::uint32_t n_vocab() const;
+  std::optional<TokenId> bos() const;
+  std::optional<TokenId> eos() const;
   bool adds_bos() const;
   bool adds_space_prefix() const;
   // Whether generation ends at `id`: EOS, EOT, and the end-of-turn tokens that families use.
@@ -84,9 +100,12 @@ class Tokenizer {
   std::string_view token_text(TokenId id) const;
 
  protected:
-  explicit Tokenizer(VocabSpec spec);
-  VocabSpec spec_;
-  std::vector<bool> end_of_generation_;
+  Tokenizer(const VocabTables& tables, std::shared_ptr<const void> owner);
+  const VocabTables& tables() const { return *tables_; }
+
+ private:
+  std::shared_ptr<const void> owner_;  // Of what the tables borrow.
+  std::unique_ptr<const VocabTables> tables_;
 };
 
 // Turns a stream of ids into a stream of text that never splits a code point: bytes of an

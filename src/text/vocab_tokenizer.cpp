@@ -1,38 +1,14 @@
 #include "text/vocab_tokenizer.h"
 
-#include <algorithm>
-#include <utility>
-
 namespace hearth::text {
-namespace {
-
-// The ids whose type is one of `types`.
-std::vector<TokenId> ids_of(const VocabSpec& spec, std::initializer_list<TokenType> types) {
-  std::vector<TokenId> ids;
-  for (std::size_t id = 0; id < spec.types.size(); ++id) {
-    if (std::ranges::find(types, spec.types[id]) != types.end()) {
-      ids.push_back(static_cast<TokenId>(id));
-    }
-  }
-  return ids;
-}
-
-}  // namespace
-
-VocabTokenizer::VocabTokenizer(VocabSpec spec)
-    : Tokenizer(std::move(spec)),
-      index_(spec_.tokens),
-      user_defined_(spec_.tokens, ids_of(spec_, {TokenType::kUserDefined})),
-      all_special_(spec_.tokens, ids_of(spec_, {TokenType::kUserDefined, TokenType::kControl,
-                                                TokenType::kUnknown})) {}
-
 std::vector<TokenId> VocabTokenizer::encode(std::string_view text,
                                             const EncodeOptions& options) const {
   std::vector<TokenId> out;
-  if (options.add_special && adds_bos()) out.push_back(*spec_.bos);
+  if (options.add_special && adds_bos()) out.push_back(*bos());
 
   // Plain text and special tokens take turns.
-  const SpecialTokens& specials = options.parse_special ? all_special_ : user_defined_;
+  const SpecialTokens& specials =
+      options.parse_special ? tables().all_special : tables().user_defined;
   bool after_special = true;
   for (std::size_t pos = 0; pos < text.size();) {
     const SpecialTokens::Match match = specials.find(text, pos);
@@ -42,22 +18,22 @@ std::vector<TokenId> VocabTokenizer::encode(std::string_view text,
     pos = match.pos + match.length;
   }
 
-  if (options.add_special && spec_.add_eos.value_or(false) && spec_.eos) out.push_back(*spec_.eos);
+  if (options.add_special && tables().facts.adds_eos != 0 && eos()) out.push_back(*eos());
   return out;
 }
 
 TokenType VocabTokenizer::type(TokenId id) const {
-  return spec_.types.empty() ? TokenType::kNormal : spec_.types[static_cast<std::size_t>(id)];
-}
-
-bool VocabTokenizer::is_text(TokenId id) const {
-  const TokenType t = type(id);
-  return t != TokenType::kControl && t != TokenType::kUnknown && t != TokenType::kByte;
+  const auto types = tables().types;
+  return types.empty() ? TokenType::kNormal : types[static_cast<std::size_t>(id)];
 }
 
 std::optional<TokenId> VocabTokenizer::find_text(std::string_view text) const {
-  const std::optional<TokenId> id = index_.find(text);
-  return id && is_text(*id) ? id : std::nullopt;
+  const std::optional<TokenId> id = find(text);
+  return id && is_text(type(*id)) ? id : std::nullopt;
+}
+
+bool is_text(TokenType type) {
+  return type != TokenType::kControl && type != TokenType::kUnknown && type != TokenType::kByte;
 }
 
 }  // namespace hearth::text

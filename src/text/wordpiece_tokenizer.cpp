@@ -28,7 +28,8 @@ std::size_t char_count(std::string_view text) {
 
 class WordPieceTokenizer final : public VocabTokenizer {
  public:
-  explicit WordPieceTokenizer(VocabSpec spec);
+  WordPieceTokenizer(const VocabTables& tables, std::shared_ptr<const void> owner)
+      : VocabTokenizer(tables, std::move(owner)) {}
 
   std::string piece(TokenId id, bool special) const override;
 
@@ -38,43 +39,31 @@ class WordPieceTokenizer final : public VocabTokenizer {
 
  private:
   void append_word(std::string_view word, std::vector<TokenId>& out) const;
-
-  bool is_uncased_ = true;
-  std::size_t token_bytes_max_ = 0;
+  TokenId unk() const { return tables().facts.unk; }
 };
-
-WordPieceTokenizer::WordPieceTokenizer(VocabSpec spec) : VocabTokenizer(std::move(spec)) {
-  for (TokenId id = 0; id < static_cast<TokenId>(n_vocab()); ++id) {
-    if (!is_text(id)) continue;
-    std::string_view text = token_text(id);
-    token_bytes_max_ = std::max(token_bytes_max_, text.size());
-    // No file says whether its vocabulary is a cased one, but only those have such words.
-    if (!text.starts_with(kWordMark)) continue;
-    text.remove_prefix(kWordMark.size());
-    if (std::ranges::any_of(text, [](char c) { return c >= 'A' && c <= 'Z'; })) is_uncased_ = false;
-  }
-}
 
 std::string WordPieceTokenizer::piece(TokenId id, bool special) const {
   if (id < 0 || static_cast<std::uint32_t>(id) >= n_vocab()) return {};
   const std::string_view text = token_text(id);
-  if (!is_text(id) || id == *spec_.unk) return special ? std::string(text) : std::string();
+  if (!is_text(type(id)) || id == unk()) return special ? std::string(text) : std::string();
   if (!text.starts_with(kWordMark)) return std::string(text);
   return " " + std::string(text.substr(kWordMark.size()));
 }
 
 void WordPieceTokenizer::append_text(std::string_view text, bool /*after_special*/,
                                      std::vector<TokenId>& out) const {
-  for (const std::string& word : wordpiece_words(text, is_uncased_)) append_word(word, out);
+  for (const std::string& word : wordpiece_words(text, tables().facts.is_uncased != 0)) {
+    append_word(word, out);
+  }
 }
 
 void WordPieceTokenizer::append_word(std::string_view word, std::vector<TokenId>& out) const {
-  if (char_count(word) > kWordCharsMax) return out.push_back(*spec_.unk);
+  if (char_count(word) > kWordCharsMax) return out.push_back(unk());
   const std::size_t first = out.size();
   const std::string marked = std::string(kWordMark).append(word);
   std::string_view rest = marked;
   while (!rest.empty()) {
-    std::size_t length = std::min(rest.size(), token_bytes_max_);
+    std::size_t length = std::min<std::size_t>(rest.size(), tables().facts.token_bytes_max);
     std::optional<TokenId> id;
     for (; length > 0 && !(id = find_text(rest.substr(0, length))); --length) {
     }
@@ -83,15 +72,17 @@ void WordPieceTokenizer::append_word(std::string_view word, std::vector<TokenId>
     const bool is_marked = rest.substr(0, length).starts_with(kWordMark);
     if (!id || is_begun == is_marked || (is_marked && length == kWordMark.size())) {
       out.resize(first);
-      return out.push_back(*spec_.unk);
+      return out.push_back(unk());
     }
     out.push_back(*id);
     rest.remove_prefix(length);
   }
 }
 
+}  // namespace
+
 // Ids that files leave out, under the names that BERT gives them.
-Result<> fill_defaults(VocabSpec& spec) {
+Result<> set_wordpiece_defaults(VocabSpec& spec) {
   if (spec.cls) spec.bos = spec.cls;
   if (spec.sep) spec.eos = spec.sep;
   const std::pair<std::optional<TokenId>&, std::string_view> named[] = {
@@ -111,11 +102,29 @@ Result<> fill_defaults(VocabSpec& spec) {
   return {};
 }
 
-}  // namespace
+Result<> build_wordpiece(const VocabSpec& spec, VocabDraft& draft) {
+  VocabFacts& facts = draft.facts;
+  facts.is_uncased = 1;
+  for (std::size_t id = 0; id < spec.tokens.size(); ++id) {
+    if (!draft.types.empty() && !is_text(draft.types[id])) continue;
+    std::string_view text = spec.tokens[id];
+    facts.token_bytes_max =
+        std::max(facts.token_bytes_max, static_cast<std::uint32_t>(text.size()));
+    // No file says whether its vocabulary is a cased one, but only those have such words.
+    if (!text.starts_with(kWordMark)) continue;
+    text.remove_prefix(kWordMark.size());
+    if (std::ranges::any_of(text, [](char c) { return c >= 'A' && c <= 'Z'; })) {
+      facts.is_uncased = 0;
+    }
+  }
+  return {};
+}
 
-Result<std::unique_ptr<const Tokenizer>> create_wordpiece_tokenizer(VocabSpec spec) {
-  HEARTH_TRY_VOID(fill_defaults(spec));
-  return std::make_unique<const WordPieceTokenizer>(std::move(spec));
+TokenizerResult open_wordpiece(const VocabTables& tables, std::shared_ptr<const void> owner) {
+  if (tables.facts.unk == kNoToken) {
+    return fail(Code::kCorrupt, "the vocabulary's image has no token '[UNK]'");
+  }
+  return std::make_unique<const WordPieceTokenizer>(tables, std::move(owner));
 }
 
 }  // namespace hearth::text
