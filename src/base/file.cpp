@@ -90,22 +90,26 @@ Result<MappedFile> MappedFile::open(const std::filesystem::path& path) {
   if (data == MAP_FAILED) return std::unexpected(file_error("map", path, errno));
   file.data_ = static_cast<const std::byte*>(data);
   file.size_ = size;
+  file.guard_ = FaultGuard(file.bytes());
   return file;
 }
 
 MappedFile::MappedFile(MappedFile&& other) noexcept
     : path_(std::move(other.path_)),
       data_(std::exchange(other.data_, nullptr)),
-      size_(std::exchange(other.size_, 0)) {}
+      size_(std::exchange(other.size_, 0)),
+      guard_(std::move(other.guard_)) {}
 
 MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
   std::swap(path_, other.path_);
   std::swap(data_, other.data_);
   std::swap(size_, other.size_);
+  std::swap(guard_, other.guard_);
   return *this;
 }
 
 MappedFile::~MappedFile() {
+  guard_ = {};  // Before its addresses can become another mapping's.
   if (data_ != nullptr) ::munmap(const_cast<std::byte*>(data_), size_);
 }
 

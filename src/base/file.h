@@ -9,15 +9,15 @@
 #include <string>
 #include <string_view>
 
+#include "base/fault_guard.h"
 #include "base/result.h"
 
 namespace hearth {
 
 // A read-only mapping of a whole file, released when it goes out of scope.
 //
-// Threading: immutable once open; any thread may read.  If another program truncates
-// the file while it is mapped, touching the lost pages raises SIGBUS: map only files
-// that their owners replace rather than rewrite.
+// Threading: immutable once open; any thread may read.  If another program truncates the file while
+// it is mapped, the lost pages read as zeros and is_damaged() says so (fault_guard.h).
 class MappedFile {
  public:
   // kNotFound, kPermissionDenied, or kInvalidArgument for what is no regular file.  An empty file
@@ -31,12 +31,15 @@ class MappedFile {
 
   std::span<const std::byte> bytes() const { return {data_, size_}; }
   std::size_t size() const { return size_; }
+  // Whether a page that was touched could not be read: what was computed from it is wrong.
+  bool is_damaged() const { return guard_.is_damaged(); }
   const std::filesystem::path& path() const { return path_; }
 
  private:
   std::filesystem::path path_;
   const std::byte* data_ = nullptr;
   std::size_t size_ = 0;
+  FaultGuard guard_;
 };
 
 // Reads a whole file of at most `max_bytes`; a larger one is kInvalidArgument.

@@ -16,6 +16,8 @@ struct Signature {
 constexpr std::array kSignatures = std::to_array<Signature>({
     {"version https://git-lfs", 0,
      "it is a Git LFS pointer to the model: run 'git lfs pull' in its folder"},
+    {"HERTMODL", 0, "it is a model that was imported: name the file that it was imported from"},
+    {"HERTPACK", 0, "it is a pack of Hearth's store: name a model of `hearth models list`"},
     {"<!DOCTYPE", 0, "it is a web page, probably a login or error page: download the file again"},
     {"<!doctype", 0, "it is a web page, probably a login or error page: download the file again"},
     {"<html", 0, "it is a web page, probably a login or error page: download the file again"},

@@ -58,12 +58,13 @@ class GgufParser {
     file_.bytes_ = bytes;
   }
 
+  Result<GgufFile> run_header() && {
+    HEARTH_TRY_VOID(read_header());
+    return std::move(file_);
+  }
+
   Result<GgufFile> run() && {
-    HEARTH_TRY_VOID(read_preamble());
-    HEARTH_TRY_VOID(read_metadata());
-    HEARTH_TRY_VOID(read_alignment());
-    HEARTH_TRY_VOID(read_tensor_table());
-    file_.header_bytes_ = at_;
+    HEARTH_TRY_VOID(read_header());
     // Beyond this point nothing is read, only checked against the bytes that are there.
     HEARTH_TRY_VOID(place_tensors());
     HEARTH_TRY_VOID(check_overlap());
@@ -71,6 +72,15 @@ class GgufParser {
   }
 
  private:
+  Result<> read_header() {
+    HEARTH_TRY_VOID(read_preamble());
+    HEARTH_TRY_VOID(read_metadata());
+    HEARTH_TRY_VOID(read_alignment());
+    HEARTH_TRY_VOID(read_tensor_table());
+    file_.header_bytes_ = at_;
+    return {};
+  }
+
   std::size_t left() const { return bytes_.size() - at_; }
 
   std::unexpected<Error> corrupt(std::string_view what) const {
@@ -287,25 +297,11 @@ class GgufParser {
                     info.name, info.dims[0], dtype->name, dtype->block_elements));
   }
 
-  // Bytes of `info`'s data; absent if a dimension is 0 or the product overflows.
-  static std::optional<std::uint64_t> data_bytes(const TensorInfo& info) {
-    const tensor::DTypeInfo& dtype = tensor::dtype_info(info.type);
-    constexpr auto kMax = static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
-    std::uint64_t elements = 1;
-    for (const std::uint64_t dim : info.dims) {
-      if (dim == 0 || dim > kMax / elements) return {};
-      elements *= dim;
-    }
-    const std::uint64_t blocks = elements / dtype.block_elements;
-    if (blocks > kMax / dtype.block_bytes) return {};
-    return blocks * dtype.block_bytes;
-  }
-
   // Sets each tensor's span after checking that it lies within the file.
   Result<> place_tensors() {
     const std::size_t start = (at_ + file_.alignment_ - 1) / file_.alignment_ * file_.alignment_;
     for (TensorInfo& info : file_.tensors_) {
-      const auto size = data_bytes(info);
+      const auto size = tensor_bytes(info);
       if (!size) {
         return corrupt(fmt::format("tensor '{}' has the impossible shape {}: download it again",
                                    info.name, info.shape_text()));
@@ -354,6 +350,19 @@ class GgufParser {
   GgufFile file_;
 };
 
+std::optional<std::uint64_t> tensor_bytes(const TensorInfo& info) {
+  const tensor::DTypeInfo& dtype = tensor::dtype_info(info.type);
+  constexpr auto kMax = static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
+  std::uint64_t elements = 1;
+  for (const std::uint64_t dim : info.dims) {
+    if (dim == 0 || dim > kMax / elements) return {};
+    elements *= dim;
+  }
+  const std::uint64_t blocks = elements / dtype.block_elements;
+  if (blocks > kMax / dtype.block_bytes) return {};
+  return blocks * dtype.block_bytes;
+}
+
 std::string TensorInfo::shape_text() const {
   std::string text = "[";
   for (std::uint32_t d = n_dims; d-- > 0;) {
@@ -365,6 +374,10 @@ std::string TensorInfo::shape_text() const {
 
 Result<GgufFile> GgufFile::parse(std::span<const std::byte> bytes, std::string name) {
   return GgufParser(bytes, std::move(name)).run();
+}
+
+Result<GgufFile> GgufFile::parse_header(std::span<const std::byte> bytes, std::string name) {
+  return GgufParser(bytes, std::move(name)).run_header();
 }
 
 Result<GgufFile> GgufFile::open(const std::filesystem::path& path) {

@@ -16,6 +16,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -26,6 +27,7 @@
 #include "base/result.h"
 #include "gguf/value.h"
 #include "tensor/dtype.h"
+#include "tensor/weight_layout.h"
 
 namespace hearth::gguf {
 
@@ -36,6 +38,9 @@ inline constexpr std::uint64_t kNameBytesMax = 1'024;  // Of a key or a tensor's
 inline constexpr std::uint32_t kDimsMax = 4;
 inline constexpr std::uint32_t kAlignmentDefault = 32;
 inline constexpr std::uint32_t kAlignmentMax = 1U << 20;
+
+class Manifest;
+class PackFile;
 
 struct MetadataEntry {
   std::string_view key;
@@ -51,11 +56,16 @@ struct TensorInfo {
   std::array<std::uint64_t, kDimsMax> dims{1, 1, 1, 1};
   std::uint64_t offset = 0;  // From the start of the data section.
   std::span<const std::byte> data;
+  // How the rows of a matrix lie; a GGUF file has them as kRows always.
+  tensor::WeightLayout layout = tensor::WeightLayout::kRows;
 
   std::uint64_t n_elements() const { return dims[0] * dims[1] * dims[2] * dims[3]; }
   // "[rows, cols]": the contiguous dimension last, as matrices are written.
   std::string shape_text() const;
 };
+
+// Bytes of a tensor's data; absent if a dimension is 0 or the product overflows.
+std::optional<std::uint64_t> tensor_bytes(const TensorInfo& info);
 
 // Threading: immutable once open; any thread may read.  Views that it hands out live as
 // long as it does (a move keeps them).
@@ -69,10 +79,20 @@ class GgufFile {
   // Parses borrowed bytes; `name` stands for the file in errors.
   static Result<GgufFile> parse(std::span<const std::byte> bytes, std::string name);
 
+  // As open(), or a model of the store by its manifest: its tensors lie in packs then, in the layout
+  // that each names, and its vocabulary elsewhere.  Only for those who look at `layout`.
+  static Result<GgufFile> open_model(const std::filesystem::path& path);
+
   const std::string& name() const { return name_; }
   std::uint32_t version() const { return version_; }
   std::uint32_t alignment() const { return alignment_; }
   std::span<const std::byte> bytes() const { return bytes_; }
+  // Of a model of the store; else null.
+  const Manifest* manifest() const { return manifest_.get(); }
+  // Where the tensors' bytes lie, a few ranges in all.
+  std::vector<std::span<const std::byte>> data_ranges() const;
+  // Whether a byte that was read is not there any more: what was computed from it is wrong.
+  bool is_damaged() const;
   // Magic, metadata and tensor table: everything before the padding and the data.
   std::span<const std::byte> header() const { return bytes_.first(header_bytes_); }
   // Both in the file's order.
@@ -96,9 +116,15 @@ class GgufFile {
  private:
   friend class GgufParser;
   GgufFile() = default;
+  // The metadata and the tensor table alone: no tensor has data.
+  static Result<GgufFile> parse_header(std::span<const std::byte> bytes, std::string name);
+  static Result<GgufFile> open_manifest(const std::filesystem::path& path);
+  Result<> place_in_packs();
 
   std::string name_;
   MappedFile file_;
+  std::shared_ptr<const Manifest> manifest_;
+  std::vector<std::shared_ptr<const PackFile>> packs_;
   std::span<const std::byte> bytes_;
   std::size_t header_bytes_ = 0;
   std::uint32_t version_ = 0;

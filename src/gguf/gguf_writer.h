@@ -49,6 +49,8 @@ class GgufWriter {
   void add_tensor(std::string_view name, tensor::DType type, std::span<const std::uint64_t> dims,
                   std::span<const std::byte> bytes);
 
+  // The file up to its tensors' data, which is not asked for.
+  std::string header() const;
   // The whole file in memory.
   std::string to_bytes() const;
   // Writes beside `path` in pieces of 4 MiB, syncs, and renames over it; the errors are those of
@@ -66,7 +68,6 @@ class GgufWriter {
   };
 
   void append_key(std::string_view key, ValueType type);
-  std::string header() const;
   std::size_t padding(std::size_t at) const { return (alignment_ - at % alignment_) % alignment_; }
 
   std::uint32_t alignment_;
