@@ -109,6 +109,27 @@ void add_models_quantize(Parser& parser, CLI::App* models) {
   parser.on(command, options, &models_quantize);
 }
 
+void add_models_store(Parser& parser, CLI::App* models) {
+  auto import = std::make_shared<ModelsImportOptions>();
+  CLI::App* command = models->add_subcommand("import", "Copy a model into Hearth's store, ready to run in milliseconds");
+  command->add_option("source", import->source,
+                      "A GGUF file, a folder with config.json, *.safetensors and tokenizer.json, or a name of `hearth models list`")
+      ->required();
+  command->add_option("--name", import->name, "What requests will call it (default: the file's name)");
+  command->add_option("--type", import->type, "Quantise first: Q8_0, Q4_K_M, ... (default: as it is; a folder: Q4_K_M)");
+  command->add_option("--threads", import->threads, "Threads (default: one per core)")->check(CLI::Range(1, 1024));
+  command->add_flag("--force", import->force, "Replace the model of that name");
+  parser.on(command, import, &models_import);
+
+  auto rm = std::make_shared<ModelsRmOptions>();
+  CLI::App* rm_command = models->add_subcommand("rm", "Drop an imported model and free what only it had");
+  rm_command->add_option("name", rm->name, "Its name")->required();
+  parser.on(rm_command, rm, &models_rm);
+  parser.on(models->add_subcommand("ps", "Which models are in memory"), &models_ps);
+  parser.on(models->add_subcommand("gc", "Free what no imported model has any more"), &models_gc);
+  parser.on(models->add_subcommand("verify", "Read all that is imported and check every byte"), &models_verify);
+}
+
 void add_models(Parser& parser) {
   CLI::App* command = parser.app.add_subcommand("models", "The models on this machine");
   command->require_subcommand(1);
@@ -122,6 +143,7 @@ void add_models(Parser& parser) {
   pull->add_option("name", pulled->name, "ORG/REPO, ORG/REPO:Q4_K_M, NAME:TAG, or the URL of a .gguf file")->required();
   parser.on(pull, pulled, &models_pull);
   add_models_quantize(parser, command);
+  add_models_store(parser, command);
 }
 
 void add_ledger(Parser& parser) {

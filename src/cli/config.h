@@ -30,6 +30,8 @@ struct Config {
     std::int64_t memory_mib = 0;
     bool pack = false;
     std::vector<std::string> drafts;
+    std::vector<std::string> pinned;
+    std::vector<std::string> preload;
   } models;
   struct Advisor {
     std::string base_url;

@@ -22,6 +22,8 @@ Result<store::CatalogueOptions> catalogue_options(const Config& config) {
   std::error_code error;
   if (std::filesystem::is_directory(pulled_folder(), error)) options.pulled = pulled_folder();
   options.scan_other_programs = config.models.scan;
+  options.store = store_folder();
+  options.heads_file = cache_folder() / "heads";
   return options;
 }
 

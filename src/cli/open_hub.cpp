@@ -68,7 +68,10 @@ Result<std::unique_ptr<hub::Hub>> open_hub(const Config& config) {
   options.default_model = config.models.default_model;
   options.models_bytes_max = static_cast<std::uint64_t>(config.models.memory_mib) << 20;
   HEARTH_TRY(options.drafts, drafts_of(config.models));
+  options.pinned_models = config.models.pinned;
+  options.preloaded_models = config.models.preload;
   options.load.pack = config.models.pack;
+  options.load.image_folder = cache_folder() / "vocab";
   options.load.kv_type = model::kv_type_from_name(config.engine.kv_type).value();  // A choice.
   options.engine.speculation = config.engine.speculation;
   options.engine.n_threads = static_cast<unsigned>(config.engine.threads);

@@ -77,6 +77,22 @@ struct ModelsQuantizeOptions {
 };
 Result<> models_quantize(const Context& context, const ModelsQuantizeOptions& options);
 
+struct ModelsImportOptions {
+  std::string source;  // A GGUF file, a folder in Hugging Face's layout, or a name.
+  std::string name;    // Empty: the file's or the entry's.
+  std::string type;    // Empty: as the file has it; a folder becomes Q4_K_M.
+  unsigned threads = 0;
+  bool force = false;
+};
+Result<> models_import(const Context& context, const ModelsImportOptions& options);
+struct ModelsRmOptions {
+  std::string name;
+};
+Result<> models_rm(const Context& context, const ModelsRmOptions& options);
+Result<> models_gc(const Context& context);
+Result<> models_verify(const Context& context);
+Result<> models_ps(const Context& context);
+
 struct LedgerShowOptions {
   std::string id;  // A receipt's; empty: the latest ones.
   std::uint32_t n = 20;

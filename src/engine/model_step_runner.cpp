@@ -1,5 +1,7 @@
 #include "engine/model_step_runner.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -51,6 +53,12 @@ class ModelStepRunner final : public StepRunner {
   }
   Result<> run(std::span<const model::Segment> batch) override {
     model::forward(*model_, batch, context_.scratch, context_.pool);
+    if (model_->is_damaged()) {
+      return fail(Code::kCorrupt,
+                  fmt::format("a file of the model '{}' was cut off or can't be read any more: its "
+                              "answer was stopped, since it would be wrong",
+                              model_->config().name));
+    }
     return {};
   }
 

@@ -1,6 +1,7 @@
 // A pack of the store, mapped: the bytes of tensors that manifests name (pack_format.h).
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -32,8 +33,9 @@ class PackFile {
   std::span<const std::byte> data(const PackObject& object) const {
     return bytes().subspan(object.offset, object.bytes);
   }
-  // Whether a page of it could not be read any more.
-  bool is_damaged() const { return guard_.is_damaged(); }
+  // Whether a page of it could not be read any more, or somebody found that its bytes are wrong.
+  bool is_damaged() const { return is_wrong_ || guard_.is_damaged(); }
+  void mark_damaged() const { is_wrong_ = true; }
 
  private:
   PackFile() = default;
@@ -46,6 +48,7 @@ class PackFile {
   std::size_t size_ = 0;
   std::span<const PackObject> objects_;
   FaultGuard guard_;
+  mutable std::atomic<bool> is_wrong_ = false;
 };
 
 }  // namespace hearth::gguf

@@ -14,17 +14,15 @@ class CatalogueSource final : public ModelSource {
       : options_(std::move(options)), load_(load) {}
 
   std::vector<store::CatalogueEntry> scan() override {
-    auto scanned = std::make_shared<const store::Catalogue>(store::Catalogue::scan(options_));
+    const std::shared_ptr<const store::Catalogue> previous = last();
+    auto scanned = std::make_shared<const store::Catalogue>(
+        store::Catalogue::scan(options_, previous.get()));
     const std::lock_guard lock(mutex_);
     catalogue_ = std::move(scanned);
     return catalogue_->entries();
   }
   Result<store::CatalogueEntry> find(std::string_view name) const override {
-    std::shared_ptr<const store::Catalogue> catalogue;
-    {
-      const std::lock_guard lock(mutex_);
-      catalogue = catalogue_;
-    }
+    const std::shared_ptr<const store::Catalogue> catalogue = last();
     if (catalogue == nullptr) return fail(Code::kUnavailable, "the models are still being listed");
     return catalogue->find(name);
   }
@@ -33,6 +31,11 @@ class CatalogueSource final : public ModelSource {
   }
 
  private:
+  std::shared_ptr<const store::Catalogue> last() const {
+    const std::lock_guard lock(mutex_);
+    return catalogue_;
+  }
+
   const store::CatalogueOptions options_;
   const model::LoadOptions load_;
   mutable std::mutex mutex_;

@@ -56,6 +56,7 @@ class Conductor final : public Hub {
   Result<> rerank(RerankRequest request, RerankDone done) override;
   void cancel(RequestId request) override { inbox_.put(CancelRun{request}); }
   std::vector<ModelEntry> models() const override;
+  MemoryReport memory() override { return parts_.shelf->memory(); }
   HubStats stats() const override;
   Result<> health() override;
   void shutdown(std::chrono::milliseconds grace) override;

@@ -21,7 +21,9 @@ Result<std::unique_ptr<Hub>> create_hub(HubOptions options, const Clock& clock) 
       make_catalogue_source(std::move(options.catalogue), options.load),
       ShelfOptions{.default_model = options.default_model,
                    .drafts = options.drafts,
-                   .bytes_max = options.models_bytes_max},
+                   .bytes_max = options.models_bytes_max,
+                   .pinned = options.pinned_models,
+                   .preloaded = options.preloaded_models},
       clock);
   parts.embedding_desk = std::make_unique<EmbeddingDesk>(
       EmbeddingDeskOptions{.n_threads = options.engine.n_threads});

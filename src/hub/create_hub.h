@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "advisor/adviser.h"
 #include "base/clock.h"
@@ -22,9 +23,10 @@ struct HubOptions {
   // What "auto" and "local" stand for: a catalogue name or a path.  Empty: the largest runnable
   // model of at most kAutoModelBytesMax that is not embedded, else the embedded one.
   std::string default_model;
-  // Weights kept loaded, least recently used first to go; what a request still uses stays.
+  // Weights kept loaded; what costs least to load again goes first, what a request still uses stays.
   // 0: half of the machine's memory.
   std::uint64_t models_bytes_max = 0;
+  std::vector<std::string> pinned_models, preloaded_models;  // ShelfOptions.
   model::LoadOptions load;
   std::vector<std::pair<std::string, std::string>> drafts;  // ShelfOptions::drafts.
   engine::EngineOptions engine;

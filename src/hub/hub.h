@@ -51,6 +51,32 @@ struct ModelEntry {
   std::string problem;  // Why it can't run; empty if it can.
 };
 
+// Where a model's weights are.
+enum class Residence : std::uint8_t {
+  kCold,       // On the disk, or mostly: the first answer waits for it.
+  kStreaming,  // Being loaded.
+  kCached,     // In memory, loaded or not; the kernel may take it back.
+  kPinned,     // Loaded, and kept so.
+};
+const char* residence_name(Residence residence);  // "cold", ...
+
+struct ModelMemory {
+  std::string name;
+  Residence residence = Residence::kCold;
+  std::uint64_t bytes = 0;         // Of its weights.
+  std::uint64_t cached_bytes = 0;  // Of these, in memory.
+  bool is_loaded = false;
+  std::uint32_t n_leases = 0;  // Requests and sessions that hold it.
+  std::uint64_t n_uses = 0;    // Since it was loaded.
+  double load_ms = 0;          // That loading it took.
+};
+
+struct MemoryReport {
+  std::uint64_t bytes_max = 0;   // Budget of loaded weights.
+  std::uint64_t bytes_used = 0;  // By those that are loaded.
+  std::vector<ModelMemory> models;
+};
+
 struct HubStats {
   engine::EngineStats engine;
   std::uint64_t requests = 0, answered = 0, failed = 0, cancelled = 0, advised = 0;
@@ -76,6 +102,7 @@ class Hub {
 
   virtual std::vector<ModelEntry> models() const = 0;
   virtual HubStats stats() const = 0;
+  virtual MemoryReport memory() { return {}; }
   // kUnavailable if the conductor's or the engine's loop has not moved in time although it had
   // work: each call leaves a probe behind that the next ones judge, so it never waits.
   virtual Result<> health() = 0;

@@ -4,11 +4,16 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
+#include <thread>
 #include <utility>
 
 #include "base/log.h"
+#include "gguf/pack_check.h"
 #include "hub/create_hub.h"
 #include "model/encoder.h"
+#include "model/memory.h"
+#include "store/residency.h"
 
 namespace hearth::hub {
 namespace {
@@ -16,6 +21,7 @@ namespace {
 constexpr std::string_view kAuto = "auto";
 constexpr std::string_view kLocal = "local";
 constexpr std::string_view kEmbedded = "embedded";
+constexpr std::string_view kStored = "store";
 constexpr std::int64_t kFailureAgeNs = 60'000'000'000;  // "auto" tries a broken model again then.
 constexpr std::int64_t kScanAgeNs = 5'000'000'000;      // Listings older than this are refreshed.
 
@@ -44,12 +50,85 @@ std::vector<store::CatalogueEntry> auto_candidates(
 ModelShelf::ModelShelf(std::unique_ptr<ModelSource> source, ShelfOptions options,
                        const Clock& clock)
     : source_(std::move(source)), options_(std::move(options)), clock_(clock) {
-  scan_now();
+  rescan_later();
+  if (!options_.pinned.empty() || !options_.preloaded.empty()) {
+    loader_.post([this] { load_at_start(); });
+  }
 }
 
-ModelShelf::~ModelShelf() = default;
+ModelShelf::~ModelShelf() { is_stopping_ = true; }
+
+void ModelShelf::check_later(const store::CatalogueEntry& entry) {
+  if (entry.source != kStored) return;
+  {
+    const std::lock_guard lock(mutex_);
+    Checked& checked = checked_[entry.path.string()];
+    if (checked.version == entry.version) return;
+    checked = {.version = entry.version};
+  }
+  checker_.post([this, entry] { check_now(entry); });
+}
+
+void ModelShelf::check_now(const store::CatalogueEntry& entry) {
+  // One part of the time computing, four not: what runs beside it loses little of the memory's speed.
+  constexpr int kRestPerWork = 4;
+  std::int64_t resumed_ns = Clock::system().now_monotonic_ns();
+  const auto pace = [&] {
+    const std::int64_t worked_ns = Clock::system().now_monotonic_ns() - resumed_ns;
+    if (!is_stopping_) {
+      std::this_thread::sleep_for(std::chrono::nanoseconds(worked_ns * kRestPerWork));
+    }
+    resumed_ns = Clock::system().now_monotonic_ns();
+    return !is_stopping_;
+  };
+  const auto file = gguf::GgufFile::open_model(entry.path);
+  const auto whole = file ? gguf::check_packs(*file, pace) : Result<>();
+  if (whole || whole.error().code == Code::kCancelled) return;
+  log_error("hub", whole.error().message);
+  const std::lock_guard lock(mutex_);
+  checked_[entry.path.string()] = {.version = entry.version, .error = whole.error()};
+  std::erase_if(loaded_, [&](const Slot& slot) { return slot.path == entry.path; });
+}
+
+Result<> ModelShelf::refuse_damaged(const store::CatalogueEntry& entry) const {
+  const std::lock_guard lock(mutex_);
+  const auto checked = checked_.find(entry.path.string());
+  if (checked == checked_.end() || checked->second.version != entry.version) return {};
+  if (!checked->second.error) return {};
+  return std::unexpected(*checked->second.error);
+}
+
+void ModelShelf::load_at_start() {
+  for (const auto* names : {&options_.pinned, &options_.preloaded}) {
+    for (const std::string& name : *names) {
+      const auto entry = source_->find(name);
+      const auto loaded = entry ? load_first({*entry}) : Result<Loaded>(std::unexpected(entry.error()));
+      if (!loaded) {
+        log_warn("hub", fmt::format("'{}' is not loaded at the start: {}", name,
+                                    loaded.error().message));
+      } else if (names == &options_.pinned) {
+        pin(*entry);
+      }
+    }
+  }
+}
+
+void ModelShelf::pin(const store::CatalogueEntry& entry) {
+  ReadyModelPtr model;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto slot = std::ranges::find(loaded_, entry.path.string(), &Slot::path);
+    if (slot == loaded_.end()) return;
+    slot->is_pinned = true;
+    model = slot->model;
+  }
+  if (const auto locked = model::lock_in_memory(*model->model); !locked) {
+    log_warn("hub", fmt::format("'{}' stays loaded, but {}", entry.name, locked.error().message));
+  }
+}
 
 Result<ModelChoice> ModelShelf::resolve(std::string_view name) {
+  wait_for_scan();
   if (name.empty() || name == kAuto) return resolve_default(true);
   if (name == kLocal) {
     HEARTH_TRY(ModelChoice choice, resolve_default(false));
@@ -96,6 +175,12 @@ void ModelShelf::scan_now() {
   entries_ = std::move(entries);
   scanned_at_ns_ = clock_.now_monotonic_ns();
   scan_is_due_ = false;
+  scanned_.notify_all();
+}
+
+void ModelShelf::wait_for_scan() const {
+  std::unique_lock lock(mutex_);
+  scanned_.wait(lock, [this] { return scanned_at_ns_.has_value(); });
 }
 
 void ModelShelf::get(std::vector<store::CatalogueEntry> candidates, Done done) {
@@ -120,13 +205,33 @@ Result<Loaded> ModelShelf::load_first(const std::vector<store::CatalogueEntry>& 
   return std::unexpected(std::move(last));
 }
 
-Result<ReadyModelPtr> ModelShelf::load(const store::CatalogueEntry& entry) {
-  if (ReadyModelPtr loaded = find_loaded(entry)) return loaded;
+// The model with what the hub derives from it, and with its smaller companion.
+Result<ReadyModelPtr> ModelShelf::make_ready(const store::CatalogueEntry& entry) {
   HEARTH_TRY(std::shared_ptr<const model::Model> model, source_->load(entry));
   auto ready = std::make_shared<ReadyModel>(std::move(model));
   HEARTH_TRY(ready->draft_model, load_draft_model(entry, *ready->model));
-  keep(entry, ready);
   return ready;
+}
+
+double ModelShelf::ms_since(std::int64_t started_ns) const {
+  return static_cast<double>(clock_.now_monotonic_ns() - started_ns) / 1e6;
+}
+
+Result<ReadyModelPtr> ModelShelf::load(const store::CatalogueEntry& entry) {
+  if (ReadyModelPtr loaded = find_loaded(entry)) return loaded;
+  HEARTH_TRY_VOID(refuse_damaged(entry));
+  const auto set_loading = [this](std::string path) {
+    const std::lock_guard lock(mutex_);
+    loading_path_ = std::move(path);
+  };
+  set_loading(entry.path.string());
+  const std::int64_t started_ns = clock_.now_monotonic_ns();
+  auto ready = make_ready(entry);
+  set_loading({});
+  if (!ready) return std::unexpected(std::move(ready).error());
+  keep(entry, *ready, ms_since(started_ns));
+  check_later(entry);
+  return *std::move(ready);
 }
 
 // The model that the configuration has draft for this one; null if it names none.
@@ -141,9 +246,11 @@ Result<std::shared_ptr<const model::Model>> ModelShelf::load_draft_model(
       HEARTH_TRY_VOID(engine::check_draft_model(model, *loaded->model));
       return loaded->model;
     }
+    const std::int64_t started_ns = clock_.now_monotonic_ns();
     HEARTH_TRY(std::shared_ptr<const model::Model> draft, source_->load(draft_entry));
     HEARTH_TRY_VOID(engine::check_draft_model(model, *draft));
-    keep(draft_entry, std::make_shared<const ReadyModel>(draft));
+    keep(draft_entry, std::make_shared<const ReadyModel>(draft), ms_since(started_ns));
+    check_later(draft_entry);
     return draft;
   }
   return std::shared_ptr<const model::Model>{};
@@ -169,24 +276,102 @@ void ModelShelf::remember_failure(const store::CatalogueEntry& entry) {
 ReadyModelPtr ModelShelf::find_loaded(const store::CatalogueEntry& entry) {
   const std::lock_guard lock(mutex_);
   const auto slot = std::ranges::find_if(loaded_, [&](const Slot& candidate) {
-    return candidate.path == entry.path && candidate.file_bytes == entry.bytes;
+    return candidate.path == entry.path && candidate.version == entry.version;
   });
   if (slot == loaded_.end()) return nullptr;
+  if (slot->model->model->is_damaged()) {  // Loading it again finds it repaired, or says why not.
+    loaded_.erase(slot);
+    return nullptr;
+  }
   loaded_.splice(loaded_.begin(), loaded_, slot);
+  ++slot->n_uses;
+  weigh(*slot);
   return slot->model;
 }
 
-void ModelShelf::keep(const store::CatalogueEntry& entry, const ReadyModelPtr& model) {
-  const std::uint64_t bytes_max = options_.bytes_max != 0 ? options_.bytes_max : half_of_memory();
+void ModelShelf::keep(const store::CatalogueEntry& entry, const ReadyModelPtr& model,
+                      double load_ms) {
   const std::lock_guard lock(mutex_);
   std::erase_if(loaded_, [&](const Slot& slot) { return slot.path == entry.path; });
-  loaded_.push_front({entry.path.string(), entry.bytes, model});
-  // The newest stays even if it alone exceeds the budget: something must answer.
+  loaded_.push_front({.path = entry.path.string(),
+                      .version = entry.version,
+                      .model = model,
+                      .load_ms = load_ms});
+  weigh(loaded_.front());
+  evict();
+}
+
+std::uint64_t ModelShelf::bytes_max() const {
+  return options_.bytes_max != 0 ? options_.bytes_max : half_of_memory();
+}
+
+// What a miss would cost, per byte that keeping it costs.
+void ModelShelf::weigh(Slot& slot) const {
+  constexpr double kLoadMsMin = 0.1;
+  const double bytes = std::max<double>(static_cast<double>(slot.model->model->weight_bytes()), 1);
+  slot.priority = aged_to_ + static_cast<double>(slot.n_uses) * std::max(slot.load_ms, kLoadMsMin) / bytes;
+}
+
+// Drops what is worth least until the budget holds.  The newest stays even if it alone exceeds it:
+// something must answer.  Dropping what a request holds would free nothing.
+void ModelShelf::evict() {
   std::uint64_t bytes = 0;
-  for (auto slot = loaded_.begin(); slot != loaded_.end();) {
-    bytes += slot->model->model->weight_bytes();
-    slot = bytes > bytes_max && slot != loaded_.begin() ? loaded_.erase(slot) : std::next(slot);
+  for (const Slot& slot : loaded_) bytes += slot.model->model->weight_bytes();
+  while (bytes > bytes_max()) {
+    auto least = loaded_.end();
+    for (auto slot = std::next(loaded_.begin()); slot != loaded_.end(); ++slot) {
+      const bool is_held = slot->is_pinned || slot->model.use_count() > 1;
+      if (!is_held && (least == loaded_.end() || slot->priority <= least->priority)) least = slot;
+    }
+    if (least == loaded_.end()) return;
+    aged_to_ = std::max(aged_to_, least->priority);
+    bytes -= least->model->model->weight_bytes();
+    loaded_.erase(least);
   }
+}
+
+MemoryReport ModelShelf::memory() {
+  wait_for_scan();
+  MemoryReport report;
+  std::vector<store::CatalogueEntry> entries;
+  std::unordered_map<std::string, ModelMemory> loaded;
+  std::string loading;
+  {
+    const std::lock_guard lock(mutex_);
+    entries = entries_;
+    loading = loading_path_;
+    report.bytes_max = bytes_max();
+    for (const Slot& slot : loaded_) {
+      report.bytes_used += slot.model->model->weight_bytes();
+      loaded[slot.path] = {.residence = slot.is_pinned ? Residence::kPinned : Residence::kCached,
+                           .bytes = slot.model->model->weight_bytes(),
+                           .is_loaded = true,
+                           .n_leases = static_cast<std::uint32_t>(slot.model.use_count() - 1),
+                           .n_uses = slot.n_uses,
+                           .load_ms = slot.load_ms};
+    }
+  }
+  for (const store::CatalogueEntry& entry : entries) {
+    if (!entry.problem.empty()) continue;
+    ModelMemory memory = loaded[entry.path.string()];
+    memory.name = entry.name;
+    const auto cached = store::residency_of(entry.path);
+    if (cached) {
+      memory.cached_bytes = cached->cached_bytes;
+      memory.bytes = memory.is_loaded ? memory.bytes : cached->bytes;
+    }
+    constexpr std::uint64_t kMostly = 10;  // All but a tenth.
+    const bool is_cached = cached && (cached->bytes - cached->cached_bytes) * kMostly <= cached->bytes;
+    if (!memory.is_loaded && is_cached) memory.residence = Residence::kCached;
+    if (entry.path == loading) memory.residence = Residence::kStreaming;
+    report.models.push_back(std::move(memory));
+  }
+  return report;
+}
+
+const char* residence_name(Residence residence) {
+  constexpr const char* kNames[] = {"cold", "streaming", "cached", "pinned"};
+  return kNames[static_cast<std::size_t>(residence)];
 }
 
 ReadyModelPtr ModelShelf::any_loaded() const {
@@ -195,11 +380,12 @@ ReadyModelPtr ModelShelf::any_loaded() const {
 }
 
 std::vector<ModelEntry> ModelShelf::entries() {
+  wait_for_scan();
   std::vector<ModelEntry> listed;
   bool is_old = false;
   {
     const std::lock_guard lock(mutex_);
-    is_old = clock_.now_monotonic_ns() - scanned_at_ns_ > kScanAgeNs;
+    is_old = clock_.now_monotonic_ns() - *scanned_at_ns_ > kScanAgeNs;
     for (const store::CatalogueEntry& entry : entries_) {
       const auto slot = std::ranges::find(loaded_, entry.path.string(), &Slot::path);
       const bool loaded = slot != loaded_.end();

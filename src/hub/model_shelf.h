@@ -1,17 +1,24 @@
 // Which models there are, what a request's name means, and which ones are loaded.
 //
-// A name is resolved at once, from the last scan; loading happens on a thread of its own,
+// A name is resolved at once, from the last scan; the first scan runs beside the start of the
+// program, and only who asks before its end waits for it.  Loading happens on a thread of its own,
 // one model after another, so that nobody who only wants an answer from a loaded model
-// ever waits for another's load.  Loaded models are kept up to a budget of bytes, least
-// recently used first to go; a model that a request still holds lives on until that
-// request ends (shared_ptr), so nothing that runs is ever pulled away.
+// ever waits for another's load.
+//
+// Loaded models are kept up to a budget of bytes.  What goes is what costs least to miss:
+// GreedyDual-Size-Frequency (Cherkasova 1998) weighs how often a model was asked for and how long it
+// took to load against the bytes that it holds, and ages all others as it drops one.  A model that a
+// request holds (shared_ptr), or that is pinned, never goes: nothing that runs is pulled away.
 #pragma once
 
+#include <atomic>
+#include <condition_variable>
 #include <cstdint>
 #include <functional>
 #include <list>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -47,7 +54,10 @@ struct ShelfOptions {
   std::string default_model;
   // Names of models, and of smaller ones that draft for them.
   std::vector<std::pair<std::string, std::string>> drafts;
-  std::uint64_t bytes_max = 0;  // Of loaded weights.
+  std::uint64_t bytes_max = 0;  // Of loaded weights; 0: half of the machine's memory.
+  // Names of models that are loaded at the start; the first list's never go, and are locked in memory
+  // as far as this process may.
+  std::vector<std::string> pinned, preloaded;
 };
 
 // What a request's model name stands for.
@@ -83,41 +93,76 @@ class ModelShelf {
   // The last scan, with what is loaded; a new one is started if that is older than a few seconds.
   std::vector<ModelEntry> entries();
 
+  // What is loaded, what the page cache holds of the rest, and the budget.  Asks the kernel about each
+  // file: some microseconds each.
+  MemoryReport memory();
+
   // Any loaded model, most recently used first; null if there is none.
   ReadyModelPtr any_loaded() const;
 
  private:
   struct Slot {
     std::string path;
-    std::uint64_t file_bytes = 0;
+    std::uint64_t version = 0;  // CatalogueEntry::version.
     ReadyModelPtr model;
+    double load_ms = 0;
+    std::uint64_t n_uses = 1;
+    double priority = 0;  // The lowest goes first.
+    bool is_pinned = false;
   };
 
   Result<ModelChoice> resolve_default(bool is_auto);
   void rescan_later();
   void scan_now();
+  // Returns once there has been a scan.
+  void wait_for_scan() const;
   Result<Loaded> load_first(const std::vector<store::CatalogueEntry>& candidates);
   Result<ReadyModelPtr> load(const store::CatalogueEntry& entry);
+  double ms_since(std::int64_t started_ns) const;
+  Result<ReadyModelPtr> make_ready(const store::CatalogueEntry& entry);
   Result<std::shared_ptr<const model::Model>> load_draft_model(const store::CatalogueEntry& entry,
                                                                const model::Model& model);
   ReadyModelPtr find_loaded(const store::CatalogueEntry& entry);
   // Removes what failed to load a moment ago, unless nothing would be left.
   void leave_out_failed(std::vector<store::CatalogueEntry>& candidates) const;
   void remember_failure(const store::CatalogueEntry& entry);
-  void keep(const store::CatalogueEntry& entry, const ReadyModelPtr& model);
+  void keep(const store::CatalogueEntry& entry, const ReadyModelPtr& model, double load_ms);
+  void load_at_start();
+  // Whether the bytes of a stored model are still those that were imported, once for each version of
+  // it.  One that is not is dropped, and not loaded until it is imported again.
+  void check_later(const store::CatalogueEntry& entry);
+  void check_now(const store::CatalogueEntry& entry);
+  Result<> refuse_damaged(const store::CatalogueEntry& entry) const;
+  void pin(const store::CatalogueEntry& entry);
+  // With the lock held:
+  std::uint64_t bytes_max() const;
+  void weigh(Slot& slot) const;
+  void evict();
 
   const std::unique_ptr<ModelSource> source_;
   const ShelfOptions options_;
   const Clock& clock_;
 
   mutable std::mutex mutex_;  // Guards what follows; never held while scanning or loading.
+  mutable std::condition_variable scanned_;
   std::vector<store::CatalogueEntry> entries_;
-  std::int64_t scanned_at_ns_ = 0;
+  std::optional<std::int64_t> scanned_at_ns_;
   bool scan_is_due_ = false;
   std::unordered_map<std::string, std::int64_t> failed_at_ns_;  // By path.
   std::list<Slot> loaded_;                                      // Most recently used first.
+  double aged_to_ = 0;        // The priority of what went last: new ones begin there.
+  std::string loading_path_;  // Of the model being loaded; empty if none is.
 
-  Worker loader_;  // Last: its jobs use the members above.
+  // Version of each stored model that was checked, and what was found, by path.
+  struct Checked {
+    std::uint64_t version = 0;
+    std::optional<Error> error;
+  };
+  std::unordered_map<std::string, Checked> checked_;
+  std::atomic<bool> is_stopping_ = false;
+
+  Worker checker_;
+  Worker loader_;  // Last: their jobs use the members above.
 };
 
 // The entries that "auto" stands for without a configured default, best first: the largest runnable

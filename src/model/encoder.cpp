@@ -257,9 +257,9 @@ class LoadedEncoder final : public Encoder {
     for (const gguf::TensorInfo& info : source.tensors()) made->weight_bytes_ += info.data.size();
     HEARTH_TRY_VOID(check_memory(source.name(), made->weight_bytes_, options.memory_bytes_max));
     HEARTH_TRY(made->weights_, bind_encoder_weights(source, made->config_));
-    HEARTH_TRY(made->tokenizer_, load_tokenizer(source));
+    HEARTH_TRY(made->tokenizer_, load_tokenizer(source, options.image_folder));
     HEARTH_TRY_VOID(made->check_vocabulary());
-    prefault(source.bytes());
+    for (const auto& range : source.data_ranges()) prefault(range);
     return made;
   }
 
@@ -331,7 +331,7 @@ class LoadedEncoder final : public Encoder {
 
 Result<std::shared_ptr<const Encoder>> Encoder::load(const std::filesystem::path& path,
                                                      const LoadOptions& options) {
-  HEARTH_TRY(gguf::GgufFile file, gguf::GgufFile::open(path));
+  HEARTH_TRY(gguf::GgufFile file, gguf::GgufFile::open_model(path));
   return LoadedEncoder::create(std::move(file), options);
 }
 

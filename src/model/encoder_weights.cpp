@@ -173,7 +173,7 @@ class EncoderBinder {
     HEARTH_TRY(const TensorInfo* const info, required(name));
     HEARTH_TRY_VOID(check_shape(*info, fmt::format("[{}, {}]", rows, cols)));
     const tensor::DTypeInfo& dtype = tensor::dtype_info(info->type);
-    if (dtype.computable) return MatView{info->type, rows, cols, info->data.data()};
+    if (dtype.computable) return MatView{info->type, rows, cols, info->data.data(), info->layout};
     return refuse(file_, Code::kUnsupported,
                   fmt::format("tensor '{}' has the type {}, for which this build has no kernels: "
                               "get the model as F16 or Q8_0",

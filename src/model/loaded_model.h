@@ -2,6 +2,7 @@
 // room; others see model.h.
 #pragma once
 
+#include <span>
 #include <vector>
 
 #include "gguf/gguf_file.h"
@@ -18,6 +19,11 @@ class LoadedModel final : public Model {
   // Both steps of Model::load: everything but the mapping.
   static Result<std::shared_ptr<const Model>> create(gguf::GgufFile file,
                                                      const LoadOptions& options);
+
+  bool is_damaged() const override { return file_.is_damaged(); }
+  std::vector<std::span<const std::byte>> mapped_ranges() const override {
+    return packed_.bytes() > 0 ? std::vector<std::span<const std::byte>>{} : file_.data_ranges();
+  }
 
   const Architecture& architecture() const { return *architecture_; }
   const Weights& weights() const { return weights_; }

@@ -5,7 +5,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <charconv>
+#include <cstring>
 #include <string>
 #include <string_view>
 
@@ -54,6 +56,17 @@ std::uint64_t available_memory_bytes() {
   const std::uint64_t limit = control_group_limit_bytes();
   if (estimate == 0 || limit == 0) return std::max(estimate, limit);
   return std::min(estimate, limit);
+}
+
+Result<> lock_in_memory(const Model& model) {
+  for (const auto& range : model.mapped_ranges()) {
+    if (::mlock(range.data(), range.size()) == 0) continue;
+    return fail(Code::kOutOfBudget,
+                fmt::format("its weights can't be locked in memory ({}): raise the limit (ulimit -l) "
+                            "to {} MiB or more",
+                            std::strerror(errno), model.weight_bytes() >> 20));
+  }
+  return {};
 }
 
 void prefault(std::span<const std::byte> mapped) {

@@ -10,6 +10,7 @@
 
 #include "base/digest.h"
 #include "base/log.h"
+#include "gguf/manifest.h"
 #include "model/config.h"
 #include "model/loaded_model.h"
 #include "model/memory.h"
@@ -49,6 +50,7 @@ std::vector<tensor::DType> types_of(const Weights& weights) {
 }  // namespace
 
 std::uint64_t identity_of(const gguf::GgufFile& file) {
+  if (file.manifest() != nullptr) return file.manifest()->identity();
   constexpr std::size_t kWholeBytesMax = std::size_t{8} << 20;
   constexpr std::size_t kSampleBytes = 256;
   if (file.bytes().size() <= kWholeBytesMax) return hash64(file.bytes());
@@ -115,7 +117,7 @@ Result<std::shared_ptr<const Model>> LoadedModel::create(gguf::GgufFile file,
   model->weight_types_ = types_of(model->weights_);
   model->make_ropes();
 
-  HEARTH_TRY(model->tokenizer_, load_tokenizer(source));
+  HEARTH_TRY(model->tokenizer_, load_tokenizer(source, options.image_folder));
   HEARTH_TRY_VOID(check_vocabulary(source, model->config_, *model->tokenizer_));
   HEARTH_TRY_VOID(model->read_template());
   HEARTH_TRY_VOID(model->read_unsure_token());
@@ -126,15 +128,14 @@ Result<std::shared_ptr<const Model>> LoadedModel::create(gguf::GgufFile file,
   if (options.pack) {
     ThreadPool pool(0);
     HEARTH_TRY_VOID(model->packed_.take(model->weights_, pool));
-  } else {
-    prefault(source.bytes());
   }
+  for (const auto& range : model->mapped_ranges()) prefault(range);
   return model;
 }
 
 Result<std::shared_ptr<const Model>> Model::load(const std::filesystem::path& path,
                                                  const LoadOptions& options) {
-  HEARTH_TRY(gguf::GgufFile file, gguf::GgufFile::open(path));
+  HEARTH_TRY(gguf::GgufFile file, gguf::GgufFile::open_model(path));
   return LoadedModel::create(std::move(file), options);
 }
 

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -103,6 +104,9 @@ struct LoadOptions {
   // Copy the matrices into the kernels' layout: decoding gets faster, loading slower, and the copy
   // takes as much memory again (of which the file's part may go where memory is short).
   bool pack = false;
+  // Folder that keeps images of vocabularies, so that each is built once; empty: none does.  A model
+  // of the store has its images there.
+  std::filesystem::path image_folder = {};
   // How keys and values are stored; part of kv_layout(), and so of every cache key.
   KvType kv_type = KvType::kF16;
 };
@@ -110,7 +114,7 @@ struct LoadOptions {
 // Threading: immutable; any thread may read.
 class Model {
  public:
-  // Maps a GGUF file, checks every shape and type against the architecture's row, builds the
+  // Maps a GGUF file or a model of the store, checks every shape and type against the architecture's row, builds the
   // tokenizer and compiles the template.  kNotFound, kCorrupt, kUnsupported (unknown architecture
   // or type), kOutOfBudget (larger than memory): each message names the file, the thing and the way
   // out.
@@ -134,6 +138,10 @@ class Model {
   std::uint64_t identity() const { return identity_; }
   std::uint64_t weight_bytes() const { return weight_bytes_; }
   KvLayout kv_layout() const;
+  // Whether bytes of its files were lost under it: what it computes since then is wrong.
+  virtual bool is_damaged() const { return false; }
+  // Where the weights lie in mapped files; none of a model that has its own copy.
+  virtual std::vector<std::span<const std::byte>> mapped_ranges() const { return {}; }
 
  protected:
   ModelConfig config_;

@@ -6,12 +6,18 @@
 #pragma once
 
 #include <cstddef>
+#include <vector>
 
 #include "base/result.h"
 #include "base/thread_pool.h"
 #include "model/weights.h"
 
 namespace hearth::model {
+
+// How each tensor of a file is to lie in the store, in the file's order: packed wherever the model
+// computes with nothing of it but packable matrices.  The errors of reading and binding: what can't
+// run is not worth storing.
+Result<std::vector<tensor::WeightLayout>> store_layouts(const gguf::GgufFile& file);
 
 // Owns the bytes that packed views borrow.
 class PackedWeights {

@@ -4,6 +4,13 @@
 
 #include <array>
 #include <limits>
+#include <optional>
+#include <utility>
+
+#include "base/digest.h"
+#include "base/file.h"
+#include "gguf/manifest.h"
+#include "gguf/vocab_part.h"
 
 namespace hearth::model {
 namespace {
@@ -116,17 +123,69 @@ Result<VocabSpec> vocab_from_gguf(const GgufFile& file) {
   return spec;
 }
 
-Result<std::unique_ptr<const text::Tokenizer>> load_tokenizer(const GgufFile& file) {
+namespace {
+
+using TokenizerResult = Result<std::unique_ptr<const text::Tokenizer>>;
+
+// Where a file's vocabulary has its image, and what that is built from.
+struct ImagePlace {
+  std::filesystem::path image;
+  std::filesystem::path source;  // Of a model of the store; else it is in the file itself.
+};
+
+std::optional<ImagePlace> image_place(const GgufFile& file, const std::filesystem::path& folder) {
+  const gguf::Manifest* const manifest = file.manifest();
+  if (manifest == nullptr && folder.empty()) return std::nullopt;
+  const Sha256 key = manifest != nullptr ? manifest->head().vocab : gguf::vocab_key(file);
+  ImagePlace place{.image = folder};
+  if (manifest != nullptr) {
+    const auto store = gguf::StorePaths::of_manifest(manifest->file_name());
+    place = {.image = store.vocab(), .source = store.vocab_source(key)};
+  }
+  place.image /= fmt::format("{}.v{}", to_hex(key), text::kVocabImageVersion);
+  return place;
+}
+
+TokenizerResult map_image(const std::filesystem::path& path) {
+  HEARTH_TRY(MappedFile opened, MappedFile::open(path));
+  const auto file = std::make_shared<const MappedFile>(std::move(opened));
+  return text::Tokenizer::from_image(file->bytes(), file);
+}
+
+Result<std::vector<std::byte>> build_image(const GgufFile& file) {
   HEARTH_TRY(VocabSpec spec, vocab_from_gguf(file));
-  auto tokenizer = text::Tokenizer::create(std::move(spec));
-  if (tokenizer) return tokenizer;
-  Error error = std::move(tokenizer).error();
+  auto image = text::Tokenizer::make_image(std::move(spec));
+  if (image) return image;
+  Error error = std::move(image).error();
   error.message = fmt::format("'{}': {}", file.name(), error.message);
   return std::unexpected(std::move(error));
 }
 
-Result<std::unique_ptr<const text::Tokenizer>> load_tokenizer(const std::filesystem::path& path) {
-  HEARTH_TRY(const GgufFile file, GgufFile::open(path));
+}  // namespace
+
+TokenizerResult load_tokenizer(const GgufFile& file, const std::filesystem::path& image_folder) {
+  const std::optional<ImagePlace> place = image_place(file, image_folder);
+  if (place) {
+    if (auto mapped = map_image(place->image)) return mapped;
+  }
+  std::vector<std::byte> image;
+  if (place && !place->source.empty()) {
+    HEARTH_TRY(const GgufFile source, GgufFile::open(place->source));
+    HEARTH_TRY(image, build_image(source));
+  } else {
+    HEARTH_TRY(image, build_image(file));
+  }
+  // Kept for the next time where that can be; it is faster then, and no other.
+  const auto owner = std::make_shared<const std::vector<std::byte>>(std::move(image));
+  if (place) {
+    (void)write_file_atomic(place->image,
+                            {reinterpret_cast<const char*>(owner->data()), owner->size()});
+  }
+  return text::Tokenizer::from_image(*owner, owner);
+}
+
+TokenizerResult load_tokenizer(const std::filesystem::path& path) {
+  HEARTH_TRY(const GgufFile file, GgufFile::open_model(path));
   return load_tokenizer(file);
 }
 

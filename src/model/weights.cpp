@@ -210,7 +210,7 @@ class Binder {
                                 "get the model as Q8_0 or Q4_K_M",
                                 info.name, dtype.name));
     }
-    return MatView{info.type, rows * std::max(n_parts, 1U), cols, info.data.data()};
+    return MatView{info.type, rows * std::max(n_parts, 1U), cols, info.data.data(), info.layout};
   }
 
   Result<VecView> as_vector(const TensorInfo& info, std::uint32_t size,

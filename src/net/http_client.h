@@ -35,7 +35,8 @@ struct HttpTimeouts {
 };
 
 struct HttpPost {
-  std::string url;  // http or https.
+  std::string url;      // http or https.
+  bool is_get = false;  // Then the body is not sent.
   std::vector<HttpHeader> headers;
   std::string body;
   HttpTimeouts timeouts;

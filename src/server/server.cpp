@@ -7,6 +7,7 @@
 #include <atomic>
 #include <utility>
 
+#include "api/memory_report.h"
 #include "api/openai_request.h"
 #include "api/openai_response.h"
 #include "base/clock.h"
@@ -33,7 +34,8 @@ enum RouteId : int {
   kCompletion,
   kEmbeddings,
   kRerank,
-  kReceipt
+  kReceipt,
+  kMemory
 };
 
 constexpr auto kRoutes = std::to_array<net::Route>({
@@ -50,6 +52,7 @@ constexpr auto kRoutes = std::to_array<net::Route>({
     {"POST", "/rerank", kRerank},
     {"POST", "/reranking", kRerank},
     {"GET", "/hearth/v1/receipts/*", kReceipt},
+    {"GET", "/hearth/v1/memory", kMemory},
 });
 
 // What a monitor or a browser may see without a key: that something is here.
@@ -204,6 +207,7 @@ void Server::State::answer(RouteId route, const std::string& rest, const Exchang
     case kModels: return respond(exchange, models());
     case kModel: return respond(exchange, model(rest));
     case kReceipt: return respond(exchange, receipt(rest));
+    case kMemory: return respond(exchange, {.body = api::render_memory(hub.memory())});
     case kChat: return answer_chat_request(openai::Endpoint::kChat, exchange);
     case kCompletion: return answer_chat_request(openai::Endpoint::kCompletion, exchange);
     case kEmbeddings:

@@ -8,6 +8,7 @@
 #include <set>
 #include <utility>
 
+#include "base/digest.h"
 #include "store/places.h"
 
 namespace hearth::store {
@@ -38,6 +39,7 @@ CatalogueEntry make_entry(const Candidate& candidate, const std::optional<FileKe
   entry.path = candidate.path;
   entry.source = candidate.source;
   entry.bytes = candidate.bytes != 0 ? candidate.bytes : key ? key->bytes : 0;
+  entry.version = key ? hash64(std::as_bytes(std::span(&*key, 1))) : 0;
   entry.architecture = head.architecture;
   entry.quantization = head.quantization;
   entry.n_context = head.n_context;
@@ -86,32 +88,40 @@ Catalogue Catalogue::scan(const CatalogueOptions& options, const Catalogue* prev
   Catalogue made;
   made.notes_ = std::move(found.notes);
   made.architectures_ = options.architectures;
+  const HeadMap kept = options.heads_file ? read_heads(*options.heads_file) : HeadMap{};
+  const HeadMap nothing;
+  const HeadMap* const known[] = {&made.heads_, previous != nullptr ? &previous->heads_ : &nothing,
+                                  &kept};
 
   std::set<std::pair<std::uint64_t, std::uint64_t>> seen;
   for (const Candidate& candidate : found.candidates) {
     const std::optional<FileKey> key = file_key(candidate.path);
-    if (is_seen(candidate, key, seen)) continue;
+    if (is_seen(candidate, key, seen) || (key && found.imported.contains(*key))) continue;
     Head head;
-    if (candidate.problem.empty()) head = made.head_of(candidate.path, key, previous);
+    if (candidate.problem.empty()) head = made.head_of(candidate.path, key, known);
     made.entries_.push_back(make_entry(candidate, key, head, options.architectures));
   }
   make_names_unique(made.entries_);
   std::ranges::sort(made.entries_, {}, &CatalogueEntry::name);
+  if (options.heads_file && made.heads_ != kept) write_heads(*options.heads_file, made.heads_);
   return made;
 }
 
-// From this scan or the one before where the file is the same, else from the file.  A head with a
-// problem is not kept: its words name the path that it was read by.
+// As another scan found it where the file is the same, else from the file.  The words of a problem
+// name the path that it was read by.
 Head Catalogue::head_of(const fs::path& path, const std::optional<FileKey>& key,
-                        const Catalogue* previous) {
+                        std::span<const HeadMap* const> known) {
   if (!key) return read_head(path);  // Says what is wrong with it.
-  for (const Catalogue* source : {static_cast<const Catalogue*>(this), previous}) {
-    if (source == nullptr) continue;
-    const auto known = source->heads_.find(*key);
-    if (known != source->heads_.end()) return heads_.emplace(*key, known->second).first->second;
+  for (const HeadMap* heads : known) {
+    const auto found = heads->find(*key);
+    if (found == heads->end()) continue;
+    const KnownHead head = found->second;
+    if (!head.head.problem.empty() && head.path != path) continue;
+    heads_.insert_or_assign(*key, head);
+    return head.head;
   }
   Head head = read_head(path);
-  if (head.problem.empty()) heads_.emplace(*key, head);
+  heads_.insert_or_assign(*key, KnownHead{head, head.problem.empty() ? "" : path.string()});
   return head;
 }
 

@@ -7,24 +7,26 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
-#include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/result.h"
 #include "store/head.h"
+#include "store/known_heads.h"
 
 namespace hearth::store {
 
 struct CatalogueEntry {
   std::string name;  // Unique; what requests say: "ember", "qwen3:0.6b", "Qwen3-0.6B-Q8_0".
   std::filesystem::path path;
-  // "embedded", "config", "pulled", "ollama", "lm-studio", "llama.cpp", "huggingface"; "path" for a file that
-  // find() was given by its path.
+  // "embedded", "store", "config", "pulled", "ollama", "lm-studio", "llama.cpp", "huggingface"; "path"
+  // for a file that find() was given by its path.
   std::string source;
   std::uint64_t bytes = 0;
+  std::uint64_t version = 0;  // Of the file's content, as far as its size and time tell.
   std::string architecture;  // GGUF general.architecture.
   std::string quantization;  // The type that most weight bytes have: "Q4_K".
   std::uint32_t n_context = 0;
@@ -35,6 +37,11 @@ struct CatalogueOptions {
   std::vector<std::filesystem::path> folders;  // From hearth.toml; searched recursively for *.gguf.
   std::optional<std::filesystem::path> embedded;  // ember's file.
   std::optional<std::filesystem::path> pulled;    // Where `models pull` puts its files.
+  // The store's folder.  A file that was imported from is not listed beside what it became.
+  std::optional<std::filesystem::path> store;
+  // Keeps what heads said from one program's run to the next, so that only new and changed files are
+  // opened: reading a head means walking past its vocabulary.  Written when it changes, if it can be.
+  std::optional<std::filesystem::path> heads_file;
   // Where other programs keep models; unset members follow the environment and $HOME as those
   // programs do (OLLAMA_MODELS, LLAMA_CACHE, HF_HOME, HF_HUB_CACHE, XDG_CACHE_HOME).
   std::optional<std::filesystem::path> ollama, lm_studio, llama_cpp, huggingface;
@@ -64,13 +71,13 @@ class Catalogue {
 
  private:
   Head head_of(const std::filesystem::path& path, const std::optional<FileKey>& key,
-               const Catalogue* previous);
+               std::span<const HeadMap* const> known);
   Result<CatalogueEntry> find_path(const std::filesystem::path& path) const;
   Result<CatalogueEntry> find_prefix(std::string_view name) const;
 
   std::vector<CatalogueEntry> entries_;  // Sorted by name.
   std::vector<std::string> notes_;
-  std::map<FileKey, Head> heads_;
+  HeadMap heads_;
   std::vector<std::string> architectures_;
 };
 

@@ -76,7 +76,7 @@ std::optional<FileKey> file_key(const std::filesystem::path& path) {
 
 Head read_head(const std::filesystem::path& path) {
   Head head;
-  const auto file = gguf::GgufFile::open(path);
+  const auto file = gguf::GgufFile::open_model(path);
   if (!file) {
     head.problem = file.error().message;
     return head;

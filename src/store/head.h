@@ -27,6 +27,7 @@ struct Head {
   std::string quantization;  // The type that most weight bytes have.
   std::uint32_t n_context = 0;
   std::string problem;  // Why no model can be run from this file; empty if one may.
+  bool operator==(const Head&) const = default;
 };
 
 // Maps the file and reads metadata and tensor table; never the weights.

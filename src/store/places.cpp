@@ -11,8 +11,10 @@
 
 #include "base/file.h"
 #include "base/utf8.h"
+#include "gguf/manifest.h"
 #include "store/catalogue.h"
 #include "store/folder_walk.h"
+#include "store/store_lock.h"
 
 namespace hearth::store {
 namespace {
@@ -105,6 +107,7 @@ class Finder {
   void add(Candidate candidate);
   void add_file(const fs::path& path, std::string_view source);
   void add_folder(const fs::path& folder, std::string_view source);
+  void add_store(const gguf::StorePaths& store);
   void add_huggingface(const fs::path& hub);
   void add_ollama(const fs::path& models);
   void add_manifest(const fs::path& models, const fs::path& manifest);
@@ -118,6 +121,7 @@ class Finder {
 
 FoundFiles Finder::run() {
   if (options_.embedded) add_file(*options_.embedded, "embedded");
+  if (options_.store) add_store({*options_.store});
   for (const auto& folder : options_.folders) add_folder(folder, "config");
   if (options_.pulled) add_folder(*options_.pulled, "pulled");
   if (options_.scan_other_programs) {
@@ -165,6 +169,23 @@ void Finder::add_file(const fs::path& path, std::string_view source) {
 
 void Finder::add_folder(const fs::path& folder, std::string_view source) {
   walk_.files(folder, kSuffix, [&](const fs::path& file) { add_file(file, source); });
+}
+
+void Finder::add_store(const gguf::StorePaths& store) {
+  walk_.files(store.models(), gguf::kManifestSuffix, [&](const fs::path& path) {
+    if (path.filename().native().starts_with(kTemporaryPrefix)) return;
+    Candidate candidate{path.stem().string(), path, "store", {}, 0};
+    const auto manifest = gguf::Manifest::open(path);
+    if (manifest) {
+      candidate.name = clean_name(manifest->name());
+      candidate.bytes = manifest->head().n_weight_bytes;
+      const gguf::SourceFile& from = manifest->head().source;
+      found_.imported.insert({from.device, from.inode, from.bytes, from.changed_ns});
+    } else {
+      candidate.problem = manifest.error().message;
+    }
+    add(std::move(candidate));
+  });
 }
 
 void Finder::add_huggingface(const fs::path& hub) {

@@ -6,6 +6,7 @@
 //                models/blobs/sha256-HEX                     the GGUF file, without a suffix
 //   LM Studio    models/PUBLISHER/REPOSITORY/FILE.gguf
 //   llama.cpp    FILE.gguf, flat
+//   Hearth       store/models/NAME.model                     manifests (gguf/pack_format.h)
 //   Hugging Face hub/models--ORG--NAME/snapshots/REVISION/**/FILE.gguf   links into blobs/
 //
 // Folders and manifests are other programs' data and may be anything: links may form loops,
@@ -16,8 +17,11 @@
 #include <cstdint>
 #include <filesystem>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
+
+#include "store/head.h"
 
 namespace hearth::store {
 
@@ -40,6 +44,7 @@ struct Candidate {
 struct FoundFiles {
   std::vector<Candidate> candidates;  // In the order of the sources, then of paths.
   std::vector<std::string> notes;
+  std::set<FileKey> imported;  // Files that the store's models were imported from.
 };
 
 // Lists what the options ask for.  Reads directories and manifests, nothing else.

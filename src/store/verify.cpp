@@ -1,3 +1,4 @@
+// Reading all of a store, to say that it is as it was written, or what of it is not.
 #include <fmt/format.h>
 
 #include <algorithm>

@@ -1,0 +1,106 @@
+// `hearth models ps`: which models are in memory, and what keeps them there.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <future>
+#include <nlohmann/json.hpp>
+
+#include "cli/background.h"
+#include "cli/open_catalogue.h"
+#include "cli/terminal.h"
+#include "cli/verbs.h"
+#include "net/http_client.h"
+#include "store/residency.h"
+
+namespace hearth::cli {
+namespace {
+
+using nlohmann::ordered_json;
+
+// Gathers one short answer.
+class BodySink final : public net::HttpSink {
+ public:
+  void on_head(const net::HttpResponseHead& head) override { status_ = head.status; }
+  void on_body(std::string_view piece) override { body_ += piece; }
+  void on_end(const net::HttpEnd& end) override {
+    if (end.failure != net::HttpFailure::kNone) {
+      done_.set_value(fail(Code::kUnavailable, fmt::format("the hub did not answer: {}", end.detail)));
+    } else if (status_ != 200) {
+      done_.set_value(fail(Code::kUnavailable, fmt::format("the hub answered with status {}; set "
+                                                           "HEARTH_API_KEY if it wants a key", status_)));
+    } else {
+      done_.set_value(std::move(body_));
+    }
+  }
+  Result<std::string> wait() { return done_.get_future().get(); }
+
+ private:
+  int status_ = 0;
+  std::string body_;
+  std::promise<Result<std::string>> done_;
+};
+
+Result<ordered_json> ask_hub(const std::string& url) {
+  HEARTH_TRY(const auto client, net::HttpClient::create());
+  net::HttpPost request{.url = url + "/hearth/v1/memory", .is_get = true};
+  if (const char* key = std::getenv("HEARTH_API_KEY"); key != nullptr && *key != '\0') {
+    request.headers.push_back({"Authorization", fmt::format("Bearer {}", key), /*secret=*/true});
+  }
+  const auto sink = std::make_shared<BodySink>();
+  client->post(std::move(request), sink);
+  HEARTH_TRY(const std::string body, sink->wait());
+  auto report = ordered_json::parse(body, nullptr, false);
+  if (report.is_object() && report.value("models", ordered_json()).is_array()) return report;
+  return fail(Code::kCorrupt, fmt::format("'{}' sent what no hub sends", url));
+}
+
+// Without a hub: what the page cache holds.
+Result<ordered_json> ask_kernel(const Context& context) {
+  HEARTH_TRY(const store::Catalogue catalogue, open_catalogue(context.config));
+  ordered_json report = {{"bytes_max", 0}, {"bytes_used", 0}, {"models", ordered_json::array()}};
+  for (const store::CatalogueEntry& entry : catalogue.entries()) {
+    const auto cached = store::residency_of(entry.path);
+    if (!cached || !entry.problem.empty()) continue;
+    const bool is_cached = (cached->bytes - cached->cached_bytes) * 10 <= cached->bytes;
+    report["models"].push_back({{"name", entry.name},
+                                {"state", is_cached ? "cached" : "cold"},
+                                {"bytes", cached->bytes},
+                                {"cached_bytes", cached->cached_bytes},
+                                {"loaded", false},
+                                {"leases", 0},
+                                {"uses", 0},
+                                {"load_ms", 0.0}});
+  }
+  return report;
+}
+
+}  // namespace
+
+Result<> models_ps(const Context& context) {
+  const auto hub = find_running();
+  HEARTH_TRY(const ordered_json report, hub ? ask_hub(hub->url) : ask_kernel(context));
+  if (context.json) {
+    print_out(report.dump(2) + "\n");
+    return {};
+  }
+  std::vector<std::vector<std::string>> table = {{"NAME", "STATE", "SIZE", "IN MEMORY", "LOADED", "LEASES", "USES", "LOAD"}};
+  for (const auto& model : report["models"]) {
+    const bool loaded = model.value("loaded", false);
+    table.push_back({model.value("name", ""), model.value("state", ""), format_bytes(model.value("bytes", std::uint64_t{0})),
+                     format_bytes(model.value("cached_bytes", std::uint64_t{0})), loaded ? "yes" : "",
+                     loaded ? fmt::format("{}", model.value("leases", 0)) : "",
+                     loaded ? fmt::format("{}", model.value("uses", 0)) : "",
+                     loaded ? fmt::format("{:.1f} ms", model.value("load_ms", 0.0)) : ""});
+  }
+  print_out(format_table(table));
+  if (hub) {
+    print_note(fmt::format("{} of {} for loaded models", format_bytes(report.value("bytes_used", std::uint64_t{0})),
+                           format_bytes(report.value("bytes_max", std::uint64_t{0}))));
+  } else {
+    print_note("no hub runs here: this is what the page cache holds");
+  }
+  return {};
+}
+
+}  // namespace hearth::cli
