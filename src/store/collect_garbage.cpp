@@ -51,9 +51,21 @@ class Collector {
     }
     const bool is_wasteful = unnamed * 4 >= named + unnamed;
     if (named > 0 && !is_wasteful) return {};
-    if (named > 0) HEARTH_TRY_VOID(write_anew(stored, named));
+    if (named > 0) {
+      if (!is_whole(stored)) return {};  // A copy would hide the damage.
+      HEARTH_TRY_VOID(write_anew(stored, named));
+    }
     remove_file(stored.path);
     return {};
+  }
+
+  // Whether all that is named of a pack is as it was written.
+  bool is_whole(const StoredPack& stored) const {
+    const gguf::PackFile& pack = **stored.pack;
+    return std::ranges::all_of(pack.objects(), [&](const PackObject& object) {
+      return !inventory_.named.contains({stored.id, object.offset}) ||
+             hash64(pack.data(object)) == object.sum;
+    });
   }
 
   // Copies what is named of a pack to a new one, and has the manifests name that.

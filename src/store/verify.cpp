@@ -51,7 +51,7 @@ class Verifier {
       report_.bytes += object.bytes;
       if (object_key(object, pack.data(object)) == object.key) {
         good.emplace(object.offset, &object);
-      } else {
+      } else if (inventory_.named.contains({stored.id, object.offset})) {  // Else it only takes room.
         report_.problems.push_back(
             fmt::format("the pack '{}' has damaged bytes between {} and {}", stored.path.string(),
                         object.offset, object.offset + object.bytes));
