@@ -21,6 +21,7 @@
 #include <span>
 
 #include "base/digest.h"
+#include "tensor/pack.h"
 #include "tensor/weight_layout.h"
 
 namespace hearth::gguf {

@@ -14,6 +14,10 @@
 
 namespace hearth::tensor {
 
+// Raised with every change of the packed layout: packs on disk carry it, and those of another
+// version are refused instead of misread.
+inline constexpr std::uint32_t kPackedLayoutVersion = 1;
+
 // Whether a matrix can be packed: quantised, of whole panels, not packed already.
 bool can_pack(const MatView& w);
 

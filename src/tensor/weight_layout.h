@@ -10,8 +10,4 @@ enum class WeightLayout : std::uint8_t {
   kPacked,  // In panels of 16 rows, as the kernels read them (pack.h).
 };
 
-// Raised with every change of the packed layout: packs on disk carry it, and those of another
-// version are refused instead of misread.
-inline constexpr std::uint32_t kPackedLayoutVersion = 1;
-
 }  // namespace hearth::tensor
