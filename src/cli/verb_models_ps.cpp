@@ -1,16 +1,14 @@
 // `hearth models ps`: which models are in memory, and what keeps them there.
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <cstdlib>
-#include <future>
 #include <nlohmann/json.hpp>
 
 #include "cli/background.h"
 #include "cli/open_catalogue.h"
 #include "cli/terminal.h"
 #include "cli/verbs.h"
-#include "net/http_client.h"
+#include "net/http_get.h"
 #include "store/residency.h"
 
 namespace hearth::cli {
@@ -18,38 +16,11 @@ namespace {
 
 using nlohmann::ordered_json;
 
-// Gathers one short answer.
-class BodySink final : public net::HttpSink {
- public:
-  void on_head(const net::HttpResponseHead& head) override { status_ = head.status; }
-  void on_body(std::string_view piece) override { body_ += piece; }
-  void on_end(const net::HttpEnd& end) override {
-    if (end.failure != net::HttpFailure::kNone) {
-      done_.set_value(fail(Code::kUnavailable, fmt::format("the hub did not answer: {}", end.detail)));
-    } else if (status_ != 200) {
-      done_.set_value(fail(Code::kUnavailable, fmt::format("the hub answered with status {}; set "
-                                                           "HEARTH_API_KEY if it wants a key", status_)));
-    } else {
-      done_.set_value(std::move(body_));
-    }
-  }
-  Result<std::string> wait() { return done_.get_future().get(); }
-
- private:
-  int status_ = 0;
-  std::string body_;
-  std::promise<Result<std::string>> done_;
-};
-
 Result<ordered_json> ask_hub(const std::string& url) {
-  HEARTH_TRY(const auto client, net::HttpClient::create());
-  net::HttpPost request{.url = url + "/hearth/v1/memory", .is_get = true};
-  if (const char* key = std::getenv("HEARTH_API_KEY"); key != nullptr && *key != '\0') {
-    request.headers.push_back({"Authorization", fmt::format("Bearer {}", key), /*secret=*/true});
-  }
-  const auto sink = std::make_shared<BodySink>();
-  client->post(std::move(request), sink);
-  HEARTH_TRY(const std::string body, sink->wait());
+  constexpr std::size_t kReportBytesMax = std::size_t{16} << 20;
+  net::HttpGet request{.url = url + "/hearth/v1/memory"};
+  if (const char* key = std::getenv("HEARTH_API_KEY"); key != nullptr) request.bearer_token = key;
+  HEARTH_TRY(const std::string body, net::http_get_text(request, kReportBytesMax));
   auto report = ordered_json::parse(body, nullptr, false);
   if (report.is_object() && report.value("models", ordered_json()).is_array()) return report;
   return fail(Code::kCorrupt, fmt::format("'{}' sent what no hub sends", url));

@@ -35,8 +35,7 @@ struct HttpTimeouts {
 };
 
 struct HttpPost {
-  std::string url;      // http or https.
-  bool is_get = false;  // Then the body is not sent.
+  std::string url;  // http or https.
   std::vector<HttpHeader> headers;
   std::string body;
   HttpTimeouts timeouts;
