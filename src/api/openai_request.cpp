@@ -132,6 +132,36 @@ Parsed<> set_stop(Request& r, std::string_view param, dom::element value) {
   return {};
 }
 
+// llama-server's list of adapters: [{"name": "A", "scale": 0.5}, ...]; "id" is the name as well.
+Parsed<> set_lora(Request& r, std::string_view param, dom::element value) {
+  HEARTH_TRY(const dom::array list, as_array(param, value));
+  if (list.size() > model::kAdaptersPerSegment) {
+    return too_many(param, model::kAdaptersPerSegment, list.size());
+  }
+  r.chat.adapters.clear();
+  std::size_t i = 0;
+  for (const dom::element element : list) {
+    const std::string path = fmt::format("{}[{}]", param, i++);
+    HEARTH_TRY(const dom::object object, as_object(path, element));
+    hub::AdapterWish wish;
+    for (const char* const key : {"id", "name"}) {
+      const auto name = object[key];
+      if (name.error() != simdjson::SUCCESS) continue;
+      HEARTH_TRY(const std::string_view text, as_string(at(path, key), name.value_unsafe()));
+      wish.name = text;
+    }
+    if (wish.name.empty()) return missing(at(path, "name"));
+    if (const auto scale = object["scale"]; scale.error() == simdjson::SUCCESS) {
+      HEARTH_TRY(const double weight,
+                 as_number(at(path, "scale"), scale.value_unsafe(), -hub::kAdapterWeightMax,
+                           hub::kAdapterWeightMax));
+      wish.weight = static_cast<float>(weight);
+    }
+    r.chat.adapters.push_back(std::move(wish));
+  }
+  return {};
+}
+
 Parsed<> set_logit_bias(Request& r, std::string_view param, dom::element value) {
   HEARTH_TRY(const dom::object biases, as_object(param, value));
   if (biases.size() > kLogitBiasMax) return too_many(param, kLogitBiasMax, biases.size());
@@ -341,6 +371,7 @@ constexpr auto kSharedFields = std::to_array<Field>({
     {"frequency_penalty", set_sampling<&S::frequency_penalty, -2.0, 2.0>},
     {"presence_penalty", set_sampling<&S::presence_penalty, -2.0, 2.0>},
     {"logit_bias", set_logit_bias},
+    {"lora", set_lora},
     {"seed", set_seed},
     {"n", set_n},
     {"max_tokens", set_max_tokens},

@@ -148,6 +148,7 @@ void write_model(JsonWriter& json, const hub::ModelEntry& model, std::int64_t cr
   json.key("bytes").value(model.bytes);
   json.key("context_tokens").value(model.n_context);
   json.key("loaded").value(model.loaded);
+  if (!model.adapter.empty()) json.key("adapter").value(model.adapter);
   if (model.kv_bytes_per_token > 0) {
     json.key("kv_bytes_per_token").value(model.kv_bytes_per_token);
   }

@@ -73,6 +73,10 @@ const std::array kKeys = {
               Switch{FIELD(bool, models.pack)}},
     ConfigKey{"models", "drafts", "Smaller models of the same vocabulary that draft for others, as NAME=DRAFT; answers stay the same.",
               List{FIELD(Strings, models.drafts)}},
+    ConfigKey{"adapters", "folders", "Folders that are searched for LoRA adapters, besides those of models.",
+              List{FIELD(Strings, adapters.folders)}},
+    ConfigKey{"adapters", "memory_mib", "Most memory for adapters that stay loaded, in MiB; 0 means a quarter of the machine's.",
+              Integer{FIELD(std::int64_t, adapters.memory_mib), 0, 1 << 30}},
     ConfigKey{"advisor", "base_url", "OpenAI-compatible endpoint of the adviser, as https://HOST/v1. Empty: no adviser.",
               Text{FIELD(std::string, advisor.base_url)}},
     ConfigKey{"advisor", "model", "Model that is asked for advice.",
@@ -273,8 +277,8 @@ Result<Config> parse_config(std::string_view text, const std::string& name) {
     if (table == nullptr || !is_section(section.str())) {
       return std::unexpected(config_error(
           name, node,
-          fmt::format("unknown section '{}'; there are [server], [models], [advisor], [budget] and "
-                      "[engine]",
+          fmt::format("unknown section '{}'; there are [server], [models], [adapters], [advisor], "
+                      "[budget] and [engine]",
                       section.str())));
     }
     HEARTH_TRY_VOID(assign_section(name, section.str(), *table, config));

@@ -33,6 +33,10 @@ struct Config {
     std::vector<std::string> pinned;
     std::vector<std::string> preload;
   } models;
+  struct Adapters {
+    std::vector<std::string> folders;
+    std::int64_t memory_mib = 0;
+  } adapters;
   struct Advisor {
     std::string base_url;
     std::string model;

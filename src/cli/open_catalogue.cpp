@@ -21,6 +21,9 @@ Result<store::CatalogueOptions> catalogue_options(const Config& config) {
   for (const std::string& folder : config.models.folders) options.folders.push_back(expand_home(folder));
   std::error_code error;
   if (std::filesystem::is_directory(pulled_folder(), error)) options.pulled = pulled_folder();
+  for (const std::string& folder : config.adapters.folders) {
+    options.adapter_folders.push_back(expand_home(folder));
+  }
   options.scan_other_programs = config.models.scan;
   options.store = store_folder();
   options.heads_file = cache_folder() / "heads";

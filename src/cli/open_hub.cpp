@@ -70,6 +70,7 @@ Result<std::unique_ptr<hub::Hub>> open_hub(const Config& config) {
   HEARTH_TRY(options.drafts, drafts_of(config.models));
   options.pinned_models = config.models.pinned;
   options.preloaded_models = config.models.preload;
+  options.adapters_bytes_max = static_cast<std::uint64_t>(config.adapters.memory_mib) << 20;
   options.load.pack = config.models.pack;
   options.load.image_folder = cache_folder() / "vocab";
   options.load.kv_type = model::kv_type_from_name(config.engine.kv_type).value();  // A choice.

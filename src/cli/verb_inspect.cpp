@@ -17,6 +17,7 @@
 #include "cli/open_catalogue.h"
 #include "cli/terminal.h"
 #include "cli/verbs.h"
+#include "convert/peft_adapter.h"
 #include "gguf/summary.h"
 #include "model/adapter.h"
 #include "model/forward.h"
@@ -96,7 +97,7 @@ Result<LoadedAdapter> load_adapter(const std::string& text, const model::Model& 
     is_weighted = read.ec == std::errc{} && read.ptr == end;
   }
   if (!is_weighted) loaded.weight = 1.0F;
-  HEARTH_TRY(loaded.adapter, model::Adapter::load(is_weighted ? text.substr(0, colon) : text, model));
+  HEARTH_TRY(loaded.adapter, convert::load_adapter(is_weighted ? text.substr(0, colon) : text, model));
   return loaded;
 }
 

@@ -1,5 +1,6 @@
 // `hearth models`: what is on this machine, from whom, and whether it can run.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <nlohmann/json.hpp>
 
@@ -9,12 +10,14 @@
 #include "cli/verbs.h"
 #include "gguf/manifest.h"
 #include "store/inventory.h"
+#include "store/adapters.h"
 
 namespace hearth::cli {
 namespace {
 
-nlohmann::ordered_json to_json(const store::CatalogueEntry& entry) {
+nlohmann::ordered_json to_json(const store::CatalogueEntry& entry, const char* kind) {
   return {{"name", entry.name},
+          {"kind", kind},
           {"path", entry.path.string()},
           {"source", entry.source},
           {"bytes", entry.bytes},
@@ -50,13 +53,60 @@ void print_store_usage() {
                              : fmt::format(", {} for `hearth models gc`", format_bytes(usage.unnamed_bytes))));
 }
 
+// The names of the models that an adapter looks as if it were made for.
+std::string bases_of(const store::CatalogueEntry& adapter, const store::Catalogue& catalogue) {
+  constexpr std::size_t kNamedMax = 3;
+  std::vector<std::string> names;
+  for (const auto& model : catalogue.entries()) {
+    if (model.problem.empty() && store::may_fit(adapter, model)) names.push_back(model.name);
+  }
+  if (names.empty()) return adapter.base.empty() ? "" : fmt::format("{} (not here)", adapter.base);
+  const std::size_t n_more = names.size() - std::min(names.size(), kNamedMax);
+  names.resize(names.size() - n_more);
+  return fmt::format("{}{}", fmt::join(names, ", "), n_more == 0 ? "" : fmt::format(" and {} more", n_more));
+}
+
+void print_adapters(const store::Catalogue& catalogue) {
+  std::vector<std::vector<std::string>> table = {{"ADAPTER", "SIZE", "TYPE", "ARCHITECTURE", "FROM", "FOR"}};
+  for (const auto& entry : catalogue.adapters()) {
+    table.push_back({entry.name, format_bytes(entry.bytes), entry.quantization, entry.architecture, entry.source,
+                     entry.problem.empty() ? bases_of(entry, catalogue) : "can't be used: " + entry.problem});
+  }
+  if (table.size() > 1) print_out("\n" + format_table(table));
+}
+
+// What was asked for by an adapter's name, alone or behind its base.
+const store::CatalogueEntry* find_adapter(const store::Catalogue& catalogue, std::string_view name) {
+  name.remove_prefix(name.rfind('@') == name.npos ? 0 : name.rfind('@') + 1);
+  for (const auto& entry : catalogue.adapters()) {
+    if (entry.name == name) return &entry;
+  }
+  return nullptr;
+}
+
+void show_adapter(const store::CatalogueEntry& entry, const store::Catalogue& catalogue, bool json) {
+  if (json) {
+    print_out(to_json(entry, "adapter").dump(2) + "\n");
+    return;
+  }
+  print_out(format_table({{"adapter", entry.name},
+                          {"file", entry.path.string()},
+                          {"from", entry.source},
+                          {"size", format_bytes(entry.bytes)},
+                          {"architecture", entry.architecture},
+                          {"type", entry.quantization},
+                          {"for", bases_of(entry, catalogue)},
+                          {"can be used", entry.problem.empty() ? "yes, as MODEL@" + entry.name : "no: " + entry.problem}}));
+}
+
 }  // namespace
 
 Result<> models_list(const Context& context) {
   HEARTH_TRY(const store::Catalogue catalogue, open_catalogue(context.config));
   if (context.json) {
     nlohmann::ordered_json models = nlohmann::ordered_json::array();
-    for (const auto& entry : catalogue.entries()) models.push_back(to_json(entry));
+    for (const auto& entry : catalogue.entries()) models.push_back(to_json(entry, "model"));
+    for (const auto& entry : catalogue.adapters()) models.push_back(to_json(entry, "adapter"));
     print_out(models.dump(2) + "\n");
     return {};
   }
@@ -68,6 +118,7 @@ Result<> models_list(const Context& context) {
   }
   print_out(format_table(table));
   print_store_usage();
+  print_adapters(catalogue);
   return {};
 }
 
@@ -78,9 +129,13 @@ Result<> models_show(const Context& context, const ModelsShowOptions& options) {
   for (const auto& entry : catalogue.entries()) {
     if (!found && entry.name == options.name) found = entry;
   }
+  if (const auto* const adapter = found ? nullptr : find_adapter(catalogue, options.name)) {
+    show_adapter(*adapter, catalogue, context.json);
+    return {};
+  }
   if (!found) return std::unexpected(found.error());
   if (context.json) {
-    print_out(to_json(*found).dump(2) + "\n");
+    print_out(to_json(*found, "model").dump(2) + "\n");
     return {};
   }
   std::vector<std::vector<std::string>> rows = {

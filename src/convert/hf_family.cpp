@@ -244,6 +244,11 @@ const HfFamily* find_family(std::string_view name) {
   return row == std::end(kFamilies) ? nullptr : row;
 }
 
+const HfFamily* find_family_of(std::string_view architecture) {
+  const auto row = std::ranges::find(kFamilies, architecture, &HfFamily::architecture);
+  return row == std::end(kFamilies) ? nullptr : row;
+}
+
 std::string known_families() {
   std::string names;
   for (const HfFamily& row : kFamilies)

@@ -41,6 +41,8 @@ struct HfFamily {
 
 // nullptr for one that is not known.
 const HfFamily* find_family(std::string_view name);
+// The first that becomes this GGUF architecture; nullptr if none does.
+const HfFamily* find_family_of(std::string_view architecture);
 // "LlamaForCausalLM, ...": for errors.
 std::string known_families();
 

@@ -3,7 +3,9 @@
 #include <mutex>
 #include <utility>
 
+#include "convert/peft_adapter.h"
 #include "hub/model_shelf.h"
+#include "store/adapters.h"
 
 namespace hearth::hub {
 namespace {
@@ -25,6 +27,19 @@ class CatalogueSource final : public ModelSource {
     const std::shared_ptr<const store::Catalogue> catalogue = last();
     if (catalogue == nullptr) return fail(Code::kUnavailable, "the models are still being listed");
     return catalogue->find(name);
+  }
+  std::vector<store::CatalogueEntry> adapters() const override {
+    const auto catalogue = last();
+    return catalogue == nullptr ? std::vector<store::CatalogueEntry>() : catalogue->adapters();
+  }
+  Result<store::CatalogueEntry> find_adapter(std::string_view name) const override {
+    const auto catalogue = last();
+    if (catalogue == nullptr) return fail(Code::kUnavailable, "the models are still being listed");
+    return store::find_adapter(catalogue->adapters(), name);
+  }
+  Result<std::shared_ptr<const model::Adapter>> load_adapter(const store::CatalogueEntry& entry,
+                                                             const model::Model& base) override {
+    return convert::load_adapter(entry.path, base);
   }
   Result<std::shared_ptr<const model::Model>> load(const store::CatalogueEntry& entry) override {
     return model::Model::load(entry.path, load_);

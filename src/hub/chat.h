@@ -8,6 +8,7 @@
 
 #include "engine/engine.h"
 #include "engine/sampling.h"
+#include "hub/adapter_name.h"
 #include "text/grammar/grammar.h"
 
 namespace hearth::hub {
@@ -52,7 +53,9 @@ struct ToolCallPiece {
 enum class AdviceMode : std::uint8_t { kNever, kAuto, kAlways };
 
 struct ChatRequest {
-  std::string model = "auto";     // "auto", "local" (nothing may leave), or a catalogue name.
+  // "auto", "local" (nothing may leave), or a catalogue name; adapters behind '@' (adapter_name.h).
+  std::string model = "auto";
+  std::vector<AdapterWish> adapters;  // Besides those that `model` names.
   std::vector<Message> messages;  // For chat.
   std::string prompt;             // For plain completion, when `messages` is empty: no template.
   engine::SamplingOptions sampling;
@@ -98,7 +101,7 @@ struct Receipt {
   std::string id;  // "r-" and 26 characters, sortable by time.
   std::int64_t at_unix_us = 0;
   std::string model;    // Catalogue name of the model that answered.
-  std::string adapter;  // Empty for none.
+  std::string adapter;  // "A:0.5+B"; empty for none.
   Usage usage;
   double queue_ms = 0;
   double ready_ms = 0;        // From the parsed request until its model's first product could start.

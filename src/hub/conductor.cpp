@@ -90,6 +90,13 @@ Result<> check_request(const ChatRequest& request) {
   return request.sampling.validate();
 }
 
+// What a receipt says of a request's adapters.
+std::string receipt_text(std::span<const AdapterEntry> adapters) {
+  std::vector<AdapterWish> named;
+  for (const AdapterEntry& adapter : adapters) named.push_back({adapter.entry.name, adapter.weight});
+  return adapter_list(named);
+}
+
 Result<> check_can_chat(const store::CatalogueEntry& entry) {
   if (!model::is_encoder_architecture(entry.architecture)) return {};
   return fail(Code::kInvalidArgument,
@@ -158,7 +165,13 @@ Result<std::unique_ptr<Run>> Conductor::plan(ChatRequest request, std::shared_pt
   HEARTH_TRY(ModelChoice choice, parts_.shelf->resolve(request.model));
   HEARTH_TRY_VOID(check_can_chat(choice.candidates.front()));
 
+  HEARTH_TRY(const std::vector<AdapterEntry> more,
+             parts_.shelf->resolve_adapters(request.adapters));
+  choice.adapters.insert(choice.adapters.end(), more.begin(), more.end());
+
   auto run = std::make_unique<Run>();
+  run->receipt.adapter = receipt_text(choice.adapters);
+  run->adapter_entries = std::move(choice.adapters);
   run->candidates = std::move(choice.candidates);
   const AdviceMode unsaid = choice.is_auto ? options_.default_advice : AdviceMode::kNever;
   run->rules = {.mode = request.advice.value_or(unsaid),
@@ -203,6 +216,10 @@ Result<store::CatalogueEntry> Conductor::encoder_entry(const std::string& name) 
                 "model");
   }
   HEARTH_TRY(ModelChoice choice, parts_.shelf->resolve(name));
+  if (!choice.adapters.empty()) {
+    return fail(Code::kInvalidArgument,
+                "adapters change decoders, and an encoder has none: name the model by itself");
+  }
   {
     const std::lock_guard lock(mutex_);
     if (!is_accepting_) return fail(Code::kUnavailable, "Hearth is shutting down");
@@ -319,7 +336,7 @@ void Conductor::on(Admitted& message) {
   Run& run = *message.run;
   const RequestId id = run.id;
   runs_.emplace(id, std::move(message.run));
-  parts_.shelf->get(run.candidates, [this, id](Result<Loaded> loaded) {
+  parts_.shelf->get(run.candidates, run.adapter_entries, [this, id](Result<Loaded> loaded) {
     inbox_.put(ModelReady{id, std::move(loaded)});
   });
 }
@@ -329,6 +346,7 @@ void Conductor::on(ModelReady& message) {
   if (run == nullptr || run->stage != Stage::kLoading) return;
   if (!message.loaded) return fail_run(*run, message.loaded.error());
   run->model = message.loaded->model;
+  run->adapters = std::move(message.loaded->adapters);
   run->receipt.model = message.loaded->entry.name;
   prepare(*run, Stage::kPreparing, run->request.messages);
 }
@@ -361,6 +379,7 @@ void Conductor::on(PromptReady& message) {
 
 Result<> Conductor::submit(Run& run, std::uint32_t choice, const Prompt& prompt) {
   engine::GenerateRequest job{.model = run.model->model,
+                              .adapters = run.adapters,
                               .prompt = prompt.tokens,
                               .sampling = run.request.sampling,
                               .max_tokens = run.request.max_tokens,

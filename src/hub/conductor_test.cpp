@@ -609,6 +609,42 @@ TEST_F(ConductorTest, ListsModelsWithWhatIsLoaded) {
   EXPECT_TRUE(models[1].loaded);
 }
 
+TEST_F(ConductorTest, AdaptersReachTheEngineAndTheReceipt) {
+  source_->add("base", std::make_shared<FakeModel>());
+  source_->add_adapter("a");
+  source_->add_adapter("b");
+  std::mutex mutex;
+  std::vector<std::string> seen;
+  FakeSource* const source = source_.get();
+  start([&](FakeJob& job) {
+    std::string text;
+    for (const auto& choice : job.request.adapters) {
+      text += fmt::format("{}*{} ", choice.adapter->name(), choice.weight);
+    }
+    {
+      const std::lock_guard lock(mutex);
+      seen.push_back(text);
+    }
+    say_sure(job);
+  });
+  EXPECT_EQ(answered(question("base"))->receipt()->adapter, "");
+  EXPECT_EQ(answered(question("base@a"))->receipt()->adapter, "a");
+  EXPECT_EQ(answered(question("base@a:0.5+b"))->receipt()->adapter, "a:0.5+b");
+  ChatRequest listed = question("base@b");
+  listed.adapters = {{"a", 0.25F}};
+  const auto sink = answered(listed);
+  EXPECT_EQ(sink->receipt()->model, "base");
+  EXPECT_EQ(sink->receipt()->adapter, "b+a:0.25");
+  EXPECT_EQ(seen, (std::vector<std::string>{"", "a*1 ", "a*0.5 b*1 ", "b*1 a*0.25 "}));
+  EXPECT_EQ(source->n_adapter_loads, 2) << "resident adapters are not loaded again";
+  EXPECT_EQ(source->n_loads, 1);
+
+  const auto refused = hub_->chat(question("base@nobody"), std::make_shared<CollectingSink>());
+  ASSERT_FALSE(refused);
+  EXPECT_THAT(refused.error().message, HasSubstr("there are a, b"));
+  EXPECT_FALSE(hub_->chat(question("base@a:99"), std::make_shared<CollectingSink>()));
+}
+
 TEST_F(ConductorTest, HealthNoticesAnEngineThatDoesNotMove) {
   start(say_sure);
   EXPECT_TRUE(hub_->health());

@@ -23,7 +23,8 @@ Result<std::unique_ptr<Hub>> create_hub(HubOptions options, const Clock& clock) 
                    .drafts = options.drafts,
                    .bytes_max = options.models_bytes_max,
                    .pinned = options.pinned_models,
-                   .preloaded = options.preloaded_models},
+                   .preloaded = options.preloaded_models,
+                   .adapters_bytes_max = options.adapters_bytes_max},
       clock);
   parts.embedding_desk = std::make_unique<EmbeddingDesk>(
       EmbeddingDeskOptions{.n_threads = options.engine.n_threads});

@@ -27,6 +27,7 @@ struct HubOptions {
   // 0: half of the machine's memory.
   std::uint64_t models_bytes_max = 0;
   std::vector<std::string> pinned_models, preloaded_models;  // ShelfOptions.
+  std::uint64_t adapters_bytes_max = 0;  // Adapters kept resident; 0: a quarter of the memory.
   model::LoadOptions load;
   std::vector<std::pair<std::string, std::string>> drafts;  // ShelfOptions::drafts.
   engine::EngineOptions engine;

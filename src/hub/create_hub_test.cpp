@@ -15,11 +15,14 @@
 #include "hub/fakes_for_test.h"
 #include "hub/receipt_json.h"
 #include "ledger/verify.h"
+#include "model/random_adapter.h"
 #include "model/random_model.h"
 #include "net/loopback_server.h"
 
 namespace hearth::hub {
 namespace {
+
+namespace fs = std::filesystem;
 
 using net::LoopbackConnection;
 using net::LoopbackServer;
@@ -103,6 +106,49 @@ TEST_F(CreateHubTest, PathsAndNamesFindModels) {
   ASSERT_FALSE(missing);
   EXPECT_EQ(missing.error().code, Code::kNotFound);
   EXPECT_THAT(missing.error().message, HasSubstr("two"));
+}
+
+TEST_F(CreateHubTest, AdaptersOfABaseAnswerEachTheirOwnWay) {
+  add_random_model("base");
+  const fs::path models = folder_ / "models";
+  const auto base = model::Model::load(models / "base.gguf");
+  ASSERT_TRUE(base);
+  for (const std::uint64_t seed : {1U, 2U}) {
+    ASSERT_TRUE(model::write_random_adapter(models / fmt::format("poet-{}.gguf", seed), **base,
+                                            {.rank = 8, .spread = 0.2F, .seed = seed}));
+  }
+  const auto wide = folder_ / "wide.gguf";
+  ASSERT_TRUE(model::write_random_model(wide, {.type = "Q8_0", .n_layers = 1, .d_model = 128,
+                                               .d_ff = 128, .n_heads = 4, .n_kv_heads = 2,
+                                               .head_dim = 32, .n_vocab = 512}));
+  ASSERT_TRUE(model::write_random_adapter(models / "other.gguf", **model::Model::load(wide), {}));
+  start();
+  std::vector<std::string> names;
+  for (const ModelEntry& entry : hub_->models()) names.push_back(entry.name);
+  EXPECT_EQ(names, (std::vector<std::string>{"base", "base@poet-1", "base@poet-2"}));
+
+  const auto text_of = [&](const std::string& name) {
+    ChatRequest request = question();
+    request.model = name;
+    return ask(request)->text();
+  };
+  const std::string plain = text_of("base"), first = text_of("base@poet-1");
+  EXPECT_NE(first, plain);
+  EXPECT_NE(text_of("base@poet-2"), first);
+  EXPECT_NE(text_of("base@poet-1:0.5"), first);
+  EXPECT_EQ(text_of("base@poet-1+poet-2:0.5"), text_of("base@poet-2:0.5+poet-1"));
+  EXPECT_EQ(text_of("base"), plain) << "what others cached is not the base's";
+  EXPECT_EQ(text_of("base@poet-1"), first);
+  EXPECT_EQ(text_of("auto@" + (models / "poet-1.gguf").string()), first);
+
+  ChatRequest wrong = question();
+  wrong.model = "base@other";
+  const auto sink = std::make_shared<CollectingSink>();
+  ASSERT_TRUE(hub_->chat(wrong, sink));
+  ASSERT_TRUE(sink->wait());
+  ASSERT_TRUE(sink->error());
+  EXPECT_EQ(sink->error()->code, Code::kInvalidArgument);
+  EXPECT_THAT(sink->error()->message, HasSubstr("another model"));
 }
 
 TEST_F(CreateHubTest, ConfigurationMistakesAreSaidAtTheStart) {

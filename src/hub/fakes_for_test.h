@@ -23,6 +23,7 @@
 #include "hub/conductor.h"
 #include "hub/create_hub.h"
 #include "ledger/ledger.h"
+#include "store/adapters.h"
 
 namespace hearth::hub {
 
@@ -198,6 +199,17 @@ class FakeAdviser final : public advisor::Adviser {
   std::map<advisor::AdviceId, std::shared_ptr<advisor::AdviceSink>> waiting_;
 };
 
+// Fits every FakeModel.
+class FakeAdapter final : public model::Adapter {
+ public:
+  explicit FakeAdapter(const std::string& name) {
+    name_ = name;
+    identity_ = std::hash<std::string>()(name);
+    bytes_ = 100;
+    base_ = FakeModel().config();
+  }
+};
+
 class FakeSource final : public ModelSource {
  public:
   std::vector<store::CatalogueEntry> scan() override { return entries; }
@@ -223,6 +235,21 @@ class FakeSource final : public ModelSource {
     if (model != nullptr) models[name] = std::move(model);
   }
 
+  std::vector<store::CatalogueEntry> adapters() const override { return adapter_entries; }
+  Result<store::CatalogueEntry> find_adapter(std::string_view name) const override {
+    return store::find_adapter(adapter_entries, name);
+  }
+  Result<std::shared_ptr<const model::Adapter>> load_adapter(const store::CatalogueEntry& entry,
+                                                             const model::Model&) override {
+    ++n_adapter_loads;
+    return std::make_shared<FakeAdapter>(entry.name);
+  }
+  void add_adapter(const std::string& name) {
+    adapter_entries.push_back({.name = name, .path = "/adapters/" + name, .bytes = 100});
+  }
+
+  std::vector<store::CatalogueEntry> adapter_entries;
+  std::atomic<int> n_adapter_loads = 0;
   std::vector<store::CatalogueEntry> entries;
   std::map<std::string, std::shared_ptr<const model::Model>> models;
   std::atomic<int> n_loads = 0;

@@ -49,6 +49,7 @@ struct ModelEntry {
   bool loaded = false;
   std::uint64_t kv_bytes_per_token = 0;  // Of keys and values, where the model is loaded.
   std::string problem;  // Why it can't run; empty if it can.
+  std::string adapter;  // Of NAME@ADAPTER, listed beside its base; empty for a model by itself.
 };
 
 // Where a model's weights are.

@@ -13,6 +13,7 @@
 #include "hub/create_hub.h"
 #include "model/encoder.h"
 #include "model/memory.h"
+#include "store/adapters.h"
 #include "store/residency.h"
 
 namespace hearth::hub {
@@ -24,6 +25,8 @@ constexpr std::string_view kEmbedded = "embedded";
 constexpr std::string_view kStored = "store";
 constexpr std::int64_t kFailureAgeNs = 60'000'000'000;  // "auto" tries a broken model again then.
 constexpr std::int64_t kScanAgeNs = 5'000'000'000;      // Listings older than this are refreshed.
+
+constexpr std::size_t kListedPairsMax = 4096;           // Of models and adapters.
 
 std::uint64_t half_of_memory() {
   const auto pages = static_cast<std::uint64_t>(std::max(::sysconf(_SC_PHYS_PAGES), 0L));
@@ -47,9 +50,23 @@ std::vector<store::CatalogueEntry> auto_candidates(
   return candidates;
 }
 
+Result<store::CatalogueEntry> ModelSource::find_adapter(std::string_view name) const {
+  return store::find_adapter({}, name);
+}
+
+Result<std::shared_ptr<const model::Adapter>> ModelSource::load_adapter(
+    const store::CatalogueEntry& entry, const model::Model&) {
+  return fail(Code::kUnsupported, fmt::format("adapter '{}' can't be loaded here", entry.name));
+}
+
 ModelShelf::ModelShelf(std::unique_ptr<ModelSource> source, ShelfOptions options,
                        const Clock& clock)
-    : source_(std::move(source)), options_(std::move(options)), clock_(clock) {
+    : source_(std::move(source)),
+      options_(std::move(options)),
+      clock_(clock),
+      adapter_shelf_(
+          [this](const auto& entry, const auto& base) { return source_->load_adapter(entry, base); },
+          options_.adapters_bytes_max) {
   rescan_later();
   if (!options_.pinned.empty() || !options_.preloaded.empty()) {
     loader_.post([this] { load_at_start(); });
@@ -102,7 +119,7 @@ void ModelShelf::load_at_start() {
   for (const auto* names : {&options_.pinned, &options_.preloaded}) {
     for (const std::string& name : *names) {
       const auto entry = source_->find(name);
-      const auto loaded = entry ? load_first({*entry}) : Result<Loaded>(std::unexpected(entry.error()));
+      const auto loaded = entry ? load_first({*entry}, {}) : Result<Loaded>(std::unexpected(entry.error()));
       if (!loaded) {
         log_warn("hub", fmt::format("'{}' is not loaded at the start: {}", name,
                                     loaded.error().message));
@@ -127,7 +144,31 @@ void ModelShelf::pin(const store::CatalogueEntry& entry) {
   }
 }
 
+// A model's own name may hold '@': it goes first.
 Result<ModelChoice> ModelShelf::resolve(std::string_view name) {
+  auto whole = resolve_model(name);
+  if (whole || name.find('@') == name.npos) return whole;
+  HEARTH_TRY(const ModelName parsed, parse_model_name(name));
+  HEARTH_TRY(ModelChoice choice, resolve_model(parsed.model));
+  HEARTH_TRY(choice.adapters, resolve_adapters(parsed.adapters));
+  return choice;
+}
+
+Result<std::vector<AdapterEntry>> ModelShelf::resolve_adapters(
+    std::span<const AdapterWish> wishes) {
+  std::vector<AdapterEntry> adapters;
+  for (const AdapterWish& wish : wishes) {
+    auto entry = source_->find_adapter(wish.name);
+    if (!entry) {
+      rescan_later();
+      return std::unexpected(entry.error());
+    }
+    adapters.push_back({*std::move(entry), wish.weight});
+  }
+  return adapters;
+}
+
+Result<ModelChoice> ModelShelf::resolve_model(std::string_view name) {
   wait_for_scan();
   if (name.empty() || name == kAuto) return resolve_default(true);
   if (name == kLocal) {
@@ -171,8 +212,10 @@ void ModelShelf::rescan_later() {
 
 void ModelShelf::scan_now() {
   std::vector<store::CatalogueEntry> entries = source_->scan();
+  std::vector<store::CatalogueEntry> adapters = source_->adapters();
   const std::lock_guard lock(mutex_);
   entries_ = std::move(entries);
+  adapters_ = std::move(adapters);
   scanned_at_ns_ = clock_.now_monotonic_ns();
   scan_is_due_ = false;
   scanned_.notify_all();
@@ -183,21 +226,29 @@ void ModelShelf::wait_for_scan() const {
   scanned_.wait(lock, [this] { return scanned_at_ns_.has_value(); });
 }
 
-void ModelShelf::get(std::vector<store::CatalogueEntry> candidates, Done done) {
+void ModelShelf::get(std::vector<store::CatalogueEntry> candidates,
+                     std::vector<AdapterEntry> adapters, Done done) {
   leave_out_failed(candidates);
   if (ReadyModelPtr model = find_loaded(candidates.front())) {
-    return done(Loaded{candidates.front(), std::move(model)});
+    if (auto found = adapter_shelf_.find(adapters, *model->model)) {
+      return done(Loaded{candidates.front(), std::move(model), *std::move(found)});
+    }
   }
-  loader_.post([this, candidates = std::move(candidates), done = std::move(done)] {
-    done(load_first(candidates));
-  });
+  loader_.post([this, candidates = std::move(candidates), adapters = std::move(adapters),
+                done = std::move(done)] { done(load_first(candidates, adapters)); });
 }
 
-Result<Loaded> ModelShelf::load_first(const std::vector<store::CatalogueEntry>& candidates) {
+Result<Loaded> ModelShelf::load_first(const std::vector<store::CatalogueEntry>& candidates,
+                                      const std::vector<AdapterEntry>& adapters) {
   Error last{Code::kNotFound, "no model was named"};
   for (const store::CatalogueEntry& entry : candidates) {
     auto model = load(entry);
-    if (model) return Loaded{entry, *std::move(model)};
+    if (model) {
+      auto found = adapter_shelf_.get(adapters, *(*model)->model);
+      if (found) return Loaded{entry, *std::move(model), *std::move(found)};
+      last = found.error();  // The model is none the worse for it.
+      continue;
+    }
     last = model.error();
     remember_failure(entry);
     log_warn("hub", fmt::format("model '{}' can't be loaded: {}", entry.name, last.message));
@@ -401,9 +452,26 @@ std::vector<ModelEntry> ModelShelf::entries() {
                             loaded ? slot->model->model->kv_layout().token_bytes() : 0,
                         .problem = entry.problem});
     }
+    list_pairs(listed);
   }
   if (is_old) rescan_later();
   return listed;
+}
+
+// NAME@ADAPTER for each model and each adapter that looks as if it were made for it.
+void ModelShelf::list_pairs(std::vector<ModelEntry>& listed) const {
+  const std::size_t n_models = listed.size();
+  for (const store::CatalogueEntry& adapter : adapters_) {
+    for (std::size_t i = 0; i < n_models && listed.size() < n_models + kListedPairsMax; ++i) {
+      if (!adapter.problem.empty() || !entries_[i].problem.empty()) continue;
+      if (!store::may_fit(adapter, entries_[i])) continue;
+      ModelEntry pair = listed[i];
+      pair.name = fmt::format("{}@{}", pair.name, adapter.name);
+      pair.adapter = adapter.name;
+      pair.loaded = pair.loaded && adapter_shelf_.is_resident(adapter.path);
+      listed.push_back(std::move(pair));
+    }
+  }
 }
 
 }  // namespace hearth::hub

@@ -26,6 +26,8 @@
 #include "base/clock.h"
 #include "base/result.h"
 #include "engine/engine.h"
+#include "hub/adapter_name.h"
+#include "hub/adapter_shelf.h"
 #include "hub/hub.h"
 #include "hub/prompt.h"
 #include "hub/worker.h"
@@ -44,6 +46,12 @@ class ModelSource {
   // As Catalogue::find, over the last scan; quick.
   virtual Result<store::CatalogueEntry> find(std::string_view name) const = 0;
   virtual Result<std::shared_ptr<const model::Model>> load(const store::CatalogueEntry& entry) = 0;
+
+  // The same for adapters; a source without any need not say so.
+  virtual std::vector<store::CatalogueEntry> adapters() const { return {}; }
+  virtual Result<store::CatalogueEntry> find_adapter(std::string_view name) const;
+  virtual Result<std::shared_ptr<const model::Adapter>> load_adapter(
+      const store::CatalogueEntry& entry, const model::Model& base);
 };
 
 // The real one: the catalogue and Model::load.
@@ -58,6 +66,7 @@ struct ShelfOptions {
   // Names of models that are loaded at the start; the first list's never go, and are locked in memory
   // as far as this process may.
   std::vector<std::string> pinned, preloaded;
+  std::uint64_t adapters_bytes_max = 0;  // Of resident adapters.
 };
 
 // What a request's model name stands for.
@@ -66,12 +75,14 @@ struct ModelChoice {
   std::vector<store::CatalogueEntry> candidates;
   bool is_auto = false;   // Named "auto": the configuration's advice mode applies.
   bool may_leave = true;  // False for "local".
+  std::vector<AdapterEntry> adapters;
 };
 
 // A model that was made ready, and which entry it is.
 struct Loaded {
   store::CatalogueEntry entry;
   ReadyModelPtr model;
+  std::vector<engine::AdapterChoice> adapters;
 };
 
 // Threading: any thread.
@@ -81,14 +92,16 @@ class ModelShelf {
              const Clock& clock = Clock::system());
   ~ModelShelf();
 
-  // kNotFound names the models that there are.
+  // kNotFound names the models, or adapters, that there are.
   Result<ModelChoice> resolve(std::string_view name);
+  Result<std::vector<AdapterEntry>> resolve_adapters(std::span<const AdapterWish> wishes);
 
-  // Hands the first candidate that loads, or the last error, to `done`: at once if it is loaded,
-  // else on the loading thread.  `candidates` must not be empty; those that failed a moment ago are
+  // Hands the first candidate that loads and that the adapters fit, or the last error, to `done`: at
+  // once if all is loaded, else on the loading thread.  `candidates` must not be empty; those that failed a moment ago are
   // left out if others remain.
   using Done = std::function<void(Result<Loaded>)>;
-  void get(std::vector<store::CatalogueEntry> candidates, Done done);
+  void get(std::vector<store::CatalogueEntry> candidates, std::vector<AdapterEntry> adapters,
+           Done done);
 
   // The last scan, with what is loaded; a new one is started if that is older than a few seconds.
   std::vector<ModelEntry> entries();
@@ -111,12 +124,15 @@ class ModelShelf {
     bool is_pinned = false;
   };
 
+  Result<ModelChoice> resolve_model(std::string_view name);
   Result<ModelChoice> resolve_default(bool is_auto);
+  void list_pairs(std::vector<ModelEntry>& listed) const;
   void rescan_later();
   void scan_now();
   // Returns once there has been a scan.
   void wait_for_scan() const;
-  Result<Loaded> load_first(const std::vector<store::CatalogueEntry>& candidates);
+  Result<Loaded> load_first(const std::vector<store::CatalogueEntry>& candidates,
+                            const std::vector<AdapterEntry>& adapters);
   Result<ReadyModelPtr> load(const store::CatalogueEntry& entry);
   double ms_since(std::int64_t started_ns) const;
   Result<ReadyModelPtr> make_ready(const store::CatalogueEntry& entry);
@@ -143,9 +159,11 @@ class ModelShelf {
   const ShelfOptions options_;
   const Clock& clock_;
 
+  AdapterShelf adapter_shelf_;
   mutable std::mutex mutex_;  // Guards what follows; never held while scanning or loading.
   mutable std::condition_variable scanned_;
   std::vector<store::CatalogueEntry> entries_;
+  std::vector<store::CatalogueEntry> adapters_;
   std::optional<std::int64_t> scanned_at_ns_;
   bool scan_is_due_ = false;
   std::unordered_map<std::string, std::int64_t> failed_at_ns_;  // By path.

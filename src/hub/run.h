@@ -67,11 +67,13 @@ struct Run {
   ChatRequest request;
   std::shared_ptr<ChatSink> sink;
   std::vector<store::CatalogueEntry> candidates;
+  std::vector<AdapterEntry> adapter_entries;
   AdviceRules rules;
   std::int64_t admitted_ns = 0;
 
   Stage stage = Stage::kLoading;
   ReadyModelPtr model;
+  std::vector<engine::AdapterChoice> adapters;
   std::shared_ptr<text::grammar::Constraint> constraint;  // Of the request's grammar, if it has one.
   std::vector<Answer> answers;
   std::optional<advisor::AdviceId> advice_id;

@@ -19,6 +19,8 @@ namespace {
 using tensor::DType;
 using tensor::F16;
 using tensor::MatView;
+using tensor::PanelStream;
+using tensor::StreamType;
 
 // One of the base's matrices; several lie one after another in a fused tensor.
 struct Part {
@@ -30,6 +32,18 @@ struct Part {
 struct Target {
   std::vector<Part> parts;
   std::uint32_t rows = 0, cols = 0;  // Of the tensor in the base.
+  StreamType type = StreamType::kF16;
+};
+
+// What a file holds for a target; taken in the order in which the forward pass needs them.
+struct Bound {
+  const AdapterMatrix* matrix;
+  Target target;
+};
+
+// Working memory of loading.
+struct Floats {
+  std::vector<float> a, b;
 };
 
 struct LayerName {
@@ -54,14 +68,17 @@ class LoadedAdapter final : public Adapter {
     if (memory_ != nullptr) ::munmap(memory_, memory_bytes_);
   }
   static Result<std::shared_ptr<const Adapter>> create(const AdapterSource& source,
-                                                       const Model& base);
+                                                       const Model& base, AdapterForm form);
 
  private:
   Result<> check_base(const AdapterSource& source, const Model& base) const;
-  Result<> take(const AdapterSource& source, const Model& base);
   Result<> reserve(const AdapterSource& source);
+  Result<> take(const AdapterSource& source, const AdapterMatrix& m, const Target& target,
+                Floats& work);
+  PanelStream put(std::span<const float> w, std::uint32_t cols, StreamType type);
   LowRank& slot(const Part& part);
-  F16* next(std::size_t n);
+  std::byte* next(std::size_t bytes);
+  void seal();
 
   void* memory_ = nullptr;
   std::size_t memory_bytes_ = 0;
@@ -93,8 +110,12 @@ std::optional<LayerTarget> split_layer(std::string_view target) {
   return found;
 }
 
+StreamType form_of(const MatView& w) {
+  return tensor::dtype_info(w.type).block_elements > 1 ? StreamType::kInt8 : StreamType::kF16;
+}
+
 Target one(AdapterSlot slot, std::uint32_t layer, const MatView& w) {
-  return {{{slot, layer, w.rows}}, w.rows, w.cols};
+  return {{{slot, layer, w.rows}}, w.rows, w.cols, form_of(w)};
 }
 
 // What `rest` names in a layer; no parts if nothing that the base has as a matrix.
@@ -105,12 +126,14 @@ Target layer_target(const LoadedModel& base, std::uint32_t index, std::string_vi
              {AdapterSlot::kKey, index, layer.k.rows},
              {AdapterSlot::kValue, index, layer.v.rows}},
             layer.q.rows + layer.k.rows + layer.v.rows,
-            layer.q.cols};
+            layer.q.cols,
+            form_of(layer.q)};
   }
   if (base.architecture().is_fused && rest == "ffn_up.weight") {
     return {{{AdapterSlot::kGate, index, layer.gate.rows}, {AdapterSlot::kUp, index, layer.up.rows}},
             layer.gate.rows + layer.up.rows,
-            layer.gate.cols};
+            layer.gate.cols,
+            form_of(layer.gate)};
   }
   if (rest == "ffn_gate_inp.weight" && layer.experts.router.data != nullptr) {
     return one(AdapterSlot::kRouter, index, layer.experts.router);
@@ -164,6 +187,10 @@ Result<> check_shapes(const AdapterSource& source, const AdapterMatrix& m, const
                   fmt::format("its rank for '{}' is {}, 1 to {} can be run", m.target, rank,
                               kAdapterRankMax));
   }
+  if (!std::isfinite(m.scale)) {
+    return refuse(source, Code::kCorrupt,
+                  fmt::format("the strength of its matrices for '{}' is no number", m.target));
+  }
   for (const MatView& w : {m.a, m.b}) {
     if (std::ranges::find(kTypes, w.type) != std::end(kTypes)) continue;
     return refuse(source, Code::kUnsupported,
@@ -199,19 +226,6 @@ float fill_range(std::span<float> values) {
   return std::ldexp(1.0F, -shift);
 }
 
-// b [n, rank] in panels.
-void store_panels(std::span<const float> b, std::uint32_t rank, F16* out) {
-  const std::size_t n_rows = b.size() / rank;
-  std::array<float, kAdapterPanel> line;
-  for (std::size_t first = 0; first < n_rows; first += kAdapterPanel) {
-    const std::size_t n = std::min<std::size_t>(kAdapterPanel, n_rows - first);
-    for (std::uint32_t k = 0; k < rank; ++k, out += n) {
-      for (std::size_t i = 0; i < n; ++i) line[i] = b[(first + i) * rank + k];
-      tensor::f16_from_f32(line.data(), n, out);
-    }
-  }
-}
-
 Result<> LoadedAdapter::check_base(const AdapterSource& source, const Model& base) const {
   const ModelConfig& c = base.config();
   if (!source.architecture.empty() && source.architecture != c.architecture) {
@@ -236,31 +250,34 @@ LowRank& LoadedAdapter::slot(const Part& part) {
 }
 
 constexpr std::size_t kAlignment = 64;
-std::size_t aligned_bytes(std::size_t n_elements) {
-  return (n_elements * sizeof(F16) + kAlignment - 1) / kAlignment * kAlignment;
-}
+std::size_t aligned(std::size_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
 
-F16* LoadedAdapter::next(std::size_t n) {
-  auto* const at = reinterpret_cast<F16*>(static_cast<std::byte*>(memory_) + used_bytes_);
-  used_bytes_ += aligned_bytes(n);
+std::byte* LoadedAdapter::next(std::size_t bytes) {
+  std::byte* const at = static_cast<std::byte*>(memory_) + used_bytes_;
+  used_bytes_ += aligned(bytes);
   HEARTH_CHECK(used_bytes_ <= memory_bytes_);
   return at;
 }
 
-// All of it at once, in large pages where that pays.
-Result<> LoadedAdapter::reserve(const AdapterSource& source) {
+// Up to so many, a scale beside each group costs more than 8 bits save.
+constexpr std::uint32_t kHalfColsMax = 2;
+
+// What a pair takes at most: in half precision.
+std::size_t bytes_of(const AdapterMatrix& m) {
   constexpr std::size_t kPartsMax = 3;
-  constexpr std::size_t kLargePageBytes = std::size_t{2} << 20;
+  const auto half = [](std::size_t rows, std::size_t cols) {
+    const auto padded = static_cast<std::uint32_t>(rows + kPartsMax * tensor::kStreamPanelRows);
+    return aligned(stream_bytes(StreamType::kF16, padded, static_cast<std::uint32_t>(cols)));
+  };
+  return half(m.a.rows, m.a.cols) + half(m.b.rows, m.b.cols) + 2 * kPartsMax * kAlignment;
+}
+
+// All of it at once, in large pages where that pays; what was too much is given back at the end.
+Result<> LoadedAdapter::reserve(const AdapterSource& source) {
   if (source.matrices.empty()) return refuse(source, Code::kCorrupt, "it holds no matrices");
   std::size_t bytes = 0;
-  for (const AdapterMatrix& m : source.matrices) {
-    bytes += aligned_bytes(std::size_t{m.a.rows} * m.a.cols) +
-             aligned_bytes(std::size_t{m.b.rows} * m.b.cols) + kPartsMax * kAlignment;
-  }
+  for (const AdapterMatrix& m : source.matrices) bytes += bytes_of(m);
   HEARTH_TRY_VOID(check_memory(source.file, bytes, 0));
-  if (bytes >= kLargePageBytes) {
-    bytes = (bytes + kLargePageBytes - 1) / kLargePageBytes * kLargePageBytes;
-  }
   void* const at =
       ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (at == MAP_FAILED) {
@@ -273,38 +290,57 @@ Result<> LoadedAdapter::reserve(const AdapterSource& source) {
   return {};
 }
 
-Result<> LoadedAdapter::take(const AdapterSource& source, const Model& base) {
-  std::vector<float> a, b;
-  for (const AdapterMatrix& m : source.matrices) {
-    HEARTH_TRY(const Target target, find_target(source, loaded(base), m.target));
-    HEARTH_TRY_VOID(check_shapes(source, m, target, base));
-    HEARTH_TRY_VOID(widen(source, m, m.a, a));
-    HEARTH_TRY_VOID(widen(source, m, m.b, b));
-    const std::uint32_t rank = m.b.cols;
-    const float scale = m.scale * fill_range(a) * fill_range(b);
-    F16* const a_at = next(a.size());
-    tensor::f16_from_f32(a.data(), a.size(), a_at);
-    rank_max_ = std::max(rank_max_, rank);
-    std::span<const float> rest = b;
-    for (const Part& part : target.parts) {
-      LowRank& pair = slot(part);
-      if (pair.rank != 0) {
-        return refuse(source, Code::kCorrupt, fmt::format("it changes '{}' twice", m.target));
-      }
-      const bool is_embedding = part.slot == AdapterSlot::kEmbedding;
-      const std::uint32_t rows = is_embedding ? target.cols : part.rows;
-      const std::size_t n = std::size_t{rows} * rank;
-      F16* const b_at = next(n);
-      store_panels(rest.first(n), rank, b_at);
-      rest = rest.subspan(n);
-      pair = {rank, rows, is_embedding ? rank : target.cols, a_at, b_at, scale};
+// Unmaps what no matrix lies in, and lets nobody write to the rest.
+void LoadedAdapter::seal() {
+  constexpr std::size_t kLargePageBytes = std::size_t{2} << 20;
+  const std::size_t kept = (used_bytes_ + kLargePageBytes - 1) / kLargePageBytes * kLargePageBytes;
+  if (kept < memory_bytes_) {
+    (void)::munmap(static_cast<std::byte*>(memory_) + kept, memory_bytes_ - kept);
+    memory_bytes_ = kept;
+  }
+  bytes_ = used_bytes_;
+  (void)::mprotect(memory_, memory_bytes_, PROT_READ);
+}
+
+PanelStream LoadedAdapter::put(std::span<const float> w, std::uint32_t cols, StreamType type) {
+  if (cols <= kHalfColsMax) type = StreamType::kF16;
+  const auto rows = static_cast<std::uint32_t>(w.size() / cols);
+  std::byte* const at = next(stream_bytes(type, rows, cols));
+  write_stream(type, w.data(), rows, cols, at);
+  return {type, rows, cols, at};
+}
+
+Result<> LoadedAdapter::take(const AdapterSource& source, const AdapterMatrix& m,
+                             const Target& target, Floats& work) {
+  HEARTH_TRY_VOID(widen(source, m, m.a, work.a));
+  HEARTH_TRY_VOID(widen(source, m, m.b, work.b));
+  const std::uint32_t rank = m.b.cols;
+  rank_max_ = std::max(rank_max_, rank);
+  LowRank shared{.rank = rank, .scale = m.scale * fill_range(work.a) * fill_range(work.b)};
+  const bool is_embedding = target.parts.front().slot == AdapterSlot::kEmbedding;
+  if (is_embedding) {
+    auto* const rows = reinterpret_cast<F16*>(next(work.a.size() * sizeof(F16)));
+    tensor::f16_from_f32(work.a.data(), work.a.size(), rows);
+    shared.picked = rows;
+  } else {
+    shared.a = put(work.a, target.cols, target.type);
+  }
+  std::span<const float> rest = work.b;
+  for (const Part& part : target.parts) {
+    LowRank& pair = slot(part);
+    if (pair.rank != 0) {
+      return refuse(source, Code::kCorrupt, fmt::format("it changes '{}' twice", m.target));
     }
+    const std::size_t n = std::size_t{is_embedding ? target.cols : part.rows} * rank;
+    pair = shared;
+    pair.b = put(rest.first(n), rank, target.type);
+    rest = rest.subspan(n);
   }
   return {};
 }
 
 Result<std::shared_ptr<const Adapter>> LoadedAdapter::create(const AdapterSource& source,
-                                                             const Model& base) {
+                                                             const Model& base, AdapterForm form) {
   const auto adapter = std::make_shared<LoadedAdapter>();
   HEARTH_TRY_VOID(adapter->check_base(source, base));
   adapter->name_ = source.name;
@@ -313,24 +349,38 @@ Result<std::shared_ptr<const Adapter>> LoadedAdapter::create(const AdapterSource
   adapter->base_ = base.config();
   adapter->layers_.resize(base.config().n_layers);
   HEARTH_TRY_VOID(adapter->reserve(source));
-  HEARTH_TRY_VOID(adapter->take(source, base));
-  adapter->bytes_ = adapter->memory_bytes_;
-  (void)::mprotect(adapter->memory_, adapter->memory_bytes_, PROT_READ);
+  std::vector<Bound> all;
+  for (const AdapterMatrix& m : source.matrices) {
+    HEARTH_TRY(Target target, find_target(source, loaded(base), m.target));
+    HEARTH_TRY_VOID(check_shapes(source, m, target, base));
+    if (form == AdapterForm::kHalf) target.type = StreamType::kF16;
+    if (form == AdapterForm::kEightBit) target.type = StreamType::kInt8;
+    all.push_back({&m, std::move(target)});
+  }
+  std::ranges::stable_sort(all, {}, [](const Bound& bound) {
+    const Part& part = bound.target.parts.front();
+    return std::pair(part.layer, part.slot);
+  });
+  Floats work;
+  for (const Bound& bound : all) {
+    HEARTH_TRY_VOID(adapter->take(source, *bound.matrix, bound.target, work));
+  }
+  adapter->seal();
   return adapter;
 }
 
 }  // namespace
 
-Result<std::shared_ptr<const Adapter>> Adapter::bind(const AdapterSource& source,
-                                                     const Model& base) {
-  return LoadedAdapter::create(source, base);
+Result<std::shared_ptr<const Adapter>> Adapter::bind(const AdapterSource& source, const Model& base,
+                                                     AdapterForm form) {
+  return LoadedAdapter::create(source, base, form);
 }
 
 Result<std::shared_ptr<const Adapter>> Adapter::load(const std::filesystem::path& path,
-                                                     const Model& base) {
+                                                     const Model& base, AdapterForm form) {
   HEARTH_TRY(const gguf::GgufFile file, gguf::GgufFile::open(path));
   HEARTH_TRY(const AdapterSource source, read_adapter(file));
-  return bind(source, base);
+  return bind(source, base, form);
 }
 
 bool Adapter::fits(const Model& base) const {

@@ -5,11 +5,12 @@
 // the rows of each adapter (forward_adapters.cpp).  So one batch may mix any adapters and none,
 // changing the adapter changes nothing in memory, and what a row gets does not depend on the others.
 //
-// A and B are kept as half floats whatever the file holds, in the order in which the kernels read
-// them: A by rows, for dot products; B transposed in panels of kAdapterPanel outputs, so that a
-// panel is one stream of which each element is used once.  Each is scaled by a power of two to fill
-// the type's range, which the pair's scale takes back: nothing of a file in half precision is lost,
-// and of one in single precision no more than 2^-12 of each element.
+// A and B are kept as streams of panels (tensor/panel_stream.h) one after the other, in the order of
+// their use.  They have 8 bits a weight where the base's matrix is quantised, since what that rounds
+// off an update is far less than what was rounded off the matrix itself, and half precision
+// elsewhere.  Each is scaled by a power of two to fill half precision's range, which the pair's
+// scale takes back: nothing of a file in half precision is lost, and of one in single precision no
+// more than 2^-12 of each element.
 #pragma once
 
 #include <array>
@@ -25,6 +26,7 @@
 #include "model/adapter_source.h"
 #include "model/model.h"
 #include "tensor/float_formats.h"
+#include "tensor/panel_stream.h"
 
 namespace hearth::model {
 
@@ -43,15 +45,17 @@ enum class AdapterSlot : std::uint8_t {
 };
 inline constexpr std::size_t kAdapterLayerSlots = static_cast<std::size_t>(AdapterSlot::kOutput);
 
-inline constexpr std::uint32_t kAdapterPanel = 64;      // Rows of B that lie together.
 inline constexpr std::uint32_t kAdaptersPerSegment = 8;  // At most.
+
+// How adapters are kept: in 8 bits where the base is quantised, or all of them in one way.
+enum class AdapterForm : std::uint8_t { kAsBase, kHalf, kEightBit };
 
 // One matrix's update.
 struct LowRank {
-  std::uint32_t rank = 0;  // 0: the matrix stays as it is.
-  std::uint32_t rows = 0, cols = 0;
-  const tensor::F16* a = nullptr;  // [rank, cols]; of the embedding [n_vocab, rank].
-  const tensor::F16* b = nullptr;  // [rows / kAdapterPanel][rank][kAdapterPanel], the last narrower.
+  std::uint32_t rank = 0;               // 0: the matrix stays as it is.
+  tensor::PanelStream a;                // [rank, cols]; of the embedding unused.
+  tensor::PanelStream b;                // [rows, rank]
+  const tensor::F16* picked = nullptr;  // [n_vocab, rank] of the embedding: a token picks a row.
   float scale = 1.0F;
 };
 
@@ -62,10 +66,11 @@ class Adapter {
   // matrix without kernels), kInvalidArgument (no adapter, or one of another base), kOutOfBudget:
   // each message names the file, the thing and the way out.
   static Result<std::shared_ptr<const Adapter>> load(const std::filesystem::path& path,
-                                                     const Model& base);
+                                                     const Model& base,
+                                                     AdapterForm form = AdapterForm::kAsBase);
   // The same from what was read already; `source` may go afterwards.
-  static Result<std::shared_ptr<const Adapter>> bind(const AdapterSource& source,
-                                                     const Model& base);
+  static Result<std::shared_ptr<const Adapter>> bind(const AdapterSource& source, const Model& base,
+                                                     AdapterForm form = AdapterForm::kAsBase);
   virtual ~Adapter() = default;
 
   const std::string& name() const { return name_; }

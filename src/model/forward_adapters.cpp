@@ -14,10 +14,7 @@
 namespace hearth::model {
 namespace {
 
-using tensor::F16;
-
-constexpr std::uint32_t kRanksAtLeast = 4;   // Of A in one part: what the kernel takes at a time.
-constexpr std::uint32_t kPanelsAtLeast = 4;  // Of B.
+constexpr std::uint32_t kPanelsAtLeast = 8;  // Of B in one part.
 
 struct Range {
   std::uint32_t first = 0, n = 0;
@@ -28,18 +25,6 @@ Range part_of(std::uint32_t n, std::uint32_t part, std::uint32_t n_parts, std::u
   const std::uint32_t each = ((n + n_parts - 1) / n_parts + unit - 1) / unit * unit;
   const std::uint32_t first = std::min(part * each, n);
   return {first, std::min(each, n - first)};
-}
-
-std::uint32_t n_panels(std::uint32_t rows) { return (rows + kAdapterPanel - 1) / kAdapterPanel; }
-
-// y [rows] += panels [first, first + n) of b times h [rank].
-void add_panels(const LowRank& pair, std::uint32_t first, std::uint32_t n, const float* h,
-                float* y) {
-  for (std::uint32_t p = first; p < first + n; ++p) {
-    const std::size_t row = std::size_t{p} * kAdapterPanel;
-    const std::size_t width = std::min<std::size_t>(kAdapterPanel, pair.rows - row);
-    tensor::add_weighted_f16_rows(pair.b + row * pair.rank, pair.rank, h, width, y + row);
-  }
 }
 
 }  // namespace
@@ -92,28 +77,35 @@ void ForwardPass::group_adapted_rows(std::size_t first) {
   }
 }
 
-// inner [group.n_rows, rank]: columns [first, first + n) = weight * scale * A x.
+// inner [group.n_rows, rank]: the outputs of panels [first, first + n) of weight * scale * A x.
 void ForwardPass::reduce(const AdaptedGroup& group, const LowRank& pair, const float* x,
                          std::uint32_t first, std::uint32_t n, float* inner) const {
-  const F16* const a = pair.a + std::size_t{first} * pair.cols;
+  tensor::StreamRow rows[kAdaptedGroupRows];
   for (std::uint32_t i = 0; i < group.n_rows; ++i) {
-    const AdaptedRow& row = s_.adapted_rows[group.first + i];
-    float* const h = inner + std::size_t{i} * pair.rank + first;
-    tensor::dot_f16_rows(a, n, x + std::size_t{row.row} * pair.cols, pair.cols, h);
-    const float scale = pair.scale * row.weight;
-    for (std::uint32_t k = 0; k < n; ++k) h[k] *= scale;
+    const std::size_t row = s_.adapted_rows[group.first + i].row;
+    rows[i] = {x + row * pair.a.cols, inner + std::size_t{i} * pair.rank};
+  }
+  multiply_stream(pair.a, first, n, std::span(rows, group.n_rows), /*adds=*/false);
+  const std::uint32_t begin = first * tensor::kStreamPanelRows;
+  const std::uint32_t end = std::min(pair.rank, (first + n) * tensor::kStreamPanelRows);
+  for (std::uint32_t i = 0; i < group.n_rows; ++i) {
+    const float scale = pair.scale * s_.adapted_rows[group.first + i].weight;
+    for (std::uint32_t k = begin; k < end; ++k) rows[i].y[k] *= scale;
   }
 }
 
 // Adds panels [first, first + n) of B times `inner` to the group's rows of an output.
 void ForwardPass::expand(const AdaptedGroup& group, const LowRank& pair, const float* inner,
                          std::uint32_t first, std::uint32_t n, const Adapted& out) const {
+  tensor::StreamRow rows[kAdaptedGroupRows];
+  std::uint32_t n_rows = 0;
   for (std::uint32_t i = 0; i < group.n_rows; ++i) {
     const std::uint32_t row = s_.adapted_rows[group.first + i].row;
     if (row < out.first || row - out.first >= out.n_rows) continue;
-    add_panels(pair, first, n, inner + std::size_t{i} * pair.rank,
-               out.y + std::size_t{row - out.first} * out.width);
+    rows[n_rows++] = {inner + std::size_t{i} * pair.rank,
+                      out.y + std::size_t{row - out.first} * out.width};
   }
+  multiply_stream(pair.b, first, n, std::span(rows, n_rows), /*adds=*/true);
 }
 
 void ForwardPass::adapt(const float* x, std::uint32_t width, std::initializer_list<Adapted> outs) {
@@ -137,10 +129,10 @@ void ForwardPass::adapt_round(std::span<const AdaptedGroup> groups, const float*
     const Adapted& out = outs[task % n_outs];
     const LowRank& pair = group.adapter->at(out.slot, layer_);
     if (pair.rank == 0) return;
-    HEARTH_CHECK(pair.cols == width && pair.rows == out.width);
+    HEARTH_CHECK(pair.a.cols == width && pair.b.rows == out.width);
     float inner[kAdaptedGroupRows * kAdapterRankMax];
-    reduce(group, pair, x, 0, pair.rank, inner);
-    expand(group, pair, inner, 0, n_panels(pair.rows), out);
+    reduce(group, pair, x, 0, pair.a.n_panels(), inner);
+    expand(group, pair, inner, 0, pair.b.n_panels(), out);
   });
 }
 
@@ -156,7 +148,7 @@ void ForwardPass::adapt_split(std::span<const AdaptedGroup> groups, const float*
       const Adapted& out = outs[task % n_outs];
       const LowRank& pair = group.adapter->at(out.slot, layer_);
       if (pair.rank == 0) return;
-      HEARTH_CHECK(pair.cols == width && pair.rows == out.width);
+      HEARTH_CHECK(pair.a.cols == width && pair.b.rows == out.width);
       float* const inner =
           s_.inner.data() + std::size_t{task} * kAdaptedGroupRows * kAdapterRankMax;
       part_of_task(index % n_parts, group, pair, out, inner);
@@ -164,12 +156,12 @@ void ForwardPass::adapt_split(std::span<const AdaptedGroup> groups, const float*
   };
   each_part([&](std::uint32_t part, const AdaptedGroup& group, const LowRank& pair, const Adapted&,
                 float* inner) {
-    const Range ranks = part_of(pair.rank, part, n_parts, kRanksAtLeast);
-    if (ranks.n > 0) reduce(group, pair, x, ranks.first, ranks.n, inner);
+    const Range panels = part_of(pair.a.n_panels(), part, n_parts, 1);
+    if (panels.n > 0) reduce(group, pair, x, panels.first, panels.n, inner);
   });
   each_part([&](std::uint32_t part, const AdaptedGroup& group, const LowRank& pair,
                 const Adapted& out, const float* inner) {
-    const Range panels = part_of(n_panels(pair.rows), part, n_parts, kPanelsAtLeast);
+    const Range panels = part_of(pair.b.n_panels(), part, n_parts, kPanelsAtLeast);
     if (panels.n > 0) expand(group, pair, inner, panels.first, panels.n, out);
   });
 }
@@ -181,9 +173,10 @@ void ForwardPass::adapt_embedding(const Segment& segment, std::uint32_t i, float
     if (pair.rank == 0 || segment.position + i < use.first_position) continue;
     float h[kAdapterRankMax];
     const auto token = static_cast<std::size_t>(segment.tokens[i]);
-    tensor::f32_from_f16(pair.a + token * pair.rank, pair.rank, h);
+    tensor::f32_from_f16(pair.picked + token * pair.rank, pair.rank, h);
     for (std::uint32_t k = 0; k < pair.rank; ++k) h[k] *= pair.scale * use.weight;
-    add_panels(pair, 0, n_panels(pair.rows), h, x);
+    const tensor::StreamRow row{h, x};
+    multiply_stream(pair.b, 0, pair.b.n_panels(), {&row, 1}, /*adds=*/true);
   }
 }
 

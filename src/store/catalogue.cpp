@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "base/digest.h"
+#include "store/adapters.h"
 #include "store/places.h"
 
 namespace hearth::store {
@@ -43,6 +44,13 @@ CatalogueEntry make_entry(const Candidate& candidate, const std::optional<FileKe
   entry.architecture = head.architecture;
   entry.quantization = head.quantization;
   entry.n_context = head.n_context;
+  entry.shape = head.shape;
+  entry.base = head.base;
+  if (head.is_adapter) {
+    entry.name = adapter_name(entry.name);
+    entry.problem = !candidate.problem.empty() ? candidate.problem : head.problem;
+    return entry;
+  }
   entry.problem = !candidate.problem.empty() ? candidate.problem
                   : !head.problem.empty()    ? head.problem
                                              : architecture_problem(head, architectures);
@@ -95,14 +103,22 @@ Catalogue Catalogue::scan(const CatalogueOptions& options, const Catalogue* prev
 
   std::set<std::pair<std::uint64_t, std::uint64_t>> seen;
   for (const Candidate& candidate : found.candidates) {
-    const std::optional<FileKey> key = file_key(candidate.path);
+    const std::optional<FileKey> key =
+        file_key(candidate.is_peft ? candidate.path / kPeftWeights : candidate.path);
     if (is_seen(candidate, key, seen) || (key && found.imported.contains(*key))) continue;
     Head head;
-    if (candidate.problem.empty()) head = made.head_of(candidate.path, key, known);
-    made.entries_.push_back(make_entry(candidate, key, head, options.architectures));
+    if (candidate.is_peft) {
+      head = read_peft_head(candidate.path);
+    } else if (candidate.problem.empty()) {
+      head = made.head_of(candidate.path, key, known);
+    }
+    auto& list = head.is_adapter ? made.adapters_ : made.entries_;
+    list.push_back(make_entry(candidate, key, head, options.architectures));
   }
-  make_names_unique(made.entries_);
-  std::ranges::sort(made.entries_, {}, &CatalogueEntry::name);
+  for (auto* list : {&made.entries_, &made.adapters_}) {
+    make_names_unique(*list);
+    std::ranges::sort(*list, {}, &CatalogueEntry::name);
+  }
   if (options.heads_file && made.heads_ != kept) write_heads(*options.heads_file, made.heads_);
   return made;
 }
@@ -157,7 +173,13 @@ Result<CatalogueEntry> Catalogue::find_path(const fs::path& path) const {
     return fail(Code::kNotFound, fmt::format("there is no model file '{}'", path.string()));
   }
   const Candidate candidate{path.stem().string(), path, "path", {}, 0};
-  return usable(make_entry(candidate, key, read_head(path), architectures_));
+  const Head head = read_head(path);
+  if (head.is_adapter) {
+    return fail(Code::kInvalidArgument,
+                fmt::format("'{0}' is an adapter: name it behind its base, as MODEL@{0}",
+                            path.string()));
+  }
+  return usable(make_entry(candidate, key, head, architectures_));
 }
 
 Result<CatalogueEntry> Catalogue::find_prefix(std::string_view name) const {
@@ -176,6 +198,10 @@ Result<CatalogueEntry> Catalogue::find_prefix(std::string_view name) const {
   if (matching.size() > 1) {
     return fail(Code::kInvalidArgument,
                 fmt::format("model '{}' is ambiguous: {}", name, list_names(matching)));
+  }
+  if (std::ranges::find(adapters_, name, &CatalogueEntry::name) != adapters_.end()) {
+    return fail(Code::kInvalidArgument,
+                fmt::format("'{0}' is an adapter: name it behind its base, as MODEL@{0}", name));
   }
   if (all.empty()) {
     return fail(

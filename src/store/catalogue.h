@@ -30,11 +30,14 @@ struct CatalogueEntry {
   std::string architecture;  // GGUF general.architecture.
   std::string quantization;  // The type that most weight bytes have: "Q4_K".
   std::uint32_t n_context = 0;
+  Shape shape;
+  std::string base;     // Of an adapter: what its makers called the model.
   std::string problem;  // Why it can't run, in one sentence; empty if it can.
 };
 
 struct CatalogueOptions {
   std::vector<std::filesystem::path> folders;  // From hearth.toml; searched recursively for *.gguf.
+  std::vector<std::filesystem::path> adapter_folders;  // The same; any folder may hold both.
   std::optional<std::filesystem::path> embedded;  // ember's file.
   std::optional<std::filesystem::path> pulled;    // Where `models pull` puts its files.
   // The store's folder.  A file that was imported from is not listed beside what it became.
@@ -60,6 +63,8 @@ class Catalogue {
   static Catalogue scan(const CatalogueOptions& options, const Catalogue* previous = nullptr);
 
   const std::vector<CatalogueEntry>& entries() const { return entries_; }
+  // LoRA adapters, found in the same places: GGUF files and folders in PEFT's layout.
+  const std::vector<CatalogueEntry>& adapters() const { return adapters_; }
   // What was left out and why, a sentence each: folders that can't be read, limits that were met.
   const std::vector<std::string>& notes() const { return notes_; }
 
@@ -75,7 +80,8 @@ class Catalogue {
   Result<CatalogueEntry> find_path(const std::filesystem::path& path) const;
   Result<CatalogueEntry> find_prefix(std::string_view name) const;
 
-  std::vector<CatalogueEntry> entries_;  // Sorted by name.
+  std::vector<CatalogueEntry> entries_;   // Sorted by name,
+  std::vector<CatalogueEntry> adapters_;  // as these.
   std::vector<std::string> notes_;
   HeadMap heads_;
   std::vector<std::string> architectures_;

@@ -12,6 +12,7 @@
 
 #include "base/file.h"
 #include "gguf/gguf_writer.h"
+#include "store/adapters.h"
 #include "store/places.h"
 
 namespace hearth::store {
@@ -182,7 +183,6 @@ TEST_F(CatalogueTest, FilesThatAreNoModelSaySo) {
   ASSERT_EQ(::mkfifo((mine / "pipe.gguf").c_str(), 0600), 0);
 
   EXPECT_THAT(problem_of("mmproj-F16"), HasSubstr("vision part"));
-  EXPECT_THAT(problem_of("lora"), HasSubstr("adapter"));
   EXPECT_THAT(problem_of("vocab"), HasSubstr("without weights"));
   EXPECT_THAT(problem_of("anonymous"), HasSubstr("architecture"));
   EXPECT_THAT(problem_of("text"), HasSubstr("text.gguf"));
@@ -197,8 +197,59 @@ TEST_F(CatalogueTest, FilesThatAreNoModelSaySo) {
 
   const auto found = scan().find("lora");
   ASSERT_FALSE(found);
-  EXPECT_EQ(found.error().code, Code::kUnsupported);
-  EXPECT_THAT(found.error().message, HasSubstr("adapter"));
+  EXPECT_EQ(found.error().code, Code::kInvalidArgument);
+  EXPECT_THAT(found.error().message, HasSubstr("MODEL@lora"));
+}
+
+// Adapters lie where models lie and are no models; a name finds one, and its shape tells its base.
+TEST_F(CatalogueTest, ListsAdaptersBesideModels) {
+  const auto write_adapter = [&](const std::string& name, std::uint64_t d_model, bool is_lora = true) {
+    gguf::GgufWriter writer;
+    writer.set_string("general.type", "adapter");
+    writer.set_string("general.architecture", "llama");
+    writer.set_string("adapter.type", is_lora ? "lora" : "control");
+    const std::uint64_t a[] = {d_model, 4}, b[] = {4, 8};
+    const auto zeros = [](std::span<std::byte> out) { std::ranges::fill(out, std::byte{0}); };
+    writer.add_tensor("blk.3.attn_q.weight.lora_a", tensor::DType::kF16, a, zeros);
+    writer.add_tensor("blk.3.attn_q.weight.lora_b", tensor::DType::kF16, b, zeros);
+    write(root_ / "mine" / (name + ".gguf"), writer.to_bytes());
+  };
+  write_model(root_ / "mine" / "base.gguf");
+  write_adapter("sql:v2", 256);
+  write_adapter("sql-v1", 128);
+  write_adapter("steer", 256, false);
+  write(root_ / "peft" / "poet" / "adapter_config.json",
+        R"({"peft_type":"LORA","base_model_name_or_path":"org/Base"})");
+  write(root_ / "peft" / "poet" / "adapter_model.safetensors", "x");
+  write(root_ / "peft" / "cut" / "adapter_config.json", R"({"peft_type":"LORA"})");
+  write(*options_.huggingface / "models--org--tuned/snapshots/rev/adapter_config.json",
+        R"({"peft_type":"IA3"})");
+  options_.adapter_folders.push_back(root_ / "peft");
+
+  const Catalogue catalogue = scan();
+  EXPECT_THAT(names(catalogue), ElementsAre("base"));
+  std::vector<std::string> found;
+  for (const auto& entry : catalogue.adapters()) found.push_back(entry.name);
+  EXPECT_THAT(found, ElementsAre("cut", "poet", "sql-v1", "sql-v2", "steer", "tuned"));
+  const auto find = [&](std::string_view name) { return find_adapter(catalogue.adapters(), name); };
+  const CatalogueEntry& base = catalogue.entries().front();
+  CatalogueEntry shaped = base;
+  shaped.shape = {256, 0, 4};
+  EXPECT_TRUE(may_fit(*find("sql-v2"), shaped));
+  EXPECT_FALSE(may_fit(*find("sql-v1"), shaped)) << "another width";
+  shaped.shape.n_layers = 3;
+  EXPECT_FALSE(may_fit(*find("sql-v2"), shaped)) << "fewer layers";
+  EXPECT_TRUE(may_fit(*find("poet"), base)) << "by name";
+  EXPECT_EQ(find("po")->name, "poet");
+  EXPECT_EQ(find((root_ / "peft" / "poet").string())->name, "poet");
+  EXPECT_EQ(find((root_ / "mine" / "sql-v1.gguf").string())->name, "sql-v1");
+  EXPECT_THAT(find("sql").error().message, HasSubstr("ambiguous"));
+  EXPECT_THAT(find("nobody").error().message, HasSubstr("there are cut, poet"));
+  EXPECT_THAT(find("steer").error().message, HasSubstr("only LoRA"));
+  EXPECT_THAT(find("tuned").error().message, HasSubstr("IA3"));
+  EXPECT_THAT(find("cut").error().message, HasSubstr("safetensors"));
+  EXPECT_THAT(find((root_ / "mine" / "base.gguf").string()).error().message, HasSubstr("a model"));
+  EXPECT_THAT(find("").error().message, HasSubstr("no adapter"));
 }
 
 TEST_F(CatalogueTest, ArchitecturesOutsideTheListAreAProblem) {

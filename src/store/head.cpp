@@ -9,6 +9,7 @@
 #include <map>
 
 #include "gguf/gguf_file.h"
+#include "store/adapters.h"
 
 namespace hearth::store {
 namespace {
@@ -19,12 +20,13 @@ struct OtherKind {
   std::string_view what;
 };
 constexpr OtherKind kOtherKinds[] = {
-    {"adapter", "an adapter for another model, not a model"},
     {"mmproj", "the vision part of another model (a projector), not a language model"},
     {"projector", "the vision part of another model (a projector), not a language model"},
     {"imatrix", "statistics for quantising a model, not a model"},
     {"vocab", "a vocabulary without weights"},
 };
+
+constexpr std::size_t kProjector = 0;  // Of the above.
 
 // What the file is instead of a model; empty if it may be one.
 std::string_view other_kind(const gguf::GgufFile& file, std::string_view architecture) {
@@ -32,9 +34,18 @@ std::string_view other_kind(const gguf::GgufFile& file, std::string_view archite
   for (const OtherKind& kind : kOtherKinds) {
     if (type == kind.type) return kind.what;
   }
-  if (architecture == "clip") return kOtherKinds[1].what;
+  if (architecture == "clip") return kOtherKinds[kProjector].what;
   if (file.tensors().empty()) return "a vocabulary without weights";
   return {};
+}
+
+Head adapter_head(const gguf::GgufFile& file, Head head) {
+  head.is_adapter = true;
+  head.shape = adapter_shape(file);
+  head.base = file.get_string("general.base_model.0.name", "").value_or("");
+  const std::string_view type = file.get_string("adapter.type", "lora").value_or("");
+  if (type != "lora") head.problem = fmt::format("its type is '{}', only LoRA can be run", type);
+  return head;
 }
 
 std::string dominant_type(const gguf::GgufFile& file) {
@@ -85,6 +96,13 @@ Head read_head(const std::filesystem::path& path) {
   head.n_context =
       file->get_u32(fmt::format("{}.context_length", head.architecture), 0).value_or(0);
   head.quantization = dominant_type(*file);
+  if (file->get_string("general.type", "").value_or("") == "adapter") {
+    return adapter_head(*file, std::move(head));
+  }
+  const auto number = [&](std::string_view key) {
+    return file->get_u32(fmt::format("{}.{}", head.architecture, key), 0).value_or(0);
+  };
+  head.shape = {number("embedding_length"), number("feed_forward_length"), number("block_count")};
   head.problem = problem_of(*file, head.architecture);
   return head;
 }

@@ -22,10 +22,21 @@ struct FileKey {
 // Absent for what is no readable regular file.
 std::optional<FileKey> file_key(const std::filesystem::path& path);
 
+// Numbers by which an adapter and its base are told to belong together; 0: not known.
+struct Shape {
+  std::uint32_t d_model = 0;
+  std::uint32_t d_ff = 0;
+  std::uint32_t n_layers = 0;  // Of an adapter: at least.
+  bool operator==(const Shape&) const = default;
+};
+
 struct Head {
   std::string architecture;
   std::string quantization;  // The type that most weight bytes have.
   std::uint32_t n_context = 0;
+  Shape shape;
+  bool is_adapter = false;  // Not a model, but a change to one.
+  std::string base;         // Of an adapter: what its makers called the model.
   std::string problem;  // Why no model can be run from this file; empty if one may.
   bool operator==(const Head&) const = default;
 };

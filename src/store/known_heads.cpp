@@ -12,7 +12,7 @@ namespace hearth::store {
 namespace {
 
 // Raised with every change of what heads say, so that a newer build reads files again.
-constexpr std::string_view kMagic = "hearth heads 1\n";
+constexpr std::string_view kMagic = "hearth heads 2\n";
 constexpr std::size_t kFileBytesMax = std::size_t{64} << 20;
 
 class Writer {
@@ -79,6 +79,11 @@ HeadMap read_heads(const std::filesystem::path& path) {
     known.head.quantization = in.text();
     known.head.n_context = in.number<std::uint32_t>();
     known.head.problem = in.text();
+    known.head.base = in.text();
+    known.head.is_adapter = in.number<std::uint32_t>() != 0;
+    known.head.shape.d_model = in.number<std::uint32_t>();
+    known.head.shape.d_ff = in.number<std::uint32_t>();
+    known.head.shape.n_layers = in.number<std::uint32_t>();
     known.path = in.text();
     if (in.failed()) return {};
     heads.emplace(key, std::move(known));
@@ -97,6 +102,11 @@ void write_heads(const std::filesystem::path& path, const HeadMap& heads) {
     body.text(known.head.quantization);
     body.number(known.head.n_context);
     body.text(known.head.problem);
+    body.text(known.head.base);
+    body.number(std::uint32_t{known.head.is_adapter});
+    body.number(known.head.shape.d_model);
+    body.number(known.head.shape.d_ff);
+    body.number(known.head.shape.n_layers);
     body.text(known.path);
   }
   Writer file;

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cctype>
 #include <cstdlib>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -12,6 +13,7 @@
 #include "base/file.h"
 #include "base/utf8.h"
 #include "gguf/manifest.h"
+#include "store/adapters.h"
 #include "store/catalogue.h"
 #include "store/folder_walk.h"
 #include "store/store_lock.h"
@@ -78,6 +80,13 @@ std::string clean_name(std::string_view text) {
   return name;
 }
 
+bool has_suffix(std::string_view text, std::string_view suffix) {
+  return text.size() >= suffix.size() &&
+         std::ranges::equal(text.substr(text.size() - suffix.size()), suffix, [](char a, char b) {
+           return std::tolower(static_cast<unsigned char>(a)) == b;
+         });
+}
+
 // The place of a file in a split model, from a name like "model-00002-of-00005.gguf".
 struct SplitPart {
   std::string stem;
@@ -108,6 +117,7 @@ class Finder {
   void add_file(const fs::path& path, std::string_view source);
   void add_folder(const fs::path& folder, std::string_view source);
   void add_store(const gguf::StorePaths& store);
+  void add_peft(const fs::path& folder, std::string_view source);
   void add_huggingface(const fs::path& hub);
   void add_ollama(const fs::path& models);
   void add_manifest(const fs::path& models, const fs::path& manifest);
@@ -124,6 +134,7 @@ FoundFiles Finder::run() {
   if (options_.store) add_store({*options_.store});
   for (const auto& folder : options_.folders) add_folder(folder, "config");
   if (options_.pulled) add_folder(*options_.pulled, "pulled");
+  for (const auto& folder : options_.adapter_folders) add_folder(folder, "config");
   if (options_.scan_other_programs) {
     for (const auto& folder : ollama_folders(options_)) add_ollama(folder);
     for (const auto& folder : lm_studio_folders(options_)) add_folder(folder, "lm-studio");
@@ -168,7 +179,24 @@ void Finder::add_file(const fs::path& path, std::string_view source) {
 }
 
 void Finder::add_folder(const fs::path& folder, std::string_view source) {
-  walk_.files(folder, kSuffix, [&](const fs::path& file) { add_file(file, source); });
+  walk_.files(folder, "", [&](const fs::path& file) {
+    if (has_suffix(file.native(), kSuffix)) return add_file(file, source);
+    if (file.filename() == kPeftConfig) add_peft(file.parent_path(), source);
+  });
+}
+
+// Named after its folder, in Hugging Face's cache after the repository.
+void Finder::add_peft(const fs::path& folder, std::string_view source) {
+  constexpr std::string_view kRepository = "models--";
+  std::string name = folder.filename().string();
+  for (fs::path above = folder; above.has_relative_path(); above = above.parent_path()) {
+    const std::string part = above.filename().string();
+    if (part.starts_with(kRepository)) {
+      name = part.substr(part.rfind("--") + 2);
+      break;
+    }
+  }
+  add({clean_name(name), folder, std::string(source), {}, 0, true});
 }
 
 void Finder::add_store(const gguf::StorePaths& store) {

@@ -39,6 +39,7 @@ struct Candidate {
   std::string source;
   std::string problem;      // Known before the file is opened; empty if none.
   std::uint64_t bytes = 0;  // Of all parts, for a split model; otherwise 0.
+  bool is_peft = false;     // `path` is an adapter's folder.
 };
 
 struct FoundFiles {

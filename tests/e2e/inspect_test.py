@@ -54,6 +54,38 @@ class Inspect(unittest.TestCase):
             print(f"{name}: error {error:.2e}, bound {bound:.2e}, peer {row['peer_relative_error']:.2e}")
             self.assertLessEqual(error, bound, name)
 
+    @unittest.skipUnless(INDEX, "SKIPPED: needs ../shared")
+    def test_logits_with_adapters_within_their_bounds(self):
+        index = json.loads(INDEX.read_text())
+        tokens = " ".join(map(str, index["tokens"]))
+        rows = {name: row for name, row in index["rows"].items() if row["adapter"]}
+        self.assertEqual(len(rows), 3)
+        for name, row in rows.items():
+            out = self.home.path / "logits"
+            done = self.home.run("inspect", "logits", str(INDEX.parent / row["model"]), "--adapter",
+                                 str(INDEX.parent / row["adapter"]), "--tokens", tokens, "--out", str(out))
+            self.assertEqual(done.returncode, 0, done.stderr)
+            error = relative_error(floats(out), floats(INDEX.parent / f"{name}.logits"))
+            print(f"{name}: error {error:.2e}, peer {row['peer_relative_error']:.2e}")
+            self.assertLessEqual(error, PEER_FACTOR_MAX * row["peer_relative_error"], name)
+        wrong = self.home.run("inspect", "logits", str(INDEX.parent / "llama-F16.gguf"), "--adapter",
+                              str(INDEX.parent / "qwen3-lora.gguf"), "--tokens", "1", "--out", str(out))
+        self.assertEqual(wrong.returncode, 2)
+        self.assertIn("qwen3", wrong.stderr)
+
+    @unittest.skipUnless(INDEX, "SKIPPED: needs ../shared")
+    def test_adapters_are_listed_beside_models(self):
+        config = self.home.path / "adapters.toml"
+        config.write_text(f'[models]\nscan = false\nfolders = ["{INDEX.parent}"]\n')
+        done = self.home.run("--config", str(config), "--json", "models", "list")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        kinds = {entry["name"]: entry["kind"] for entry in json.loads(done.stdout)}
+        self.assertEqual(kinds["qwen3-lora"], "adapter")
+        self.assertEqual(kinds["qwen3-F16"], "model")
+        shown = self.home.run("--config", str(config), "models", "show", "qwen3-F16@qwen3-lora")
+        self.assertIn("MODEL@qwen3-lora", shown.stdout)
+        self.assertIn("qwen3-F16", shown.stdout)
+
     @unittest.skipUnless(VOCAB, "SKIPPED: needs ../shared")
     def test_token_ids_equal(self):
         files = sorted(VOCAB.glob("*.gguf"))

@@ -1,0 +1,141 @@
+// One panel of a PanelStream (panel_stream.h) times some rows of activations.
+//
+// The 16 lanes are the panel's outputs.  Each row sums a group's inputs of even and of odd number
+// apart, so that two products are under way; rows are taken four at a time and each weight is
+// widened once for them.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "tensor/kernels/inline.h"
+#include "tensor/panel_stream.h"
+
+namespace hearth::tensor {
+
+struct StreamProduct {
+  const std::byte* panel = nullptr;
+  std::uint32_t cols = 0;
+  const StreamRow* rows = nullptr;
+  std::size_t n_rows = 0;
+  std::uint32_t y_first = 0;    // Of the panel's outputs in y.
+  std::uint32_t n_outputs = 0;  // Those that there are, at most kStreamPanelRows.
+  bool adds = false;
+};
+using StreamProductFn = void (*)(const StreamProduct& product);
+
+// One for each instruction set, in stream_<isa>.cpp.
+StreamProductFn stream_product_scalar(StreamType type);
+StreamProductFn stream_product_avx2(StreamType type);
+StreamProductFn stream_product_avx512(StreamType type);
+
+template <class S>
+struct HalfWeights {
+  static constexpr std::size_t kBytes = 2;
+  static constexpr std::size_t kScaleBytes = 0;
+  HEARTH_INLINE static typename S::F load(const std::byte* p) { return S::load_f16(p); }
+  HEARTH_INLINE static typename S::F add_scaled(const std::byte*, typename S::F sum,
+                                                typename S::F total) {
+    return S::add(total, sum);
+  }
+};
+template <class S>
+struct Int8Weights {
+  static constexpr std::size_t kBytes = 1;
+  static constexpr std::size_t kScaleBytes = kStreamPanelRows * sizeof(F16);
+  // Codes are stored 128 higher; taking that off again is exact.
+  HEARTH_INLINE static typename S::F load(const std::byte* p) {
+    return S::sub(S::to_float(S::load_u8(p)), S::set1_f(128.0F));
+  }
+  HEARTH_INLINE static typename S::F add_scaled(const std::byte* scales, typename S::F sum,
+                                                typename S::F total) {
+    return S::fma(S::load_f16(scales), sum, total);
+  }
+};
+
+template <class S, class Weights>
+struct StreamRows {
+  using F = typename S::F;
+  static constexpr std::uint32_t kLanes = kStreamPanelRows;
+  // How far ahead memory is asked for: some panels, over the ends of matrices, since what follows
+  // in memory is what is needed next.
+  static constexpr std::size_t kAheadBytes = 4096;
+  static constexpr std::size_t kLineBytes = 64;
+
+  // total[r] += weights of one group * x of row r.
+  template <std::uint32_t kRows>
+  HEARTH_INLINE static void add_group(const std::byte* group, const float* const* x,
+                                      std::uint32_t col, std::uint32_t n, F* total) {
+    F sum[kRows][2];
+#pragma GCC unroll 4
+    for (std::uint32_t r = 0; r < kRows; ++r) sum[r][0] = sum[r][1] = S::set1_f(0.0F);
+    const std::byte* at = group + Weights::kScaleBytes;
+    const std::size_t bytes = Weights::kScaleBytes + n * kLanes * Weights::kBytes;
+    for (std::size_t line = 0; line < bytes; line += kLineBytes) {
+      const auto ahead = reinterpret_cast<std::uintptr_t>(group) + kAheadBytes + line;
+      __builtin_prefetch(reinterpret_cast<const void*>(ahead), 0, 2);
+    }
+    std::uint32_t k = 0;
+    for (; k + 2 <= n; k += 2, at += 2 * kLanes * Weights::kBytes) {
+      const F even = Weights::load(at);
+      const F odd = Weights::load(at + kLanes * Weights::kBytes);
+#pragma GCC unroll 4
+      for (std::uint32_t r = 0; r < kRows; ++r) {
+        sum[r][0] = S::fma(even, S::set1_f(x[r][col + k]), sum[r][0]);
+        sum[r][1] = S::fma(odd, S::set1_f(x[r][col + k + 1]), sum[r][1]);
+      }
+    }
+    if (k < n) {
+      const F last = Weights::load(at);
+#pragma GCC unroll 4
+      for (std::uint32_t r = 0; r < kRows; ++r) {
+        sum[r][0] = S::fma(last, S::set1_f(x[r][col + k]), sum[r][0]);
+      }
+    }
+#pragma GCC unroll 4
+    for (std::uint32_t r = 0; r < kRows; ++r) {
+      total[r] = Weights::add_scaled(group, S::add(sum[r][0], sum[r][1]), total[r]);
+    }
+  }
+
+  template <std::uint32_t kRows>
+  static void some_rows(const StreamProduct& p, std::size_t row) {
+    const float* x[kRows];
+    F total[kRows];
+    for (std::uint32_t r = 0; r < kRows; ++r) {
+      x[r] = p.rows[row + r].x;
+      const float* const y = p.rows[row + r].y + p.y_first;
+      total[r] = !p.adds               ? S::set1_f(0.0F)
+                 : p.n_outputs == kLanes ? S::load_f(y)
+                                         : S::load_f_part(y, p.n_outputs);
+    }
+    const std::byte* at = p.panel;
+    for (std::uint32_t col = 0; col < p.cols; col += kStreamGroupCols) {
+      const std::uint32_t n = p.cols - col < kStreamGroupCols ? p.cols - col : kStreamGroupCols;
+      add_group<kRows>(at, x, col, n, total);
+      at += Weights::kScaleBytes + n * kLanes * Weights::kBytes;
+    }
+    for (std::uint32_t r = 0; r < kRows; ++r) {
+      float* const y = p.rows[row + r].y + p.y_first;
+      if (p.n_outputs == kLanes) {
+        S::store_f(y, total[r]);
+      } else {
+        S::store_f_part(y, p.n_outputs, total[r]);
+      }
+    }
+  }
+
+  static void run(const StreamProduct& p) {
+    std::size_t row = 0;
+    for (; row + 4 <= p.n_rows; row += 4) some_rows<4>(p, row);
+    for (; row < p.n_rows; ++row) some_rows<1>(p, row);
+  }
+};
+
+template <class S>
+StreamProductFn find_stream_product(StreamType type) {
+  return type == StreamType::kInt8 ? StreamRows<S, Int8Weights<S>>::run
+                                   : StreamRows<S, HalfWeights<S>>::run;
+}
+
+}  // namespace hearth::tensor

@@ -1,0 +1,10 @@
+#include "tensor/kernels/simd_scalar.h"
+#include "tensor/kernels/stream_product.h"
+
+namespace hearth::tensor {
+
+StreamProductFn stream_product_scalar(StreamType type) {
+  return find_stream_product<scalar::Simd>(type);
+}
+
+}  // namespace hearth::tensor
