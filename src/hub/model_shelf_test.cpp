@@ -43,7 +43,8 @@ class ModelShelfTest : public testing::Test {
     auto choice = shelf_->resolve(name);
     if (!choice) return std::unexpected(choice.error());
     std::promise<Result<Loaded>> promise;
-    shelf_->get(choice->candidates, [&](Result<Loaded> loaded) { promise.set_value(std::move(loaded)); });
+    shelf_->get(choice->candidates, choice->adapters,
+                [&](Result<Loaded> loaded) { promise.set_value(std::move(loaded)); });
     return promise.get_future().get();
   }
 
