@@ -296,6 +296,7 @@ Invocation parse_command_line(int argc, const char* const* argv) {
   parser->app.require_subcommand(1);
   parser->app.set_version_flag("--version", std::string(kVersion));
   parser->app.add_option("--config", parser->config_path, "Configuration file");
+  parser->add_json(&parser->app);
   parser->app.footer(kFooter);
   add_serve(*parser);
   add_ask(*parser);

@@ -18,7 +18,7 @@ inline const Model& base_for_fuzzing() {
                                       .d_ff = 8,
                                       .n_heads = 2,
                                       .n_kv_heads = 1,
-                                      .head_dim = 4,
+                                      .head_dim = 16,
                                       .n_vocab = 300});
     HEARTH_CHECK(writer);
     return writer->to_bytes();
