@@ -146,8 +146,9 @@ void ModelShelf::pin(const store::CatalogueEntry& entry) {
 
 // A model's own name may hold '@': it goes first.
 Result<ModelChoice> ModelShelf::resolve(std::string_view name) {
-  auto whole = resolve_model(name);
-  if (whole || name.find('@') == name.npos) return whole;
+  if (name.find('@') == name.npos) return resolve_model(name);
+  wait_for_scan();
+  if (auto whole = source_->find(name)) return ModelChoice{.candidates = {*std::move(whole)}};
   HEARTH_TRY(const ModelName parsed, parse_model_name(name));
   HEARTH_TRY(ModelChoice choice, resolve_model(parsed.model));
   HEARTH_TRY(choice.adapters, resolve_adapters(parsed.adapters));

@@ -93,18 +93,17 @@ void write_stream(StreamType type, const float* w, std::uint32_t rows, std::uint
 
 void multiply_stream(const PanelStream& w, std::uint32_t first, std::uint32_t n,
                      std::span<const StreamRow> rows, bool adds) {
+  if (n == 0 || rows.empty()) return;
   const std::size_t panel_bytes = stream_panel_bytes(w.type, w.cols);
-  const StreamProductFn multiply = stream_product(w.type);
-  for (std::uint32_t panel = first; panel < first + n; ++panel) {
-    const std::uint32_t row = panel * kStreamPanelRows;
-    multiply({.panel = w.data + panel * panel_bytes,
-              .cols = w.cols,
-              .rows = rows.data(),
-              .n_rows = rows.size(),
-              .y_first = row,
-              .n_outputs = std::min(kStreamPanelRows, w.rows - row),
-              .adds = adds});
-  }
+  stream_product(w.type)({.panel = w.data + first * panel_bytes,
+                          .panel_bytes = panel_bytes,
+                          .n_panels = n,
+                          .cols = w.cols,
+                          .rows = rows.data(),
+                          .n_rows = rows.size(),
+                          .y_first = first * kStreamPanelRows,
+                          .y_end = w.rows,
+                          .adds = adds});
 }
 
 }  // namespace hearth::tensor

@@ -1,4 +1,4 @@
-// One panel of a PanelStream (panel_stream.h) times some rows of activations.
+// Panels of a PanelStream (panel_stream.h) times some rows of activations.
 //
 // The 16 lanes are the panel's outputs.  Each row sums a group's inputs of even and of odd number
 // apart, so that two products are under way; rows are taken four at a time and each weight is
@@ -14,12 +14,14 @@
 namespace hearth::tensor {
 
 struct StreamProduct {
-  const std::byte* panel = nullptr;
+  const std::byte* panel = nullptr;  // The first of n_panels,
+  std::size_t panel_bytes = 0;       // each so large.
+  std::uint32_t n_panels = 0;
   std::uint32_t cols = 0;
   const StreamRow* rows = nullptr;
   std::size_t n_rows = 0;
-  std::uint32_t y_first = 0;    // Of the panel's outputs in y.
-  std::uint32_t n_outputs = 0;  // Those that there are, at most kStreamPanelRows.
+  std::uint32_t y_first = 0;  // Where the first panel's outputs are in y,
+  std::uint32_t y_end = 0;    // and where the matrix's end.
   bool adds = false;
 };
 using StreamProductFn = void (*)(const StreamProduct& product);
@@ -99,36 +101,43 @@ struct StreamRows {
   }
 
   template <std::uint32_t kRows>
-  static void some_rows(const StreamProduct& p, std::size_t row) {
+  HEARTH_INLINE static void some_rows(const StreamProduct& p, const std::byte* panel,
+                                      std::uint32_t y_first, std::size_t row) {
+    const std::uint32_t left = p.y_end - y_first;
+    const std::uint32_t n_outputs = left < kLanes ? left : kLanes;
     const float* x[kRows];
     F total[kRows];
     for (std::uint32_t r = 0; r < kRows; ++r) {
       x[r] = p.rows[row + r].x;
-      const float* const y = p.rows[row + r].y + p.y_first;
-      total[r] = !p.adds               ? S::set1_f(0.0F)
-                 : p.n_outputs == kLanes ? S::load_f(y)
-                                         : S::load_f_part(y, p.n_outputs);
+      const float* const y = p.rows[row + r].y + y_first;
+      total[r] = !p.adds             ? S::set1_f(0.0F)
+                 : n_outputs == kLanes ? S::load_f(y)
+                                       : S::load_f_part(y, n_outputs);
     }
-    const std::byte* at = p.panel;
+    const std::byte* at = panel;
     for (std::uint32_t col = 0; col < p.cols; col += kStreamGroupCols) {
       const std::uint32_t n = p.cols - col < kStreamGroupCols ? p.cols - col : kStreamGroupCols;
       add_group<kRows>(at, x, col, n, total);
       at += Weights::kScaleBytes + n * kLanes * Weights::kBytes;
     }
     for (std::uint32_t r = 0; r < kRows; ++r) {
-      float* const y = p.rows[row + r].y + p.y_first;
-      if (p.n_outputs == kLanes) {
+      float* const y = p.rows[row + r].y + y_first;
+      if (n_outputs == kLanes) {
         S::store_f(y, total[r]);
       } else {
-        S::store_f_part(y, p.n_outputs, total[r]);
+        S::store_f_part(y, n_outputs, total[r]);
       }
     }
   }
 
   static void run(const StreamProduct& p) {
-    std::size_t row = 0;
-    for (; row + 4 <= p.n_rows; row += 4) some_rows<4>(p, row);
-    for (; row < p.n_rows; ++row) some_rows<1>(p, row);
+    for (std::uint32_t i = 0; i < p.n_panels; ++i) {
+      const std::byte* const panel = p.panel + i * p.panel_bytes;
+      const std::uint32_t y_first = p.y_first + i * kLanes;
+      std::size_t row = 0;
+      for (; row + 4 <= p.n_rows; row += 4) some_rows<4>(p, panel, y_first, row);
+      for (; row < p.n_rows; ++row) some_rows<1>(p, panel, y_first, row);
+    }
   }
 };
 
