@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "net/curl_failure.h"
+#include "net/response_head.h"
 
 namespace hearth::net {
 namespace {
@@ -21,19 +22,11 @@ using SteadyClock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
 constexpr std::string_view kLineBreaks{"\r\n\0", 3};
-constexpr std::size_t kHeaderBytesMax = std::size_t{256} << 10;
 constexpr milliseconds kLongestWait{1'000};  // Between two looks at timeouts when nothing happens.
 
 bool equal_ignoring_case(std::string_view a, std::string_view b) {
   return std::ranges::equal(
       a, b, [](unsigned char x, unsigned char y) { return std::tolower(x) == std::tolower(y); });
-}
-
-std::string_view trimmed(std::string_view text) {
-  constexpr std::string_view kSpace = " \t\r\n";
-  const std::size_t first = text.find_first_not_of(kSpace);
-  if (first == std::string_view::npos) return {};
-  return text.substr(first, text.find_last_not_of(kSpace) - first + 1);
 }
 
 // One call in flight.  Lives on the client's thread.
@@ -84,8 +77,7 @@ class Transfer {
   CURL* easy_ = nullptr;
   curl_slist* header_list_ = nullptr;
   char error_text_[CURL_ERROR_SIZE] = {};
-  HttpResponseHead head_;
-  std::size_t header_bytes_ = 0;
+  ResponseHeadReader head_;
   bool has_bytes_ = false;
   bool head_given_ = false;
   std::string refusal_;
@@ -145,29 +137,18 @@ std::size_t Transfer::on_data(char* data, std::size_t size, std::size_t count, v
 std::size_t Transfer::take_header(std::string_view line) {
   has_bytes_ = true;
   last_byte_ = SteadyClock::now();
-  header_bytes_ += line.size();
-  if (header_bytes_ > kHeaderBytesMax) {
-    too_large_ = fmt::format("the answer's headers exceed the limit of {} bytes", kHeaderBytesMax);
-    return 0;  // Any other count than the line's makes curl give up.
-  }
-  if (line.starts_with("HTTP/")) {
-    head_ = {};  // A new response: of a proxy, or after "100 Continue".
-    return line.size();
-  }
-  const std::size_t colon = line.find(':');
-  if (colon != std::string_view::npos && !head_given_) {
-    head_.headers.push_back({.name = std::string(trimmed(line.substr(0, colon))),
-                             .value = std::string(trimmed(line.substr(colon + 1)))});
-  }
-  return line.size();
+  if (head_.take(line)) return line.size();
+  too_large_ = fmt::format("the answer's headers exceed the limit of {} bytes",
+                           ResponseHeadReader::kBytesMax);
+  return 0;  // Any other count than the line's makes curl give up.
 }
 
 void Transfer::give_head() {
   if (std::exchange(head_given_, true)) return;
   long status = 0;
   curl_easy_getinfo(easy_, CURLINFO_RESPONSE_CODE, &status);
-  head_.status = static_cast<int>(status);
-  sink_->on_head(head_);
+  head_.head().status = static_cast<int>(status);
+  sink_->on_head(head_.head());
 }
 
 std::size_t Transfer::take_data(std::string_view piece) {

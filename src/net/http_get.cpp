@@ -4,10 +4,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cctype>
 #include <memory>
 
 #include "net/curl_failure.h"
+#include "net/response_head.h"
 
 namespace hearth::net {
 namespace {
@@ -18,8 +18,9 @@ constexpr long kRedirectsMax = 10;
 struct Transfer {
   const HttpGetSink& sink;
   CURL* easy = nullptr;
-  HttpResponseHead head;
+  ResponseHeadReader head;
   bool head_given = false;
+  bool head_too_large = false;
   bool stopped = false;
 
   // Whether the sink wants the rest.
@@ -28,34 +29,21 @@ struct Transfer {
     head_given = true;
     long status = 0;
     curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
-    head.status = static_cast<int>(status);
-    stopped = sink.on_head && !sink.on_head(head);
+    head.head().status = static_cast<int>(status);
+    stopped = sink.on_head && !sink.on_head(head.head());
     return !stopped;
   }
 };
 
 std::size_t on_header(char* data, std::size_t size, std::size_t count, void* self) {
   Transfer& transfer = *static_cast<Transfer*>(self);
-  const std::string_view line(data, size * count);
-  if (line.starts_with("HTTP/")) {
-    transfer.head = {};  // Of a redirect's target, or of a proxy's.
-    return line.size();
-  }
-  const std::size_t colon = line.find(':');
-  if (colon == std::string_view::npos) return line.size();
-  const auto trimmed = [](std::string_view text) {
-    while (!text.empty() && std::isspace(static_cast<unsigned char>(text.front()))) text.remove_prefix(1);
-    while (!text.empty() && std::isspace(static_cast<unsigned char>(text.back()))) text.remove_suffix(1);
-    return std::string(text);
-  };
-  transfer.head.headers.push_back(
-      {.name = trimmed(line.substr(0, colon)), .value = trimmed(line.substr(colon + 1))});
-  return line.size();
+  transfer.head_too_large = !transfer.head.take({data, size * count});
+  return transfer.head_too_large ? 0 : size * count;  // Another count makes curl give up.
 }
 
 std::size_t on_data(char* data, std::size_t size, std::size_t count, void* self) {
   Transfer& transfer = *static_cast<Transfer*>(self);
-  if (!transfer.give_head()) return 0;  // Any other count than the piece's makes curl give up.
+  if (!transfer.give_head()) return 0;
   if (!transfer.sink.on_body({data, size * count})) {
     transfer.stopped = true;
     return 0;
@@ -118,6 +106,10 @@ HttpGetEnd http_get(const HttpGet& request, const HttpGetSink& sink) {
   set_up(easy.get(), request, transfer, headers.get());
   const CURLcode code = curl_easy_perform(easy.get());
   if (transfer.stopped) return {HttpFailure::kCancelled, "the transfer was ended"};
+  if (transfer.head_too_large) {
+    return {HttpFailure::kTooLarge, fmt::format("the answer's headers exceed the limit of {} bytes",
+                                                ResponseHeadReader::kBytesMax)};
+  }
   if (code == CURLE_OK) {
     if (!transfer.give_head()) return {HttpFailure::kCancelled, "the transfer was ended"};
     return {};
