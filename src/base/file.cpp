@@ -64,14 +64,12 @@ Result<> write_all(int fd, std::string_view bytes, const std::filesystem::path& 
   return {};
 }
 
-// Makes a rename in `folder` durable.  Some filesystems refuse fsync on a folder; that
-// costs durability of the name only, never the bytes, so it is no error.
+}  // namespace
+
 void sync_folder(const std::filesystem::path& folder) {
   const Fd fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (fd.get() >= 0) (void)::fsync(fd.get());
 }
-
-}  // namespace
 
 Error file_error(std::string_view what, const std::filesystem::path& path, int error_number) {
   return Error{code_of(error_number),

@@ -49,6 +49,10 @@ Result<std::string> read_file(const std::filesystem::path& path,
 // Writes `bytes` beside `path`, syncs, and renames over it; parent folders are made.
 Result<> write_file_atomic(const std::filesystem::path& path, std::string_view bytes);
 
+// Makes names that appeared in or vanished from `folder` durable.  Some filesystems refuse fsync on a
+// folder; that costs durability of the name only, never the bytes, so it is no error.
+void sync_folder(const std::filesystem::path& folder);
+
 // An errno-style failure of `what` on `path` as an Error with the fitting code.
 Error file_error(std::string_view what, const std::filesystem::path& path, int error_number);
 

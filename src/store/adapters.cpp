@@ -4,13 +4,13 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <cctype>
 #include <charconv>
 #include <nlohmann/json.hpp>
 #include <vector>
 
 #include "base/file.h"
 #include "store/catalogue.h"
+#include "store/file_name.h"
 
 namespace hearth::store {
 namespace {
@@ -20,12 +20,6 @@ using nlohmann::json;
 
 constexpr std::size_t kConfigBytesMax = std::size_t{1} << 20;
 constexpr std::size_t kNamesInErrorMax = 20;
-
-std::string lower(std::string_view text) {
-  std::string out(text);
-  for (char& c : out) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return out;
-}
 
 std::string text_of(const json& object, const char* key) {
   const auto found = object.find(key);

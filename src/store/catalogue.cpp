@@ -4,12 +4,12 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <cctype>
 #include <set>
 #include <utility>
 
 #include "base/digest.h"
 #include "store/adapters.h"
+#include "store/file_name.h"
 #include "store/places.h"
 
 namespace hearth::store {
@@ -18,12 +18,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::size_t kNamesInErrorMax = 20;
-
-std::string lower(std::string_view text) {
-  std::string out(text);
-  for (char& c : out) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return out;
-}
 
 // A file is one model however many links lead to it; in Ollama, though, each name is a model.
 bool is_seen(const Candidate& candidate, const std::optional<FileKey>& key,

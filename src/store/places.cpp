@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cctype>
-#include <cstdlib>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <string_view>
@@ -15,6 +14,8 @@
 #include "gguf/manifest.h"
 #include "store/adapters.h"
 #include "store/catalogue.h"
+#include "store/environment.h"
+#include "store/file_name.h"
 #include "store/folder_walk.h"
 #include "store/store_lock.h"
 
@@ -25,22 +26,6 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 
 constexpr std::string_view kSuffix = ".gguf";
-
-// The value of an environment variable; empty if it is unset or empty.
-fs::path environment(const char* name) {
-  const char* const value = std::getenv(name);
-  return value == nullptr ? fs::path() : fs::path(value);
-}
-
-fs::path home(std::string_view below) {
-  const fs::path folder = environment("HOME");
-  return folder.empty() ? folder : folder / below;
-}
-
-fs::path cache(std::string_view below) {
-  const fs::path folder = environment("XDG_CACHE_HOME");
-  return folder.empty() ? home(".cache") / below : folder / below;
-}
 
 // The chosen folder, else the environment's, else those that the program uses by itself.
 std::vector<fs::path> folders_of(const std::optional<fs::path>& chosen,
@@ -68,7 +53,7 @@ std::vector<fs::path> llama_cpp_folders(const CatalogueOptions& options) {
 
 std::vector<fs::path> huggingface_folders(const CatalogueOptions& options) {
   fs::path hub = environment("HF_HUB_CACHE");
-  if (hub.empty() && !environment("HF_HOME").empty()) hub = environment("HF_HOME") / "hub";
+  if (hub.empty() && !environment("HF_HOME").empty()) hub = huggingface_home() / "hub";
   return folders_of(options.huggingface, hub, {cache("huggingface/hub")});
 }
 
@@ -85,24 +70,6 @@ bool has_suffix(std::string_view text, std::string_view suffix) {
          std::ranges::equal(text.substr(text.size() - suffix.size()), suffix, [](char a, char b) {
            return std::tolower(static_cast<unsigned char>(a)) == b;
          });
-}
-
-// The place of a file in a split model, from a name like "model-00002-of-00005.gguf".
-struct SplitPart {
-  std::string stem;
-  std::string count;
-};
-
-std::optional<SplitPart> split_part(std::string_view stem) {
-  constexpr std::string_view kShape = "-00000-of-00000";
-  if (stem.size() <= kShape.size()) return std::nullopt;
-  const std::string_view tail = stem.substr(stem.size() - kShape.size());
-  for (std::size_t i = 0; i < kShape.size(); ++i) {
-    const bool fits = kShape[i] == '0' ? tail[i] >= '0' && tail[i] <= '9' : tail[i] == kShape[i];
-    if (!fits) return std::nullopt;
-  }
-  return SplitPart{std::string(stem.substr(0, stem.size() - kShape.size())),
-                   std::string(tail.substr(tail.size() - 5))};
 }
 
 // Collects candidates up to a limit.

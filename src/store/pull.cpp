@@ -77,11 +77,7 @@ class PartialFile {
   Result<> finish(const fs::path& path) const {
     if (::fsync(fd_) != 0) return std::unexpected(file_error("write", path_, errno));
     if (::rename(path_.c_str(), path.c_str()) != 0) return std::unexpected(file_error("name", path, errno));
-    const int folder = ::open(path.parent_path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (folder >= 0) {
-      ::fsync(folder);
-      ::close(folder);
-    }
+    sync_folder(path.parent_path());
     return {};
   }
 
@@ -177,7 +173,6 @@ class Fetch {
 
   Result<> fetch_once() {
     error_.reset();
-    status_ = 0;
     const net::HttpGetEnd end = net::http_get(
         {.url = wanted_.url, .bearer_token = wanted_.token, .accept = {}, .first_byte = progress_.bytes},
         {.on_head = [this](const net::HttpResponseHead& head) { return take_head(head); },
@@ -194,20 +189,19 @@ class Fetch {
   }
 
   bool take_head(const net::HttpResponseHead& head) {
-    status_ = head.status;
-    if (status_ == kStatusPart) {
+    if (head.status == kStatusPart) {
       const std::string* const range = head.find("Content-Range");
       if (range != nullptr && range->starts_with(fmt::format("bytes {}-", progress_.bytes))) return true;
       error_ = Error{Code::kUnavailable, fmt::format("'{}' goes on elsewhere than it was asked to", wanted_.url)};
       return false;
     }
-    if (status_ != kStatusWhole && status_ != kStatusBadRange) {
-      error_ = net::http_status_error(status_, wanted_.url);
+    if (head.status != kStatusWhole && head.status != kStatusBadRange) {
+      error_ = net::http_status_error(head.status, wanted_.url);
       return false;
     }
     // From the beginning after all, or from where it has nothing.
     if (const auto cut = start_over(); !cut) error_ = cut.error();
-    if (status_ == kStatusBadRange && !error_) {
+    if (head.status == kStatusBadRange && !error_) {
       error_ = Error{Code::kUnavailable, fmt::format("'{}' has no bytes to go on with", wanted_.url)};
     }
     return !error_;
@@ -244,7 +238,6 @@ class Fetch {
   PullProgress progress_;
   std::optional<Sha256Stream> hash_{std::in_place};
   std::optional<Error> error_;  // Of the attempt, from inside the transfer.
-  int status_ = 0;
   bool is_whole_ = false;
 };
 

@@ -5,11 +5,12 @@
 
 #include <algorithm>
 #include <cctype>
-#include <cstdlib>
 #include <nlohmann/json.hpp>
 
 #include "base/file.h"
 #include "net/http_get.h"
+#include "store/environment.h"
+#include "store/file_name.h"
 
 namespace hearth::store {
 namespace {
@@ -22,17 +23,6 @@ constexpr std::size_t kFilesMax = 1000;      // Of one model.
 constexpr std::size_t kNamesInMessage = 12;  // Files that an error lists.
 // Tags that are tried in turn where none is asked for.
 constexpr std::string_view kUsualTags[] = {"Q4_K_M", "Q4_K_S", "Q4_0", "Q5_K_M", "Q8_0"};
-
-std::string environment(const char* name) {
-  const char* const value = std::getenv(name);
-  return value == nullptr ? "" : value;
-}
-
-std::string lower(std::string_view text) {
-  std::string out(text);
-  std::ranges::transform(out, out.begin(), [](unsigned char c) { return std::tolower(c); });
-  return out;
-}
 
 std::string without_slash(std::string url) {
   while (url.ends_with('/')) url.pop_back();
@@ -103,16 +93,11 @@ std::vector<Listed> files_of(const json& listing) {
   return files;
 }
 
-// "model-00002-of-00003.gguf" without the number of the part; other names as they are.
-std::string without_part(const std::string& name) {
-  constexpr std::string_view kShape = "-00000-of-00000.gguf";
-  if (name.size() <= kShape.size()) return name;
-  const std::size_t start = name.size() - kShape.size();
-  for (std::size_t i = 0; i < kShape.size(); ++i) {
-    const char c = name[start + i];
-    if (kShape[i] == '0' ? c < '0' || c > '9' : c != kShape[i]) return name;
-  }
-  return name.substr(0, start) + name.substr(start + std::string_view("-00000").size());
+// The model that a file belongs to, alone or with others that are its parts.
+std::string model_of(const std::string& file) {
+  const std::string stem = fs::path(file).replace_extension().string();
+  const auto part = split_part(stem);
+  return part ? part->stem + "-of-" + part->count : stem;
 }
 
 // The files of the one model that fits `tag`; empty if there is none or more than one.
@@ -124,7 +109,7 @@ std::vector<Listed> fitting(const std::vector<Listed>& files, std::string_view t
     if (name == wanted) return {file};
     // A projector for images is no model.
     if (name.find(wanted) == name.npos || name.find("mmproj") != name.npos) continue;
-    if (!chosen.empty() && without_part(chosen.front().name) != without_part(file.name)) return {};
+    if (!chosen.empty() && model_of(chosen.front().name) != model_of(file.name)) return {};
     chosen.push_back(file);
   }
   return chosen;
@@ -185,10 +170,7 @@ void take_environment(PullOptions& options) {
   options.is_offline = offline == "1" || offline == "true" || offline == "yes" || offline == "on";
   options.huggingface_token = environment("HF_TOKEN");
   if (!options.huggingface_token.empty()) return;
-  fs::path home = environment("HF_HOME");
-  if (home.empty() && !environment("HOME").empty()) home = fs::path(environment("HOME")) / ".cache/huggingface";
-  if (home.empty()) return;
-  std::string token = read_file(home / "token", 4096).value_or("");
+  std::string token = read_file(huggingface_home() / "token", 4096).value_or("");
   while (!token.empty() && std::isspace(static_cast<unsigned char>(token.back())) != 0) token.pop_back();
   options.huggingface_token = token;
 }

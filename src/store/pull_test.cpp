@@ -133,6 +133,7 @@ TEST(PullPlanTest, HuggingFaceChoosesByTag) {
   EXPECT_THAT(chosen({"x/y-IQ2.gguf"}, ""), ElementsAre("x/y-IQ2.gguf"));
   EXPECT_THAT(chosen({"m-Q4_K_M-00001-of-00002.gguf", "m-Q4_K_M-00002-of-00002.gguf", "m-Q8_0.gguf"}, ""),
               ElementsAre("m-Q4_K_M-00001-of-00002.gguf", "m-Q4_K_M-00002-of-00002.gguf"));
+  EXPECT_THAT(chosen({"m-Q4_K_M.gguf", "m-Q4_K_M-00001-of-00001.gguf"}, ""), ElementsAre(HasSubstr("no one model")));
   // As its makers wrote it.
   EXPECT_THAT(chosen({"config.json", "model.safetensors", "pytorch_model.bin", "onnx/model.json", "1_Pooling/config.json"}, ""),
               ElementsAre("config.json", "model.safetensors", "1_Pooling/config.json"));

@@ -89,11 +89,4 @@ Result<> write_store_file(const fs::path& path, std::string_view bytes) {
   return {};
 }
 
-void sync_folder(const fs::path& folder) {
-  const int fd = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) return;
-  (void)::fsync(fd);  // Where a file system refuses, the name's durability is lost, never bytes.
-  ::close(fd);
-}
-
 }  // namespace hearth::store

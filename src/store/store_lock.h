@@ -34,7 +34,4 @@ inline constexpr const char* kTemporaryPrefix = ".new-";
 // Writes a small file beside its place, syncs, and renames it there.
 Result<> write_store_file(const std::filesystem::path& path, std::string_view bytes);
 
-// Makes names that appeared in or vanished from `folder` durable.
-void sync_folder(const std::filesystem::path& folder);
-
 }  // namespace hearth::store

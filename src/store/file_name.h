@@ -1,0 +1,21 @@
+// Names of files and models: compared without case, and those of models that are cut into files.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace hearth::store {
+
+std::string lower(std::string_view text);  // ASCII only.
+
+// The place of a file in a split model, from a name like "model-00002-of-00005".
+struct SplitPart {
+  std::string stem;   // "model"
+  std::string count;  // "00005"
+};
+
+// nullopt for any other name.
+std::optional<SplitPart> split_part(std::string_view stem);
+
+}  // namespace hearth::store
