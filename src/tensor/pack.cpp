@@ -5,6 +5,7 @@
 #include <span>
 
 #include "base/result.h"
+#include "tensor/arrange_q6_k.h"
 #include "tensor/kernels/panel.h"
 
 namespace hearth::tensor {
@@ -17,7 +18,10 @@ struct Field {
 
 struct BlockFields {
   DType type;
-  std::array<Field, 2> fields;
+  std::array<Field, 3> fields;
+  // Where the bits of a row's block are put in another order first, and back.
+  void (*arrange)(const std::byte* block, std::byte* out) = nullptr;
+  void (*restore)(const std::byte* arranged, std::byte* out) = nullptr;
 };
 
 constexpr BlockFields kBlocks[] = {
@@ -30,7 +34,7 @@ constexpr BlockFields kBlocks[] = {
     {DType::kQ3_K, {{{0, 108, 4}, {108, 2, 2}}}},
     {DType::kQ4_K, {{{0, 144, 4}}}},
     {DType::kQ5_K, {{{0, 176, 4}}}},
-    {DType::kQ6_K, {{{0, 208, 4}, {208, 2, 2}}}},
+    {DType::kQ6_K, {{{0, 192, 4}, {192, 16, 1}, {208, 2, 2}}}, arrange_q6_k, restore_q6_k},
     {DType::kIQ4_NL, {{{0, 2, 2}, {2, 16, 4}}}},
     {DType::kIQ4_XS, {{{0, 136, 4}}}},
     {DType::kMXFP4, {{{0, 1, 1}, {1, 16, 4}}}},
@@ -73,8 +77,20 @@ void pack_field(const Field& field, const std::byte* rows, std::size_t row_strid
   }
 }
 
+// Of the types that arrange their bits.
+constexpr std::size_t kArrangedMax = kQ6KBytes;
+
 void pack_block(const BlockFields& block, const std::byte* rows, std::size_t row_stride,
                 std::byte* out) {
+  std::byte arranged[kPanelRows * kArrangedMax];
+  if (block.arrange != nullptr) {
+    const std::size_t bytes = dtype_info(block.type).block_bytes;
+    for (std::uint32_t row = 0; row < kPanelRows; ++row) {
+      block.arrange(rows + row * row_stride, arranged + row * bytes);
+    }
+    rows = arranged;
+    row_stride = bytes;
+  }
   for (const Field& field : block.fields) {
     if (field.element_bytes == 4) pack_field<4>(field, rows, row_stride, out);
     if (field.element_bytes == 2) pack_field<2>(field, rows, row_stride, out);
@@ -105,10 +121,13 @@ MatView pack(const MatView& w, std::byte* out, ThreadPool& pool) {
 }
 
 void unpack_block(DType type, const std::byte* packed_block, std::uint32_t row, std::byte* out) {
-  each_element(fields_of(type), row,
-               [&](std::uint32_t to, std::uint32_t from, std::uint32_t bytes) {
-                 std::memcpy(out + to, packed_block + from, bytes);
-               });
+  const BlockFields& block = fields_of(type);
+  std::byte arranged[kArrangedMax];
+  std::byte* const bytes_of_row = block.restore == nullptr ? out : arranged;
+  each_element(block, row, [&](std::uint32_t to, std::uint32_t from, std::uint32_t bytes) {
+    std::memcpy(bytes_of_row + to, packed_block + from, bytes);
+  });
+  if (block.restore != nullptr) block.restore(arranged, out);
 }
 
 }  // namespace hearth::tensor

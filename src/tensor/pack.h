@@ -4,7 +4,8 @@
 // a panel lie side by side: for each block, field by field, element by element, the 16 rows'
 // elements. So the element at byte `o` of row r's block is found at 16 * o + r * (its size), a
 // panel takes as many bytes as before, and a product reads memory in one stream, with no shuffles:
-// what limits the decoding of a file as it lies.  Results are the same to the bit.
+// what limits the decoding of a file as it lies.  Q6_K has its bits in another order besides
+// (arrange_q6_k.h).  Results are the same to the bit.
 #pragma once
 
 #include <cstddef>
@@ -16,7 +17,7 @@ namespace hearth::tensor {
 
 // Raised with every change of the packed layout: packs on disk carry it, and those of another
 // version are refused instead of misread.
-inline constexpr std::uint32_t kPackedLayoutVersion = 1;
+inline constexpr std::uint32_t kPackedLayoutVersion = 2;
 
 // Whether a matrix can be packed: quantised, of whole panels, not packed already.
 bool can_pack(const MatView& w);

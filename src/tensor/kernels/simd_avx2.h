@@ -181,6 +181,10 @@ struct Simd {
     return {_mm256_cvtepu8_epi32(_mm_loadl_epi64(static_cast<const __m128i*>(p))),
             _mm256_cvtepu8_epi32(_mm_loadl_epi64(static_cast<const __m128i*>(at(p, 8))))};
   }
+  HEARTH_INLINE static I load_i8(const void* p) {
+    return {_mm256_cvtepi8_epi32(_mm_loadl_epi64(static_cast<const __m128i*>(p))),
+            _mm256_cvtepi8_epi32(_mm_loadl_epi64(static_cast<const __m128i*>(at(p, 8))))};
+  }
   HEARTH_INLINE static F load_f16(const void* p) {
     return {_mm256_cvtph_ps(load_128(p)), _mm256_cvtph_ps(load_128(at(p, 16)))};
   }

@@ -110,6 +110,7 @@ struct Simd {
   HEARTH_INLINE static F half_low(I a) { return _mm512_cvtph_ps(_mm512_cvtepi32_epi16(a)); }
   HEARTH_INLINE static F half_high(I a) { return half_low(shr<16>(a)); }
   HEARTH_INLINE static I load_u8(const void* p) { return _mm512_cvtepu8_epi32(load_128(p)); }
+  HEARTH_INLINE static I load_i8(const void* p) { return _mm512_cvtepi8_epi32(load_128(p)); }
   HEARTH_INLINE static F load_f16(const void* p) {
     return _mm512_cvtph_ps(_mm256_loadu_si256(static_cast<const __m256i*>(p)));
   }

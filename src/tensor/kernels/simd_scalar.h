@@ -206,6 +206,11 @@ struct Simd {
     std::memcpy(bytes, p, sizeof bytes);
     return each([&](int i) { return std::uint32_t{bytes[i]}; });
   }
+  static I load_i8(const void* p) {
+    std::int8_t bytes[kLanes];
+    std::memcpy(bytes, p, sizeof bytes);
+    return each([&](int i) { return static_cast<std::uint32_t>(std::int32_t{bytes[i]}); });
+  }
   static F load_f16(const void* p) {
     F16 bits[kLanes];
     std::memcpy(bits, p, sizeof bits);

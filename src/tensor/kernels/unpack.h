@@ -83,6 +83,10 @@ struct Unpacker {
     HEARTH_INLINE I byte() const {
       return S::load_u8(at + kOffset * kPanelRows);
     }
+    template <std::size_t kOffset>
+    HEARTH_INLINE I signed_byte() const {
+      return S::load_i8(at + kOffset * kPanelRows);
+    }
   };
 
   // Prefetches quad n's share of the memory that will be read next, towards the second-level cache.
@@ -396,8 +400,8 @@ struct Unpacker {
   struct Q6_K {
     static constexpr std::uint32_t kBytes = 210, kCols = 256, kSubs = 2;
     static constexpr bool kMin = false;
-    template <class In, class Out>
-    HEARTH_INLINE static void block(const In& b, Out& p) {
+    template <class Out>
+    HEARTH_INLINE static void block(const Rows& b, Out& p) {
       const F d = b.template half<208>();
       I scales[4];
       b.template rows_16<192>(scales);
@@ -420,6 +424,29 @@ struct Unpacker {
             p.template quad<Q6_K, 4 * half + part + 2, q>(S::bit_or(nibbles_high(low[q]), h2));
           });
         });
+      });
+    }
+
+    // Packed, the bits lie as tensor/arrange_q6_k.h has them.
+    template <class Out>
+    HEARTH_INLINE static void block(const Packed& b, Out& p) {
+      const F d = b.template half<208>();
+      unroll<16>([&]<int sub>() __attribute__((always_inline)) {
+        put(p.scales, sub, S::mul(d, S::to_float(b.template signed_byte<192 + sub>())));
+      });
+      unroll<16>([&]<int sub>() __attribute__((always_inline)) {
+        constexpr int kGroup = sub / 2;
+        constexpr int kFirst = sub % 2 * 4;
+        const I six = S::set1(0x3F3F3F3FU);
+        I dwords[3];
+        unroll<3>([&]<int k>() __attribute__((always_inline)) {
+          dwords[k] = b.template dword<4 * (3 * sub + k)>();
+          p.template quad<Q6_K, kGroup, kFirst + k>(S::bit_and(dwords[k], six));
+        });
+        const I top = S::bit_and(S::template shr<2>(dwords[0]), S::set1(0x30303030U));
+        const I middle = S::bit_and(S::template shr<4>(dwords[1]), S::set1(0x0C0C0C0CU));
+        const I low = S::bit_and(S::template shr<6>(dwords[2]), S::set1(0x03030303U));
+        p.template quad<Q6_K, kGroup, kFirst + 3>(S::bit_or(S::bit_or(top, middle), low));
       });
     }
   };
