@@ -13,6 +13,7 @@
 
 #include "base/file.h"
 #include "gguf/gguf_file.h"
+#include "model/logits_for_test.h"
 #include "model/random_model.h"
 #include "model/session_for_test.h"
 #include "tensor/dequantize.h"
@@ -183,15 +184,6 @@ std::vector<float> logits_of(const std::filesystem::path& path) {
   return session.run(tokens);
 }
 
-double relative_error(const std::vector<float>& found, const std::vector<float>& truth) {
-  double difference = 0, norm = 0;
-  for (std::size_t i = 0; i < truth.size(); ++i) {
-    difference += std::pow(static_cast<double>(found[i]) - static_cast<double>(truth[i]), 2);
-    norm += std::pow(static_cast<double>(truth[i]), 2);
-  }
-  return std::sqrt(difference / norm);
-}
-
 // What counts in the end: how far the answers move.
 TEST_F(QuantizeModel, LogitsMoveNoFurtherThanThoseOfTheEcosystemsFiles) {
   const auto original = kParity / "llama-wide-BF16.gguf";
@@ -199,9 +191,9 @@ TEST_F(QuantizeModel, LogitsMoveNoFurtherThanThoseOfTheEcosystemsFiles) {
   const std::vector<float> truth = logits_of(original);
   for (const std::string type : {"Q4_0", "Q4_K_M", "Q5_K_M", "Q6_K", "Q8_0"}) {
     ASSERT_TRUE(quantize(original, type));
-    const double ours = relative_error(logits_of(out()), truth);
+    const double ours = model::relative_error(logits_of(out()), truth);
     const double peers =
-        relative_error(logits_of(kParity / ("llama-wide-" + type + ".gguf")), truth);
+        model::relative_error(logits_of(kParity / ("llama-wide-" + type + ".gguf")), truth);
     EXPECT_LE(ours, 1.05 * peers) << type;
     std::printf("%-7s logits off by %.5f, the peer's by %.5f\n", type.c_str(), ours, peers);
   }

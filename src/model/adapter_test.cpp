@@ -10,6 +10,7 @@
 #include <random>
 
 #include "base/file.h"
+#include "model/logits_for_test.h"
 #include "model/random_adapter.h"
 #include "model/random_model.h"
 #include "model/session_for_test.h"
@@ -21,15 +22,6 @@ using text::TokenId;
 namespace fs = std::filesystem;
 
 const fs::path kParity = fs::path(HEARTH_SHARED_DIR) / "parity";
-
-double relative_error(std::span<const float> found, std::span<const float> truth) {
-  double difference = 0, norm = 0;
-  for (std::size_t i = 0; i < truth.size(); ++i) {
-    difference += std::pow(static_cast<double>(found[i]) - static_cast<double>(truth[i]), 2);
-    norm += std::pow(static_cast<double>(truth[i]), 2);
-  }
-  return std::sqrt(difference / norm);
-}
 
 TEST(AdapterParity, EveryRowWithAnAdapterLiesWithinItsBound) {
   const auto text = read_file(kParity / "index.json");

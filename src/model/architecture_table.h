@@ -19,8 +19,20 @@ enum class RopePairs : std::uint8_t {
   kSplitHalf,  // (0, d/2), (1, d/2 + 1), ...  as GPT-NeoX laid them out.
 };
 
-// How the feed-forward block joins its gate and its up projection (tensor/vector_ops.h).
-enum class Activation : std::uint8_t { kSiluMul, kGeluMul, kClampedSwiglu };
+// How the feed-forward block joins its gate and its up projection (tensor/vector_ops.h); the last
+// has no gate.
+enum class Activation : std::uint8_t { kSiluMul, kGeluMul, kClampedSwiglu, kSquaredRelu };
+
+// What a router's logits become before the best are chosen.
+enum class Routing : std::uint8_t { kSoftmax, kSigmoid };
+
+// What stands beside a mixture of experts, for every token.
+enum class SharedExpert : std::uint8_t {
+  kNever,
+  kOptional,    // A block of its own where the file gives it a length.
+  kGated,       // The same, always, weighed by a gate.
+  kDenseBlock,  // The layer's feed-forward block, each of the two with norms of its own.
+};
 
 // Whether a file of this architecture must, may or must not carry a tensor.
 enum class Presence : std::uint8_t { kNever, kOptional, kRequired };
@@ -40,7 +52,13 @@ struct Architecture {
   Presence post_norm = Presence::kNever;    // Norms of both blocks' outputs.
   Presence sinks = Presence::kNever;        // A learned logit per head that takes attention.
   Presence experts = Presence::kNever;      // A mixture instead of one feed-forward block.
+  Routing routing = Routing::kSoftmax;
+  SharedExpert shared_expert = SharedExpert::kNever;
+  Presence value_matrix = Presence::kRequired;     // Without one, values are the keys as projected.
+  Presence output_scale = Presence::kNever;        // A factor of what a layer hands on.
+  Presence per_layer_inputs = Presence::kNever;    // A second embedding, a part for each layer.
   bool gates_attention = false;             // Beside each head's query, a gate of its output.
+  bool norms_values = false;                // RMS norm of each head's value, without weights.
   bool is_fused = false;                    // Q, K, V are one matrix, gate and up another.
   std::string_view ffn_norm_name = "ffn_norm.weight";
   std::string_view output_norm_name = "output_norm.weight";
@@ -49,6 +67,9 @@ struct Architecture {
   bool has_convolutions = false;
   // All but the last layer of each `full_attention_interval` of the file are gated delta nets.
   Presence delta_nets = Presence::kNever;
+  // Value heads that share a key head are neighbours, and so are their betas and alphas, which are
+  // one matrix; else key heads come round in turn.
+  bool delta_heads_are_grouped = false;
   // Of `sliding_period` layers all but the last look back only over the file's sliding
   // window; 0: no layer does, 1: each does where the file names a window.
   std::uint32_t sliding_period = 0;
@@ -60,6 +81,7 @@ struct Architecture {
   bool scales_embedding = false;  // By sqrt(d_model).
   // The file's own factors of the embedding, of what blocks add, of query · key and of the logits.
   bool has_multipliers = false;
+  float query_scale = 0;  // Of query · key; 0: one over the root of the head's size.
   // With so many layers, queries are scaled by d_model / n_heads instead of the head's size: what
   // Gemma's 27 B variants do, and no key of their files says.
   std::uint32_t wide_query_layers = 0;

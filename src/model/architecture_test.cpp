@@ -2,12 +2,10 @@
 // in double (tests/architectures/make_models.py).  Those that shared/parity has are tested there.
 #include <gtest/gtest.h>
 
-#include <cmath>
-#include <cstring>
 #include <filesystem>
 
-#include "base/file.h"
 #include "model/architecture_table.h"
+#include "model/logits_for_test.h"
 #include "model/session_for_test.h"
 
 namespace hearth::model {
@@ -30,24 +28,6 @@ std::vector<text::TokenId> test_tokens() {
   return tokens;
 }
 
-std::vector<float> true_logits(std::string_view name) {
-  const auto bytes = read_file(path_of(name, ".logits"));
-  HEARTH_CHECK(bytes);
-  std::vector<float> logits(bytes->size() / sizeof(float));
-  std::memcpy(logits.data(), bytes->data(), bytes->size());
-  return logits;
-}
-
-double relative_error(std::span<const float> found, std::span<const float> truth) {
-  double difference = 0;
-  double norm = 0;
-  for (std::size_t i = 0; i < truth.size(); ++i) {
-    difference += std::pow(static_cast<double>(found[i]) - static_cast<double>(truth[i]), 2);
-    norm += std::pow(static_cast<double>(truth[i]), 2);
-  }
-  return std::sqrt(difference / norm);
-}
-
 class ArchitectureTest : public ::testing::TestWithParam<const char*> {
  protected:
   void SetUp() override {
@@ -62,7 +42,7 @@ class ArchitectureTest : public ::testing::TestWithParam<const char*> {
 TEST_P(ArchitectureTest, LogitsAreThoseOfTheReference) {
   SessionForTest session(*model_);
   const std::vector<float> logits = session.run(tokens_);
-  const std::vector<float> truth = true_logits(GetParam());
+  const std::vector<float> truth = read_logits(path_of(GetParam(), ".logits"));
   ASSERT_EQ(truth.size(), kWithLogits * std::size_t{model_->config().n_vocab});
   const double error = relative_error(std::span(logits).last(truth.size()), truth);
   EXPECT_LE(error, 1e-3);
@@ -114,11 +94,16 @@ TEST_P(ArchitectureTest, TokensThatAreTakenBackLeaveNoTrace) {
   EXPECT_TRUE(std::ranges::equal(rest, std::span(expected).last(rest.size())));
 }
 
-std::string name_of(const ::testing::TestParamInfo<const char*>& row) { return row.param; }
+std::string name_of(const ::testing::TestParamInfo<const char*>& row) {
+  std::string name = row.param;
+  std::ranges::replace(name, '-', '_');
+  return name;
+}
 
 INSTANTIATE_TEST_SUITE_P(All, ArchitectureTest,
-                         ::testing::Values("olmo2", "granite", "granitemoe", "mistral3", "lfm2",
-                                           "qwen35"),
+                         ::testing::Values("olmo2", "granite", "granitemoe", "granitemoe-shared",
+                                           "mistral3", "lfm2", "qwen35", "qwen35moe", "qwen3next",
+                                           "gemma4", "gemma4-experts"),
                          name_of);
 
 }  // namespace

@@ -44,7 +44,7 @@ struct AttentionScale {
 // out = softmax(scaled query · keys) · values for each row; at most kAttentionRowsMax rows, their
 // n_visible and first_visible not descending.
 //
-// Threading: pure; any thread.  Takes about 70 KiB of stack.
+// Threading: pure; any thread.  Takes about 140 KiB of stack.
 void attend(std::span<const AttentionRow> rows, const AttentionHead& head,
             const AttentionScale& scale);
 

@@ -137,7 +137,7 @@ TEST_P(AttentionKernels, MatchThePlainTwinAndOneAnother) {
 
 std::vector<Shape> shapes() {
   std::vector<Shape> list;
-  for (const std::uint32_t head_dim : {16U, 32U, 64U, 80U, 96U, 128U, 256U}) {
+  for (const std::uint32_t head_dim : {16U, 32U, 64U, 80U, 96U, 128U, 256U, 512U}) {
     for (const std::uint32_t n_rows : {1U, 3U, 8U, 13U, 37U, 64U}) {
       list.push_back({head_dim, n_rows, n_rows % 4 == 0 ? 4U : 1U, n_rows * 7 % 71});
     }

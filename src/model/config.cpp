@@ -7,105 +7,12 @@
 #include <cmath>
 #include <filesystem>
 
+#include "model/config_layers.h"
+#include "model/config_reader.h"
 #include "model/encoder.h"
 
 namespace hearth::model {
 namespace {
-
-// Reads keys `ARCH.suffix` of one file.
-class ConfigReader {
- public:
-  ConfigReader(const gguf::GgufFile& file, std::string_view prefix)
-      : file_(file), prefix_(prefix) {}
-
-  std::string key(std::string_view suffix) const { return fmt::format("{}.{}", prefix_, suffix); }
-
-  std::unexpected<Error> refuse(Code code, std::string_view what) const {
-    return fail(code, fmt::format("'{}': {}", file_.name(), what));
-  }
-
-  // A count from 1 to `max`.
-  Result<std::uint32_t> count(std::string_view suffix, std::uint32_t max,
-                              std::optional<std::uint32_t> fallback = {}) const {
-    HEARTH_TRY(const std::uint32_t value, scalar_or_uniform(suffix, fallback));
-    if (value >= 1 && value <= max) return value;
-    return refuse(Code::kCorrupt,
-                  fmt::format("key '{}' is {}, 1 to {} allowed: convert the model again",
-                              key(suffix), value, max));
-  }
-
-  // Some files give a value per layer; only equal ones are read.
-  Result<std::uint32_t> scalar_or_uniform(std::string_view suffix,
-                                          std::optional<std::uint32_t> fallback) const {
-    const gguf::Value* const value = file_.find(key(suffix));
-    if (value == nullptr || !value->is_array()) return file_.get_u32(key(suffix), fallback);
-    const auto first = value->u64_at(0);
-    for (std::size_t i = 0; i < value->count(); ++i) {
-      if (first && *first <= 0xFFFF'FFFFU && value->u64_at(i) == first) continue;
-      return refuse(Code::kUnsupported,
-                    fmt::format("key '{}' differs between layers, which this build does not run: "
-                                "run the model in llama-server and add it as an upstream",
-                                key(suffix)));
-    }
-    if (!first)
-      return refuse(Code::kCorrupt, fmt::format("key '{}' is an empty list", key(suffix)));
-    return static_cast<std::uint32_t>(*first);
-  }
-
-  Result<float> positive(std::string_view suffix, std::optional<float> fallback) const {
-    HEARTH_TRY(const float value, file_.get_f32(key(suffix), fallback));
-    if (value > 0) return value;
-    return refuse(Code::kCorrupt, fmt::format("key '{}' is {}, a number above 0 is needed: convert "
-                                              "the model again",
-                                              key(suffix), value));
-  }
-
-  // 0 where the file says nothing.
-  Result<float> not_negative(std::string_view suffix) const {
-    HEARTH_TRY(const float value, file_.get_f32(key(suffix), 0.0F));
-    if (value >= 0 && std::isfinite(value)) return value;
-    return refuse(Code::kCorrupt, fmt::format("key '{}' is {}, 0 or more is needed: convert the "
-                                              "model again",
-                                              key(suffix), value));
-  }
-
-  const gguf::GgufFile& file() const { return file_; }
-
- private:
-  const gguf::GgufFile& file_;
-  std::string prefix_;
-};
-
-// One number for all layers, or a list in which 0 says that the layer is a convolution.
-Result<> read_kv_heads(const ConfigReader& reader, const Architecture& architecture,
-                       ModelConfig& config) {
-  constexpr std::string_view kKey = "attention.head_count_kv";
-  config.layers.resize(config.n_layers);
-  const gguf::Value* const listed = reader.file().find(reader.key(kKey));
-  if (!architecture.has_convolutions || listed == nullptr || !listed->is_array()) {
-    HEARTH_TRY(config.n_kv_heads, reader.count(kKey, kHeadsMax, config.n_heads));
-    return {};
-  }
-  for (std::size_t i = 0; i < config.n_layers; ++i) {
-    const std::uint64_t n = listed->u64_at(i).value_or(kHeadsMax + 1);
-    if (n == 0) {
-      config.layers[i].kind = LayerKind::kConvolution;
-      continue;
-    }
-    if (n <= kHeadsMax && (config.n_kv_heads == 0 || config.n_kv_heads == n)) {
-      config.n_kv_heads = static_cast<std::uint32_t>(n);
-      continue;
-    }
-    return reader.refuse(
-        Code::kUnsupported,
-        fmt::format("key '{}': one number of 1 to {} and 0 are run, for each layer: "
-                    "run the model in llama-server and add it as an upstream",
-                    reader.key(kKey), kHeadsMax));
-  }
-  if (config.n_kv_heads > 0) return {};
-  return reader.refuse(Code::kUnsupported,
-                       fmt::format("key '{}' gives no layer attention", reader.key(kKey)));
-}
 
 Result<> read_convolutions(const ConfigReader& reader, const Architecture& architecture,
                            ModelConfig& config) {
@@ -114,7 +21,6 @@ Result<> read_convolutions(const ConfigReader& reader, const Architecture& archi
   return {};
 }
 
-// Which layers are delta nets, and their sizes.
 Result<> read_delta_nets(const ConfigReader& reader, const Architecture& architecture,
                          ModelConfig& config) {
   if (architecture.delta_nets == Presence::kNever) return {};
@@ -125,25 +31,16 @@ Result<> read_delta_nets(const ConfigReader& reader, const Architecture& archite
   HEARTH_TRY(delta.conv_width, reader.count("ssm.conv_kernel", kDeltaConvMax));
   HEARTH_TRY(const std::uint32_t width,
              reader.count("ssm.inner_size", kWidthMax, delta.value_width()));
-  if (width != delta.value_width() || delta.n_value_heads % delta.n_key_heads != 0 ||
-      delta.state_size % kHeadDimMultiple != 0) {
-    return reader.refuse(
-        Code::kUnsupported,
-        fmt::format("delta nets with {} value heads of {} in {}, which share {} key heads, are not "
-                    "run: run the model in llama-server and add it as an upstream",
-                    delta.n_value_heads, delta.state_size, width, delta.n_key_heads));
+  delta.heads_are_grouped = architecture.delta_heads_are_grouped;
+  if (width == delta.value_width() && delta.n_value_heads % delta.n_key_heads == 0 &&
+      delta.state_size % kHeadDimMultiple == 0) {
+    return {};
   }
-  HEARTH_TRY(const std::uint32_t interval, reader.count("full_attention_interval", kLayersMax, 4));
-  for (std::uint32_t i = 0; i < config.n_layers; ++i) {
-    if ((i + 1) % interval != 0) config.layers[i].kind = LayerKind::kDeltaNet;
-  }
-  if (interval > config.n_layers) {
-    return reader.refuse(
-        Code::kUnsupported,
-        fmt::format("key '{}' is {}, which leaves none of {} layers attention",
-                    reader.key("full_attention_interval"), interval, config.n_layers));
-  }
-  return {};
+  return reader.refuse(
+      Code::kUnsupported,
+      fmt::format("delta nets with {} value heads of {} in {}, which share {} key heads, are not "
+                  "run: run the model in llama-server and add it as an upstream",
+                  delta.n_value_heads, delta.state_size, width, delta.n_key_heads));
 }
 
 // Layers that guess further tokens are counted among the file's.
@@ -161,40 +58,13 @@ Result<> read_layer_count(const ConfigReader& reader, ModelConfig& config) {
                   reader.key("nextn_predict_layers"), config.n_further_layers, config.n_layers));
 }
 
-Result<> read_sizes(const ConfigReader& reader, const Architecture& architecture,
-                    ModelConfig& config) {
+Result<> read_sizes(const ConfigReader& reader, ModelConfig& config) {
   HEARTH_TRY_VOID(read_layer_count(reader, config));
   HEARTH_TRY(config.d_model, reader.count("embedding_length", kWidthMax));
-  HEARTH_TRY(config.d_ff, reader.count("feed_forward_length", kWidthMax));
   HEARTH_TRY(config.n_heads, reader.count("attention.head_count", kHeadsMax));
-  HEARTH_TRY_VOID(read_kv_heads(reader, architecture, config));
   HEARTH_TRY(config.n_context_train, reader.count("context_length", 1U << 30));
   HEARTH_TRY(config.norm_eps, reader.positive("attention.layer_norm_rms_epsilon", 1e-5F));
-  if (config.n_heads % config.n_kv_heads == 0) return {};
-  return reader.refuse(Code::kCorrupt,
-                       fmt::format("{} heads cannot share {} key-value heads evenly: convert the "
-                                   "model again",
-                                   config.n_heads, config.n_kv_heads));
-}
-
-Result<> read_head_dim(const ConfigReader& reader, ModelConfig& config) {
-  const std::uint32_t even_share = config.d_model / config.n_heads;
-  const std::optional<std::uint32_t> fallback =
-      even_share > 0 ? std::optional(even_share) : std::nullopt;
-  HEARTH_TRY(config.head_dim, reader.count("attention.key_length", kWidthMax, fallback));
-  HEARTH_TRY(const std::uint32_t value_dim,
-             reader.count("attention.value_length", kWidthMax, config.head_dim));
-  if (value_dim != config.head_dim) {
-    return reader.refuse(Code::kUnsupported,
-                         fmt::format("keys have {} elements and values {}; this build runs models "
-                                     "where they are equal",
-                                     config.head_dim, value_dim));
-  }
-  if (config.head_dim <= kHeadDimMax && config.head_dim % kHeadDimMultiple == 0) return {};
-  return reader.refuse(Code::kUnsupported,
-                       fmt::format("heads have {} elements, multiples of {} up to {} are run: run "
-                                   "the model in llama-server and add it as an upstream",
-                                   config.head_dim, kHeadDimMultiple, kHeadDimMax));
+  return {};
 }
 
 struct RopeKind {
@@ -237,16 +107,46 @@ Result<> read_rope_scaling(const ConfigReader& reader, ModelConfig& config) {
   return {};
 }
 
-Result<> read_rope(const ConfigReader& reader, ModelConfig& config) {
-  HEARTH_TRY(config.rope_dim, reader.count("rope.dimension_count", kWidthMax, config.head_dim));
-  if (config.rope_dim > config.head_dim || config.rope_dim % 2 != 0) {
-    return reader.refuse(
-        Code::kCorrupt,
-        fmt::format("key '{}' is {}, an even number up to the head's {} elements "
-                    "is needed: convert the model again",
-                    reader.key("rope.dimension_count"), config.rope_dim, config.head_dim));
+// How many elements of a head of `head_dim` are turned.
+Result<std::uint32_t> read_rope_dim(const ConfigReader& reader, std::string_view suffix,
+                                    std::uint32_t head_dim, std::uint32_t fallback) {
+  HEARTH_TRY(const std::uint32_t dim, reader.count(suffix, kWidthMax, fallback));
+  if (dim <= head_dim && dim % 2 == 0) return dim;
+  return reader.refuse(Code::kCorrupt,
+                       fmt::format("key '{}' is {}, an even number up to the head's {} elements "
+                                   "is needed: convert the model again",
+                                   reader.key(suffix), dim, head_dim));
+}
+
+Result<> read_rope(const ConfigReader& reader, const Architecture& architecture,
+                   ModelConfig& config) {
+  const bool has_own = architecture.sliding_rope_theta > 0;
+  std::uint32_t full = config.head_dim;
+  std::uint32_t sliding = config.head_dim;
+  for (const LayerPlan& plan : config.layers) {
+    std::uint32_t& narrowest = has_own && plan.window > 0 ? sliding : full;
+    narrowest = std::min(narrowest, plan.head_dim);
   }
+  HEARTH_TRY(config.rope_dim, read_rope_dim(reader, "rope.dimension_count", full, full));
+  HEARTH_TRY(config.sliding_rope_dim, read_rope_dim(reader, "rope.dimension_count_swa", sliding,
+                                                    std::min(config.rope_dim, sliding)));
   return read_rope_scaling(reader, config);
+}
+
+// Which feed-forward block every token takes beside the experts.
+Result<> read_shared_expert(const ConfigReader& reader, const Architecture& architecture,
+                            ModelConfig& config) {
+  if (architecture.shared_expert == SharedExpert::kDenseBlock) return {};
+  constexpr std::string_view kKey = "expert_shared_feed_forward_length";
+  std::uint32_t length = 0;
+  if (architecture.shared_expert == SharedExpert::kGated) {
+    HEARTH_TRY(length, reader.count(kKey, kWidthMax, config.d_ff));
+  } else if (architecture.shared_expert == SharedExpert::kOptional) {
+    HEARTH_TRY(length, reader.file().get_u32(reader.key(kKey), 0U));
+    if (length > kWidthMax) HEARTH_TRY_VOID(reader.count(kKey, kWidthMax));
+  }
+  for (LayerPlan& plan : config.layers) plan.d_ff = length;
+  return {};
 }
 
 // Features that change the result and that the architecture's row does not have are refused.
@@ -264,7 +164,7 @@ Result<> read_experts(const ConfigReader& reader, const Architecture& architectu
   HEARTH_TRY(config.n_experts_used, reader.count("expert_used_count", config.n_experts));
   HEARTH_TRY(config.d_ff_expert,
              reader.count("expert_feed_forward_length", kWidthMax, config.d_ff));
-  return {};
+  return read_shared_expert(reader, architecture, config);
 }
 
 Result<> read_multipliers(const ConfigReader& reader, ModelConfig& config) {
@@ -284,6 +184,7 @@ Result<> read_scales(const ConfigReader& reader, const Architecture& architectur
   const bool is_wide = config.n_layers == architecture.wide_query_layers;
   const std::uint32_t share = is_wide ? config.d_model / config.n_heads : config.head_dim;
   config.query_scale = 1.0F / std::sqrt(static_cast<float>(share));
+  if (architecture.query_scale > 0) config.query_scale = architecture.query_scale;
   if (architecture.has_multipliers) HEARTH_TRY_VOID(read_multipliers(reader, config));
   HEARTH_TRY(config.attention_growth, reader.not_negative("attention.temperature_scale"));
   config.qk_norm_is_of_rows = architecture.qk_norm_is_of_rows;
@@ -293,57 +194,32 @@ Result<> read_scales(const ConfigReader& reader, const Architecture& architectur
   return {};
 }
 
-// Whether each layer looks back over the file's window only: as the file lists it, or all but the
-// last of each period.
-Result<std::vector<bool>> read_sliding(const ConfigReader& reader, std::uint32_t n_layers,
-                                       std::uint32_t period) {
-  constexpr std::string_view kPattern = "attention.sliding_window_pattern";
-  std::vector<bool> slides(n_layers);
-  const gguf::Value* const listed = reader.file().find(reader.key(kPattern));
-  if (listed == nullptr || !listed->is_array()) {
-    HEARTH_TRY(period, reader.count(kPattern, kLayersMax, period));
-    for (std::uint32_t i = 0; i < n_layers; ++i) slides[i] = period == 1 || (i + 1) % period != 0;
-    return slides;
-  }
-  if (listed->count() != n_layers) {
-    return reader.refuse(Code::kCorrupt,
-                         fmt::format("key '{}' lists {} layers of {}: convert the model again",
-                                     reader.key(kPattern), listed->count(), n_layers));
-  }
-  const bool is_bools = listed->element_type() == gguf::ValueType::kBool;
-  for (std::uint32_t i = 0; i < n_layers; ++i) {
-    slides[i] =
-        is_bools ? listed->payload()[i] != std::byte{0} : listed->u64_at(i).value_or(0) != 0;
-  }
-  return slides;
-}
-
-// Which layers look back over a window only, and what turns their heads.
-Result<> plan_layers(const ConfigReader& reader, const Architecture& architecture,
-                     ModelConfig& config) {
-  std::uint32_t window = 0;
-  std::vector<bool> sliding(config.n_layers);
-  if (architecture.sliding_period > 0) {
-    HEARTH_TRY(window, reader.file().get_u32(reader.key("attention.sliding_window"), 0U));
-  }
-  if (window > 0) {
-    HEARTH_TRY(sliding, read_sliding(reader, config.n_layers, architecture.sliding_period));
-  }
+// What turns each layer's heads.
+Result<> plan_ropes(const ConfigReader& reader, const Architecture& architecture,
+                    ModelConfig& config) {
+  const auto slides = [](const LayerPlan& plan) { return plan.window > 0; };
+  const bool any_slides = std::ranges::any_of(config.layers, slides);
   float own_theta = architecture.sliding_rope_theta;
-  if (window > 0 && architecture.sliding_rope_is_plain) own_theta = config.rope.theta;
+  if (any_slides && architecture.sliding_rope_is_plain) own_theta = config.rope.theta;
   const bool has_own_theta = own_theta > 0;
   if (has_own_theta) {
     HEARTH_TRY(config.sliding_rope_theta, reader.positive("rope.freq_base_swa", own_theta));
   }
-  std::array<std::uint32_t, 3> n_of_kind = {};
   for (std::uint32_t i = 0; i < config.n_layers; ++i) {
     LayerPlan& plan = config.layers[i];
-    plan.kv_index = n_of_kind[static_cast<std::size_t>(plan.kind)]++;
-    plan.window = sliding[i] ? window : 0;
-    if (sliding[i] && has_own_theta) plan.rope = RopeTable::kSliding;
+    if (slides(plan) && has_own_theta) plan.rope = RopeTable::kSliding;
     const std::uint32_t step = architecture.no_rope_period;
     if (step > 0 && i % step + 1 == step) plan.rope = RopeTable::kNone;
   }
+  return {};
+}
+
+Result<> read_per_layer_inputs(const ConfigReader& reader, const Architecture& architecture,
+                               ModelConfig& config) {
+  if (architecture.per_layer_inputs == Presence::kNever) return {};
+  constexpr std::string_view kKey = "embedding_length_per_layer_input";
+  HEARTH_TRY(config.d_per_layer, reader.file().get_u32(reader.key(kKey), 0U));
+  if (config.d_per_layer > kPerLayerMax) HEARTH_TRY_VOID(reader.count(kKey, kPerLayerMax));
   return {};
 }
 
@@ -371,14 +247,15 @@ Result<ModelConfig> read_config(const gguf::GgufFile& file, const Architecture& 
   const std::string stem = std::filesystem::path(file.name()).stem().string();
   HEARTH_TRY(const std::string_view name, file.get_string("general.name", stem));
   config.name = name;
-  HEARTH_TRY_VOID(read_sizes(reader, architecture, config));
+  HEARTH_TRY_VOID(read_sizes(reader, config));
+  HEARTH_TRY_VOID(read_layers(reader, architecture, config));
   HEARTH_TRY_VOID(read_experts(reader, architecture, config));
-  HEARTH_TRY_VOID(read_head_dim(reader, config));
+  HEARTH_TRY_VOID(read_per_layer_inputs(reader, architecture, config));
   HEARTH_TRY_VOID(read_convolutions(reader, architecture, config));
   HEARTH_TRY_VOID(read_delta_nets(reader, architecture, config));
-  HEARTH_TRY_VOID(read_rope(reader, config));
+  HEARTH_TRY_VOID(read_rope(reader, architecture, config));
   HEARTH_TRY_VOID(read_scales(reader, architecture, config));
-  HEARTH_TRY_VOID(plan_layers(reader, architecture, config));
+  HEARTH_TRY_VOID(plan_ropes(reader, architecture, config));
   return config;
 }
 

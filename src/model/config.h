@@ -12,9 +12,10 @@ namespace hearth::model {
 inline constexpr std::uint32_t kLayersMax = 1024;
 inline constexpr std::uint32_t kHeadsMax = 1024;
 inline constexpr std::uint32_t kWidthMax = 1U << 20;   // d_model, d_ff.
-inline constexpr std::uint32_t kHeadDimMax = 256;      // Attention's tiles are sized for it.
+inline constexpr std::uint32_t kHeadDimMax = 512;      // Attention's tiles are sized for it.
 inline constexpr std::uint32_t kHeadDimMultiple = 16;  // Lanes of its vectors.
 inline constexpr std::uint32_t kExpertsMax = 1024;
+inline constexpr std::uint32_t kPerLayerMax = 1U << 14;
 inline constexpr std::uint32_t kDeltaConvMax =
     16;  // Tokens that a delta net's convolution sums over.
 

@@ -19,6 +19,10 @@ void check(const Weights& weights, const ModelConfig& c, std::span<const std::by
   for (std::uint32_t i = 0; i < c.n_layers; ++i) {
     const LayerWeights& layer = weights.layers[i];
     HEARTH_CHECK(layer.attn_out.rows == c.d_model);
+    HEARTH_CHECK(c.layers[i].head_dim <= c.head_dim && c.layers[i].n_kv_heads <= c.n_kv_heads);
+    HEARTH_CHECK(c.layers[i].kv_index < c.n_layers && c.last_storing_layer < c.n_layers);
+    HEARTH_CHECK((layer.k.data == nullptr) ==
+                 (c.layers[i].kind != LayerKind::kAttention || c.layers[i].borrows_kv));
     HEARTH_CHECK((layer.conv != nullptr) == (c.layers[i].kind == LayerKind::kConvolution));
     HEARTH_CHECK((layer.delta.conv != nullptr) == (c.layers[i].kind == LayerKind::kDeltaNet));
     for (const auto& w : matrices_of(layer)) {

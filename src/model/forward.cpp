@@ -27,31 +27,41 @@ ForwardPass::ForwardPass(const LoadedModel& model, std::span<const Segment> batc
       layout_(model.kv_layout()),
       batch_(batch),
       s_(s),
-      pool_(pool),
-      q_width_(config_.d_query()),
-      kv_width_(config_.d_key_value()) {}
+      pool_(pool) {}
 
 void ForwardPass::run() {
   place_tokens();
   plan_adapters(/*logits_only=*/false);
   embed();
-  plan_tiles(/*logits_only=*/false);
+  embed_inputs();
   const std::uint32_t last = config_.n_layers - 1;
   for (std::uint32_t layer = 0; layer <= last; ++layer) {
     const LayerWeights& weights = model_.weights().layers[layer];
-    layer_ = layer;
-    attended_width_ = weights.attn_out.cols;
+    enter_layer(layer);
     read_and_store(weights, layer);
-    if (layer == last) {
-      plan_tiles(/*logits_only=*/true);
-      if (n_tiles_ == 0) return;  // Nobody asked for logits: keys and values were all.
+    const bool is_last_storing = layer == config_.last_storing_layer;
+    if (is_last_storing) {
+      if (n_logit_rows() == 0) return;  // What is kept for later tokens was all.
+      plan_tiles(Rows::kWithLogits);
     }
     mix_tokens(weights, layer);
-    if (layer == last) keep_logit_rows();
+    if (is_last_storing) keep_logit_rows();
     add_attention(weights);
     add_feed_forward(weights, layer == last ? nullptr : &weights + 1);
+    add_inputs(weights);
+    scale_output(weights);
   }
   write_logits();
+}
+
+void ForwardPass::enter_layer(std::uint32_t layer) {
+  layer_ = layer;
+  plan_ = &config_.layers[layer];
+  heads_ = layout_.of_layer(plan_->kv_index);
+  q_width_ = config_.d_query(*plan_);
+  kv_width_ = plan_->n_kv_heads * plan_->head_dim;
+  attended_width_ = model_.weights().layers[layer].attn_out.cols;
+  if (plan_->kind == LayerKind::kAttention) plan_tiles(tile_rows_);
 }
 
 // What later tokens of the sessions need of these: from here on no other row is asked for.
@@ -59,7 +69,7 @@ void ForwardPass::read_and_store(const LayerWeights& w, std::uint32_t layer) {
   switch (config_.layers[layer].kind) {
     case LayerKind::kAttention:
       project_qkv(w);
-      return rotate_and_store(w, layer);
+      return rotate_and_store(w);
     case LayerKind::kConvolution:
       return project_and_store_convolution(w, layer);
     case LayerKind::kDeltaNet:
@@ -71,7 +81,7 @@ void ForwardPass::read_and_store(const LayerWeights& w, std::uint32_t layer) {
 void ForwardPass::mix_tokens(const LayerWeights& w, std::uint32_t layer) {
   switch (config_.layers[layer].kind) {
     case LayerKind::kAttention:
-      attend_tiles(w, layer);
+      attend_tiles(w);
       return gate_attended();
     case LayerKind::kConvolution:
       return convolve(w, layer);
@@ -82,12 +92,13 @@ void ForwardPass::mix_tokens(const LayerWeights& w, std::uint32_t layer) {
 
 const float* ForwardPass::angles_of(std::uint32_t token, RopeTable table) const {
   if (table == RopeTable::kNone) return nullptr;
-  const std::size_t at = token * model_.ropes().size() + static_cast<std::size_t>(table);
-  return s_.angles.data() + at * config_.rope_dim;
+  const std::size_t at = std::size_t{token} * angles_stride_;
+  return s_.angles.data() + at + static_cast<std::size_t>(table) * config_.rope_width();
 }
 
 void ForwardPass::place_tokens() {
   const std::span<const Rope> ropes = model_.ropes();
+  angles_stride_ = ropes.size() * config_.rope_width();
   for (const Segment& segment : batch_) {
     const auto n = static_cast<std::uint32_t>(segment.tokens.size());
     HEARTH_CHECK(n > 0 && n <= s_.n_tokens_max - n_rows_ && segment.n_logits <= n);
@@ -102,8 +113,9 @@ void ForwardPass::place_tokens() {
       s_.places[n_rows_ + i] = {position, segment.pages[page],
                                 page > 0 ? segment.pages[page - 1] : nullptr};
       for (std::uint32_t table = 0; table < ropes.size(); ++table) {
-        const std::size_t at = (n_rows_ + i) * ropes.size() + table;
-        rope_angles(ropes[table], position, s_.angles.data() + at * config_.rope_dim);
+        const std::size_t at = std::size_t{n_rows_ + i} * angles_stride_;
+        rope_angles(ropes[table], position,
+                    s_.angles.data() + at + std::size_t{table} * config_.rope_width());
       }
     }
     n_rows_ += n;
@@ -124,6 +136,12 @@ void ForwardPass::embed() {
   }
 }
 
+std::uint32_t ForwardPass::n_logit_rows() const {
+  std::uint32_t n = 0;
+  for (const Segment& segment : batch_) n += segment.n_logits;
+  return n;
+}
+
 // Moves the rows whose logits are wanted to the front; the others are done.
 void ForwardPass::keep_logit_rows() {
   std::uint32_t kept = 0;
@@ -134,14 +152,20 @@ void ForwardPass::keep_logit_rows() {
       if (i == kept) continue;
       std::copy_n(x_row(i), config_.d_model, x_row(kept));
       std::copy_n(attended_row(i), attended_width_, attended_row(kept));
+      s_.places[kept] = s_.places[i];
+      std::copy_n(angles_of(i, RopeTable::kMain), angles_stride_,
+                  s_.angles.data() + std::size_t{kept} * angles_stride_);
+      if (config_.d_per_layer > 0) std::copy_n(inputs_row(i), inputs_width_, inputs_row(kept));
     }
     base += n;
   }
   n_rows_ = kept;
+  tile_rows_ = Rows::kKept;
   plan_adapters(/*logits_only=*/true);
 }
 
-void ForwardPass::prepare_normed(const float* norm, std::initializer_list<tensor::DType> types) {
+// normed = the rows, normed where `norm` is not null.
+void ForwardPass::norm_rows(const float* norm) {
   for_rows(n_rows_, [&](std::uint32_t i) {
     if (norm == nullptr) {
       std::copy_n(x_row(i), config_.d_model, normed_row(i));
@@ -149,6 +173,10 @@ void ForwardPass::prepare_normed(const float* norm, std::initializer_list<tensor
       tensor::rms_norm(x_row(i), norm, config_.d_model, config_.norm_eps, normed_row(i));
     }
   });
+}
+
+void ForwardPass::prepare_normed(const float* norm, std::initializer_list<tensor::DType> types) {
+  norm_rows(norm);
   prepare(s_.normed.data(), config_.d_model, types, n_rows_);
 }
 

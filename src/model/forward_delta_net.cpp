@@ -43,14 +43,23 @@ void unit(const float* x, std::uint32_t n, float eps, float* out) {
 // attended = the heads' gated outputs.
 void ForwardPass::run_delta_net(const LayerWeights& w, std::uint32_t layer) {
   const DeltaNetWeights& net = w.delta;
-  prepare_normed(w.attn_norm, {net.qkv.type, net.gate.type, net.beta.type, net.alpha.type});
-  multiply({product(net.qkv, nullptr, s_.delta_qkv.data()),
-            product(net.gate, nullptr, s_.delta_gate.data()),
-            product(net.beta, nullptr, s_.delta_beta.data()),
-            product(net.alpha, nullptr, s_.delta_alpha.data())},
-           {w.attn_out});
-
   const DeltaNetConfig& c = config_.delta;
+  const bool has_one = net.alpha.data == nullptr;
+  prepare_normed(w.attn_norm, {net.qkv.type, net.gate.type, net.beta.type,
+                               has_one ? net.beta.type : net.alpha.type});
+  const auto rates = [&](const tensor::MatView& matrix, std::uint32_t first) {
+    tensor::Product one = product(matrix, nullptr, s_.delta_rates.data() + first);
+    one.y_stride = std::size_t{2} * c.n_value_heads;
+    return one;
+  };
+  const tensor::Product qkv = product(net.qkv, nullptr, s_.delta_qkv.data());
+  const tensor::Product gate = product(net.gate, nullptr, s_.delta_gate.data());
+  if (has_one) {
+    multiply({qkv, gate, rates(net.beta, 0)}, {w.attn_out});
+  } else {
+    multiply({qkv, gate, rates(net.beta, 0), rates(net.alpha, c.n_value_heads)}, {w.attn_out});
+  }
+
   const std::uint32_t index = config_.layers[layer].kv_index;
   const auto n_segments = static_cast<std::uint32_t>(batch_.size());
   const std::uint32_t n_blocks = (c.channels() + kChannelsPerTask - 1) / kChannelsPerTask;
@@ -118,7 +127,11 @@ void ForwardPass::run_delta_head(const DeltaNetWeights& net, std::uint32_t index
                                  std::uint32_t segment, std::uint32_t head) {
   const DeltaNetConfig& c = config_.delta;
   const std::uint32_t size = c.state_size;
-  const std::uint32_t key_head = head % c.n_key_heads;
+  // Where heads are grouped, a group's betas come before its alphas.
+  const std::uint32_t group = c.n_value_heads / c.n_key_heads;
+  const std::uint32_t key_head = c.heads_are_grouped ? head / group : head % c.n_key_heads;
+  const std::uint32_t beta_at = c.heads_are_grouped ? key_head * group + head : head;
+  const std::uint32_t alpha_at = beta_at + (c.heads_are_grouped ? group : c.n_value_heads);
   float* const matrix = delta_state(index, segment) + std::size_t{head} * size * size;
   const std::uint32_t first = first_row(segment);
   const float scale = 1.0F / std::sqrt(static_cast<float>(size));
@@ -130,9 +143,10 @@ void ForwardPass::run_delta_head(const DeltaNetWeights& net, std::uint32_t index
     unit(mixed + (std::size_t{c.n_key_heads} + key_head) * size, size, config_.norm_eps,
          key.data());
     const float* const value = mixed + (std::size_t{2} * c.n_key_heads + head) * size;
-    const float alpha = s_.delta_alpha.data()[row * c.n_value_heads + head] + net.dt_bias[head];
+    const float* const rates = s_.delta_rates.data() + row * 2 * c.n_value_heads;
+    const float alpha = rates[alpha_at] + net.dt_bias[head];
     const float decay = std::exp(net.a[head] * softplus(alpha));
-    const float beta = sigmoid(s_.delta_beta.data()[row * c.n_value_heads + head]);
+    const float beta = sigmoid(rates[beta_at]);
     for (std::uint32_t v = 0; v < size; ++v) {
       float* const s = matrix + std::size_t{v} * size;
       for (std::uint32_t k = 0; k < size; ++k) s[k] *= decay;

@@ -3,11 +3,12 @@
 // The tokens of all segments lie one after another in every scratch matrix, so that each
 // weight is read once per batch whatever the mix of prefill and decode.  Only attention
 // looks at segments: a tile is a run of a segment's tokens, and each (tile, key-value head)
-// is one task.  The last layer computes, beyond its keys and values, only the rows whose
-// logits were asked for.
+// is one task.  The last layer that keeps something for later tokens computes, beyond that, only
+// the rows whose logits were asked for, and so do those behind it.
 //
 // The steps live in forward.cpp (embedding, logits), forward_attention.cpp,
-// forward_convolution.cpp, forward_delta_net.cpp, forward_ffn.cpp and forward_adapters.cpp.
+// forward_convolution.cpp, forward_delta_net.cpp, forward_ffn.cpp, forward_experts.cpp,
+// forward_inputs.cpp (embeddings for each layer) and forward_adapters.cpp.
 #pragma once
 
 #include <algorithm>
@@ -55,6 +56,7 @@ class ForwardPass {
   // The angles of a token of the batch by which a layer turns heads; null where it does not.
   const float* angles_of(std::uint32_t token, RopeTable table) const;
 
+  void enter_layer(std::uint32_t layer);
   // A layer's two halves before its output: for all rows, and for those that are kept.
   void read_and_store(const LayerWeights& w, std::uint32_t layer);
   void mix_tokens(const LayerWeights& w, std::uint32_t layer);
@@ -62,11 +64,13 @@ class ForwardPass {
   // Embedding and logits.
   void place_tokens();
   void embed();
+  std::uint32_t n_logit_rows() const;
   void keep_logit_rows();
   void write_logits();
   void finish_logits(float* logits, std::uint32_t n);
 
   // Steps that blocks share.
+  void norm_rows(const float* norm);
   void prepare_normed(const float* norm, std::initializer_list<tensor::DType> types);
   void prepare(const float* rows, std::uint32_t width, std::initializer_list<tensor::DType> types,
                std::uint32_t n_rows);
@@ -91,12 +95,13 @@ class ForwardPass {
   void norm_heads(float* heads, std::uint32_t n_heads, const float* norm);
   void turn_heads(float* heads, std::uint32_t n_heads, const float* angles);
   void grow_query(float* query, std::uint32_t position);
-  void rotate_and_store(const LayerWeights& w, std::uint32_t layer);
-  void store_row(std::uint32_t i, std::uint32_t layer, const float* keys, const float* values);
-  void plan_tiles(bool logits_only);
-  void attend_tiles(const LayerWeights& w, std::uint32_t layer);
-  void attend_tile(const LayerWeights& w, const Tile& tile, std::uint32_t layer,
-                   std::uint32_t kv_head);
+  void rotate_and_store(const LayerWeights& w);
+  void store_row(std::uint32_t i, const float* keys, const float* values);
+  // Which rows of the batch are computed on: all, of these those with logits, or only they are left.
+  enum class Rows : std::uint8_t { kAll, kWithLogits, kKept };
+  void plan_tiles(Rows rows);
+  void attend_tiles(const LayerWeights& w);
+  void attend_tile(const LayerWeights& w, const Tile& tile, std::uint32_t kv_head);
   void add_attention(const LayerWeights& w);
 
   // Convolution.
@@ -117,11 +122,21 @@ class ForwardPass {
   // Feed-forward.
   // `next`: the layer that follows; null after the last.
   void add_feed_forward(const LayerWeights& w, const LayerWeights* next);
+  void run_block(const LayerWeights& w, std::initializer_list<tensor::MatView> next, float* out);
   void activate(std::uint32_t n_rows, std::uint32_t width);
-  void mix_experts(const ExpertWeights& w);
+  void mix_experts(const LayerWeights& w);
+  void finish_shared(const ExpertWeights& w);
+  void sum_experts(const ExpertWeights& w);
   void choose_experts(const ExpertWeights& w);
+  void weigh(const ExpertWeights& w, std::span<ExpertVisit> chosen) const;
   void run_experts(const ExpertWeights& w, std::span<const ExpertVisit> visits);
   void add_mixed(std::span<const ExpertVisit> visits);
+
+  // Embeddings for each layer.
+  void embed_inputs();
+  float* inputs_row(std::uint32_t i) const;
+  void add_inputs(const LayerWeights& w);
+  void scale_output(const LayerWeights& w);
 
   // Adapters.
   struct Adapted {  // What a product gave for rows [first, first + n): y [n, width].
@@ -152,13 +167,19 @@ class ForwardPass {
   const std::span<const Segment> batch_;
   ForwardScratch::State& s_;
   ThreadPool& pool_;
-  const std::uint32_t q_width_;
-  const std::uint32_t kv_width_;
-  std::uint32_t attended_width_ = 0;  // Of the layer that is being computed.
+  // Of the layer that is being computed.
+  const LayerPlan* plan_ = nullptr;
+  KvLayout heads_;
+  std::uint32_t q_width_ = 0;
+  std::uint32_t kv_width_ = 0;
+  std::uint32_t attended_width_ = 0;
   // Rows that are computed on: all tokens, at the end those with logits.
   std::uint32_t n_rows_ = 0;
+  Rows tile_rows_ = Rows::kAll;
   std::uint32_t n_tiles_ = 0;
   std::uint32_t layer_ = 0;  // That is computed on.
+  std::size_t angles_stride_ = 0;  // Floats of one token's angles,
+  std::size_t inputs_width_ = 0;   // and of its inputs to all layers.
 };
 
 }  // namespace hearth::model

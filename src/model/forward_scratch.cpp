@@ -27,12 +27,30 @@ bool reserve_experts(ForwardScratch::State& s, const ModelConfig& c, std::uint32
   s.visits.reserve(n * c.n_experts_used);
   s.choices.reserve(c.n_experts);
   return s.routes.reserve(n * c.n_experts) && s.mixed.reserve(n * c.d_model) &&
+         s.shared.reserve(n * c.d_model) &&
          s.gathered.reserve(std::size_t{n_visits_at_once(c, n_tokens)} * c.d_model);
 }
 
 // Of the rows that attention or what stands for it makes.
-std::uint32_t attended_width(const ModelConfig& c) {
-  return std::max({c.d_query(), c.delta.value_width(), c.conv_width > 0 ? c.d_model : 0U});
+std::vector<std::uint32_t> attended_widths(const Model& model) {
+  std::vector<std::uint32_t> widths;
+  for (const LayerWeights& layer : loaded(model).weights().layers) {
+    if (layer.attn_out.cols > 0) widths.push_back(layer.attn_out.cols);
+  }
+  std::ranges::sort(widths);
+  widths.erase(std::ranges::unique(widths).begin(), widths.end());
+  return widths;
+}
+
+// Of the longest row of the feed-forward block that every token takes.
+std::uint32_t block_width(const ModelConfig& c) {
+  return std::ranges::max(c.layers, {}, &LayerPlan::d_ff).d_ff;
+}
+
+bool reserve_inputs(ForwardScratch::State& s, const ModelConfig& c, std::size_t n) {
+  const std::size_t width = std::size_t{c.n_layers} * c.d_per_layer;
+  return s.inputs.reserve(n * width) && s.inputs_table.reserve(n * width) &&
+         s.inputs_gate.reserve(n * c.d_per_layer);
 }
 
 bool reserve_delta_nets(ForwardScratch::State& s, const ModelConfig& c, std::size_t n) {
@@ -40,8 +58,7 @@ bool reserve_delta_nets(ForwardScratch::State& s, const ModelConfig& c, std::siz
   if (c.delta.state_size == 0) return true;
   return s.delta_qkv.reserve(n * c.delta.channels()) &&
          s.delta_gate.reserve(n * c.delta.value_width()) &&
-         s.delta_beta.reserve(n * c.delta.n_value_heads) &&
-         s.delta_alpha.reserve(n * c.delta.n_value_heads);
+         s.delta_rates.reserve(n * 2 * c.delta.n_value_heads);
 }
 
 // Those of the model's types that can have rows of `width` weights: 300 columns that are kept in F16
@@ -71,19 +88,20 @@ void rehearse(ForwardScratch::State& s, const Model& model, std::uint32_t n_toke
   const ModelConfig& c = model.config();
   ThreadPool alone(1);
   const std::uint32_t n_visits = n_visits_at_once(c, n_tokens);
-  const struct {
-    const FloatBuffer& rows;
-    std::uint32_t width, n_rows;
-  } inputs[] = {{s.x, c.d_model, n_tokens},
-                {s.attended, attended_width(c), n_tokens},
-                {s.gate, c.d_ff, c.n_experts == 0 ? n_tokens : 0},
-                {s.gate, c.d_ff_expert, n_visits},
-                {s.gathered, c.d_model, n_visits}};
-  for (const auto& input : inputs) {
-    if (input.n_rows == 0) continue;
-    s.activations.assign(input.rows.data(), input.width, input.n_rows, input.width,
-                         types_of_width(model, input.width), alone);
+  const auto assign = [&](const FloatBuffer& rows, std::uint32_t width, std::uint32_t n_rows) {
+    if (n_rows == 0 || width == 0) return;
+    s.activations.assign(rows.data(), width, n_rows, width, types_of_width(model, width), alone);
+  };
+  assign(s.x, c.d_model, n_tokens);
+  for (const std::uint32_t width : attended_widths(model)) assign(s.attended, width, n_tokens);
+  for (const LayerPlan& plan : c.layers) {
+    if (&plan == &c.layers.front() || plan.d_ff != (&plan)[-1].d_ff) {
+      assign(s.gate, plan.d_ff, n_tokens);
+    }
   }
+  assign(s.inputs_gate, c.d_per_layer, n_tokens);
+  assign(s.gate, c.d_ff_expert, n_visits);
+  assign(s.gathered, c.d_model, n_visits);
 }
 
 }  // namespace
@@ -96,14 +114,14 @@ Result<> ForwardScratch::reserve(const Model& model, std::uint32_t n_tokens_max)
   const ModelConfig& c = model.config();
   const std::uint32_t n_tokens = std::max(n_tokens_max, s.n_tokens_max);
   const std::size_t n = n_tokens;
-  const std::size_t n_gated =
-      c.n_experts == 0 ? n * c.d_ff : std::size_t{n_visits_at_once(c, n_tokens)} * c.d_ff_expert;
+  const std::size_t n_gated = std::max(
+      n * block_width(c), std::size_t{n_visits_at_once(c, n_tokens)} * c.d_ff_expert);
   const bool fits = s.x.reserve(n * c.d_model) && s.normed.reserve(n * c.d_model) &&
                     s.q.reserve(n * c.d_query()) && s.k.reserve(n * c.d_key_value()) &&
-                    s.v.reserve(n * c.d_key_value()) && s.attended.reserve(n * attended_width(c)) &&
-                    reserve_delta_nets(s, c, n) &&
+                    s.v.reserve(n * c.d_key_value()) && s.attended.reserve(n * attended_widths(model).back()) &&
+                    reserve_delta_nets(s, c, n) && reserve_inputs(s, c, n) &&
                     s.gate.reserve(n_gated) && s.up.reserve(n_gated) &&
-                    s.angles.reserve(n * c.rope_dim * loaded(model).ropes().size()) &&
+                    s.angles.reserve(n * c.rope_width() * loaded(model).ropes().size()) &&
                     (c.conv_width == 0 || s.conv.reserve(n * 3 * c.d_model)) &&
                     reserve_experts(s, c, n_tokens) && reserve_adapters(s, n);
   if (!fits) {

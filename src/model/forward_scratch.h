@@ -83,9 +83,12 @@ struct ForwardScratch::State {
   FloatBuffer query_gate;  // [n_tokens, 2 * n_heads * head_dim] where attention is gated.
   FloatBuffer delta_qkv;   // [n_tokens, channels] of models with delta nets, and so on:
   FloatBuffer delta_gate;  // [n_tokens, value_width]
-  FloatBuffer delta_beta, delta_alpha;  // [n_tokens, n_value_heads]
+  FloatBuffer delta_rates;  // [n_tokens, 2 * n_value_heads] betas and alphas.
   FloatBuffer gate, up;  // [n_tokens, d_ff], [n_visits, d_ff_expert]
-  FloatBuffer angles;    // [n_tokens, n_ropes, 2, rope_dim / 2]
+  FloatBuffer angles;    // [n_tokens, n_ropes, rope_width]
+  // Of models with embeddings for each layer: [n_tokens, n_layers * d_per_layer], and of one layer
+  // [n_tokens, d_per_layer].
+  FloatBuffer inputs, inputs_table, inputs_gate;
   tensor::Activations activations;
   std::vector<std::uint64_t> rehearsed;  // Identities of models that `activations` has room for.
   std::vector<TokenPlace> places;
@@ -102,6 +105,7 @@ struct ForwardScratch::State {
   FloatBuffer routes;                // [n_tokens, n_experts]
   FloatBuffer gathered;              // [n_visits, d_model] experts' tokens, then outputs.
   FloatBuffer mixed;                 // [n_tokens, d_model] the experts' weighted sum.
+  FloatBuffer shared;                // [n_tokens, d_model] what the block beside them gives.
   std::vector<ExpertVisit> visits;   // [n_tokens * n_experts_used]
   std::vector<ExpertVisit> choices;  // [n_experts]
 };

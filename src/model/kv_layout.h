@@ -1,10 +1,12 @@
 // How the keys and values of kPageTokens tokens lie in one page.
 //
 //   page [n_layers][2 (K, V)][n_kv_heads][one head's block],
+//   [n_other_layers][2][n_other_kv_heads][one block of such a head],
 //   [n_memories][kPageTokens][memory_width]
 //
-// n_layers counts those with attention.  Others may keep a row of halves for each token, a memory
-// (forward_convolution.cpp).
+// n_layers counts those with attention; a model may have a second kind of them, with heads of
+// another number or size (Gemma 4's sliding ones).  Others may keep a row of halves for each token,
+// a memory (forward_convolution.cpp).
 //
 //   type   K block                                V block
 //   F16    [head_dim][kPageTokens] halves         [kPageTokens][head_dim] halves
@@ -61,6 +63,19 @@ struct KvLayout {
   // What a session has beside its pages, of one size however long it is (forward_delta_net.cpp):
   // such a session can't share pages with others, nor take tokens back.
   std::size_t state_bytes = 0;
+  // Layers n_layers and on.
+  std::uint32_t n_other_layers = 0;
+  std::uint32_t n_other_kv_heads = 0;
+  std::uint32_t other_head_dim = 0;
+
+  // The second kind alone, and the kind that a layer is of: what heads of a layer look like.
+  KvLayout other() const {
+    return {.n_layers = n_other_layers,
+            .n_kv_heads = n_other_kv_heads,
+            .head_dim = other_head_dim,
+            .type = type};
+  }
+  KvLayout of_layer(std::uint32_t layer) const { return layer < n_layers ? *this : other(); }
 
   std::uint32_t n_groups() const { return (head_dim + kKvGroup - 1) / kKvGroup; }
   // Of a block's numbers; its scales follow.
@@ -76,17 +91,30 @@ struct KvLayout {
   std::size_t page_bytes() const { return memory_offset(n_memories, 0); }
   std::size_t token_bytes() const { return page_bytes() / kPageTokens; }
   std::size_t key_offset(std::uint32_t layer, std::uint32_t kv_head) const {
-    return ((std::size_t{layer} * 2) * n_kv_heads + kv_head) * head_bytes();
+    return block_offset(layer, 0, kv_head);
   }
   std::size_t value_offset(std::uint32_t layer, std::uint32_t kv_head) const {
-    return ((std::size_t{layer} * 2 + 1) * n_kv_heads + kv_head) * head_bytes();
+    return block_offset(layer, 1, kv_head);
   }
   std::size_t memory_offset(std::uint32_t memory, std::uint32_t slot) const {
     const std::size_t row = std::size_t{memory} * kPageTokens + slot;
-    return std::size_t{2} * n_layers * n_kv_heads * head_bytes() + row * memory_width * 2;
+    return block_offset(n_layers + n_other_layers, 0, 0) + row * memory_width * 2;
   }
 
   bool operator==(const KvLayout&) const = default;
+
+ private:
+  // Of keys (0) or values (1).
+  std::size_t block_offset(std::uint32_t layer, std::uint32_t which, std::uint32_t kv_head) const {
+    if (layer < n_layers) {
+      return ((std::size_t{layer} * 2 + which) * n_kv_heads + kv_head) * head_bytes();
+    }
+    const std::size_t first = std::size_t{2} * n_layers * n_kv_heads * head_bytes();
+    if (n_other_layers == 0) return first;
+    const std::size_t block =
+        (std::size_t{layer - n_layers} * 2 + which) * n_other_kv_heads + kv_head;
+    return first + block * other().head_bytes();
+  }
 };
 
 }  // namespace hearth::model

@@ -217,24 +217,31 @@ TEST_F(Loading, BadHyperparametersNameTheKeyAndTheLimit) {
 }
 
 TEST_F(Loading, HeadsOfOddSizesAreRefused) {
-  for (const std::uint32_t head_dim : {40U, 272U}) {
+  for (const std::uint32_t head_dim : {40U, 528U}) {
     RandomModelOptions options = small("llama", "F32");
     options.head_dim = head_dim;
     ASSERT_TRUE(write_random_model(path(), options));
     const auto model = Model::load(path());
     ASSERT_FALSE(model) << head_dim;
     EXPECT_EQ(model.error().code, Code::kUnsupported);
-    expect_part(model.error().message, "multiples of 16 up to 256");
+    expect_part(model.error().message, "multiples of 16 up to 512");
   }
 }
 
-TEST_F(Loading, PerLayerValuesAreReadWhereEqual) {
+TEST_F(Loading, ListsGiveEachLayerItsHeads) {
   const auto set = [](std::vector<std::int32_t> values) {
     return [values](GgufWriter& copy, std::string_view key) { copy.set_i32s(key, values); };
   };
   EXPECT_EQ(error_with_key("llama.attention.head_count_kv", set({2, 2})), "no error");
   expect_part(error_with_key("llama.attention.head_count_kv", set({2, 4})),
-              "differs between layers");
+              "tensor 'blk.1.attn_k.weight': [256, 256] expected, [128, 256] found");
+  expect_part(error_with_key("llama.attention.head_count_kv", set({2, 3})),
+              "4 heads cannot share 3 key-value heads evenly");
+  expect_part(error_with_key("llama.attention.head_count_kv", set({2, 0})),
+              "gives layer 1 no key-value heads, which each of a 'llama' has");
+  expect_part(error_with_key("llama.attention.head_count_kv", set({2})), "lists 1 layers of 2");
+  expect_part(error_with_key("llama.feed_forward_length", set({512, 0})),
+              "gives layer 1 no feed-forward block");
   expect_part(error_with_key("llama.attention.head_count_kv", set({})), "empty list");
 }
 

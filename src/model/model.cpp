@@ -39,6 +39,7 @@ using tensor::MatView;
 
 std::vector<tensor::DType> types_of(const Weights& weights) {
   std::vector<tensor::DType> types{weights.output.type};
+  if (weights.inputs_projection.data != nullptr) types.push_back(weights.inputs_projection.type);
   for (const LayerWeights& layer : weights.layers) {
     for (const MatView& matrix : matrices_of(layer)) types.push_back(matrix.type);
   }
@@ -73,7 +74,8 @@ std::uint64_t identity_of(const gguf::GgufFile& file) {
 void LoadedModel::make_ropes() {
   ropes_.push_back(make_rope(config_.rope, config_.rope_dim, weights_.rope_factors));
   if (config_.sliding_rope_theta > 0) {
-    ropes_.push_back(make_rope({.theta = config_.sliding_rope_theta}, config_.rope_dim, nullptr));
+    ropes_.push_back(
+        make_rope({.theta = config_.sliding_rope_theta}, config_.sliding_rope_dim, nullptr));
   }
 }
 
@@ -140,19 +142,30 @@ Result<std::shared_ptr<const Model>> Model::load(const std::filesystem::path& pa
 }
 
 KvLayout Model::kv_layout() const {
-  const auto count = [this](LayerKind kind) {
-    return static_cast<std::uint32_t>(std::ranges::count(config_.layers, kind, &LayerPlan::kind));
-  };
-  const std::uint32_t n_convolutions = count(LayerKind::kConvolution);
-  const std::size_t n_delta_nets = count(LayerKind::kDeltaNet);
-  return {.n_layers = count(LayerKind::kAttention),
-          .n_kv_heads = config_.n_kv_heads,
-          .head_dim = config_.head_dim,
-          .type = kv_type_,
-          .n_memories = n_convolutions,
-          .memory_width = n_convolutions > 0 ? config_.d_model : 0,
-          .state_bytes =
-              n_delta_nets > 0 ? n_delta_nets * config_.delta.state_floats() * sizeof(float) : 0};
+  KvLayout layout{.type = kv_type_};
+  std::size_t n_delta_nets = 0;
+  for (const LayerPlan& plan : config_.layers) {
+    if (plan.borrows_kv) continue;
+    if (plan.kind == LayerKind::kConvolution) {
+      ++layout.n_memories;
+      layout.memory_width = config_.d_model;
+    } else if (plan.kind == LayerKind::kDeltaNet) {
+      ++n_delta_nets;
+    } else if (layout.n_layers == 0 ||
+               (layout.n_kv_heads == plan.n_kv_heads && layout.head_dim == plan.head_dim)) {
+      ++layout.n_layers;
+      layout.n_kv_heads = plan.n_kv_heads;
+      layout.head_dim = plan.head_dim;
+    } else {
+      ++layout.n_other_layers;
+      layout.n_other_kv_heads = plan.n_kv_heads;
+      layout.other_head_dim = plan.head_dim;
+    }
+  }
+  if (n_delta_nets > 0) {
+    layout.state_bytes = n_delta_nets * config_.delta.state_floats() * sizeof(float);
+  }
+  return layout;
 }
 
 }  // namespace hearth::model

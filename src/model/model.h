@@ -2,6 +2,7 @@
 // so that sessions share one copy across switches; the one place for shared_ptr.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <filesystem>
 #include <memory>
@@ -38,9 +39,13 @@ enum class LayerKind : std::uint8_t { kAttention, kConvolution, kDeltaNet };
 
 struct LayerPlan {
   LayerKind kind = LayerKind::kAttention;
+  // Of attention: how many heads keep keys and values, and how many elements a head has.
+  std::uint32_t n_kv_heads = 0, head_dim = 0;
   std::uint32_t window = 0;  // Positions that a token sees, itself among them; 0: all before it.
   RopeTable rope = RopeTable::kMain;
   std::uint32_t kv_index = 0;  // Among the layers of its kind: its place in a page or a state.
+  bool borrows_kv = false;     // It reads the keys and values of an earlier layer, at that index.
+  std::uint32_t d_ff = 0;      // Of the feed-forward block that every token takes; 0: none.
 };
 
 // The layers that are gated delta nets (forward_delta_net.cpp).
@@ -49,6 +54,7 @@ struct DeltaNetConfig {
       0;  // Of a head's queries, keys and values; 0: there are no such layers.
   std::uint32_t n_key_heads = 0, n_value_heads = 0;
   std::uint32_t conv_width = 0;
+  bool heads_are_grouped = false;  // Those that share a key head are neighbours.
 
   std::uint32_t value_width() const { return n_value_heads * state_size; }
   std::uint32_t channels() const { return (2 * n_key_heads + n_value_heads) * state_size; }
@@ -67,6 +73,7 @@ struct ModelConfig {
   std::uint32_t n_layers = 0;
   std::uint32_t n_further_layers = 0;  // In the file behind those, and not run.
   std::uint32_t n_heads = 0;
+  // Of the layers with the most, where they differ (LayerPlan).
   std::uint32_t n_kv_heads = 0;
   std::uint32_t head_dim = 0;
   std::uint32_t d_model = 0;
@@ -76,11 +83,15 @@ struct ModelConfig {
   std::uint32_t n_experts = 0;        // 0: one feed-forward block of d_ff instead.
   std::uint32_t n_experts_used = 0;
   std::uint32_t d_ff_expert = 0;
-  std::uint32_t conv_width = 0;  // Tokens that a short convolution sums over.
+  float expert_scale = 1.0F;  // Of what the experts add.
+  bool norms_expert_weights = true;
+  std::uint32_t d_per_layer = 0;  // Of each layer's part of the second embedding; 0: there is none.
+  std::uint32_t conv_width = 0;   // Tokens that a short convolution sums over.
   DeltaNetConfig delta;
   std::uint32_t rope_dim = 0;
   RopeScaling rope;                 // Of all layers but those with a theta of their own.
   float sliding_rope_theta = 0.0F;  // 0: sliding layers turn as all others do.
+  std::uint32_t sliding_rope_dim = 0;
   float norm_eps = 1e-5F;
   float embedding_scale = 1.0F;
   float residual_scale = 1.0F;  // Of what a block adds.
@@ -93,9 +104,18 @@ struct ModelConfig {
   bool gates_attention = false;     // Each head's query comes with a gate of its output.
   float logit_softcap = 0.0F;      // 0: none.
   std::vector<LayerPlan> layers;   // [n_layers]
+  std::uint32_t last_storing_layer = 0;  // Those behind it leave nothing for later tokens.
 
+  std::uint32_t d_query(const LayerPlan& layer) const { return n_heads * layer.head_dim; }
+  // Floats of the angles of one token in one table.
+  std::uint32_t rope_width() const { return std::max(rope_dim, sliding_rope_dim); }
+  // Of the widest layer.
   std::uint32_t d_query() const { return n_heads * head_dim; }
-  std::uint32_t d_key_value() const { return n_kv_heads * head_dim; }
+  std::uint32_t d_key_value() const {
+    std::uint32_t widest = 0;
+    for (const LayerPlan& l : layers) widest = std::max(widest, l.n_kv_heads * l.head_dim);
+    return widest;
+  }
 };
 
 struct LoadOptions {

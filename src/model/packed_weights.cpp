@@ -34,11 +34,16 @@ std::vector<MatView*> slots_of(Weights& weights) {
     for (MatView* slot :
          {&layer.conv_in, &layer.delta.qkv, &layer.delta.gate, &layer.delta.beta,
           &layer.delta.alpha, &layer.q, &layer.k, &layer.v, &layer.attn_out, &layer.gate,
-          &layer.up, &layer.down}) {
+          &layer.up, &layer.down, &layer.inputs_gate, &layer.inputs_out}) {
       slots.push_back(slot);
     }
-    for (MatView* slot : {&layer.experts.gate, &layer.experts.up, &layer.experts.down}) {
-      if (can_pack_experts(*slot, layer.experts.router.rows)) slots.push_back(slot);
+    ExpertWeights& experts = layer.experts;
+    const std::uint32_t n = experts.router.rows;
+    if (can_pack_experts(experts.gate, experts.up.data == nullptr ? 2 * n : n)) {
+      slots.push_back(&experts.gate);
+    }
+    for (MatView* slot : {&experts.up, &experts.down}) {
+      if (can_pack_experts(*slot, n)) slots.push_back(slot);
     }
   }
   std::erase_if(slots,

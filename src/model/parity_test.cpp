@@ -1,12 +1,11 @@
 // The forward pass against true logits (shared/DATA.md), however the tokens are cut into batches.
 #include <gtest/gtest.h>
 
-#include <cmath>
-#include <cstring>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "base/file.h"
+#include "model/logits_for_test.h"
 #include "model/session_for_test.h"
 
 namespace hearth::model {
@@ -28,24 +27,6 @@ std::vector<Row> plain_rows(const nlohmann::json& index) {
     rows.push_back({name, name.ends_with("-F16") ? 2e-3 : 1.3 * peer});
   }
   return rows;
-}
-
-double relative_error(std::span<const float> found, std::span<const float> truth) {
-  double difference = 0;
-  double norm = 0;
-  for (std::size_t i = 0; i < truth.size(); ++i) {
-    difference += std::pow(static_cast<double>(found[i]) - static_cast<double>(truth[i]), 2);
-    norm += std::pow(static_cast<double>(truth[i]), 2);
-  }
-  return std::sqrt(difference / norm);
-}
-
-std::vector<float> read_logits(const std::filesystem::path& path) {
-  const auto bytes = read_file(path);
-  HEARTH_CHECK(bytes);
-  std::vector<float> logits(bytes->size() / sizeof(float));
-  std::memcpy(logits.data(), bytes->data(), logits.size() * sizeof(float));
-  return logits;
 }
 
 class Parity : public ::testing::Test {

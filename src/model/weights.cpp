@@ -3,9 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <unordered_set>
+
+#include "model/weight_rows.h"
 
 namespace hearth::model {
 namespace {
@@ -14,138 +15,9 @@ using gguf::GgufFile;
 using gguf::TensorInfo;
 using tensor::MatView;
 
-// A tensor's dimension in terms of the configuration.
-enum class Dim : std::uint8_t {
-  kModel,
-  kQuery,
-  kQueryRows,
-  kKeyValue,
-  kQueryNorm,
-  kKeyNorm,
-  kHeads,
-  kFf,
-  kFfExpert,
-  kExperts,
-  kDeltaChannels,
-  kDeltaValues,
-  kDeltaHeads,
-  kDeltaState
-};
-
-std::uint32_t extent(Dim dim, const ModelConfig& config) {
-  switch (dim) {
-    case Dim::kModel:
-      return config.d_model;
-    case Dim::kQuery:
-      return config.d_query();
-    case Dim::kQueryRows:
-      return config.gates_attention ? 2 * config.d_query() : config.d_query();
-    case Dim::kDeltaChannels:
-      return config.delta.channels();
-    case Dim::kDeltaValues:
-      return config.delta.value_width();
-    case Dim::kDeltaHeads:
-      return config.delta.n_value_heads;
-    case Dim::kDeltaState:
-      return config.delta.state_size;
-    case Dim::kKeyValue:
-      return config.d_key_value();
-    case Dim::kQueryNorm:
-      return config.qk_norm_is_of_rows ? config.d_query() : config.head_dim;
-    case Dim::kKeyNorm:
-      return config.qk_norm_is_of_rows ? config.d_key_value() : config.head_dim;
-    case Dim::kHeads:
-      return config.n_heads;
-    case Dim::kFf:
-      return config.d_ff;
-    case Dim::kFfExpert:
-      return config.d_ff_expert;
-    case Dim::kExperts:
-      return config.n_experts;
-  }
-  return 0;
-}
-
-template <class Owner>
-struct MatrixRow {
-  std::string_view suffix;  // After "blk.N.".
-  MatView Owner::* slot;
-  Dim rows, cols;
-};
-
-constexpr auto kSeparateQkv = std::to_array<MatrixRow<LayerWeights>>({
-    {"attn_q.weight", &LayerWeights::q, Dim::kQueryRows, Dim::kModel},
-    {"attn_k.weight", &LayerWeights::k, Dim::kKeyValue, Dim::kModel},
-    {"attn_v.weight", &LayerWeights::v, Dim::kKeyValue, Dim::kModel},
-});
-constexpr auto kAttentionOut = std::to_array<MatrixRow<LayerWeights>>({
-    {"attn_output.weight", &LayerWeights::attn_out, Dim::kModel, Dim::kQuery},
-});
-constexpr auto kGateUp = std::to_array<MatrixRow<LayerWeights>>({
-    {"ffn_gate.weight", &LayerWeights::gate, Dim::kFf, Dim::kModel},
-    {"ffn_up.weight", &LayerWeights::up, Dim::kFf, Dim::kModel},
-});
-constexpr auto kDown = std::to_array<MatrixRow<LayerWeights>>({
-    {"ffn_down.weight", &LayerWeights::down, Dim::kModel, Dim::kFf},
-});
-constexpr auto kRouter = std::to_array<MatrixRow<ExpertWeights>>({
-    {"ffn_gate_inp.weight", &ExpertWeights::router, Dim::kExperts, Dim::kModel},
-});
-// Each [n_experts, rows, cols].
-constexpr auto kExperts = std::to_array<MatrixRow<ExpertWeights>>({
-    {"ffn_gate_exps.weight", &ExpertWeights::gate, Dim::kFfExpert, Dim::kModel},
-    {"ffn_up_exps.weight", &ExpertWeights::up, Dim::kFfExpert, Dim::kModel},
-    {"ffn_down_exps.weight", &ExpertWeights::down, Dim::kModel, Dim::kFfExpert},
-});
-
-// A vector, or one vector per expert.
-template <class Owner>
-struct VectorRow {
-  std::string_view suffix;
-  VecView Owner::* slot;
-  Dim size;
-  Presence Architecture::* presence;
-  bool is_per_expert = false;         // [n_experts, size]
-};
-
-constexpr auto kBlockNorms = std::to_array<VectorRow<LayerWeights>>({
-    {"attn_norm.weight", &LayerWeights::attn_norm, Dim::kModel, &Architecture::pre_norm},
-    {"post_attention_norm.weight", &LayerWeights::post_attn_norm, Dim::kModel,
-     &Architecture::post_norm},
-    {"post_ffw_norm.weight", &LayerWeights::post_ffn_norm, Dim::kModel, &Architecture::post_norm},
-});
-constexpr auto kAttentionVectors = std::to_array<VectorRow<LayerWeights>>({
-    {"attn_q.bias", &LayerWeights::q_bias, Dim::kQuery, &Architecture::qkv_bias},
-    {"attn_k.bias", &LayerWeights::k_bias, Dim::kKeyValue, &Architecture::qkv_bias},
-    {"attn_v.bias", &LayerWeights::v_bias, Dim::kKeyValue, &Architecture::qkv_bias},
-    {"attn_output.bias", &LayerWeights::attn_out_bias, Dim::kModel, &Architecture::output_bias},
-    {"attn_q_norm.weight", &LayerWeights::q_norm, Dim::kQueryNorm, &Architecture::qk_norm},
-    {"attn_k_norm.weight", &LayerWeights::k_norm, Dim::kKeyNorm, &Architecture::qk_norm},
-    {"attn_sinks.weight", &LayerWeights::sinks, Dim::kHeads, &Architecture::sinks},
-});
-constexpr auto kDeltaMatrices = std::to_array<MatrixRow<DeltaNetWeights>>({
-    {"attn_qkv.weight", &DeltaNetWeights::qkv, Dim::kDeltaChannels, Dim::kModel},
-    {"attn_gate.weight", &DeltaNetWeights::gate, Dim::kDeltaValues, Dim::kModel},
-    {"ssm_beta.weight", &DeltaNetWeights::beta, Dim::kDeltaHeads, Dim::kModel},
-    {"ssm_alpha.weight", &DeltaNetWeights::alpha, Dim::kDeltaHeads, Dim::kModel},
-});
-constexpr auto kDeltaVectors = std::to_array<VectorRow<DeltaNetWeights>>({
-    {"ssm_dt.bias", &DeltaNetWeights::dt_bias, Dim::kDeltaHeads, &Architecture::delta_nets},
-    {"ssm_a", &DeltaNetWeights::a, Dim::kDeltaHeads, &Architecture::delta_nets},
-    {"ssm_norm.weight", &DeltaNetWeights::norm, Dim::kDeltaState, &Architecture::delta_nets},
-});
-constexpr auto kDenseBiases = std::to_array<VectorRow<LayerWeights>>({
-    {"ffn_gate.bias", &LayerWeights::gate_bias, Dim::kFf, &Architecture::ffn_bias},
-    {"ffn_up.bias", &LayerWeights::up_bias, Dim::kFf, &Architecture::ffn_bias},
-    {"ffn_down.bias", &LayerWeights::down_bias, Dim::kModel, &Architecture::ffn_bias},
-});
-constexpr auto kExpertBiases = std::to_array<VectorRow<ExpertWeights>>({
-    {"ffn_gate_inp.bias", &ExpertWeights::router_bias, Dim::kExperts, &Architecture::ffn_bias},
-    {"ffn_gate_exps.bias", &ExpertWeights::gate_bias, Dim::kFfExpert, &Architecture::ffn_bias,
-     true},
-    {"ffn_up_exps.bias", &ExpertWeights::up_bias, Dim::kFfExpert, &Architecture::ffn_bias, true},
-    {"ffn_down_exps.bias", &ExpertWeights::down_bias, Dim::kModel, &Architecture::ffn_bias, true},
-});
+constexpr std::string_view kDenseNames[] = {"ffn_gate.weight", "ffn_up.weight", "ffn_down.weight"};
+constexpr std::string_view kSharedNames[] = {"ffn_gate_shexp.weight", "ffn_up_shexp.weight",
+                                             "ffn_down_shexp.weight"};
 
 class Binder {
  public:
@@ -157,6 +29,7 @@ class Binder {
     HEARTH_TRY_VOID(bind_embedding(weights));
     HEARTH_TRY(weights.output_norm, vector(architecture_.output_norm_name, config_.d_model));
     HEARTH_TRY_VOID(bind_rope_factors(weights));
+    HEARTH_TRY_VOID(bind_per_layer_inputs(weights));
     // One layer's tensors at a time: a lying block_count ends at the first that is missing.
     for (std::uint32_t i = 0; i < config_.n_layers; ++i) {
       HEARTH_TRY(const LayerWeights layer, bind_layer(i));
@@ -245,6 +118,17 @@ class Binder {
     return {};
   }
 
+  Result<> bind_per_layer_inputs(Weights& weights) {
+    if (config_.d_per_layer == 0) return {};
+    const std::uint32_t width = config_.n_layers * config_.d_per_layer;
+    HEARTH_TRY(const TensorInfo* const table, required("per_layer_token_embd.weight"));
+    HEARTH_TRY(weights.inputs_embedding, as_matrix(*table, config_.n_vocab, width));
+    HEARTH_TRY(const TensorInfo* const projection, required("per_layer_model_proj.weight"));
+    HEARTH_TRY(weights.inputs_projection, as_matrix(*projection, width, config_.d_model));
+    HEARTH_TRY(weights.inputs_norm, vector("per_layer_proj_norm.weight", config_.d_per_layer));
+    return {};
+  }
+
   // Llama 3 has one list; longrope a list for contexts up to the first and one for longer ones, of
   // which the file's own context length chooses.
   Result<> bind_rope_factors(Weights& weights) {
@@ -275,19 +159,18 @@ class Binder {
     } else {
       HEARTH_TRY_VOID(bind_qkv(index, layer));
       HEARTH_TRY_VOID(bind_matrices(index, kAttentionOut, layer));
-      HEARTH_TRY_VOID(bind_vectors(index, kAttentionVectors, layer));
+      HEARTH_TRY_VOID(bind_vectors(index, kQueryVectors, layer));
     }
     if (architecture_.pre_norm != Presence::kNever) {
       HEARTH_TRY(layer.ffn_norm,
                  vector(layer_name(index, architecture_.ffn_norm_name), config_.d_model));
     }
-    if (config_.n_experts > 0) {
-      HEARTH_TRY_VOID(bind_experts(index, layer.experts));
-      return layer;
+    if (config_.layers[index].d_ff > 0) HEARTH_TRY_VOID(bind_feed_forward(index, layer));
+    if (config_.n_experts > 0) HEARTH_TRY_VOID(bind_experts(index, layer.experts));
+    if (config_.d_per_layer > 0) {
+      HEARTH_TRY_VOID(bind_matrices(index, kPerLayerInputs, layer));
+      HEARTH_TRY_VOID(bind_vectors(index, kPerLayerVectors, layer));
     }
-    HEARTH_TRY_VOID(bind_gate_up(index, layer));
-    HEARTH_TRY_VOID(bind_matrices(index, kDown, layer));
-    HEARTH_TRY_VOID(bind_vectors(index, kDenseBiases, layer));
     return layer;
   }
 
@@ -304,6 +187,13 @@ class Binder {
 
   Result<> bind_delta_net(std::uint32_t index, LayerWeights& layer) {
     HEARTH_TRY_VOID(bind_matrices(index, kDeltaMatrices, layer.delta));
+    if (!architecture_.delta_heads_are_grouped) {
+      HEARTH_TRY_VOID(bind_matrices(index, kDeltaBetaAlpha, layer.delta));
+    } else {
+      HEARTH_TRY(const TensorInfo* const both, required(layer_name(index, "ssm_ba.weight")));
+      HEARTH_TRY(layer.delta.beta,
+                 as_matrix(*both, 2 * config_.delta.n_value_heads, config_.d_model));
+    }
     HEARTH_TRY_VOID(bind_vectors(index, kDeltaVectors, layer.delta));
     HEARTH_TRY(const TensorInfo* const kernel, required(layer_name(index, "ssm_conv1d.weight")));
     HEARTH_TRY(layer.delta.conv,
@@ -315,30 +205,89 @@ class Binder {
 
   // A fused matrix holds the rows of its parts one after another.
   Result<> bind_qkv(std::uint32_t index, LayerWeights& layer) {
-    if (!architecture_.is_fused) return bind_matrices(index, kSeparateQkv, layer);
-    const std::uint32_t n_q = config_.d_query();
-    const std::uint32_t n_kv = config_.d_key_value();
-    HEARTH_TRY(const TensorInfo* const info, required(layer_name(index, "attn_qkv.weight")));
-    HEARTH_TRY(const MatView fused, as_matrix(*info, n_q + 2 * n_kv, config_.d_model));
-    layer.q = tensor::row_range(fused, 0, n_q);
-    layer.k = tensor::row_range(fused, n_q, n_kv);
-    layer.v = tensor::row_range(fused, n_q + n_kv, n_kv);
+    const LayerPlan& plan = config_.layers[index];
+    if (!plan.borrows_kv) HEARTH_TRY_VOID(bind_vectors(index, kKeyVectors, layer));
+    if (architecture_.is_fused) {
+      const std::uint32_t n_q = config_.d_query(plan);
+      const std::uint32_t n_kv = plan.n_kv_heads * plan.head_dim;
+      HEARTH_TRY(const TensorInfo* const info, required(layer_name(index, "attn_qkv.weight")));
+      HEARTH_TRY(const MatView fused, as_matrix(*info, n_q + 2 * n_kv, config_.d_model));
+      layer.q = tensor::row_range(fused, 0, n_q);
+      layer.k = tensor::row_range(fused, n_q, n_kv);
+      layer.v = tensor::row_range(fused, n_q + n_kv, n_kv);
+      return {};
+    }
+    HEARTH_TRY_VOID(bind_matrices(index, kQueryMatrix, layer));
+    if (plan.borrows_kv) return skip_borrowed(index);
+    HEARTH_TRY_VOID(bind_matrices(index, kKeyMatrix, layer));
+    const std::string value = layer_name(index, kValueMatrix[0].suffix);
+    if (architecture_.value_matrix == Presence::kOptional && optional(value) == nullptr) return {};
+    return bind_matrices(index, kValueMatrix, layer);
+  }
+
+  // Some files keep what a layer that borrows its keys and values would make its own with.
+  Result<> skip_borrowed(std::uint32_t index) {
+    for (const std::string_view suffix : {"attn_k.weight", "attn_v.weight", "attn_k_norm.weight"}) {
+      (void)optional(layer_name(index, suffix));
+    }
     return {};
   }
 
-  Result<> bind_gate_up(std::uint32_t index, LayerWeights& layer) {
-    if (!architecture_.is_fused) return bind_matrices(index, kGateUp, layer);
-    HEARTH_TRY(const TensorInfo* const info, required(layer_name(index, "ffn_up.weight")));
-    HEARTH_TRY(const MatView fused, as_matrix(*info, 2 * config_.d_ff, config_.d_model));
-    layer.gate = tensor::row_range(fused, 0, config_.d_ff);
-    layer.up = tensor::row_range(fused, config_.d_ff, config_.d_ff);
-    return {};
+  // Gate, up and down; a fused matrix is a gate and then its up.
+  Result<> bind_feed_forward(std::uint32_t index, LayerWeights& layer) {
+    const std::uint32_t d_ff = config_.layers[index].d_ff;
+    const bool is_shared =
+        config_.n_experts > 0 && architecture_.shared_expert != SharedExpert::kDenseBlock;
+    const auto& names = is_shared ? kSharedNames : kDenseNames;
+    const auto bind = [&](std::string_view name, std::uint32_t rows, std::uint32_t cols) {
+      return matrix(layer_name(index, name), rows, cols);
+    };
+    HEARTH_TRY(layer.down, bind(names[2], config_.d_model, d_ff));
+    if (architecture_.is_fused) {
+      HEARTH_TRY(const MatView fused, bind(names[1], 2 * d_ff, config_.d_model));
+      layer.gate = tensor::row_range(fused, 0, d_ff);
+      layer.up = tensor::row_range(fused, d_ff, d_ff);
+    } else {
+      HEARTH_TRY(layer.gate, bind(names[0], d_ff, config_.d_model));
+      HEARTH_TRY(layer.up, bind(names[1], d_ff, config_.d_model));
+    }
+    return is_shared ? Result<>{} : bind_vectors(index, kDenseBiases, layer);
+  }
+
+  Result<MatView> matrix(std::string_view name, std::uint32_t rows, std::uint32_t cols) {
+    HEARTH_TRY(const TensorInfo* const info, required(name));
+    return as_matrix(*info, rows, cols);
   }
 
   Result<> bind_experts(std::uint32_t index, ExpertWeights& experts) {
+    const std::uint32_t n = config_.n_experts;
     HEARTH_TRY_VOID(bind_matrices(index, kRouter, experts));
-    HEARTH_TRY_VOID(bind_matrices(index, kExperts, experts, config_.n_experts));
-    return bind_vectors(index, kExpertBiases, experts);
+    HEARTH_TRY_VOID(bind_matrices(index, kExpertDown, experts, n));
+    HEARTH_TRY_VOID(bind_vectors(index, kExpertBiases, experts));
+    HEARTH_TRY_VOID(bind_beside_experts(index, experts));
+    const TensorInfo* const fused = optional(layer_name(index, "ffn_gate_up_exps.weight"));
+    if (fused == nullptr) return bind_matrices(index, kExpertGateUp, experts, n);
+    HEARTH_TRY(experts.gate, as_matrix(*fused, 2 * config_.d_ff_expert, config_.d_model, n));
+    return {};
+  }
+
+  // What joins the experts with the block that every token takes.
+  Result<> bind_beside_experts(std::uint32_t index, ExpertWeights& experts) {
+    const auto bind = [&](std::string_view suffix) {
+      return vector(layer_name(index, suffix), config_.d_model);
+    };
+    if (architecture_.shared_expert == SharedExpert::kGated) {
+      HEARTH_TRY(experts.shared_gate, bind("ffn_gate_inp_shexp.weight"));
+    }
+    if (architecture_.shared_expert != SharedExpert::kDenseBlock) return {};
+    HEARTH_TRY(experts.router_norm, bind("ffn_gate_inp.scale"));
+    HEARTH_TRY(experts.norm, bind("pre_ffw_norm_2.weight"));
+    HEARTH_TRY(experts.post_norm, bind("post_ffw_norm_2.weight"));
+    HEARTH_TRY(experts.shared_post_norm, bind("post_ffw_norm_1.weight"));
+    const std::string scale = layer_name(index, "ffn_down_exps.scale");
+    if (optional(scale) == nullptr) return {};
+    HEARTH_TRY(experts.scale, vector(scale, config_.n_experts));
+    return {};
   }
 
   template <class Owner, std::size_t kRows>
@@ -347,7 +296,8 @@ class Binder {
     for (const MatrixRow<Owner>& row : rows) {
       HEARTH_TRY(const TensorInfo* const info, required(layer_name(index, row.suffix)));
       HEARTH_TRY(owner.*row.slot,
-                 as_matrix(*info, extent(row.rows, config_), extent(row.cols, config_), n_parts));
+                 as_matrix(*info, extent(row.rows, config_, config_.layers[index]),
+                           extent(row.cols, config_, config_.layers[index]), n_parts));
     }
     return {};
   }
@@ -362,7 +312,7 @@ class Binder {
       const TensorInfo* info = optional(name);
       if (info == nullptr && presence == Presence::kOptional) continue;
       HEARTH_TRY(info, required(name));
-      HEARTH_TRY(owner.*row.slot, as_vector(*info, extent(row.size, config_),
+      HEARTH_TRY(owner.*row.slot, as_vector(*info, extent(row.size, config_, config_.layers[index]),
                                             row.is_per_expert ? config_.n_experts : 0));
     }
     return {};
@@ -407,7 +357,8 @@ std::vector<MatView> matrices_of(const LayerWeights& layer) {
   for (const MatView& matrix :
        {layer.conv_in, layer.delta.qkv, layer.delta.gate, layer.delta.beta, layer.delta.alpha,
         layer.q, layer.k, layer.v, layer.attn_out, layer.gate, layer.up, layer.down,
-        layer.experts.router, layer.experts.gate, layer.experts.up, layer.experts.down}) {
+        layer.experts.router, layer.experts.gate, layer.experts.up, layer.experts.down,
+        layer.inputs_gate, layer.inputs_out}) {
     if (matrix.data != nullptr) matrices.push_back(matrix);
   }
   return matrices;

@@ -20,17 +20,24 @@ using VecView = const float*;
 struct ExpertWeights {
   tensor::MatView router;                          // [n_experts, d_model]
   VecView router_bias = nullptr;                   // [n_experts]
-  tensor::MatView gate, up;                        // [n_experts * d_ff_expert, d_model]
+  // [n_experts * d_ff_expert, d_model] each; where they are one matrix `gate`, in which an expert's
+  // gate comes before its up, `up` is empty.
+  tensor::MatView gate, up;
   tensor::MatView down;                            // [n_experts * d_model, d_ff_expert]
   VecView gate_bias = nullptr, up_bias = nullptr;  // [n_experts * d_ff_expert]
   VecView down_bias = nullptr;                     // [n_experts * d_model]
+  VecView scale = nullptr;                         // [n_experts], of what each adds.
+  // Of a router and experts that do not take what the layer's feed-forward block takes: [d_model].
+  VecView router_norm = nullptr, norm = nullptr;
+  VecView post_norm = nullptr, shared_post_norm = nullptr;  // Of what experts and that block add.
+  VecView shared_gate = nullptr;                            // [d_model]
 };
 
 // A gated delta net.
 struct DeltaNetWeights {
   tensor::MatView qkv;          // [channels, d_model]: queries and keys of key heads, values.
   tensor::MatView gate;         // [value_width, d_model]
-  tensor::MatView beta, alpha;  // [n_value_heads, d_model]
+  tensor::MatView beta, alpha;  // [n_value_heads, d_model]; where they are one, alpha is empty.
   VecView conv = nullptr;       // [channels, conv_width]
   VecView dt_bias = nullptr;    // [n_value_heads], of alpha.
   VecView a = nullptr;          // [n_value_heads], below 0: how fast a head forgets.
@@ -54,12 +61,18 @@ struct LayerWeights {
   VecView sinks = nullptr;                                    // [n_heads]
   VecView post_attn_norm = nullptr, post_ffn_norm = nullptr;  // [d_model], of blocks' outputs.
   VecView ffn_norm = nullptr;                                 // [d_model]
-  tensor::MatView gate, up;                                   // [d_ff, d_model]
+  // The feed-forward block of all tokens, alone or beside experts: [d_ff, d_model].
+  tensor::MatView gate, up;
   VecView gate_bias = nullptr, up_bias = nullptr;
   tensor::MatView down;  // [d_model, d_ff]
   VecView down_bias = nullptr;
   DeltaNetWeights delta;  // Instead of q, k and v where the layer is one.
-  ExpertWeights experts;  // Instead of gate, up and down where the model has experts.
+  ExpertWeights experts;
+  // The layer's part of the second embedding: its gate [d_per_layer, d_model], what brings it back
+  // [d_model, d_per_layer], and that one's norm [d_model].
+  tensor::MatView inputs_gate, inputs_out;
+  VecView inputs_norm = nullptr;
+  VecView output_scale = nullptr;  // [1]
 };
 
 // Every matrix of a layer that is there.
@@ -71,6 +84,10 @@ struct Weights {
   VecView output_norm = nullptr;  // [d_model]
   // [rope_dim / 2] divides each pair's frequency (llama 3, longrope).
   VecView rope_factors = nullptr;
+  // The second embedding [n_vocab, n_layers * d_per_layer], what is added to it of the first
+  // [n_layers * d_per_layer, d_model], and that one's norm [d_per_layer].
+  tensor::MatView inputs_embedding, inputs_projection;
+  VecView inputs_norm = nullptr;
   std::vector<LayerWeights> layers;
 };
 

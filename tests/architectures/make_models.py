@@ -18,6 +18,7 @@ import reference
 
 D_MODEL, D_FF, HEAD_DIM, N_HEADS, N_KV_HEADS = 32, 48, 16, 2, 1
 THETA, N_FIRST = 10000.0, 16
+WITH_DELTA_NETS = ("qwen35", "qwen35moe", "qwen3next")
 TOKENS = [(5 + 7 * i) % 250 + 3 for i in range(40)]
 VOCABULARY = ([("<unk>", 2), ("<s>", 3), ("</s>", 3)] + [(f"<0x{b:02X}>", 6) for b in range(256)] +
               [(letter, 1) for letter in "\u2581etao"])
@@ -26,7 +27,7 @@ VOCABULARY = ([("<unk>", 2), ("<s>", 3), ("</s>", 3)] + [(f"<0x{b:02X}>", 6) for
 class Maker:
     """One model: its keys, its tensors, and what the reference reads of them."""
 
-    def __init__(self, folder, name, architecture, n_layers):
+    def __init__(self, folder, name, architecture, n_layers, d_ff=D_FF):
         self.path = folder / f"{name}.gguf"
         self.writer = gguf.GGUFWriter(self.path, architecture)
         self.random = np.random.RandomState(zlib.crc32(name.encode()))
@@ -36,12 +37,13 @@ class Maker:
         w.add_block_count(n_layers)
         w.add_context_length(256)
         w.add_embedding_length(D_MODEL)
-        w.add_feed_forward_length(D_FF)
+        w.add_feed_forward_length(d_ff)
         w.add_head_count(N_HEADS)
-        w.add_key_length(HEAD_DIM)
-        w.add_value_length(HEAD_DIM)
+        if architecture != "gemma4":
+            w.add_key_length(HEAD_DIM)
+            w.add_value_length(HEAD_DIM)
         w.add_vocab_size(len(VOCABULARY))
-        if architecture != "qwen35":
+        if architecture not in ("gemma4", *WITH_DELTA_NETS):
             w.add_rope_dimension_count(HEAD_DIM)
         w.add_rope_freq_base(THETA)
         w.add_layer_norm_rms_eps(1e-5)
@@ -75,10 +77,27 @@ class Maker:
         self.matrix(p + "attn_v.weight", N_KV_HEADS * HEAD_DIM, D_MODEL)
         self.matrix(p + "attn_output.weight", D_MODEL, N_HEADS * HEAD_DIM)
 
-    def feed_forward(self, p):
-        self.matrix(p + "ffn_gate.weight", D_FF, D_MODEL)
-        self.matrix(p + "ffn_up.weight", D_FF, D_MODEL)
-        self.matrix(p + "ffn_down.weight", D_MODEL, D_FF)
+    def feed_forward(self, p, d_ff=D_FF, ending=""):
+        self.matrix(f"{p}ffn_gate{ending}.weight", d_ff, D_MODEL)
+        self.matrix(f"{p}ffn_up{ending}.weight", d_ff, D_MODEL)
+        self.matrix(f"{p}ffn_down{ending}.weight", D_MODEL, d_ff)
+
+    def use_experts(self, n, d_ff, d_ff_shared=0):
+        self.writer.add_expert_count(n)
+        self.writer.add_expert_used_count(2)
+        self.writer.add_expert_feed_forward_length(d_ff)
+        if d_ff_shared:
+            self.writer.add_expert_shared_feed_forward_length(d_ff_shared)
+        self.config["n_used"] = 2
+
+    def experts(self, p, n, d_ff, is_fused=False):
+        self.matrix(p + "ffn_gate_inp.weight", n, D_MODEL)
+        if is_fused:
+            self.matrix(p + "ffn_gate_up_exps.weight", n, 2 * d_ff, D_MODEL)
+        else:
+            self.matrix(p + "ffn_gate_exps.weight", n, d_ff, D_MODEL)
+            self.matrix(p + "ffn_up_exps.weight", n, d_ff, D_MODEL)
+        self.matrix(p + "ffn_down_exps.weight", n, D_MODEL, d_ff)
 
     def input_norms(self, p):
         self.vector(p + "attn_norm.weight", D_MODEL)
@@ -118,8 +137,8 @@ def make_olmo2(folder):
     m.finish(reference.olmo2)
 
 
-def make_granite(folder, name, n_experts):
-    m = Maker(folder, name, name, 2)
+def make_granite(folder, name, n_experts, d_ff_shared=0):
+    m = Maker(folder, name, name.removesuffix("-shared"), 2)
     m.writer.add_head_count_kv(N_KV_HEADS)
     m.config |= {"embedding_scale": 3.0, "residual_scale": 0.22, "attention_scale": 0.4,
                  "logit_scale": 4.0}
@@ -129,9 +148,7 @@ def make_granite(folder, name, n_experts):
     m.writer.add_logit_scale(4.0)
     m.embeddings(tied=True)
     if n_experts:
-        m.writer.add_expert_count(n_experts)
-        m.writer.add_expert_used_count(2)
-        m.config["n_used"] = 2
+        m.use_experts(n_experts, D_FF, d_ff_shared)
     for i in range(2):
         p = f"blk.{i}."
         m.input_norms(p)
@@ -139,10 +156,9 @@ def make_granite(folder, name, n_experts):
         if not n_experts:
             m.feed_forward(p)
             continue
-        m.matrix(p + "ffn_gate_inp.weight", n_experts, D_MODEL)
-        m.matrix(p + "ffn_gate_exps.weight", n_experts, D_FF, D_MODEL)
-        m.matrix(p + "ffn_up_exps.weight", n_experts, D_FF, D_MODEL)
-        m.matrix(p + "ffn_down_exps.weight", n_experts, D_MODEL, D_FF)
+        m.experts(p, n_experts, D_FF)
+        if d_ff_shared:
+            m.feed_forward(p, d_ff_shared, "_shexp")
     m.finish(reference.granite)
 
 
@@ -183,12 +199,16 @@ def make_lfm2(folder):
     m.finish(reference.lfm2)
 
 
-def make_qwen35(folder):
-    m = Maker(folder, "qwen35", "qwen35", 3)
+def make_qwen35(folder, name):
+    """With experts and a shared one but for the first of the three; the last has fused ones, and its
+    value heads that share a key head are neighbours."""
+    m = Maker(folder, name, name, 3)
     m.writer.add_head_count_kv(N_KV_HEADS)
     size, n_k, n_v, width = 16, 2, 4, 4
     m.config |= {"is_recurrent": [True, False, True], "rope_dim": 8, "state_size": size,
-                 "n_key_heads": n_k, "n_value_heads": n_v}
+                 "n_key_heads": n_k, "n_value_heads": n_v, "is_grouped": name == "qwen3next"}
+    if name != "qwen35":
+        m.use_experts(4, 32, 48)
     m.writer.add_rope_dimension_count(8)
     m.writer.add_rope_dimension_sections([2, 1, 1, 0])
     m.writer.add_ssm_conv_kernel(width)
@@ -196,7 +216,7 @@ def make_qwen35(folder):
     m.writer.add_ssm_state_size(size)
     m.writer.add_ssm_time_step_rank(n_v)
     m.writer.add_ssm_group_count(n_k)
-    m.writer.add_uint32("qwen35.full_attention_interval", 2)
+    m.writer.add_uint32(name + ".full_attention_interval", 2)
     m.embeddings(tied=False)
     channels = (2 * n_k + n_v) * size
     for i, is_recurrent in enumerate(m.config["is_recurrent"]):
@@ -209,8 +229,11 @@ def make_qwen35(folder):
             m.vector(p + "ssm_conv1d.weight", channels, width, mean=0.4)
             m.vector(p + "ssm_dt.bias", n_v, mean=0.0)
             m.vector(p + "ssm_a", n_v, mean=-0.7)
-            m.matrix(p + "ssm_beta.weight", n_v, D_MODEL)
-            m.matrix(p + "ssm_alpha.weight", n_v, D_MODEL)
+            if m.config["is_grouped"]:
+                m.matrix(p + "ssm_ba.weight", 2 * n_v, D_MODEL)
+            else:
+                m.matrix(p + "ssm_beta.weight", n_v, D_MODEL)
+                m.matrix(p + "ssm_alpha.weight", n_v, D_MODEL)
             m.vector(p + "ssm_norm.weight", size)
             m.matrix(p + "ssm_out.weight", D_MODEL, n_v * size)
         else:
@@ -220,8 +243,71 @@ def make_qwen35(folder):
             m.matrix(p + "attn_output.weight", D_MODEL, N_HEADS * HEAD_DIM)
             m.vector(p + "attn_q_norm.weight", HEAD_DIM)
             m.vector(p + "attn_k_norm.weight", HEAD_DIM)
-        m.feed_forward(p)
+        if name == "qwen35":
+            m.feed_forward(p)
+            continue
+        m.experts(p, 4, 32, is_fused=m.config["is_grouped"])
+        m.feed_forward(p, 48, "_shexp")
+        m.vector(p + "ffn_gate_inp_shexp.weight", D_MODEL, mean=0.0)
     m.finish(reference.qwen35)
+
+
+def make_gemma4(folder, name, slides, n_borrowing, d_per_layer, n_kv_heads, n_experts):
+    n = len(slides)
+    m = Maker(folder, name, "gemma4", n,
+              [D_FF * (2 if i >= n - n_borrowing else 1) for i in range(n)])
+    head_dims = [HEAD_DIM if s else 2 * HEAD_DIM for s in slides]
+    m.config |= {"slides": slides, "window": 8, "softcap": 20.0, "n_borrowing": n_borrowing,
+                 "n_kv_heads": n_kv_heads, "head_dims": head_dims, "sliding_theta": 1000.0}
+    w = m.writer
+    w.add_head_count_kv(n_kv_heads)
+    w.add_sliding_window(8)
+    w.add_sliding_window_pattern(slides)
+    w.add_key_length(2 * HEAD_DIM)
+    w.add_value_length(2 * HEAD_DIM)
+    w.add_key_length_swa(HEAD_DIM)
+    w.add_value_length_swa(HEAD_DIM)
+    w.add_rope_dimension_count(2 * HEAD_DIM)
+    w.add_rope_dimension_count_swa(HEAD_DIM)
+    w.add_rope_freq_base_swa(1000.0)
+    w.add_shared_kv_layers(n_borrowing)
+    w.add_embedding_length_per_layer_input(d_per_layer)
+    w.add_final_logit_softcapping(20.0)
+    m.embeddings(tied=True)
+    m._add("rope_freqs.weight", np.array([1.0] * 4 + [1e30] * 12, np.float32))
+    if d_per_layer:
+        m.matrix("per_layer_token_embd.weight", len(VOCABULARY), n * d_per_layer,
+                 gain=(n * d_per_layer) ** 0.5)
+        m.matrix("per_layer_model_proj.weight", n * d_per_layer, D_MODEL)
+        m.vector("per_layer_proj_norm.weight", d_per_layer)
+    if n_experts:
+        m.use_experts(n_experts, 32)
+    for i in range(n):
+        p = f"blk.{i}."
+        m.input_norms(p)
+        m.matrix(p + "attn_q.weight", N_HEADS * head_dims[i], D_MODEL)
+        m.vector(p + "attn_q_norm.weight", head_dims[i], mean=0.5)
+        if i < n - n_borrowing:
+            m.matrix(p + "attn_k.weight", n_kv_heads[i] * head_dims[i], D_MODEL)
+            m.vector(p + "attn_k_norm.weight", head_dims[i], mean=0.5)
+            if slides[i] or not n_experts:
+                m.matrix(p + "attn_v.weight", n_kv_heads[i] * head_dims[i], D_MODEL)
+        m.matrix(p + "attn_output.weight", D_MODEL, N_HEADS * head_dims[i])
+        m.vector(p + "post_attention_norm.weight", D_MODEL)
+        m.feed_forward(p, D_FF * (2 if i >= n - n_borrowing else 1))
+        m.vector(p + "post_ffw_norm.weight", D_MODEL)
+        m.vector(p + "layer_output_scale.weight", 1, mean=0.7)
+        if d_per_layer:
+            m.matrix(p + "inp_gate.weight", d_per_layer, D_MODEL)
+            m.matrix(p + "proj.weight", D_MODEL, d_per_layer)
+            m.vector(p + "post_norm.weight", D_MODEL)
+        if n_experts:
+            m.experts(p, n_experts, 32, is_fused=True)
+            m.vector(p + "ffn_gate_inp.scale", D_MODEL)
+            m.vector(p + "ffn_down_exps.scale", n_experts)
+            for norm in ("pre_ffw_norm_2", "post_ffw_norm_1", "post_ffw_norm_2"):
+                m.vector(f"{p}{norm}.weight", D_MODEL)
+    m.finish(reference.gemma4)
 
 
 def main():
@@ -231,7 +317,11 @@ def main():
     make_granite(folder, "granitemoe", 4)
     make_mistral3(folder)
     make_lfm2(folder)
-    make_qwen35(folder)
+    make_granite(folder, "granitemoe-shared", 4, 32)
+    for name in WITH_DELTA_NETS:
+        make_qwen35(folder, name)
+    make_gemma4(folder, "gemma4", [True, False, True, False, True, False], 2, 16, [1] * 6, 0)
+    make_gemma4(folder, "gemma4-experts", [True, False, True], 0, 0, [2, 1, 2], 4)
 
 
 if __name__ == "__main__":

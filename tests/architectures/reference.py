@@ -70,23 +70,49 @@ def heads(x, dim):
     return x.reshape(len(x), -1, dim)
 
 
-def gated(x, gate, up, down):
-    return (silu(x @ gate.T) * (x @ up.T)) @ down.T
+def gelu(x):
+    return 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x ** 3)))
 
 
-def experts(x, w, prefix, n_used):
+def gated(x, gate, up, down, activation=silu):
+    return (activation(x @ gate.T) * (x @ up.T)) @ down.T
+
+
+def expert(w, prefix, e):
+    """Gate, up and down of one expert; the first two may be one matrix."""
+    fused = w.get(prefix + "ffn_gate_up_exps.weight")
+    gate, up = (np.split(fused[e], 2) if fused is not None else
+                (w[f"{prefix}ffn_{part}_exps.weight"][e] for part in ("gate", "up")))
+    return gate, up, w[prefix + "ffn_down_exps.weight"][e]
+
+
+def experts(x, w, prefix, n_used, activation=silu, logits=None):
     """The softmax of the best experts' logits weighs their outputs."""
     out = np.zeros_like(x)
-    for row, logits in enumerate(x @ w[prefix + "ffn_gate_inp.weight"].T):
-        best = np.argsort(-logits, kind="stable")[:n_used]
-        for e, share in zip(best, softmax(logits[best])):
-            out[row] += share * gated(x[row:row + 1], *(
-                w[f"{prefix}ffn_{part}_exps.weight"][e] for part in ("gate", "up", "down")))[0]
+    scale = w.get(prefix + "ffn_down_exps.scale")
+    if logits is None:
+        logits = x @ w[prefix + "ffn_gate_inp.weight"].T
+    for row, of_row in enumerate(logits):
+        best = np.argsort(-of_row, kind="stable")[:n_used]
+        for e, share in zip(best, softmax(of_row[best])):
+            share = share if scale is None else share * scale[e]
+            out[row] += share * gated(x[row:row + 1], *expert(w, prefix, e), activation)[0]
     return out
 
 
-def feed_forward(x, w, prefix):
-    return gated(x, *(w[f"{prefix}ffn_{part}.weight"] for part in ("gate", "up", "down")))
+def feed_forward(x, w, prefix, activation=silu, ending=""):
+    return gated(x, *(w[f"{prefix}ffn_{part}{ending}.weight"] for part in ("gate", "up", "down")),
+                 activation)
+
+
+def experts_and_shared(x, w, prefix, c):
+    """Beside the experts one that all tokens take, weighed by a gate where it has one."""
+    out = experts(x, w, prefix, c["n_used"])
+    if prefix + "ffn_up_shexp.weight" not in w:
+        return out
+    shared = feed_forward(x, w, prefix, ending="_shexp")
+    gate = w.get(prefix + "ffn_gate_inp_shexp.weight")
+    return out + (shared if gate is None else shared * sigmoid(x @ gate)[:, None])
 
 
 def qkv(x, w, prefix):
@@ -125,7 +151,7 @@ def granite(tokens, w, c):
         out = attend(q, k, heads(v, c["head_dim"]), c["attention_scale"])
         x = x + c["residual_scale"] * (out @ w[p + "attn_output.weight"].T)
         normed = rms_norm(x, w[p + "ffn_norm.weight"])
-        out = experts(normed, w, p, c["n_used"]) if "n_used" in c else feed_forward(normed, w, p)
+        out = experts_and_shared(normed, w, p, c) if "n_used" in c else feed_forward(normed, w, p)
         x = x + c["residual_scale"] * out
     return rms_norm(x, w["output_norm.weight"]) @ w["token_embd.weight"].T / c["logit_scale"]
 
@@ -197,11 +223,17 @@ def delta_net(x, w, prefix, c):
     padded = np.concatenate([np.zeros((width - 1, mixed.shape[1])), mixed])
     mixed = silu(sum(padded[k:k + n] * kernel[:, k] for k in range(width)))
     q, k, v = np.split(mixed, [n_k * size, 2 * n_k * size], axis=1)
-    q, k = (np.tile(unit(heads(t, size)), (1, n_v // n_k, 1)) for t in (q, k))
+    q, k = (unit(heads(t, size)) for t in (q, k))
     v = heads(v, size)
-    beta = sigmoid(x @ w[prefix + "ssm_beta.weight"].T)
-    decay = np.exp(w[prefix + "ssm_a"] *
-                   softplus(x @ w[prefix + "ssm_alpha.weight"].T + w[prefix + "ssm_dt.bias"]))
+    if c["is_grouped"]:  # Neighbours share a key head, and are neighbours in a matrix of both rates.
+        q, k = (np.repeat(t, n_v // n_k, axis=1) for t in (q, k))
+        both = (x @ w[prefix + "ssm_ba.weight"].T).reshape(n, n_k, 2, n_v // n_k)
+        beta, alpha = both[:, :, 0].reshape(n, n_v), both[:, :, 1].reshape(n, n_v)
+    else:
+        q, k = (np.tile(t, (1, n_v // n_k, 1)) for t in (q, k))
+        beta, alpha = (x @ w[f"{prefix}ssm_{rate}.weight"].T for rate in ("beta", "alpha"))
+    beta = sigmoid(beta)
+    decay = np.exp(w[prefix + "ssm_a"] * softplus(alpha + w[prefix + "ssm_dt.bias"]))
     state = np.zeros((n_v, size, size))  # [value, key]
     out = np.empty((n, n_v, size))
     for t in range(n):
@@ -236,5 +268,58 @@ def qwen35(tokens, w, c):
             k = turn(rms_norm(k, w[p + "attn_k_norm.weight"]))
             out = attend(q, k, v, c["head_dim"] ** -0.5) * sigmoid(gate.reshape(len(x), -1))
             x = x + out @ w[p + "attn_output.weight"].T
-        x = x + feed_forward(rms_norm(x, w[p + "post_attention_norm.weight"]), w, p)
+        normed = rms_norm(x, w[p + "post_attention_norm.weight"])
+        x = x + (experts_and_shared(normed, w, p, c) if "n_used" in c else
+                 feed_forward(normed, w, p))
     return rms_norm(x, w["output_norm.weight"]) @ w["output.weight"].T
+
+
+def gemma4_inputs(tokens, x, w, c):
+    """For each layer a vector of every token, [layer][token, d]; None where there are none."""
+    if "per_layer_token_embd.weight" not in w:
+        return None
+    d = len(w["per_layer_proj_norm.weight"])
+    table = heads(w["per_layer_token_embd.weight"][tokens], d) * math.sqrt(d)
+    projected = heads(x @ w["per_layer_model_proj.weight"].T, d) / math.sqrt(x.shape[1])
+    both = (rms_norm(projected, w["per_layer_proj_norm.weight"]) + table) / math.sqrt(2)
+    return both.transpose(1, 0, 2)
+
+
+def gemma4_feed_forward(x, w, prefix, c):
+    out = feed_forward(rms_norm(x, w[prefix + "ffn_norm.weight"]), w, prefix, gelu)
+    if "n_used" in c:
+        router = rms_norm(x, w[prefix + "ffn_gate_inp.scale"]) / math.sqrt(x.shape[1])
+        mixed = experts(rms_norm(x, w[prefix + "pre_ffw_norm_2.weight"]), w, prefix, c["n_used"],
+                        gelu, router @ w[prefix + "ffn_gate_inp.weight"].T)
+        out = (rms_norm(out, w[prefix + "post_ffw_norm_1.weight"]) +
+               rms_norm(mixed, w[prefix + "post_ffw_norm_2.weight"]))
+    return rms_norm(out, w[prefix + "post_ffw_norm.weight"])
+
+
+def gemma4(tokens, w, c):
+    """Layers that slide have other heads than the others; the last read the keys and values of
+    earlier ones; values are normed, and may be the keys as projected."""
+    x = w["token_embd.weight"][tokens] * math.sqrt(w["token_embd.weight"].shape[1])
+    inputs = gemma4_inputs(tokens, x, w, c)
+    kept = {}
+    for i, slides in enumerate(c["slides"]):
+        p = f"blk.{i}."
+        dim = c["head_dims"][i]
+        frequencies = (plain_frequencies(c["sliding_theta"], dim) if slides else
+                       plain_frequencies(c["theta"], dim) / w["rope_freqs.weight"])
+        normed = rms_norm(x, w[p + "attn_norm.weight"])
+        q = rms_norm(heads(normed @ w[p + "attn_q.weight"].T, dim), w[p + "attn_q_norm.weight"])
+        if i < len(c["slides"]) - c["n_borrowing"]:
+            k = heads(normed @ w[p + "attn_k.weight"].T, dim)
+            v = (heads(normed @ w[p + "attn_v.weight"].T, dim) if p + "attn_v.weight" in w else k)
+            k = rotate(rms_norm(k, w[p + "attn_k_norm.weight"]), frequencies)
+            kept[slides] = (k, rms_norm(v, 1.0))
+        out = attend(rotate(q, frequencies), *kept[slides], 1.0, c["window"] if slides else 0)
+        x = x + rms_norm(out @ w[p + "attn_output.weight"].T, w[p + "post_attention_norm.weight"])
+        x = x + gemma4_feed_forward(x, w, p, c)
+        if inputs is not None:
+            gate = gelu(x @ w[p + "inp_gate.weight"].T) * inputs[i]
+            x = x + rms_norm(gate @ w[p + "proj.weight"].T, w[p + "post_norm.weight"])
+        x = x * w[p + "layer_output_scale.weight"]
+    logits = rms_norm(x, w["output_norm.weight"]) @ w["token_embd.weight"].T
+    return c["softcap"] * np.tanh(logits / c["softcap"])
