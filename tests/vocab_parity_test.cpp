@@ -1,6 +1,7 @@
 // Ids equal to those of seven real tokenizers, from vocabulary files and texts that lie outside the
-// project (shared/vocab): NAME.gguf, NAME.inp with texts between separator lines, and NAME.out with
-// the ids of one text per line.  No BOS; special tokens are text.
+// project (shared/vocab), and of small made ones of families that are not there (tests/vocab):
+// NAME.gguf, NAME.inp with texts between separator lines, and NAME.out with the ids of one text per
+// line.  No BOS; special tokens are text.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <gtest/gtest.h>
@@ -20,7 +21,10 @@ namespace {
 constexpr std::string_view kSeparator = "\n__ggml_vocab_test__\n";
 
 std::filesystem::path shared_file(std::string_view name, std::string_view extension) {
-  return std::filesystem::path(HEARTH_SHARED_DIR) / "vocab" / fmt::format("{}.{}", name, extension);
+  const std::string file = fmt::format("{}.{}", name, extension);
+  const auto own = std::filesystem::path(HEARTH_SOURCE_DIR) / "tests" / "vocab" / file;
+  if (std::filesystem::exists(own)) return own;
+  return std::filesystem::path(HEARTH_SHARED_DIR) / "vocab" / file;
 }
 
 std::vector<std::string> split(std::string_view text, std::string_view separator) {
@@ -139,7 +143,7 @@ TEST_P(VocabParity, BuildsAndEncodesFast) {
 
 INSTANTIATE_TEST_SUITE_P(Real, VocabParity,
                          testing::Values("llama-spm", "phi-3", "gpt-2", "llama-3.2", "qwen3",
-                                         "deepseek-llm", "starcoder"),
+                                         "deepseek-llm", "starcoder", "gemma4"),
                          [](const auto& vocabulary) {
                            std::string name = vocabulary.param;
                            for (char& c : name) {

@@ -145,6 +145,11 @@ Result<> build_bpe(const VocabSpec& spec, VocabDraft& draft) {
     draft.facts.byte_ids[byte] =
         vocab.find(byte_to_letter(static_cast<std::uint8_t>(byte))).value_or(kNoToken);
   }
+  return build_merges(spec, draft);
+}
+
+Result<> build_merges(const VocabSpec& spec, VocabDraft& draft) {
+  const TokenIndex vocab(draft.texts.view(), draft.index);
   MergeTableBuilder merges(spec.merges.size());
   std::string buffer;
   for (std::size_t rank = 0; rank < spec.merges.size(); ++rank) {

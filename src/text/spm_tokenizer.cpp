@@ -9,6 +9,9 @@
 // common use has such a token, so whether one does is looked up while building, and if not the
 // text is cut before each space: the result is the same, and the words are short and repeat.
 //
+// Gemma 4 writes text with the same letters, but merges in the order of a list as byte-level BPE
+// does, and has words of newlines, which are one token where there is such a one.
+//
 // Kudo and Richardson, "SentencePiece" (2018); scores and byte fallback as in its BPE models.
 #include <algorithm>
 #include <array>
@@ -82,6 +85,7 @@ class SpmTokenizer final : public VocabTokenizer {
   void append_marked(std::string_view word, MergeScratch& scratch, std::vector<TokenId>& out) const;
   Bigram rank_text(std::string_view text) const;
   TokenId byte_token(std::uint8_t byte) const;
+  bool merges_by_list() const { return tables().facts.family == VocabFamily::kMarkedBpe; }
 };
 
 std::string SpmTokenizer::piece(TokenId id, bool special) const {
@@ -135,6 +139,12 @@ void SpmTokenizer::append_text(std::string_view text, bool after_special,
 std::size_t SpmTokenizer::word_end(std::string_view text, std::size_t pos) const {
   std::size_t cut = std::min(text.size(), pos + kWordBytesMax);
   if (cut < text.size()) cut = pos + complete_utf8_prefix(text.substr(pos, cut - pos));
+  if (merges_by_list()) {
+    const bool is_newlines = text[pos] == '\n';
+    const std::size_t other = is_newlines ? text.find_first_not_of('\n', pos) : text.find('\n', pos);
+    cut = std::min(cut, other);
+    if (is_newlines) return cut;
+  }
   if (tables().facts.cuts_at_spaces == 0) return cut;
   std::size_t end = pos;
   const auto at_mark = [&] { return text.substr(end).starts_with(kSpaceMark); };
@@ -148,21 +158,30 @@ std::size_t SpmTokenizer::word_end(std::string_view text, std::size_t pos) const
 // `word` has U+2581 for each space.
 void SpmTokenizer::append_marked(std::string_view word, MergeScratch& scratch,
                                  std::vector<TokenId>& out) const {
+  const bool by_list = merges_by_list();
+  if (by_list && word.starts_with('\n')) {
+    if (const auto id = find_text(word)) return out.push_back(*id);
+  }
   scratch.symbols.clear();
   for (std::size_t pos = 0; pos < word.size();) {
     const std::uint8_t length = decode_utf8(word.substr(pos)).length;
-    scratch.symbols.push_back({static_cast<std::uint32_t>(pos), length, kNotLookedUp});
+    const TokenId id =
+        by_list ? find_text(word.substr(pos, length)).value_or(kNoToken) : kNotLookedUp;
+    scratch.symbols.push_back({static_cast<std::uint32_t>(pos), length, id});
     pos += length;
   }
   merge_symbols(scratch, [&](const Symbol& left, const Symbol& right) {
-    return rank_text(word.substr(left.begin, left.length + right.length));
+    if (!by_list) return rank_text(word.substr(left.begin, left.length + right.length));
+    if (left.id < 0 || right.id < 0) return Bigram{kNoRank, kNoToken};
+    return tables().merges.find(left.id, right.id);
   });
 
   for (const Symbol& symbol : scratch.symbols) {
     const std::string_view text = word.substr(symbol.begin, symbol.length);
-    const auto id = symbol.id == kNotLookedUp ? find_text(text) : symbol.id;
-    if (id) {
-      out.push_back(*id);
+    const TokenId id =
+        symbol.id == kNotLookedUp ? find_text(text).value_or(kNoToken) : symbol.id;
+    if (id != kNoToken) {
+      out.push_back(id);
       continue;
     }
     for (const char byte : text) {
@@ -222,6 +241,18 @@ Result<> build_spm(const VocabSpec& spec, VocabDraft& draft) {
     if (type != TokenType::kUserDefined && crosses_space(text)) facts.cuts_at_spaces = 0;
   }
   return {};
+}
+
+Result<> set_marked_bpe_defaults(VocabSpec& spec) {
+  spec.add_bos = true;  // Whatever the file says: the model was never without.
+  if (!spec.add_space_prefix) spec.add_space_prefix = false;
+  return {};
+}
+
+Result<> build_marked_bpe(const VocabSpec& spec, VocabDraft& draft) {
+  HEARTH_TRY_VOID(build_spm(spec, draft));
+  draft.ranks.clear();
+  return build_merges(spec, draft);
 }
 
 TokenizerResult open_spm(const VocabTables& tables, std::shared_ptr<const void> owner) {

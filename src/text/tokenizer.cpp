@@ -29,6 +29,8 @@ constexpr EndToken kEndTokens[] = {
     {"<|eot|>", true},                 // Llama 4
     {"<|end|>", true},                 // Phi
     {"<end_of_turn>", true},           // Gemma
+    {"<turn|>", true},                 // Gemma 4
+    {"<|tool_response>", true},        // Gemma 4, before a tool's answer
     {"<|endoftext|>", false},          // GPT-2, StarCoder, Qwen
     {"<|end_of_text|>", false},        // Llama 3, Granite
     {"<｜end▁of▁sentence｜>", false},  // DeepSeek
@@ -146,6 +148,7 @@ constexpr std::array kFamilies = {
     Family{"llama", VocabFamily::kSentencePiece, set_spm_defaults, build_spm, open_spm},
     Family{"bert", VocabFamily::kWordPiece, set_wordpiece_defaults, build_wordpiece,
            open_wordpiece},
+    Family{"gemma4", VocabFamily::kMarkedBpe, set_marked_bpe_defaults, build_marked_bpe, open_spm},
 };
 
 // What all families' drafts hold.
@@ -180,7 +183,7 @@ Result<std::vector<std::byte>> Tokenizer::make_image(VocabSpec spec) {
   const auto family = std::ranges::find(kFamilies, spec.model, &Family::model);
   if (family == kFamilies.end()) {
     return fail(Code::kUnsupported, fmt::format("tokenizer '{}' is not known; known are gpt2, "
-                                                "llama, bert",
+                                                "llama, bert, gemma4",
                                                 spec.model));
   }
   HEARTH_TRY_VOID(family->set_defaults(spec));

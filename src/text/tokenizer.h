@@ -52,7 +52,7 @@ struct EncodeOptions {
 };
 
 // Of the image's layout and of what is built into it: part of the name that an image is kept under.
-inline constexpr std::uint32_t kVocabImageVersion = 1;
+inline constexpr std::uint32_t kVocabImageVersion = 2;
 
 struct VocabTables;
 

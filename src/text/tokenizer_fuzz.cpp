@@ -59,7 +59,8 @@ void add_bytes(VocabSpec& spec) {
 VocabSpec read_spec(Input& input) {
   VocabSpec spec;
   const std::uint8_t flags = input.byte();
-  spec.model = (flags & 1) != 0 ? "gpt2" : (flags & 64) != 0 ? "bert" : "llama";
+  const char* const marked = (flags & 128) != 0 ? "gemma4" : "llama";
+  spec.model = (flags & 1) != 0 ? "gpt2" : (flags & 64) != 0 ? "bert" : marked;
   if (spec.model == "bert") {
     for (const char* text : {"[CLS]", "[SEP]", "[UNK]"}) add_token(spec, text, TokenType::kControl, 0);
   }
@@ -81,7 +82,7 @@ VocabSpec read_spec(Input& input) {
     add_token(spec, std::move(text), static_cast<TokenType>((head >> 4) % 8),
               static_cast<float>(head) - 100);
   }
-  if (spec.model == "gpt2") {
+  if (spec.model == "gpt2" || spec.model == "gemma4") {
     for (std::size_t i = 0; i + 1 < spec.tokens.size() && i < 400; i += 2) {
       const std::string left = spec.tokens[(i * 7) % spec.tokens.size()];
       const std::string right = spec.tokens[(i * 13 + 1) % spec.tokens.size()];

@@ -29,7 +29,12 @@
 
 namespace hearth::text {
 
-enum class VocabFamily : std::uint32_t { kBpe = 1, kSentencePiece = 2, kWordPiece = 3 };
+enum class VocabFamily : std::uint32_t {
+  kBpe = 1,
+  kSentencePiece = 2,
+  kWordPiece = 3,
+  kMarkedBpe = 4
+};
 
 inline constexpr std::int32_t kNoToken = -1;
 

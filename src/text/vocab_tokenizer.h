@@ -43,8 +43,14 @@ Result<> set_bpe_defaults(VocabSpec& spec);
 Result<> build_bpe(const VocabSpec& spec, VocabDraft& draft);
 TokenizerResult open_bpe(const VocabTables& tables, std::shared_ptr<const void> owner);
 
+// The merge list, by the ids of what it joins.
+Result<> build_merges(const VocabSpec& spec, VocabDraft& draft);
+
 Result<> set_spm_defaults(VocabSpec& spec);
 Result<> build_spm(const VocabSpec& spec, VocabDraft& draft);
+// SentencePiece's letters, merged in the order of a list instead of by scores.
+Result<> set_marked_bpe_defaults(VocabSpec& spec);
+Result<> build_marked_bpe(const VocabSpec& spec, VocabDraft& draft);
 TokenizerResult open_spm(const VocabTables& tables, std::shared_ptr<const void> owner);
 
 Result<> set_wordpiece_defaults(VocabSpec& spec);
