@@ -42,6 +42,22 @@ std::uint32_t AdapterMix::next_change(std::uint32_t begin, std::uint32_t end) co
   return next;
 }
 
+AdapterTrail AdapterMix::trail() const {
+  AdapterTrail trail;
+  for (const model::AdapterUse& use : uses_) trail.steps_.push_back({use.first_position + 1});
+  std::ranges::sort(trail.steps_, {}, &AdapterTrail::Step::end);
+  for (AdapterTrail::Step& step : trail.steps_) step.key = key_before(step.end);
+  return trail;
+}
+
+std::uint64_t AdapterTrail::key_before(std::uint32_t end) const {
+  std::uint64_t key = 0;
+  for (const Step& step : steps_) {
+    if (step.end <= end) key = step.key;
+  }
+  return key;
+}
+
 Result<> check_adapters(std::span<const AdapterChoice> choices) {
   if (choices.size() > model::kAdaptersPerSegment) {
     return fail(Code::kInvalidArgument, fmt::format("{} adapters are named, at most {} can be mixed",

@@ -14,6 +14,22 @@
 
 namespace hearth::engine {
 
+// AdapterMix::key_before without the adapters: what other threads may take along.
+//
+// Threading: a value.
+class AdapterTrail {
+ public:
+  std::uint64_t key_before(std::uint32_t end) const;
+
+ private:
+  friend class AdapterMix;
+  struct Step {
+    std::uint32_t end = 0;  // From here on,
+    std::uint64_t key = 0;  // this.
+  };
+  std::vector<Step> steps_;  // Ascending.
+};
+
 // Threading: immutable.
 class AdapterMix {
  public:
@@ -29,6 +45,8 @@ class AdapterMix {
   std::uint64_t key_before(std::uint32_t end) const;
   // The first position in (begin, end) where another adapter begins; `end` if none does.
   std::uint32_t next_change(std::uint32_t begin, std::uint32_t end) const;
+
+  AdapterTrail trail() const;
 
  private:
   std::vector<model::AdapterUse> uses_;

@@ -19,9 +19,13 @@
 #include "engine/catch_error.h"
 #include "engine/model_step_runner.h"
 #include "engine/scheduler.h"
+#include "engine/snapshot_desk.h"
 
 namespace hearth::engine {
 namespace {
+
+// What was computed is written for so long after the engine has stopped.
+constexpr auto kSnapshotGrace = std::chrono::seconds(5);
 
 class ThreadedEngine final : public Engine {
  public:
@@ -31,7 +35,8 @@ class ThreadedEngine final : public Engine {
         clock_(clock),
         pages_(std::move(pages)),
         forward_(options.n_threads),
-        scheduler_(options, *pages_, clock),
+        desk_(make_desk()),
+        scheduler_(options, *pages_, clock, desk_.get()),
         thread_([this] { loop(); }) {}
 
   ~ThreadedEngine() override {
@@ -57,6 +62,7 @@ class ThreadedEngine final : public Engine {
   using Message = std::variant<Job, JobId>;  // Submit, or cancel.
 
   Result<JobId> try_submit(GenerateRequest request, std::shared_ptr<GenerateSink> sink);
+  std::unique_ptr<SnapshotDesk> make_desk();
   void loop();
   bool take_inbox(std::vector<Message>& messages);
   void handle(Message& message);
@@ -65,17 +71,31 @@ class ThreadedEngine final : public Engine {
   const Clock& clock_;
   const std::unique_ptr<KvPagePool> pages_;
   ForwardContext forward_;  // Outlives the jobs' runners in the scheduler.
-  Scheduler scheduler_;
 
   mutable std::mutex mutex_;
   std::condition_variable wake_;
   std::vector<Message> inbox_;
   std::uint32_t n_submitted_ = 0;  // Jobs in the inbox.
   std::uint64_t next_id_ = 1;
+  bool has_news_ = false;          // Of the desk's.
   bool is_idle_ = false;           // The loop has nothing but the inbox to wait for.
   bool is_stopping_ = false;
+
+  const std::unique_ptr<SnapshotDesk> desk_;  // Null where no snapshots are kept.
+  Scheduler scheduler_;
   std::thread thread_;             // Last: it uses all of the above.
 };
+
+std::unique_ptr<SnapshotDesk> ThreadedEngine::make_desk() {
+  const SnapshotOptions& options = options_.snapshots;
+  if (options.folder.empty() || !options_.prefix_cache) return nullptr;
+  return std::make_unique<SnapshotDesk>(
+      SnapshotFolderOptions{.folder = options.folder, .bytes_max = options.bytes_max}, [this] {
+        const std::lock_guard lock(mutex_);
+        has_news_ = true;
+        wake_.notify_one();
+      });
+}
 
 std::uint32_t ThreadedEngine::context_tokens(const model::Model& model) const {
   std::uint64_t n_tokens =
@@ -108,6 +128,7 @@ Result<JobId> ThreadedEngine::try_submit(GenerateRequest request,
                             choice.adapter->name(), request.model->config().name));
   }
   job.runner = make_model_step_runner(request.model, forward_);
+  job.model_name = request.model->config().name;
   if (request.draft_model != nullptr) {
     job.drafter = make_model_step_runner(request.draft_model, forward_);
   }
@@ -142,6 +163,16 @@ void ThreadedEngine::cancel(JobId job) {
 
 EngineStats ThreadedEngine::stats() const {
   EngineStats stats = scheduler_.stats();
+  if (desk_ != nullptr) {
+    const SnapshotFolderStats on_disk = desk_->folder().stats();
+    stats.snapshot_files = on_disk.files;
+    stats.snapshot_bytes = on_disk.bytes;
+    stats.snapshot_bytes_written = on_disk.bytes_written;
+    stats.snapshots_written = on_disk.files_written;
+    stats.snapshots_evicted = on_disk.evicted;
+    stats.snapshots_damaged = on_disk.damaged;
+    stats.snapshots_not_written = on_disk.not_written;
+  }
   const std::lock_guard lock(mutex_);
   stats.jobs_waiting += n_submitted_;
   return stats;
@@ -150,7 +181,8 @@ EngineStats ThreadedEngine::stats() const {
 // Waits for work if there is none; swaps the inbox out.  False once the engine stops.
 bool ThreadedEngine::take_inbox(std::vector<Message>& messages) {
   std::unique_lock lock(mutex_);
-  if (is_idle_) wake_.wait(lock, [this] { return !inbox_.empty() || is_stopping_; });
+  if (is_idle_) wake_.wait(lock, [this] { return !inbox_.empty() || has_news_ || is_stopping_; });
+  has_news_ = false;
   messages.swap(inbox_);
   n_submitted_ = 0;
   return !is_stopping_;
@@ -175,6 +207,7 @@ void ThreadedEngine::loop() {
     if (error) scheduler_.fail_all(*error);  // A bug of ours; the process goes on.
   }
   scheduler_.cancel_all();
+  scheduler_.settle(std::chrono::steady_clock::now() + kSnapshotGrace);
 }
 
 Result<> check_options(const EngineOptions& options) {

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <vector>
@@ -45,6 +46,8 @@ struct GenerateRequest {
   // A smaller model of the same vocabulary (check_draft_model) that drafts tokens; null: none.  It
   // changes how fast the answer comes and nothing else.
   std::shared_ptr<const model::Model> draft_model;
+  // Whether what is computed may be kept on disk (EngineOptions::snapshots).
+  bool may_keep = true;
   std::string client;                         // Jobs are served fairly by client, then by age.
 };
 
@@ -74,6 +77,7 @@ struct FinishEvent {
   bool unsure = false;                // Ended by the model's unsure token.
   std::uint32_t prompt_tokens = 0;
   std::uint32_t cached_tokens = 0;    // Of the prompt, found in the prefix cache.
+  std::uint32_t restored_tokens = 0;  // Of these, read from disk for this job.
   std::uint32_t completion_tokens = 0;  // Sampled, the end-of-generation token left out.
   double queue_ms = 0;                // From submit until a first token was computed on.
   double prefill_ms = 0;              // From then to the first sampled token.
@@ -91,6 +95,13 @@ class GenerateSink {
   virtual void on_finish(JobId job, const FinishEvent& event) = 0;
 };
 
+// Prefixes that outlive the process (session_snapshots.h).
+struct SnapshotOptions {
+  std::filesystem::path folder;                    // Empty: none are kept.
+  std::uint64_t bytes_max = std::uint64_t{4} << 30;
+  std::uint32_t tokens_min = 256;                  // Shorter prompts and sessions are not kept.
+};
+
 struct EngineOptions {
   unsigned n_threads = 0;                          // 0: one per core.
   std::uint64_t kv_bytes_max = std::uint64_t{512} << 20;  // Pages of all sessions and the prefix cache.
@@ -101,6 +112,7 @@ struct EngineOptions {
   bool prefix_cache = true;
   bool speculation = true;                         // Draft tokens from a session's own text.
   bool prefault_kv = false;                        // Touch all KV memory at start, not on first use.
+  SnapshotOptions snapshots;                       // Need the prefix cache.
 };
 
 struct EngineStats {
@@ -118,6 +130,15 @@ struct EngineStats {
   std::uint64_t steps = 0;                         // Batches run.
   std::uint64_t drafted_tokens = 0;                // By speculation,
   std::uint64_t accepted_tokens = 0;               // and of these, what the model chose as well.
+  std::uint64_t restores = 0;                      // Prompts of which pages were read from disk,
+  std::uint64_t restored_tokens = 0;               // and tokens that need no computing for it.
+  std::uint64_t snapshot_files = 0;                // On disk now,
+  std::uint64_t snapshot_bytes = 0;
+  std::uint64_t snapshot_bytes_written = 0;        // and what came and went since start.
+  std::uint64_t snapshots_written = 0;
+  std::uint64_t snapshots_evicted = 0;
+  std::uint64_t snapshots_damaged = 0;
+  std::uint64_t snapshots_not_written = 0;         // Sessions, for want of room or an able disk.
 };
 
 // Whether `draft` may draft for `model`: token for token the same vocabulary, but for a few more at the

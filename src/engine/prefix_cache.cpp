@@ -195,6 +195,16 @@ bool PrefixCache::evict_one() {
   return true;
 }
 
+bool PrefixCache::make_room(PageClass page_class, std::uint64_t n_pages) {
+  std::uint64_t n_free = pool_.available_pages(page_class);
+  if (n_free >= n_pages) return true;
+  // Cut to whole slabs it may be less, but never more than this can be had.
+  const std::uint64_t bytes_held = pool_.bytes_used() - bytes_cached_;
+  if ((pool_.bytes_max() - bytes_held) / pool_.page_bytes(page_class) < n_pages) return false;
+  while (n_free < n_pages && evict_one()) n_free = pool_.available_pages(page_class);
+  return n_free >= n_pages;
+}
+
 void PrefixCache::link_newest(std::uint32_t node) {
   nodes_[node].newer = kNone;
   nodes_[node].older = newest_;

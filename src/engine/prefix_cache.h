@@ -86,6 +86,10 @@ class PrefixCache {
   // Drops the page that was not used for the longest time; false if no page is cached alone.
   bool evict_one();
 
+  // Drops cached pages until n_pages of the class are free in the pool; false, and nothing is dropped,
+  // where even an empty cache would not do.
+  bool make_room(PageClass page_class, std::uint64_t n_pages);
+
   PageId page(NodeId node) const { return nodes_[index(node)].page; }
   std::uint64_t pages_cached() const { return pages_cached_; }  // By the cache alone.
   std::uint64_t bytes_cached() const { return bytes_cached_; }

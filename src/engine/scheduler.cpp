@@ -12,9 +12,14 @@ bool is_older(const std::unique_ptr<Session>& a, JobId id) { return a->id() < id
 
 }  // namespace
 
-Scheduler::Scheduler(const EngineOptions& options, KvPagePool& pool, const Clock& clock)
+Scheduler::Scheduler(const EngineOptions& options, KvPagePool& pool, const Clock& clock,
+                     SnapshotDesk* desk)
     : options_(options), pool_(pool), clock_(clock) {
   if (options.prefix_cache) cache_ = std::make_unique<PrefixCache>(pool);
+  if (desk != nullptr && cache_ != nullptr) {
+    snapshots_ = std::make_unique<SessionSnapshots>(pool, *cache_, *desk,
+                                                    options.snapshots.tokens_min);
+  }
   running_.reserve(options.n_batch_sessions_max);
   rows_.reserve(options.n_batch_sessions_max);
   prompts_.reserve(options.n_batch_sessions_max);
@@ -27,9 +32,13 @@ Scheduler::Scheduler(const EngineOptions& options, KvPagePool& pool, const Clock
 Scheduler::~Scheduler() { HEARTH_CHECK(running_.empty() && n_waiting_ == 0); }
 
 bool Scheduler::step() {
+  take_restored();
   admit();
   StepRunner* const runner = next_model();
-  if (runner == nullptr) return false;
+  if (runner == nullptr) {
+    publish_stats();
+    return false;
+  }
   const std::uint64_t identity = runner->identity();
   const std::uint32_t n_vocab = runner->n_vocab();
   grow(identity);
@@ -51,30 +60,25 @@ void Scheduler::submit(Job job) {
   const JobId id = job.id;
   const std::shared_ptr<GenerateSink> sink = job.sink;
   auto error = catch_error([&] {
-    Client& client = clients_[job.request.client];
-    if (client.waiting.empty() && client.n_running == 0) {
-      client.admitted_at = client.prefilled_at = ++turn_;  // A newcomer joins the end of the line.
-    }
-    client.waiting.reserve(client.waiting.size() + 1);
-    client.waiting.push_back(std::make_unique<Session>(std::move(job), pool_, cache_.get()));
-    ++n_waiting_;
+    auto session = std::make_unique<Session>(std::move(job), pool_, cache_.get());
+    if (snapshots_ != nullptr && snapshots_->begin(session, running_.empty())) return;
+    enqueue(std::move(session));
   });
-  if (error) {
-    std::erase_if(clients_, [](const auto& entry) {
-      return entry.second.waiting.empty() && entry.second.n_running == 0;
-    });
-    ++totals_.jobs_finished;
-    FinishEvent event;
-    event.reason = FinishReason::kError;
-    event.error = std::move(*error);
-    (void)catch_error([&] { sink->on_finish(id, event); });
-  }
+  if (error) refuse(id, sink, std::move(*error));
+  publish_stats();
+}
+
+void Scheduler::settle(std::chrono::steady_clock::time_point deadline) {
+  if (snapshots_ != nullptr) snapshots_->settle(deadline);
   publish_stats();
 }
 
 Session* Scheduler::find(JobId job) {
   for (const auto& session : running_) {
     if (session->id() == job) return session.get();
+  }
+  if (snapshots_ != nullptr) {
+    if (Session* const session = snapshots_->find(job); session != nullptr) return session;
   }
   for (const auto& [name, client] : clients_) {
     const auto& waiting = client.waiting;
@@ -95,11 +99,15 @@ void Scheduler::cancel_all() {
   while (!clients_.empty()) {
     finish(*clients_.begin()->second.waiting.back(), Verdict{true, FinishReason::kCancelled});
   }
+  while (snapshots_ != nullptr && snapshots_->any() != nullptr) {
+    finish(*snapshots_->any(), Verdict{true, FinishReason::kCancelled});
+  }
 }
 
 void Scheduler::fail_all(const Error& error) {
   while (!running_.empty()) fail_job(*running_.back(), error);
   while (!clients_.empty()) fail_job(*clients_.begin()->second.waiting.back(), error);
+  while (snapshots_ != nullptr && snapshots_->any() != nullptr) fail_job(*snapshots_->any(), error);
 }
 
 Scheduler::Client& Scheduler::client_of(const Session& session) {
@@ -108,6 +116,9 @@ Scheduler::Client& Scheduler::client_of(const Session& session) {
 
 // Removes a session from wherever it is; its client goes with its last job.
 std::unique_ptr<Session> Scheduler::take_out(const Session& session) {
+  if (snapshots_ != nullptr) {
+    if (auto waiting = snapshots_->take_out(session); waiting != nullptr) return waiting;
+  }
   const auto client = clients_.find(session.job.request.client);
   const bool is_running = session.is_running;
   auto& list = is_running ? running_ : client->second.waiting;
@@ -162,6 +173,7 @@ void Scheduler::fail_job(Session& session, const Error& error) {
 // The last thing that happens to a job.  Its pages are free and the statistics know of it before its
 // sink does.
 void Scheduler::end(std::unique_ptr<Session> session, const FinishEvent& event) {
+  if (snapshots_ != nullptr && event.reason != FinishReason::kError) snapshots_->keep(*session);
   session->close_pages();
   ++totals_.jobs_finished;
   publish_stats();
@@ -176,6 +188,10 @@ void Scheduler::publish_stats() {
   totals_.kv_pages_cached = cache_ != nullptr ? cache_->pages_cached() : 0;
   totals_.jobs_running = static_cast<std::uint32_t>(running_.size());
   totals_.jobs_waiting = n_waiting_;
+  if (snapshots_ != nullptr) {
+    totals_.jobs_waiting += snapshots_->n_waiting();
+    totals_.restores = snapshots_->n_restores();
+  }
   const std::lock_guard lock(stats_mutex_);
   published_ = totals_;
 }

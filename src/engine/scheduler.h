@@ -39,6 +39,7 @@
 #include "engine/draft_account.h"
 #include "engine/engine.h"
 #include "engine/session.h"
+#include "engine/session_snapshots.h"
 #include "engine/step_costs.h"
 
 namespace hearth::engine {
@@ -67,8 +68,9 @@ inline constexpr std::size_t kModelTurnsMax = 64;
 // inside step, cancel and cancel_all; they must not call back into the scheduler.
 class Scheduler {
  public:
-  // `pool` and `clock` must outlive it.
-  Scheduler(const EngineOptions& options, KvPagePool& pool, const Clock& clock);
+  // `pool`, `clock` and `desk`, which may be null, must outlive it.
+  Scheduler(const EngineOptions& options, KvPagePool& pool, const Clock& clock,
+            SnapshotDesk* desk = nullptr);
   ~Scheduler();  // All jobs must have ended: call cancel_all.
   Scheduler(const Scheduler&) = delete;
   Scheduler& operator=(const Scheduler&) = delete;
@@ -83,8 +85,11 @@ class Scheduler {
   // Ends all jobs with kError.
   void fail_all(const Error& error);
 
-  // Runs one batch.  False if there was nothing to do.
+  // Runs one batch.  False if there was nothing to do, until a job or the desk's news come.
   bool step();
+
+  // Waits until the desk has written what ended sessions left, at the latest until `deadline`.
+  void settle(std::chrono::steady_clock::time_point deadline);
 
   EngineStats stats() const;
 
@@ -136,12 +141,17 @@ class Scheduler {
   enum class Admission : std::uint8_t { kAdmitted, kBlocked, kEnded };
 
   // Admission (scheduler_admission.cpp).
+  void enqueue(std::unique_ptr<Session> session);
+  void refuse(JobId job, const std::shared_ptr<GenerateSink>& sink, Error error);
+  void take_restored();
   void admit();
   Client* next_client();
   std::uint32_t most_running() const;
   Admission admit_one(Client& client);
   bool yield_pages(const Client& client, Session& waiting);
   Session& youngest_of_greediest() const;
+  Result<std::uint32_t> open_pages(Session& session);
+  bool waits_for_lent_pages();
   void start(Client& client, std::uint32_t n_known);
 
   // One batch (scheduler_batch.cpp).
@@ -161,6 +171,9 @@ class Scheduler {
   Result<> run_guarded(StepRunner& runner);
   void deliver(std::uint32_t n_vocab);
   void deliver_row(const Row& row, std::span<float> logits, std::uint32_t n_vocab);
+  void deliver_known(Session& session);
+  void conclude(Session& session, const std::optional<Error>& error,
+                const Result<Verdict>& verdict);
   Result<Verdict> take_run(const Row& row, std::span<float> logits, std::uint32_t n_vocab);
 
   // Drafts (scheduler_drafts.cpp).
@@ -191,6 +204,7 @@ class Scheduler {
   KvPagePool& pool_;
   const Clock& clock_;
   std::unique_ptr<PrefixCache> cache_;                // Null if options say so.
+  std::unique_ptr<SessionSnapshots> snapshots_;       // Null without a desk or a cache.
   std::map<std::string, Client, std::less<>> clients_;  // Those with jobs.
   std::vector<std::unique_ptr<Session>> running_;     // Oldest first.
   std::uint32_t n_waiting_ = 0;

@@ -6,6 +6,44 @@
 
 namespace hearth::engine {
 
+// Puts a session into its client's queue, by age.
+void Scheduler::enqueue(std::unique_ptr<Session> session) {
+  const auto [entry, is_new] = clients_.try_emplace(session->job.request.client);
+  Client& client = entry->second;
+  client.waiting.reserve(client.waiting.size() + 1);  // Nothing below can fail.
+  // A newcomer joins the end of the line.
+  if (is_new) client.admitted_at = client.prefilled_at = ++turn_;
+  const auto here = std::ranges::lower_bound(client.waiting, session->id(), {},
+                                             [](const auto& other) { return other->id(); });
+  client.waiting.insert(here, std::move(session));
+  ++n_waiting_;
+}
+
+// Ends a job that never had a place.
+void Scheduler::refuse(JobId job, const std::shared_ptr<GenerateSink>& sink, Error error) {
+  std::erase_if(clients_, [](const auto& entry) {
+    return entry.second.waiting.empty() && entry.second.n_running == 0;
+  });
+  ++totals_.jobs_finished;
+  FinishEvent event;
+  event.reason = FinishReason::kError;
+  event.error = std::move(error);
+  (void)catch_error([&] { sink->on_finish(job, event); });
+}
+
+// Queues the sessions for which the disk was asked.
+void Scheduler::take_restored() {
+  if (snapshots_ == nullptr) return;
+  std::vector<std::unique_ptr<Session>> ready;
+  (void)catch_error([&] { ready = snapshots_->take_ready(running_.empty()); });
+  for (auto& session : ready) {
+    const JobId id = session->id();
+    const std::shared_ptr<GenerateSink> sink = session->job.sink;
+    auto error = catch_error([&] { enqueue(std::move(session)); });
+    if (error) refuse(id, sink, std::move(*error));
+  }
+}
+
 void Scheduler::admit() {
   if (n_waiting_ == 0) return;
   for (auto& [name, client] : clients_) client.is_blocked = false;
@@ -54,22 +92,31 @@ Session& Scheduler::youngest_of_greediest() const {
   return **youngest;
 }
 
+// One page is left for each running session, so that the newcomer is not preempted at once.
+Result<std::uint32_t> Scheduler::open_pages(Session& session) {
+  return session.pages.open(session.tokens, static_cast<std::uint32_t>(running_.size()),
+                            !session.known_logits.empty());
+}
+
+// Whether pages that a disk's thread has are all that is missing.
+bool Scheduler::waits_for_lent_pages() {
+  if (snapshots_ == nullptr || !snapshots_->has_lent_pages()) return false;
+  snapshots_->recall();
+  return true;
+}
+
 Scheduler::Admission Scheduler::admit_one(Client& client) {
   Session& session = *client.waiting.front();
   if (running_.size() >= options_.n_batch_sessions_max) preempt(youngest_of_greediest());
 
   Result<std::uint32_t> n_known = 0U;
   const auto error = catch_error([&] {
-    // One page for each running session, so that the newcomer is not preempted at once.
-    const auto n_running = static_cast<std::uint32_t>(running_.size());
     client.waiting.reserve(client.waiting.size() + client.n_running + 1);  // For `preempt`.
-    n_known = session.pages.open(session.tokens, n_running);
-    if (!n_known && drop_drafters()) n_known = session.pages.open(session.tokens, n_running);
-    if (!n_known && yield_pages(client, session)) {
-      n_known = session.pages.open(session.tokens, n_running);
-    }
+    n_known = open_pages(session);
+    if (!n_known && drop_drafters()) n_known = open_pages(session);
+    if (!n_known && yield_pages(client, session)) n_known = open_pages(session);
   });
-  if (error || (!n_known && running_.empty())) {
+  if (error || (!n_known && running_.empty() && !waits_for_lent_pages())) {
     fail_job(session, error ? *error : n_known.error());
     return Admission::kEnded;
   }
@@ -106,13 +153,18 @@ void Scheduler::start(Client& client, std::uint32_t n_known) {
   session->is_running = true;
   if (!session->was_preempted) {
     session->n_cached = n_known;
+    const std::uint32_t n_on_disk = std::min(n_known, session->n_on_disk);
+    session->n_restored = n_on_disk - std::min(n_on_disk, session->n_in_memory);
     totals_.prompt_tokens += session->n_prompt();
     totals_.cached_tokens += n_known;
+    totals_.restored_tokens += session->n_restored;
   }
+  Session& started = *session;
   const auto here = std::lower_bound(
       running_.begin(), running_.end(), session->id(),
       [](const std::unique_ptr<Session>& other, JobId id) { return other->id() < id; });
   running_.insert(here, std::move(session));  // Reserved in the constructor.
+  if (started.n_pending() == 0) deliver_known(started);
 }
 
 }  // namespace hearth::engine

@@ -208,6 +208,24 @@ void Scheduler::deliver_row(const Row& row, std::span<float> logits, std::uint32
     if (row.n_drafted > 0) session.pages.publish(session.tokens, session.n_computed);
   });
   totals_.completion_tokens += session.n_sampled() - n_before;
+  conclude(session, error, verdict);
+}
+
+// Samples the first token of a prompt that is known to its end: nothing of it is computed.
+void Scheduler::deliver_known(Session& session) {
+  session.started_ns = session.first_token_ns = clock_.now_monotonic_ns();
+  Result<Verdict> verdict = Verdict{};
+  const std::uint32_t n_before = session.n_sampled();
+  const auto error = catch_error(
+      [&] { verdict = session.take_logits(session.known_logits, scratch_, event_); });
+  session.known_logits = {};
+  totals_.completion_tokens += session.n_sampled() - n_before;
+  conclude(session, error, verdict);
+}
+
+// Ends the session if sampling failed, or ended it.
+void Scheduler::conclude(Session& session, const std::optional<Error>& error,
+                         const Result<Verdict>& verdict) {
   if (error) {
     fail_job(session, *error);
   } else if (!verdict) {
@@ -225,6 +243,7 @@ Result<Verdict> Scheduler::take_run(const Row& row, std::span<float> logits,
   const auto next = [&](std::uint32_t i) {
     return session.take_logits(logits.subspan(std::size_t{i} * n_vocab, n_vocab), scratch_, event_);
   };
+  if (snapshots_ != nullptr) snapshots_->note_logits(session, logits.first(n_vocab));
   HEARTH_TRY(Verdict verdict, next(0));
   std::uint32_t n_taken = 0;
   while (!verdict.is_finished && n_taken < row.n_drafted &&

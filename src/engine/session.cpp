@@ -72,6 +72,13 @@ Session::Session(Job j, KvPagePool& pool, PrefixCache* cache)
   if (job.request.constraint != nullptr) matcher_.emplace(job.request.constraint);
 }
 
+std::uint64_t Session::prompt_token_us() const {
+  constexpr std::uint32_t kTokensMin = 16;  // Fewer tell more of a step than of a token.
+  if (first_token_ns == 0 || n_prompt() < n_cached + kTokensMin) return 0;
+  const std::int64_t took_us = (first_token_ns - started_ns) / 1000;
+  return static_cast<std::uint64_t>(took_us) / (n_prompt() - n_cached);
+}
+
 void Session::close_pages() {
   if (drafter != nullptr) drafter->close(tokens);
   pages.close(tokens, n_computed);
@@ -141,6 +148,7 @@ FinishEvent Session::finish_event(FinishReason reason, std::int64_t now_ns) {
   if (stop_.found() != nullptr) event.stop_string = *stop_.found();
   event.prompt_tokens = n_prompt();
   event.cached_tokens = n_cached;
+  event.restored_tokens = n_restored;
   event.completion_tokens = n_sampled();
   const std::int64_t started = started_ns != 0 ? started_ns : now_ns;
   const std::int64_t first_token = first_token_ns != 0 ? first_token_ns : now_ns;

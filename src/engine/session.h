@@ -29,6 +29,7 @@ struct Job {
   std::shared_ptr<StepRunner> runner;
   std::shared_ptr<StepRunner> drafter;  // A smaller model of the same vocabulary; may be null.
   std::shared_ptr<GenerateSink> sink;
+  std::string model_name;          // For those who look at snapshots.
   std::uint32_t n_tokens_max = 0;  // Prompt and completion together.
   std::int64_t submitted_ns = 0;   // Of the monotonic clock.
 };
@@ -84,6 +85,9 @@ class Session {
     return sampler_.choose(logits, std::uint64_t{n_sampled()} + n_ahead, scratch);
   }
 
+  // Microseconds that each token of the prompt took to compute; 0: not known.
+  std::uint64_t prompt_token_us() const;
+
   // Gives all pages back; what was computed stays in the prefix cache while memory lasts.
   void close_pages();
 
@@ -99,12 +103,17 @@ class Session {
   std::vector<TokenId> run;          // In this batch: the pending token, then drafts of the next.
   std::uint32_t n_computed = 0;
   std::uint32_t n_cached = 0;        // Of the prompt, found in the prefix cache.
+  std::uint32_t n_restored = 0;      // Of these, read from disk for it.
+  std::uint32_t n_in_memory = 0;     // Of the prompt, when the disk was looked at,
+  std::uint32_t n_on_disk = 0;       // and when all that the disk had was read.
   std::uint32_t n_overtaken = 0;     // Jobs admitted while this one waited for pages.
   bool is_running = false;           // Has its pages and a place in batches.
   bool was_preempted = false;
   bool has_asked_for_pages = false;  // Another session was preempted for it once.
   std::int64_t started_ns = 0;       // First computed on; 0: not yet.
   std::int64_t first_token_ns = 0;   // First sampled; 0: not yet.
+  std::vector<float> known_logits;   // Of the first token, from disk; empty: to be computed.
+  std::vector<float> prompt_logits;  // Of the first token, for the disk; empty: not to be kept.
   PromptLookup lookup;
   std::unique_ptr<DraftSession> drafter;  // Null without a draft model.
 

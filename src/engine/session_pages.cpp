@@ -49,28 +49,21 @@ void SessionPages::drop_all() {
   is_open_ = false;
 }
 
-// Drops cached pages until n_pages of the class are free.  Nothing is dropped where even an empty
-// cache would not do.
 bool SessionPages::make_room(PageClass page_class, std::uint64_t n_pages) {
-  std::uint64_t n_free = pool_.available_pages(page_class);
-  if (n_free >= n_pages) return true;
-  if (evictable_ == nullptr) return false;
-  // Cut to whole slabs it may be less, but never more than this can be had.
-  const std::uint64_t bytes_held = pool_.bytes_used() - evictable_->bytes_cached();
-  if ((pool_.bytes_max() - bytes_held) / pool_.page_bytes(page_class) < n_pages) return false;
-  while (n_free < n_pages && evictable_->evict_one()) n_free = pool_.available_pages(page_class);
-  return n_free >= n_pages;
+  if (evictable_ != nullptr) return evictable_->make_room(page_class, n_pages);
+  return pool_.available_pages(page_class) >= n_pages;
 }
 
 Result<std::uint32_t> SessionPages::open(std::span<const TokenId> tokens,
-                                         std::uint32_t headroom_pages) {
+                                         std::uint32_t headroom_pages, bool knows_logits) {
   HEARTH_DCHECK(!is_open_ && !tokens.empty());
   // Reserved first, so that nothing below can throw with pages in hand.
   pages_.reserve(pages_for(static_cast<std::uint32_t>(tokens.size())) + 1);
   addresses_.reserve(pages_.capacity());
   if (cache_ != nullptr) cursor_ = cache_->enter(key_);
   is_open_ = true;
-  auto n_known = take_rest(tokens, headroom_pages);
+  auto n_known = take_rest(tokens, knows_logits ? tokens : tokens.first(tokens.size() - 1),
+                           headroom_pages);
   if (n_known) {
     if (auto taken = take_state(); !taken) n_known = std::unexpected(std::move(taken).error());
   }
@@ -90,11 +83,11 @@ Result<> SessionPages::take_state() {
 }
 
 // Walks down the cache as far as whole pages match; returns their number.
-std::uint32_t SessionPages::match_whole_pages(std::span<const TokenId> known) {
+std::uint32_t SessionPages::match_whole_pages(std::span<const TokenId> wanted) {
   if (cache_ == nullptr) return 0;
-  while (std::size_t{n_shared_ + 1} * kPageTokens <= known.size()) {
+  while (std::size_t{n_shared_ + 1} * kPageTokens <= wanted.size()) {
     const auto next =
-        cache_->descend(cursor_, page_tokens(known, n_shared_), adapters_of(n_shared_));
+        cache_->descend(cursor_, page_tokens(wanted, n_shared_), adapters_of(n_shared_));
     if (!next) break;
     cursor_ = *next;
     pool_.share(cache_->page(cursor_));
@@ -118,16 +111,17 @@ PrefixCache::Overlap SessionPages::find_overlap(std::span<const TokenId> next,
   return part.n_tokens > whole.n_tokens ? part : whole;
 }
 
+// `wanted` is what of the tokens the cache may serve.
 Result<std::uint32_t> SessionPages::take_rest(std::span<const TokenId> tokens,
+                                              std::span<const TokenId> wanted,
                                               std::uint32_t headroom_pages) {
   HEARTH_TRY(const PageClass page_class, pool_.page_class(key_.layout.page_bytes()));
-  const std::span<const TokenId> known = tokens.first(tokens.size() - 1);
-  const std::uint32_t n_whole = match_whole_pages(known);
+  const std::uint32_t n_whole = match_whole_pages(wanted);
   std::uint32_t n_known = n_whole * kPageTokens;
 
   // A page that begins like ours is held while room is made, and then copied.
   if (cache_ != nullptr) {
-    const auto overlap = find_overlap(known.subspan(n_known), n_known);
+    const auto overlap = find_overlap(wanted.subspan(n_known), n_known);
     if (overlap.n_tokens > 0) {
       pool_.share(overlap.page);
       append(overlap.page);

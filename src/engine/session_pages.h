@@ -34,10 +34,11 @@ class SessionPages {
   SessionPages(const SessionPages&) = delete;
   SessionPages& operator=(const SessionPages&) = delete;
 
-  // Finds the longest known prefix of `tokens` short of the last one (whose logits are needed), and
-  // takes pages for the rest, dropping cached ones if need be, so that `headroom_pages` more could be
+  // Finds the longest known prefix of `tokens`, short of the last one unless the caller knows its
+  // logits, and takes pages for the rest, dropping cached ones if need be, so that `headroom_pages` more could be
   // had.  Returns how many tokens need no computing.  kOutOfBudget changes nothing but the cache.
-  Result<std::uint32_t> open(std::span<const TokenId> tokens, std::uint32_t headroom_pages);
+  Result<std::uint32_t> open(std::span<const TokenId> tokens, std::uint32_t headroom_pages,
+                             bool knows_logits = false);
 
   // Takes over whole pages that other sessions computed since; returns how many tokens need no
   // computing now, at least `n_computed`.
@@ -58,6 +59,8 @@ class SessionPages {
   // Null for models without; else [KvLayout::state_bytes], valid while open.
   std::byte* state() const { return state_address_; }
   std::span<std::byte* const> addresses() const { return addresses_; }
+  std::span<const PageId> page_ids() const { return pages_; }
+  const PrefixKey& key() const { return key_; }
   const AdapterMix& adapters() const { return adapters_; }
   std::uint32_t n_pages() const { return static_cast<std::uint32_t>(pages_.size()); }
   std::uint32_t n_shared_pages() const { return n_shared_; }
@@ -69,9 +72,10 @@ class SessionPages {
   std::uint64_t adapters_of(std::uint32_t i) const {
     return adapters_.key_before((i + 1) * model::kPageTokens);
   }
-  std::uint32_t match_whole_pages(std::span<const TokenId> known);
+  std::uint32_t match_whole_pages(std::span<const TokenId> wanted);
   PrefixCache::Overlap find_overlap(std::span<const TokenId> next, std::uint32_t begin);
-  Result<std::uint32_t> take_rest(std::span<const TokenId> tokens, std::uint32_t headroom_pages);
+  Result<std::uint32_t> take_rest(std::span<const TokenId> tokens, std::span<const TokenId> wanted,
+                                  std::uint32_t headroom_pages);
   bool make_room(PageClass page_class, std::uint64_t n_pages);
   void append(PageId page);
   void replace(std::uint32_t i, PageId page);

@@ -113,4 +113,32 @@ void store_value(const KvLayout& layout, const float* value, std::uint32_t slot,
   });
 }
 
+void clear_slots(const KvLayout& layout, std::uint32_t first, std::byte* page) {
+  if (first >= kPageTokens) return;
+  const std::size_t n_slots = kPageTokens - first;
+  // Zeroes the slots from `first` on of rows of kPageTokens entries each.
+  const auto clear_columns = [&](std::byte* rows, std::size_t n_rows, std::size_t entry_bytes) {
+    for (std::size_t row = 0; row < n_rows; ++row) {
+      std::memset(rows + (row * kPageTokens + first) * entry_bytes, 0, n_slots * entry_bytes);
+    }
+  };
+  const std::size_t key_entry_bytes = layout.type == KvType::kF16 ? 2 : 1;
+  const std::size_t n_key_rows = layout.code_bytes() / (kPageTokens * key_entry_bytes);
+  const std::size_t value_bytes = layout.code_bytes() / kPageTokens;
+  const std::size_t n_scale_rows = layout.scale_bytes() / (kPageTokens * 2);
+  for (std::uint32_t layer = 0; layer < layout.n_layers; ++layer) {
+    for (std::uint32_t head = 0; head < layout.n_kv_heads; ++head) {
+      std::byte* const keys = page + layout.key_offset(layer, head);
+      std::byte* const values = page + layout.value_offset(layer, head);
+      clear_columns(keys, n_key_rows, key_entry_bytes);
+      std::memset(values + first * value_bytes, 0, n_slots * value_bytes);
+      clear_columns(keys + layout.code_bytes(), n_scale_rows, 2);
+      clear_columns(values + layout.code_bytes(), n_scale_rows, 2);
+    }
+  }
+  for (std::uint32_t memory = 0; memory < layout.n_memories; ++memory) {
+    std::memset(page + layout.memory_offset(memory, first), 0, n_slots * layout.memory_width * 2);
+  }
+}
+
 }  // namespace hearth::model

@@ -15,4 +15,8 @@ namespace hearth::model {
 void store_key(const KvLayout& layout, const float* key, std::uint32_t slot, std::byte* block);
 void store_value(const KvLayout& layout, const float* value, std::uint32_t slot, std::byte* block);
 
+// Zeroes what a whole page holds of the tokens from slot `first` on: what others left there must not
+// travel with a page that ends early.
+void clear_slots(const KvLayout& layout, std::uint32_t first, std::byte* page);
+
 }  // namespace hearth::model
