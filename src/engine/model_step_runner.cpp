@@ -48,12 +48,18 @@ class ModelStepRunner final : public StepRunner {
     return std::make_unique<DecoderStream>(model_->tokenizer(), at_start, spoken);
   }
 
+  bool is_streaming() const override {
+    return model_->stream() != nullptr && model_->stream()->is_streaming();
+  }
   Result<> reserve(std::uint32_t n_tokens_max) override {
     return context_.scratch.reserve(*model_, n_tokens_max);
   }
   Result<> run(std::span<const model::Segment> batch) override {
     model::forward(*model_, batch, context_.scratch, context_.pool);
     if (model_->is_damaged()) {
+      if (const PageStream* const stream = model_->stream(); stream && stream->has_problem()) {
+        return std::unexpected(*stream->problem());
+      }
       return fail(Code::kCorrupt,
                   fmt::format("a file of the model '{}' was cut off or can't be read any more: its "
                               "answer was stopped, since it would be wrong",

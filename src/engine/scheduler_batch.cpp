@@ -18,15 +18,17 @@ Scheduler::Turn& Scheduler::turn_of(std::uint64_t identity) {
   return model_turns_.emplace_back(Turn{identity});
 }
 
-// Of the models with running sessions, the one whose last batch is longest ago.
+// Of the models with running sessions, the one whose last batch is longest ago; one whose weights
+// are still being read comes after all others, since its step would hold them up.
 StepRunner* Scheduler::next_model() {
   if (model_turns_.size() >= kModelTurnsMax) model_turns_.clear();
   StepRunner* next = nullptr;
-  std::uint64_t next_turn = 0;
+  std::pair<bool, std::uint64_t> next_turn;
   for (const auto& session : running_) {
-    const std::uint64_t turn = turn_of(session->runner().identity()).turn;
+    StepRunner& runner = session->runner();
+    const std::pair turn(runner.is_streaming(), turn_of(runner.identity()).turn);
     if (next != nullptr && turn >= next_turn) continue;
-    next = &session->runner();
+    next = &runner;
     next_turn = turn;
   }
   if (next != nullptr) turn_of(next->identity()).turn = ++turn_;

@@ -49,6 +49,8 @@ class StepRunner {
   virtual std::unique_ptr<TextStream> text_after(std::span<const TokenId> prompt,
                                                  std::span<const TokenId> spoken) const = 0;
 
+  // Whether a step would wait for weights that are being read just now.
+  virtual bool is_streaming() const { return false; }
   // Makes room for batches of n_tokens_max tokens.  kOutOfBudget if memory is short.
   virtual Result<> reserve(std::uint32_t n_tokens_max) = 0;
   // Runs one batch, as model::forward.  An error fails all of its sessions.

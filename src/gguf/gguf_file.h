@@ -24,6 +24,7 @@
 #include <vector>
 
 #include "base/file.h"
+#include "base/mapped_pages.h"
 #include "base/result.h"
 #include "gguf/value.h"
 #include "tensor/dtype.h"
@@ -91,6 +92,8 @@ class GgufFile {
   const Manifest* manifest() const { return manifest_.get(); }
   // Where the tensors' bytes lie, a few ranges in all.
   std::vector<std::span<const std::byte>> data_ranges() const;
+  // The mapped files that they lie in; none of borrowed bytes.
+  std::vector<MappedPart> parts() const;
   // Whether a byte that was read is not there any more: what was computed from it is wrong.
   bool is_damaged() const;
   // Magic, metadata and tensor table: everything before the padding and the data.

@@ -90,6 +90,13 @@ std::vector<std::span<const std::byte>> GgufFile::data_ranges() const {
   return ranges;
 }
 
+std::vector<MappedPart> GgufFile::parts() const {
+  std::vector<MappedPart> parts;
+  for (const auto& pack : packs_) parts.push_back({pack->bytes(), pack->path()});
+  if (manifest_ == nullptr && file_.size() > 0) parts.push_back({file_.bytes(), file_.path()});
+  return parts;
+}
+
 bool GgufFile::is_damaged() const {
   return file_.is_damaged() ||
          std::ranges::any_of(packs_, [](const auto& pack) { return pack->is_damaged(); });

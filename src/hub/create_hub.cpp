@@ -17,6 +17,7 @@ Result<std::unique_ptr<Hub>> create_hub(HubOptions options, const Clock& clock) 
                                                        *parts.writer, clock));
   }
   HEARTH_TRY(parts.engine, engine::Engine::create(options.engine, clock));
+  if (options.load.reader == nullptr) options.load.reader = std::make_shared<PageReader>();
   parts.shelf = std::make_unique<ModelShelf>(
       make_catalogue_source(std::move(options.catalogue), options.load),
       ShelfOptions{.default_model = options.default_model,

@@ -231,6 +231,7 @@ void ModelShelf::get(std::vector<store::CatalogueEntry> candidates,
                      std::vector<AdapterEntry> adapters, Done done) {
   leave_out_failed(candidates);
   if (ReadyModelPtr model = find_loaded(candidates.front())) {
+    bring_in(*model);
     if (auto found = adapter_shelf_.find(adapters, *model->model)) {
       return done(Loaded{candidates.front(), std::move(model), *std::move(found)});
     }
@@ -282,8 +283,17 @@ Result<ReadyModelPtr> ModelShelf::load(const store::CatalogueEntry& entry) {
   set_loading({});
   if (!ready) return std::unexpected(std::move(ready).error());
   keep(entry, *ready, ms_since(started_ns));
+  bring_in(**ready);
   check_later(entry);
   return *std::move(ready);
+}
+
+// Has what is missing of its weights read; whoever computes with it waits for what it needs.
+void ModelShelf::bring_in(const ReadyModel& ready) {
+  for (const auto* model : {&ready.model, &ready.draft_model}) {
+    PageStream* const stream = *model == nullptr ? nullptr : (*model)->stream();
+    if (stream != nullptr) stream->want(Want::kSoon);
+  }
 }
 
 // The model that the configuration has draft for this one; null if it names none.
@@ -395,7 +405,10 @@ MemoryReport ModelShelf::memory() {
     report.bytes_max = bytes_max();
     for (const Slot& slot : loaded_) {
       report.bytes_used += slot.model->model->weight_bytes();
-      loaded[slot.path] = {.residence = slot.is_pinned ? Residence::kPinned : Residence::kCached,
+      const PageStream* const stream = slot.model->model->stream();
+      const Residence kept = slot.is_pinned ? Residence::kPinned : Residence::kCached;
+      const bool is_streaming = stream != nullptr && stream->is_streaming();
+      loaded[slot.path] = {.residence = is_streaming ? Residence::kStreaming : kept,
                            .bytes = slot.model->model->weight_bytes(),
                            .is_loaded = true,
                            .n_leases = static_cast<std::uint32_t>(slot.model.use_count() - 1),

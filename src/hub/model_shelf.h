@@ -134,6 +134,7 @@ class ModelShelf {
   Result<Loaded> load_first(const std::vector<store::CatalogueEntry>& candidates,
                             const std::vector<AdapterEntry>& adapters);
   Result<ReadyModelPtr> load(const store::CatalogueEntry& entry);
+  static void bring_in(const ReadyModel& ready);
   double ms_since(std::int64_t started_ns) const;
   Result<ReadyModelPtr> make_ready(const store::CatalogueEntry& entry);
   Result<std::shared_ptr<const model::Model>> load_draft_model(const store::CatalogueEntry& entry,

@@ -18,25 +18,39 @@ void scale_by(float factor, float* x, std::size_t n) {
   std::transform(x, x + n, x, [=](float v) { return v * factor; });
 }
 
+constexpr std::uint32_t kPanelRows = 16;  // Of packed matrices: tensor/pack.h.
+
+// Where a row lies; of a packed matrix the whole panel that it is part of.
+std::span<const std::byte> bytes_of_row(const MatView& w, std::uint32_t row) {
+  const std::size_t row_bytes = w.bytes() / w.rows;
+  const std::uint32_t n = w.layout == tensor::WeightLayout::kPacked ? kPanelRows : 1;
+  const std::uint32_t first = row / n * n;
+  return {w.data + first * row_bytes, std::min(n, w.rows - first) * row_bytes};
+}
+
 }  // namespace
 
 ForwardPass::ForwardPass(const LoadedModel& model, std::span<const Segment> batch,
                          ForwardScratch::State& s, ThreadPool& pool)
     : model_(model),
+      pass_(model.stream()),
       config_(model.config()),
       layout_(model.kv_layout()),
       batch_(batch),
       s_(s),
       pool_(pool) {}
 
+// Each layer waits until its weights are in memory, once it is its turn.  Where they can't be read
+// there are no logits, and the model says that it is damaged.
 void ForwardPass::run() {
   place_tokens();
   plan_adapters(/*logits_only=*/false);
-  embed();
+  if (!embed() || !pass_.wait_for(0U)) return;
   embed_inputs();
   const std::uint32_t last = config_.n_layers - 1;
   for (std::uint32_t layer = 0; layer <= last; ++layer) {
     const LayerWeights& weights = model_.weights().layers[layer];
+    if (!pass_.wait_for(layer)) return;
     enter_layer(layer);
     read_and_store(weights, layer);
     const bool is_last_storing = layer == config_.last_storing_layer;
@@ -51,7 +65,7 @@ void ForwardPass::run() {
     add_inputs(weights);
     scale_output(weights);
   }
-  write_logits();
+  if (pass_.wait_for(config_.n_layers)) write_logits();
 }
 
 void ForwardPass::enter_layer(std::uint32_t layer) {
@@ -122,18 +136,26 @@ void ForwardPass::place_tokens() {
   }
 }
 
-void ForwardPass::embed() {
+bool ForwardPass::wait_for_row(const MatView& w, std::uint32_t row) {
+  return w.data == nullptr || pass_.wait_for(bytes_of_row(w, row));
+}
+
+bool ForwardPass::embed() {
   std::uint32_t row = 0;
   for (const Segment& segment : batch_) {
     for (std::uint32_t i = 0; i < segment.tokens.size(); ++i) {
       const text::TokenId token = segment.tokens[i];
       HEARTH_CHECK(token >= 0 && static_cast<std::uint32_t>(token) < config_.n_vocab);
+      const auto id = static_cast<std::uint32_t>(token);
+      if (!wait_for_row(model_.weights().embedding, id)) return false;
+      if (!wait_for_row(model_.weights().inputs_embedding, id)) return false;
       float* const x = x_row(row++);
-      tensor::dequantize_row(model_.weights().embedding, static_cast<std::uint32_t>(token), x);
+      tensor::dequantize_row(model_.weights().embedding, id, x);
       adapt_embedding(segment, i, x);
       scale_by(config_.embedding_scale, x, config_.d_model);
     }
   }
+  return true;
 }
 
 std::uint32_t ForwardPass::n_logit_rows() const {

@@ -63,7 +63,8 @@ class ForwardPass {
 
   // Embedding and logits.
   void place_tokens();
-  void embed();
+  bool wait_for_row(const tensor::MatView& w, std::uint32_t row);
+  bool embed();  // False if a row can't be read.
   std::uint32_t n_logit_rows() const;
   void keep_logit_rows();
   void write_logits();
@@ -162,6 +163,7 @@ class ForwardPass {
               std::uint32_t first, std::uint32_t n, const Adapted& out) const;
 
   const LoadedModel& model_;
+  PageStream::Pass pass_;
   const ModelConfig& config_;
   const KvLayout layout_;
   const std::span<const Segment> batch_;

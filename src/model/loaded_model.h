@@ -20,7 +20,10 @@ class LoadedModel final : public Model {
   static Result<std::shared_ptr<const Model>> create(gguf::GgufFile file,
                                                      const LoadOptions& options);
 
-  bool is_damaged() const override { return file_.is_damaged(); }
+  bool is_damaged() const override {
+    return file_.is_damaged() || (stream_ != nullptr && stream_->has_problem());
+  }
+  PageStream* stream() const override { return stream_.get(); }
   std::vector<std::span<const std::byte>> mapped_ranges() const override {
     return packed_.bytes() > 0 ? std::vector<std::span<const std::byte>>{} : file_.data_ranges();
   }
@@ -37,6 +40,7 @@ class LoadedModel final : public Model {
   void make_ropes();
   Result<> read_template();
   Result<> read_unsure_token();
+  Result<> bring_in(const LoadOptions& options);
 
   gguf::GgufFile file_;  // Owns the bytes that weights_ borrows.
   const Architecture* architecture_ = nullptr;
@@ -44,15 +48,22 @@ class LoadedModel final : public Model {
   PackedWeights packed_;  // Owns what weights_ borrows beside the file.
   std::vector<Rope> ropes_;
   std::vector<tensor::DType> weight_types_;
+  std::unique_ptr<PageStream> stream_;  // Ends before the file that it reads.
 };
+
+// Which pages of a model are needed when: a stage for each layer, one for what follows the last, and
+// one for an embedding that is not the output matrix too, of which a prompt needs some rows at once
+// and the rest at leisure.
+std::unique_ptr<PageStream> make_weight_stream(const gguf::GgufFile& file, const Weights& weights,
+                                               std::shared_ptr<PageReader> reader);
 
 // The weights behind a Model that Model::load made.
 inline const LoadedModel& loaded(const Model& model) {
   return static_cast<const LoadedModel&>(model);
 }
 
-// Distinguishes files by their whole header, size, and samples of each tensor's data: a fraction of
-// a millisecond, where hashing all of a model takes seconds.  Small files are hashed whole.
+// Distinguishes files by their whole header, size, inode and time: reading any of the weights would
+// make a model that lies on the disk wait for it.  Small files are hashed whole.
 std::uint64_t identity_of(const gguf::GgufFile& file);
 
 }  // namespace hearth::model

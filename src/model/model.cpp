@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <array>
 
 #include "base/digest.h"
 #include "base/log.h"
@@ -53,22 +54,15 @@ std::vector<tensor::DType> types_of(const Weights& weights) {
 std::uint64_t identity_of(const gguf::GgufFile& file) {
   if (file.manifest() != nullptr) return file.manifest()->identity();
   constexpr std::size_t kWholeBytesMax = std::size_t{8} << 20;
-  constexpr std::size_t kSampleBytes = 256;
   if (file.bytes().size() <= kWholeBytesMax) return hash64(file.bytes());
-  std::uint64_t hash = hash64(file.header(), file.bytes().size());
-  for (const gguf::TensorInfo& info : file.tensors()) {
-    const std::size_t n = std::min(kSampleBytes, info.data.size());
-    for (const std::size_t at :
-         {std::size_t{0}, (info.data.size() - n) / 2, info.data.size() - n}) {
-      hash = hash64(info.data.subspan(at, n), hash);
-    }
-  }
-  // An edit in place that no sample sees still moves the file's time.
-  struct stat info{};
-  if (::stat(file.name().c_str(), &info) == 0) {
-    hash = hash64(std::as_bytes(std::span(&info.st_mtim, 1)), hash);
-  }
-  return hash;
+  const std::uint64_t hash = hash64(file.header(), file.bytes().size());
+  struct stat info {};
+  if (::stat(file.name().c_str(), &info) != 0) return hash;
+  // Which file it is, and when it was last written.
+  const std::array<std::uint64_t, 4> facts{info.st_dev, info.st_ino,
+                                           static_cast<std::uint64_t>(info.st_mtim.tv_sec),
+                                           static_cast<std::uint64_t>(info.st_mtim.tv_nsec)};
+  return hash64(std::as_bytes(std::span(facts)), hash);
 }
 
 void LoadedModel::make_ropes() {
@@ -127,12 +121,22 @@ Result<std::shared_ptr<const Model>> LoadedModel::create(gguf::GgufFile file,
   HEARTH_TRY(const float temperature, source.get_f32("general.sampling.temp", -1.0F));
   if (temperature >= 0 && temperature <= 2) model->preferred_temperature_ = temperature;
   model->identity_ = identity_of(source);
+  HEARTH_TRY_VOID(model->bring_in(options));
+  return model;
+}
+
+// The weights' pages: a copy of them, a stream that begins when somebody wants it, or all at once.
+Result<> LoadedModel::bring_in(const LoadOptions& options) {
   if (options.pack) {
     ThreadPool pool(0);
-    HEARTH_TRY_VOID(model->packed_.take(model->weights_, pool));
+    return packed_.take(weights_, pool);
   }
-  for (const auto& range : model->mapped_ranges()) prefault(range);
-  return model;
+  if (options.reader != nullptr && !file_.parts().empty()) {
+    stream_ = make_weight_stream(file_, weights_, options.reader);
+    return {};
+  }
+  for (const auto& range : mapped_ranges()) prefault(range);
+  return {};
 }
 
 Result<std::shared_ptr<const Model>> Model::load(const std::filesystem::path& path,

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "base/page_stream.h"
 #include "base/result.h"
 #include "model/kv_layout.h"
 #include "text/chat_template.h"
@@ -129,6 +130,9 @@ struct LoadOptions {
   std::filesystem::path image_folder = {};
   // How keys and values are stored; part of kv_layout(), and so of every cache key.
   KvType kv_type = KvType::kF16;
+  // Reads the weights while the first tokens are computed (Model::stream); null: loading ends with
+  // all of them in memory.
+  std::shared_ptr<PageReader> reader = nullptr;
 };
 
 // Threading: immutable; any thread may read.
@@ -160,6 +164,8 @@ class Model {
   KvLayout kv_layout() const;
   // Whether bytes of its files were lost under it: what it computes since then is wrong.
   virtual bool is_damaged() const { return false; }
+  // How its weights come into memory and go; null if they are there as long as the model is.
+  virtual PageStream* stream() const { return nullptr; }
   // Where the weights lie in mapped files; none of a model that has its own copy.
   virtual std::vector<std::span<const std::byte>> mapped_ranges() const { return {}; }
 
