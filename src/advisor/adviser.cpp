@@ -16,6 +16,7 @@
 #include "advisor/api_key.h"
 #include "advisor/brief.h"
 #include "advisor/endpoint.h"
+#include "advisor/recorded_call.h"
 #include "advisor/retry.h"
 #include "base/digest.h"
 #include "base/log.h"
@@ -44,40 +45,7 @@ struct CallResult {
   bool is_success_status() const { return head.status >= 200 && head.status < 300; }
 };
 
-// What to write and say about it.
-struct Verdict {
-  std::string outcome;     // For the ledger.
-  std::string problem;     // For a person; empty if there is an answer.
-  bool is_charged = true;  // Whether money may have been spent.
-};
-
-std::string words_of(const ProviderError& error) {
-  std::string words = error.message;
-  const std::string& name = error.code.empty() ? error.type : error.code;
-  if (!name.empty()) words += words.empty() ? name : fmt::format(" ({})", name);
-  return words.empty() ? "no reason given" : words;
-}
-
-// A call that failed below HTTP, or was cut off.
-std::optional<Verdict> judge_transport(const CallResult& result) {
-  switch (result.end.failure) {
-    case net::HttpFailure::kNone:
-      return std::nullopt;
-    case net::HttpFailure::kTimeout:
-      return Verdict{"timeout", "was too slow: " + result.end.detail};
-    case net::HttpFailure::kConnect:
-      return Verdict{"broken", "can't be reached: " + result.end.detail};
-    case net::HttpFailure::kBroken:
-      return Verdict{"broken", "broke off: " + result.end.detail};
-    case net::HttpFailure::kTooLarge:
-      return Verdict{"too_long", "answered too much: " + result.end.detail};
-    case net::HttpFailure::kCancelled:
-      return Verdict{"cancelled", "was not waited for"};
-  }
-  return std::nullopt;
-}
-
-Verdict judge(const CallResult& result) {
+CallVerdict judge(const CallResult& result) {
   if (!result.end.may_have_sent) {
     return {"not_sent", "can't be reached: " + result.end.detail, false};
   }
@@ -90,7 +58,7 @@ Verdict judge(const CallResult& result) {
   // Once the whole answer is there, how the connection ends is of no interest.
   if (result.is_complete && !result.text.empty() && !result.error.is_set()) return {"answered", ""};
   if (result.is_garbled) return {"broken", "answered something that is no chat completion"};
-  if (auto verdict = judge_transport(result)) return *verdict;
+  if (auto verdict = judge_transport(result.end)) return *verdict;
   if (result.error.is_set()) {
     const bool is_charged = !result.text.empty() || result.use.is_reported();
     return {"refused", "gave up: " + words_of(result.error), is_charged};
@@ -234,12 +202,9 @@ class AdviserThread final : public Adviser {
   void cancel_question(AdviceId id, Question& question);
   void end(AdviceId id, AdviceStatus status, std::string detail);
   void settle(AdviceId id, Question& question, ledger::Settlement settlement);
-  ledger::Settlement settlement_of(const Question& question, const CallResult& result,
-                                   const Verdict& verdict) const;
   void retry_due();
   SteadyClock::time_point next_retry() const;
   Question* find(AdviceId id);
-  std::vector<net::HttpHeader> headers() const;
 
   const AdviserOptions options_;
   const Endpoint endpoint_;
@@ -291,14 +256,6 @@ void AdviserThread::on(Asked& message) {
   record(message.id, question);
 }
 
-std::vector<net::HttpHeader> AdviserThread::headers() const {
-  std::vector<net::HttpHeader> all = {{"Content-Type", "application/json"},
-                                      {"Accept", "text/event-stream, application/json"},
-                                      {"User-Agent", "hearth"}};
-  if (!key_.empty()) all.push_back({"Authorization", "Bearer " + key_, true});
-  return all;
-}
-
 // Nothing leaves before this is on disk.
 void AdviserThread::record(AdviceId id, Question& question) {
   question.step = Step::kRecording;
@@ -306,13 +263,10 @@ void AdviserThread::record(AdviceId id, Question& question) {
                             .provider = options_.provider,
                             .url = endpoint_.chat_url,
                             .model = options_.model,
+                            .headers = recorded_headers(json_call_headers(key_)),
                             .body = question.body,
                             .rule = question.request.rule,
                             .reserved_usd_micro = question.reserved_usd_micro};
-  for (const net::HttpHeader& header : headers()) {
-    intent.headers +=
-        fmt::format("{}: {}\n", header.name, header.secret ? "(not recorded)" : header.value);
-  }
   writer_.post([this, id, intent = std::move(intent)](ledger::Ledger& ledger) {
     mailbox_.put(Recorded{id, ledger.begin_call(intent, options_.budget)});
   });
@@ -338,7 +292,7 @@ void AdviserThread::call(AdviceId id, Question& question) {
   question.step = Step::kCalling;
   ++question.n_tries;
   net::HttpPost post{.url = endpoint_.chat_url,
-                     .headers = headers(),
+                     .headers = json_call_headers(key_),
                      .body = question.body,
                      .timeouts = options_.timeouts,
                      .response_bytes_max = options_.response_bytes_max};
@@ -349,37 +303,25 @@ void AdviserThread::call(AdviceId id, Question& question) {
   sink->set_call(*question.http_call);
 }
 
-ledger::Settlement AdviserThread::settlement_of(const Question& question, const CallResult& result,
-                                                const Verdict& verdict) const {
-  Traffic traffic = question.traffic;
-  traffic.content_bytes = result.text.size();
-  ledger::Settlement settlement{
-      .reported_usd_micro =
-          std::min(reported_usd_micro(*options_.prices, result.use), ledger::kUsdMicroMax),
-      .prompt_tokens = result.use.prompt_tokens,
-      .cached_tokens = result.use.cached_tokens,
-      .completion_tokens = result.use.completion_tokens,
-      .http_status = result.head.status,
-      .outcome = verdict.outcome,
-      .bytes_in = result.end.body_bytes_in};
-  if (verdict.is_charged) {
-    settlement.charged_usd_micro = charge_usd_micro(*options_.prices, traffic, result.use);
-  }
-  if (result.end.body_bytes_in > 0) settlement.response_sha256 = result.response_sha256;
-  return settlement;
-}
-
 void AdviserThread::on(CallEnded& message) {
   Question* const question = find(message.id);
   if (question == nullptr || question->step != Step::kCalling) return;
   CallResult& result = message.result;
-  const Verdict verdict = judge(result);
+  const CallVerdict verdict = judge(result);
   Advice& advice = question->advice;
   if (result.end.may_have_sent) {
     ++advice.attempts;
     advice.bytes_out += question->body.size();
   }
-  const ledger::Settlement settlement = settlement_of(*question, result, verdict);
+  Traffic traffic = question->traffic;
+  traffic.content_bytes = result.text.size();
+  const ledger::Settlement settlement = settlement_of({.prices = *options_.prices,
+                                                       .traffic = traffic,
+                                                       .use = result.use,
+                                                       .http_status = result.head.status,
+                                                       .end = result.end,
+                                                       .response_sha256 = result.response_sha256},
+                                                      verdict);
   advice.cost_usd_micro += settlement.charged_usd_micro;
 
   if (verdict.problem.empty()) {

@@ -10,15 +10,10 @@
 #include <string_view>
 
 #include "advisor/pricing.h"
+#include "advisor/provider_json.h"
 #include "net/sse.h"
 
 namespace hearth::advisor {
-
-// As the provider words it; all empty for no error.
-struct ProviderError {
-  std::string type, code, message;
-  bool is_set() const { return !type.empty() || !code.empty() || !message.empty(); }
-};
 
 // Threading: externally synchronised.
 class AnswerReader {

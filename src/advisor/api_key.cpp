@@ -51,13 +51,14 @@ Result<> check_permissions(const std::string& file) {
 
 }  // namespace
 
-Result<std::string> read_api_key(const std::string& env, const std::string& file) {
+Result<std::string> read_api_key(const std::string& env, const std::string& file,
+                                 std::string_view whose) {
   if (!env.empty()) {
     const char* const value = std::getenv(env.c_str());
     const std::string place = fmt::format("the environment variable {}", env);
     if (value == nullptr) {
       return fail(Code::kNotFound,
-                  fmt::format("{}, which should hold the adviser's API key, is not set", place));
+                  fmt::format("{}, which should hold {} API key, is not set", place, whose));
     }
     return checked(value, place);
   }

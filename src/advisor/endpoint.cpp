@@ -16,18 +16,25 @@ struct Network {
   const char* address;
   unsigned prefix_bits;
 };
+constexpr Network kLoopback = {"127.0.0.0", 8};
 constexpr Network kPrivateNetworks[] = {
-    {"127.0.0.0", 8}, {"10.0.0.0", 8}, {"172.16.0.0", 12}, {"192.168.0.0", 16}};
+    {"10.0.0.0", 8}, {"172.16.0.0", 12}, {"192.168.0.0", 16}};
+
+bool is_in(const std::string& host, const Network& network) {
+  in_addr address{}, base{};
+  if (::inet_pton(AF_INET, host.c_str(), &address) != 1) return false;
+  ::inet_pton(AF_INET, network.address, &base);
+  return (ntohl(address.s_addr) ^ ntohl(base.s_addr)) >> (32 - network.prefix_bits) == 0;
+}
+
+// libcurl takes "localhost" for loopback whatever a resolver says.
+bool is_loopback(const std::string& host) {
+  return host == "localhost" || host == "[::1]" || is_in(host, kLoopback);
+}
 
 bool is_near(const std::string& host) {
-  if (host == "localhost" || host == "[::1]") return true;
-  in_addr address{};
-  if (::inet_pton(AF_INET, host.c_str(), &address) != 1) return false;
-  return std::ranges::any_of(kPrivateNetworks, [&](const Network& network) {
-    in_addr base{};
-    ::inet_pton(AF_INET, network.address, &base);
-    return (ntohl(address.s_addr) ^ ntohl(base.s_addr)) >> (32 - network.prefix_bits) == 0;
-  });
+  return is_loopback(host) ||
+         std::ranges::any_of(kPrivateNetworks, [&](const Network& network) { return is_in(host, network); });
 }
 
 // The host of "HOST", "HOST:PORT" or "[V6]:PORT"; empty if it is none.
@@ -52,10 +59,10 @@ std::string host_of(std::string_view authority) {
 
 }  // namespace
 
-Result<Endpoint> parse_endpoint(const std::string& base_url) {
+Result<Endpoint> parse_endpoint(const std::string& base_url, std::string_view key) {
   const auto refuse = [&](std::string_view why) {
     return fail(Code::kInvalidArgument,
-                fmt::format("advisor.base_url {}; it should look like https://HOST/v1", why));
+                fmt::format("{} {}; it should look like https://HOST/v1", key, why));
   };
   const bool is_https = base_url.starts_with(kHttps);
   if (!is_https && !base_url.starts_with(kHttp)) return refuse("is no http or https URL");
@@ -74,9 +81,11 @@ Result<Endpoint> parse_endpoint(const std::string& base_url) {
   std::string_view base = base_url;
   while (base.ends_with('/')) base.remove_suffix(1);
   const bool is_openai = host == "api.openai.com";
-  return Endpoint{.chat_url = std::string(base) + "/chat/completions",
+  return Endpoint{.base = std::string(base),
+                  .chat_url = std::string(base) + "/chat/completions",
                   .host = host,
-                  .max_tokens_key = is_openai ? "max_completion_tokens" : "max_tokens"};
+                  .max_tokens_key = is_openai ? "max_completion_tokens" : "max_tokens",
+                  .is_loopback = is_loopback(host)};
 }
 
 }  // namespace hearth::advisor

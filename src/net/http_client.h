@@ -1,4 +1,4 @@
-// An HTTP client for calls whose answers arrive in pieces: POST with a body, the response
+// An HTTP client for calls whose answers arrive in pieces: POST with a body (or GET), the response
 // streamed to a sink.  libcurl's multi interface underneath, on one thread of its own.
 //
 // What it does not do, on purpose: follow redirects (a body that was approved for one
@@ -40,6 +40,8 @@ struct HttpPost {
   std::string body;
   HttpTimeouts timeouts;
   std::uint64_t response_bytes_max = std::uint64_t{16} << 20;
+  bool is_get = false;    // A GET, without a body.
+  bool no_proxy = false;  // Straight to the host, whatever the environment says: for this machine's own.
 };
 
 struct HttpResponseHead {
