@@ -92,7 +92,7 @@ Parsed<> set_seed(Request& r, std::string_view param, dom::element value) {
   HEARTH_TRY(const std::int64_t seed,
              as_integer(param, value, Limits<std::int64_t>::min(), Limits<std::int64_t>::max()));
   r.chat.sampling.seed = static_cast<std::uint64_t>(seed);
-  r.seed_given = true;
+  r.seed_given = r.chat.has_seed = true;
   return {};
 }
 
@@ -210,6 +210,8 @@ Parsed<> set_answer_format(Request& r, std::string_view param, dom::element valu
                               param));
   }
   r.chat.grammar = std::move(grammar);
+  r.chat.format_field = param;
+  r.chat.format_json = simdjson::minify(value);
   return {};
 }
 
@@ -454,6 +456,7 @@ Parsed<Request> parse_with(dom::parser& parser, Endpoint endpoint, std::string_v
   HEARTH_TRY_VOID(endpoint == Endpoint::kChat ? set_fields(r, object, kChatFields)
                                               : set_fields(r, object, kCompletionFields));
   HEARTH_TRY_VOID(check_whole(r, object));
+  r.chat.wants_logprobs = r.logprobs;
   return r;
 }
 

@@ -59,13 +59,17 @@ struct ChatRequest {
   std::vector<Message> messages;  // For chat.
   std::string prompt;             // For plain completion, when `messages` is empty: no template.
   engine::SamplingOptions sampling;
+  bool has_seed = false;               // sampling.seed was asked for; else it was drawn.
   bool has_temperature = false;        // sampling.temperature was asked for; else the model's own wish goes.
   std::uint32_t max_tokens = 0;  // 0: up to the context's end.
   std::vector<std::string> stop;
   bool ignore_eos = false;            // Go on to max_tokens where the model would end.
   text::grammar::GrammarPtr grammar;  // What the answer may be; null: any text.
+  // The field that asked for `grammar`, and its JSON, for servers that are passed the request on.
+  std::string format_field, format_json;
   std::uint32_t n = 1;  // Choices, at most kChoicesMax.
   std::uint32_t n_top_logprobs = 0;
+  bool wants_logprobs = false;        // Of each token, even without alternatives.
   std::vector<Tool> tools;
   ToolChoice tool_choice = ToolChoice::kAuto;
   std::string tool_name;             // The only tool that may be called; empty: any.
@@ -116,6 +120,9 @@ struct Receipt {
   std::int64_t cost_usd_micro = 0;
   std::string end;              // "stop", "length", "cancelled" or "error".
   bool advice_relayed = false;  // The answer is the adviser's words, passed on.
+  std::string upstream;         // The server that answered; empty: Hearth's own engine.
+  std::string place;            // Where that is: "http://127.0.0.1:11434/v1, on this machine".
+  std::string left_out;         // What that server was not asked for, as it does not take it.
 };
 
 }  // namespace hearth::hub

@@ -162,12 +162,13 @@ Conductor::~Conductor() {
 
 Result<std::unique_ptr<Run>> Conductor::plan(ChatRequest request, std::shared_ptr<ChatSink> sink) {
   HEARTH_TRY_VOID(check_request(request));
-  HEARTH_TRY(ModelChoice choice, parts_.shelf->resolve(request.model));
-  HEARTH_TRY_VOID(check_can_chat(choice.candidates.front()));
-
-  HEARTH_TRY(const std::vector<AdapterEntry> more,
-             parts_.shelf->resolve_adapters(request.adapters));
-  choice.adapters.insert(choice.adapters.end(), more.begin(), more.end());
+  HEARTH_TRY(ModelChoice choice, resolve(request.model));
+  if (!choice.upstream) {
+    HEARTH_TRY_VOID(check_can_chat(choice.candidates.front()));
+    HEARTH_TRY(const std::vector<AdapterEntry> more,
+               parts_.shelf->resolve_adapters(request.adapters));
+    choice.adapters.insert(choice.adapters.end(), more.begin(), more.end());
+  }
 
   auto run = std::make_unique<Run>();
   run->receipt.adapter = receipt_text(choice.adapters);
@@ -186,6 +187,7 @@ Result<std::unique_ptr<Run>> Conductor::plan(ChatRequest request, std::shared_pt
   run->admitted_ns = clock_.now_monotonic_ns();
   run->request = std::move(request);
   run->sink = std::move(sink);
+  if (choice.upstream) plan_upstream(*run, *std::move(choice.upstream));
   return run;
 }
 
@@ -271,6 +273,7 @@ std::vector<ModelEntry> Conductor::models() const {
       entry.loaded = true;
     }
   }
+  list_upstreams(entries);
   return entries;
 }
 
@@ -336,6 +339,7 @@ void Conductor::on(Admitted& message) {
   Run& run = *message.run;
   const RequestId id = run.id;
   runs_.emplace(id, std::move(message.run));
+  if (run.upstream) return begin_upstream(run);
   parts_.shelf->get(run.candidates, run.adapter_entries, [this, id](Result<Loaded> loaded) {
     inbox_.put(ModelReady{id, std::move(loaded)});
   });
@@ -693,9 +697,12 @@ void Conductor::cancel_run(Run& run) {
 void Conductor::on(CancelRun& message) {
   Run* const run = find(message.run);
   if (run == nullptr || run->stage == Stage::kStoring) return;
-  if (run->stage != Stage::kAdvising) return cancel_run(*run);
-  // Money may be under way: the receipt waits for what the adviser has to say about it.
-  if (!std::exchange(run->is_cancelled, true)) parts_.adviser->cancel(*run->advice_id);
+  // Money may be under way: the receipt waits for what the adviser, or the upstream, has to say about it.
+  const bool is_asking = run->stage == Stage::kAdvising || run->stage == Stage::kUpstream;
+  if (!is_asking) return cancel_run(*run);
+  if (std::exchange(run->is_cancelled, true)) return;
+  if (run->stage == Stage::kAdvising) return parts_.adviser->cancel(*run->advice_id);
+  parts_.upstream_desk->cancel(*run->upstream_id);
 }
 
 void Conductor::on(CancelAll&) {

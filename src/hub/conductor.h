@@ -33,17 +33,20 @@ namespace hearth::hub {
 struct ConductorParts {
   std::unique_ptr<ledger::Ledger> ledger;
   std::unique_ptr<ledger::LedgerWriter> writer;  // Of `ledger`.
-  std::unique_ptr<net::HttpClient> http;         // Null without an adviser.
+  std::unique_ptr<net::HttpClient> http;         // Null without an adviser and upstreams.
   std::unique_ptr<advisor::Adviser> adviser;     // Null: nothing ever leaves.
   std::unique_ptr<engine::Engine> engine;
   std::unique_ptr<ModelShelf> shelf;
   std::unique_ptr<EmbeddingDesk> embedding_desk = {};  // Null: nothing is embedded.
+  std::unique_ptr<UpstreamDirectory> upstreams = {};   // Null, as the next: there are none.
+  std::unique_ptr<UpstreamDesk> upstream_desk = {};
 };
 
 struct ConductorOptions {
   AdviceMode default_advice = AdviceMode::kAuto;
   double threshold = 0.5;  // Where there is no adviser to bring its own.
   std::uint32_t requests_max = 1024;
+  std::string default_upstream;  // SERVER/MODEL that "auto" and "local" mean; empty: the shelf's.
 };
 
 class Conductor final : public Hub {
@@ -59,12 +62,14 @@ class Conductor final : public Hub {
   MemoryReport memory() override { return parts_.shelf->memory(); }
   HubStats stats() const override;
   Result<> health() override;
+  std::vector<UpstreamState> upstreams() const override;
   void shutdown(std::chrono::milliseconds grace) override;
 
  private:
   class JobSink;
   class ProbeSink;
   class AdviceRelay;
+  class UpstreamRelay;
 
   void conduct();
 
@@ -75,12 +80,22 @@ class Conductor final : public Hub {
   void on(TokenMade& message);
   void on(JobEnded& message);
   void on(AdviceCame& message);
+  void on(UpstreamSaid& message);
+  void on(UpstreamStatus& message);
+  void on(UpstreamEnded& message);
   void on(ReceiptStored& message);
   void on(CancelRun& message);
   void on(CancelAll& message);
   void on(Probe& message);
   void on(ProbeAnswered& message);
   void on(Stop& message);
+
+  // Of requests that other servers answer (conductor_upstream.cpp).
+  Result<ModelChoice> resolve(const std::string& name) const;
+  Result<ModelChoice> resolve_default_upstream(bool is_auto) const;
+  void plan_upstream(Run& run, UpstreamTarget target) const;
+  void begin_upstream(Run& run);
+  void list_upstreams(std::vector<ModelEntry>& entries) const;
 
   // The steps of a run.
   void begin_draft(Run& run, const Prompt& prompt);

@@ -5,17 +5,40 @@
 #include "hub/conductor.h"
 
 namespace hearth::hub {
+namespace {
+
+Result<> open_upstreams(HubOptions& options, ConductorParts& parts, const Clock& clock) {
+  if (options.upstreams.empty()) return {};
+  HEARTH_TRY(parts.upstreams, UpstreamDirectory::create(options.upstreams, *parts.http, clock));
+  parts.upstream_desk =
+      std::make_unique<UpstreamDesk>(*parts.upstreams, *parts.http, *parts.writer, clock);
+  return {};
+}
+
+// The default, if it is another server's.
+std::string take_default_upstream(HubOptions& options) {
+  for (const UpstreamOptions& upstream : options.upstreams) {
+    if (options.default_model.starts_with(upstream.name + "/")) return std::exchange(options.default_model, {});
+  }
+  return {};
+}
+
+}  // namespace
 
 Result<std::unique_ptr<Hub>> create_hub(HubOptions options, const Clock& clock) {
   ConductorParts parts;
   HEARTH_TRY(parts.ledger,
              ledger::Ledger::open(options.ledger_path, ledger::Ledger::Mode::kReadWrite, clock));
   parts.writer = std::make_unique<ledger::LedgerWriter>(*parts.ledger);
-  if (options.adviser) {
+  if (options.adviser || !options.upstreams.empty()) {
     HEARTH_TRY(parts.http, net::HttpClient::create());
+  }
+  if (options.adviser) {
     HEARTH_TRY(parts.adviser, advisor::Adviser::create(*std::move(options.adviser), *parts.http,
                                                        *parts.writer, clock));
   }
+  HEARTH_TRY_VOID(open_upstreams(options, parts, clock));
+  const std::string default_upstream = take_default_upstream(options);
   HEARTH_TRY(parts.engine, engine::Engine::create(options.engine, clock));
   if (options.load.reader == nullptr) options.load.reader = std::make_shared<PageReader>();
   parts.shelf = std::make_unique<ModelShelf>(
@@ -41,7 +64,8 @@ Result<std::unique_ptr<Hub>> create_hub(HubOptions options, const Clock& clock) 
   }
   return std::make_unique<Conductor>(std::move(parts),
                                      ConductorOptions{.default_advice = options.default_advice,
-                                                      .requests_max = options.requests_max},
+                                                      .requests_max = options.requests_max,
+                                                      .default_upstream = default_upstream},
                                      clock);
 }
 

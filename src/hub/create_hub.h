@@ -14,13 +14,14 @@
 #include "engine/engine.h"
 #include "hub/chat.h"
 #include "hub/hub.h"
+#include "hub/upstream/upstream_options.h"
 #include "store/catalogue.h"
 
 namespace hearth::hub {
 
 struct HubOptions {
   store::CatalogueOptions catalogue;
-  // What "auto" and "local" stand for: a catalogue name or a path.  Empty: the largest runnable
+  // What "auto" and "local" stand for: a catalogue name, a path or UPSTREAM/MODEL.  Empty: the largest runnable
   // model of at most kAutoModelBytesMax that is not embedded, else the embedded one.
   std::string default_model;
   // Weights kept loaded; what costs least to load again goes first, what a request still uses stays.
@@ -32,7 +33,8 @@ struct HubOptions {
   std::vector<std::pair<std::string, std::string>> drafts;  // ShelfOptions::drafts.
   engine::EngineOptions engine;
   std::filesystem::path ledger_path;               // Created if it is not there.
-  std::optional<advisor::AdviserOptions> adviser;  // Unset: nothing ever leaves this machine.
+  std::optional<advisor::AdviserOptions> adviser;  // Unset: there is none.
+  std::vector<UpstreamOptions> upstreams;          // Without these and an adviser nothing ever leaves.
   AdviceMode default_advice = AdviceMode::kAuto;   // For requests to "auto" that do not say.
   std::uint32_t requests_max = 1024;               // At once; more are kUnavailable.
 };
@@ -41,8 +43,8 @@ struct HubOptions {
 inline constexpr std::uint64_t kAutoModelBytesMax = std::uint64_t{8} << 30;
 
 // Opens the ledger, scans for models, starts the engine and the hub's threads.  No model is loaded
-// yet.  Errors are those of Ledger::open, Adviser::create and Engine::create, and kNotFound if
-// `default_model` names nothing.
+// yet.  Errors are those of Ledger::open, Adviser::create, UpstreamDirectory::create and
+// Engine::create, and kNotFound if `default_model` names nothing.
 Result<std::unique_ptr<Hub>> create_hub(HubOptions options, const Clock& clock = Clock::system());
 
 }  // namespace hearth::hub

@@ -50,6 +50,22 @@ struct ModelEntry {
   std::uint64_t kv_bytes_per_token = 0;  // Of keys and values, where the model is loaded.
   std::string problem;  // Why it can't run; empty if it can.
   std::string adapter;  // Of NAME@ADAPTER, listed beside its base; empty for a model by itself.
+  // Where it runs, if not in this process: "http://127.0.0.1:11434/v1, on this machine".
+  std::string place;
+  bool is_egress = false;  // What it is asked leaves this machine.
+};
+
+// Another server that answers requests.
+struct UpstreamState {
+  std::string name, url;
+  std::string kind;         // "ollama", "llama-server", ..., "openai-compatible".
+  bool is_here = false;     // Its address counts as this machine; what it runs may still be elsewhere.
+  std::string circuit;      // "closed": it is asked; "open": it is left alone; "half-open": tried.
+  std::string problem;      // Why it can't be asked; empty if it can, as far as is known.
+  bool is_checked = false;  // It was asked; one that counts as egress is asked by requests alone.
+  std::size_t n_models = 0;
+  std::uint32_t n_running = 0;  // Requests.
+  std::uint64_t n_requests = 0, n_failures = 0;
 };
 
 // Where a model's weights are.
@@ -104,6 +120,7 @@ class Hub {
   virtual std::vector<ModelEntry> models() const = 0;
   virtual HubStats stats() const = 0;
   virtual MemoryReport memory() { return {}; }
+  virtual std::vector<UpstreamState> upstreams() const { return {}; }
   // kUnavailable if the conductor's or the engine's loop has not moved in time although it had
   // work: each call leaves a probe behind that the next ones judge, so it never waits.
   virtual Result<> health() = 0;

@@ -30,6 +30,7 @@
 #include "hub/adapter_shelf.h"
 #include "hub/hub.h"
 #include "hub/prompt.h"
+#include "hub/upstream/upstream_directory.h"
 #include "hub/worker.h"
 #include "store/catalogue.h"
 
@@ -76,6 +77,7 @@ struct ModelChoice {
   bool is_auto = false;   // Named "auto": the configuration's advice mode applies.
   bool may_leave = true;  // False for "local".
   std::vector<AdapterEntry> adapters;
+  std::optional<UpstreamTarget> upstream;  // Another server has it: there are no candidates then.
 };
 
 // A model that was made ready, and which entry it is.

@@ -62,6 +62,9 @@ std::string receipt_to_json(const Receipt& receipt) {
       {"advice_relayed", receipt.advice_relayed},
       {"bytes_out", receipt.bytes_out},
       {"cost_usd_micro", receipt.cost_usd_micro},
+      {"upstream", receipt.upstream},
+      {"place", receipt.place},
+      {"left_out", receipt.left_out},
   };
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
@@ -92,6 +95,9 @@ Result<Receipt> receipt_from_json(std::string_view text) {
         .cost_usd_micro = json.value("cost_usd_micro", std::int64_t{0}),
         .end = json.value("end", ""),
         .advice_relayed = json.value("advice_relayed", false),
+        .upstream = json.value("upstream", ""),
+        .place = json.value("place", ""),
+        .left_out = json.value("left_out", ""),
     };
   } catch (const Json::exception& error) {
     return fail(Code::kCorrupt, std::string("a receipt with a wrong type: ") + error.what());

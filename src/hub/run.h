@@ -4,6 +4,7 @@
 //                                           |
 //                                           +--> kAdvising --> kPreparingFinal --> kFinishing -->
 //                                           kStoring
+//   kLoading --> kUpstream --> kStoring
 //
 // A run belongs to the conductor's thread alone.  Everybody else (engine, loader,
 // preparer, adviser, ledger, callers) only sends messages that name it; a message that
@@ -22,6 +23,7 @@
 #include "hub/hub.h"
 #include "hub/model_shelf.h"
 #include "hub/prompt.h"
+#include "hub/upstream/upstream_desk.h"
 
 namespace hearth::hub {
 
@@ -32,6 +34,7 @@ enum class Stage : std::uint8_t {
   kAdvising,        // The adviser was asked.
   kPreparingFinal,  // The prompt with the advice is laid out.
   kFinishing,       // The local model answers with the advice.
+  kUpstream,        // Another server answers.
   kStoring,         // The receipt is on its way into the ledger.
 };
 
@@ -68,6 +71,8 @@ struct Run {
   std::shared_ptr<ChatSink> sink;
   std::vector<store::CatalogueEntry> candidates;
   std::vector<AdapterEntry> adapter_entries;
+  std::optional<UpstreamTarget> upstream;  // Answers; else the engine does.
+  std::string rule;                        // What allowed that, for the ledger.
   AdviceRules rules;
   std::int64_t admitted_ns = 0;
 
@@ -77,6 +82,8 @@ struct Run {
   std::shared_ptr<text::grammar::Constraint> constraint;  // Of the request's grammar, if it has one.
   std::vector<Answer> answers;
   std::optional<advisor::AdviceId> advice_id;
+  std::optional<UpstreamAskId> upstream_id;
+  double upstream_began_ms = 0;  // When the first piece came.
   std::string advice_text;
   bool is_cancelled = false;  // While the adviser still has to say what it spent.
   bool has_visible_text = false;
@@ -115,6 +122,18 @@ struct AdviceCame {
   RequestId run;
   advisor::Advice advice;
 };
+struct UpstreamSaid {
+  RequestId run;
+  UpstreamPiece piece;
+};
+struct UpstreamStatus {
+  RequestId run;
+  std::string text;
+};
+struct UpstreamEnded {
+  RequestId run;
+  UpstreamEnd end;
+};
 struct ReceiptStored {
   RequestId run;
 };
@@ -127,6 +146,6 @@ struct ProbeAnswered {};
 struct Stop {};
 
 using RunMessage = std::variant<Admitted, ModelReady, PromptReady, TokenMade, JobEnded, AdviceCame,
-                                ReceiptStored, CancelRun, CancelAll, Probe, ProbeAnswered, Stop>;
+                                UpstreamSaid, UpstreamStatus, UpstreamEnded, ReceiptStored, CancelRun, CancelAll, Probe, ProbeAnswered, Stop>;
 
 }  // namespace hearth::hub

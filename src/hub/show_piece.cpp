@@ -1,28 +1,15 @@
 #include "hub/show_piece.h"
 
-#include <sys/random.h>
-
-#include <array>
 #include <string>
-#include <string_view>
+#include <utility>
+
+#include "hub/call_id.h"
 
 namespace hearth::hub {
 namespace {
 
 using text::AnswerEvent;
 using text::AnswerEventKind;
-
-// A client keeps ids of several answers in one conversation: they must not repeat.
-std::string make_call_id() {
-  constexpr std::string_view kAlphabet =
-      "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyzAB";
-  static_assert(kAlphabet.size() == 64);
-  std::array<unsigned char, 24> random;
-  HEARTH_CHECK(::getrandom(random.data(), random.size(), 0) == static_cast<ssize_t>(random.size()));
-  std::string id = "call_";
-  for (const unsigned char byte : random) id.push_back(kAlphabet[byte & 63]);
-  return id;
-}
 
 void show_event(ChatSink& sink, std::uint32_t choice, Answer& answer, const AnswerEvent& event) {
   switch (event.kind) {

@@ -1,0 +1,421 @@
+#include "hub/upstream/upstream_desk.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <mutex>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "advisor/retry.h"
+#include "base/digest.h"
+#include "base/log.h"
+
+namespace hearth::hub {
+namespace {
+
+using SteadyClock = std::chrono::steady_clock;
+using std::chrono::milliseconds;
+
+constexpr milliseconds kIdleWait{60'000};
+constexpr milliseconds kRetryWaitMax{30'000};  // Who waits for an answer is not left waiting longer.
+constexpr std::size_t kErrorBodyBytesMax = std::size_t{64} << 10;
+
+bool is_success(int status) { return status >= 200 && status < 300; }
+
+// What a server's refusal means to whoever asked.
+Code code_of_status(int status) {
+  switch (status) {
+    case 401:
+    case 403:
+      return Code::kPermissionDenied;
+    case 404:
+      return Code::kNotFound;
+    case 402:
+      return Code::kOutOfBudget;
+    case 408:
+    case 409:
+    case 429:
+      return Code::kUnavailable;
+    default:
+      return status >= 400 && status < 500 ? Code::kInvalidArgument : Code::kUnavailable;
+  }
+}
+
+// A count as the server reports it, but none that can't be.
+std::uint32_t plausible(std::int64_t reported, std::uint64_t max) {
+  const auto most = static_cast<std::int64_t>(std::min<std::uint64_t>(max, INT32_MAX));
+  return static_cast<std::uint32_t>(std::clamp<std::int64_t>(reported, 0, most));
+}
+
+// A token of the prompt is at least one byte of the body; without a limit, an answer may hold what
+// nobody saw (hidden thinking).
+Usage usage_of(const advisor::TokenUse& use, const advisor::Traffic& traffic) {
+  const std::uint64_t most = traffic.max_output_tokens != 0 ? traffic.max_output_tokens : UINT64_MAX;
+  const std::uint32_t prompt = plausible(use.prompt_tokens, traffic.request_bytes);
+  return {.prompt_tokens = prompt,
+          .cached_tokens = plausible(use.cached_tokens, prompt),
+          .completion_tokens = plausible(use.completion_tokens, most)};
+}
+
+}  // namespace
+
+// Reads an answer on the HTTP thread, hands on what it says, and reports once, at the end.
+class UpstreamDesk::CallSink final : public net::HttpSink {
+ public:
+  CallSink(UpstreamDesk& desk, UpstreamAskId id, const StreamLimits& limits,
+           std::shared_ptr<UpstreamSink> sink)
+      : desk_(desk), id_(id), sink_(std::move(sink)), reader_(limits, [this](UpstreamPiece piece) {
+          has_content_ = true;
+          sink_->on_piece(std::move(piece));
+        }) {}
+
+  // Tells the sink its call's id.  The HTTP thread may have been faster and wanted to stop already.
+  void set_call(net::HttpCallId call) {
+    const std::lock_guard lock(mutex_);
+    call_ = call;
+    if (stop_wanted_) desk_.client_.cancel(call);
+  }
+
+  void on_head(const net::HttpResponseHead& head) override { head_ = head; }
+  void on_body(std::string_view piece) override {
+    digest_.update(piece);
+    if (!is_success(head_.status)) {
+      error_body_.append(piece.substr(0, kErrorBodyBytesMax - error_body_.size()));
+    } else if (!reader_.feed(piece)) {
+      stop();
+    }
+  }
+  void on_end(const net::HttpEnd& end) override {
+    reader_.finish();
+    const auto refusal = nlohmann::json::parse(error_body_, nullptr, false);
+    advisor::ProviderError error = reader_.error();
+    if (!error_body_.empty()) error = advisor::read_error(advisor::member(refusal, "error"));
+    if (!error_body_.empty() && !error.is_set()) {
+      error.message = advisor::short_text(advisor::text_member(refusal, "message"));
+    }
+    desk_.mailbox_.put(CallEnded{id_,
+                                 {.end = end,
+                                  .head = std::move(head_),
+                                  .use = reader_.use(),
+                                  .error = std::move(error),
+                                  .finish_reasons = reader_.finish_reasons(),
+                                  .content_bytes = reader_.content_bytes(),
+                                  .has_content = has_content_,
+                                  .is_complete = reader_.is_complete(),
+                                  .is_cut = reader_.is_cut(),
+                                  .is_garbled = reader_.is_garbled(),
+                                  .response_sha256 = digest_.finish()}});
+  }
+
+ private:
+  void stop() {
+    const std::lock_guard lock(mutex_);
+    stop_wanted_ = true;
+    if (call_) desk_.client_.cancel(*call_);
+  }
+
+  UpstreamDesk& desk_;
+  const UpstreamAskId id_;
+  const std::shared_ptr<UpstreamSink> sink_;
+  StreamReader reader_;
+  bool has_content_ = false;
+  net::HttpResponseHead head_;
+  std::string error_body_;
+  Sha256Stream digest_;
+
+  std::mutex mutex_;  // Guards what follows.
+  std::optional<net::HttpCallId> call_;
+  bool stop_wanted_ = false;
+};
+
+// ---- What a call's end means -------------------------------------------------------------------
+
+std::optional<UpstreamDesk::Judged> UpstreamDesk::judge_status(const CallResult& result) {
+  const int status = result.head.status;
+  if (status == 0 || is_success(status)) return std::nullopt;
+  const std::string words = fmt::format("answered {}: {}", status, advisor::words_of(result.error));
+  return Judged{{"refused", words, false}, code_of_status(status), status >= 500};
+}
+
+UpstreamDesk::Judged UpstreamDesk::judge(const CallResult& result) {
+  if (!result.end.may_have_sent) {
+    const bool is_cancelled = result.end.failure == net::HttpFailure::kCancelled;
+    return {{"not_sent", "can't be reached: " + result.end.detail, false}, Code::kUnavailable, !is_cancelled};
+  }
+  if (auto refused = judge_status(result)) return *refused;
+  if (result.is_cut) return {{"too_long", "answered more than the limit allows"}, Code::kCorrupt};
+  // Once the whole answer is there, how the connection ends is of no interest.
+  if (result.is_complete && !result.error.is_set()) return {{"answered", ""}};
+  if (result.is_garbled) {
+    return {{"broken", "answered something that is no chat completion"}, Code::kCorrupt, true};
+  }
+  if (result.error.is_set()) {
+    const bool is_charged = result.has_content || result.use.is_reported();
+    return {{"refused", "gave up: " + advisor::words_of(result.error), is_charged}, Code::kUnavailable, true};
+  }
+  if (auto verdict = advisor::judge_transport(result.end)) {
+    const bool is_failure = result.end.failure != net::HttpFailure::kCancelled &&
+                            result.end.failure != net::HttpFailure::kTooLarge;
+    return {*std::move(verdict), Code::kUnavailable, is_failure};
+  }
+  const char* const words =
+      result.has_content ? "broke off in the middle of its answer" : "ended its answer before it began";
+  return {{"broken", words}, Code::kUnavailable, true};
+}
+
+// ---- For callers, from any thread --------------------------------------------------------------
+
+UpstreamDesk::UpstreamDesk(UpstreamDirectory& directory, net::HttpClient& client,
+                           ledger::LedgerWriter& writer, const Clock& clock)
+    : directory_(directory), client_(client), writer_(writer), clock_(clock), thread_([this] { work(); }) {}
+
+UpstreamDesk::~UpstreamDesk() {
+  mailbox_.put(Stop{});
+  thread_.join();
+}
+
+UpstreamAskId UpstreamDesk::ask(UpstreamAsk ask, std::shared_ptr<UpstreamSink> sink) {
+  const UpstreamAskId id{++last_id_};
+  mailbox_.put(Asked{id, std::move(ask), std::move(sink)});
+  return id;
+}
+
+void UpstreamDesk::cancel(UpstreamAskId ask) { mailbox_.put(Cancelled{ask}); }
+
+// ---- The desk's thread -------------------------------------------------------------------------
+
+void UpstreamDesk::work() {
+  while (!is_stopping_ || !questions_.empty()) {
+    for (DeskMessage& message : mailbox_.take_all_until(next_retry())) {
+      std::visit([this](auto& content) { on(content); }, message);
+    }
+    retry_due();
+  }
+}
+
+UpstreamDesk::Question* UpstreamDesk::find(UpstreamAskId id) {
+  const auto found = questions_.find(id);
+  return found == questions_.end() ? nullptr : &found->second;
+}
+
+void UpstreamDesk::on(Asked& message) {
+  Question& question = questions_[message.id];
+  question.ask = std::move(message.ask);
+  question.sink = std::move(message.sink);
+  if (const auto prepared = prepare(question); !prepared) {
+    question.end.error = prepared.error();
+    return end(message.id);
+  }
+  question.end.left_out = question.body.left_out;
+  begin(message.id, question);
+}
+
+Result<> UpstreamDesk::prepare(Question& question) {
+  const UpstreamTarget& target = question.ask.target;
+  const auto& server = directory_.server(target.server);
+  HEARTH_TRY(question.body,
+             make_chat_body(question.ask.request,
+                            {.model = target.model,
+                             .kind = target.kind,
+                             .max_tokens_key = server.endpoint.max_tokens_key,
+                             .max_tokens_default = target.is_egress ? server.options.max_output_tokens : 0}));
+  question.traffic = {.request_bytes = question.body.json.size(),
+                      .max_output_tokens = question.body.max_tokens * question.ask.request.n};
+  return {};
+}
+
+void UpstreamDesk::begin(UpstreamAskId id, Question& question) {
+  if (is_stopping_) {
+    question.end.error = Error{Code::kCancelled, "Hearth is shutting down"};
+    return end(id);
+  }
+  if (const auto open = directory_.begin_call(question.ask.target.server); !open) {
+    question.end.error = open.error();
+    return end(id);
+  }
+  question.is_counted = true;
+  if (question.ask.target.is_egress) return record(id, question);
+  call(id, question);
+}
+
+// Nothing leaves before this is on disk.
+void UpstreamDesk::record(UpstreamAskId id, Question& question) {
+  question.step = Step::kRecording;
+  const auto& server = directory_.server(question.ask.target.server);
+  ledger::CallIntent intent{
+      .request_id = question.ask.receipt_id,
+      .provider = server.options.name,
+      .url = question.ask.request.messages.empty() ? server.endpoint.base + "/completions"
+                                                   : server.endpoint.chat_url,
+      .model = question.ask.target.model,
+      .headers = advisor::recorded_headers(advisor::json_call_headers(server.key)),
+      .body = question.body.json,
+      .rule = question.ask.rule,
+      .reserved_usd_micro = advisor::worst_case_usd_micro(*server.options.prices, question.traffic)};
+  writer_.post([this, id, intent = std::move(intent), budget = server.options.budget](ledger::Ledger& ledger) {
+    mailbox_.put(Recorded{id, ledger.begin_call(intent, budget)});
+  });
+}
+
+void UpstreamDesk::on(Recorded& message) {
+  Question* const question = find(message.id);
+  if (question == nullptr) return;
+  if (!message.call) {
+    question->end.error = message.call.error();
+    return end(message.id);
+  }
+  question->call = *message.call;
+  if (question->is_cancelled || is_stopping_) {
+    question->is_cancelled = true;
+    return settle(message.id, *question, {.outcome = "not_sent"});
+  }
+  call(message.id, *question);
+}
+
+void UpstreamDesk::call(UpstreamAskId id, Question& question) {
+  question.step = Step::kCalling;
+  ++question.n_tries;
+  const auto& server = directory_.server(question.ask.target.server);
+  const bool is_chat = !question.ask.request.messages.empty();
+  net::HttpPost post{.url = is_chat ? server.endpoint.chat_url : server.endpoint.base + "/completions",
+                     .headers = advisor::json_call_headers(server.key),
+                     .body = question.body.json,
+                     .timeouts = server.options.timeouts,
+                     .response_bytes_max = server.options.response_bytes_max,
+                     .no_proxy = server.endpoint.is_loopback};
+  const auto sink = std::make_shared<CallSink>(*this, id, StreamLimits{.n_choices = question.ask.request.n},
+                                               question.sink);
+  question.http_call = client_.post(std::move(post), sink);
+  sink->set_call(*question.http_call);
+}
+
+// Tells the directory how a call went.
+void UpstreamDesk::count(Question& question, const Judged& judged) {
+  if (!std::exchange(question.is_counted, false)) return;
+  const std::size_t server = question.ask.target.server;
+  if (judged.is_servers_failure) {
+    directory_.end_call(server, judged.verdict.problem);
+  } else if (judged.verdict.problem.empty()) {
+    directory_.end_call(server, std::nullopt);
+  } else {
+    directory_.withdraw_call(server);
+  }
+}
+
+void UpstreamDesk::on(CallEnded& message) {
+  Question* const question = find(message.id);
+  if (question == nullptr || question->step != Step::kCalling) return;
+  CallResult& result = message.result;
+  const Judged judged = judge(result);
+  count(*question, judged);
+  const auto& server = directory_.server(question->ask.target.server);
+  UpstreamEnd& end = question->end;
+  end.finish_reasons = std::move(result.finish_reasons);
+  end.usage = usage_of(result.use, question->traffic);
+  end.error.reset();
+  if (!judged.verdict.problem.empty()) {
+    end.error = Error{judged.code, fmt::format("the upstream '{}' at {} {}", server.options.name,
+                                               server.endpoint.base, judged.verdict.problem)};
+    const double jitter = std::uniform_real_distribution<>()(random_);
+    question->retry_in = advisor::retry_delay({.failure = result.end.failure,
+                                               .head = result.head,
+                                               .error = result.error,
+                                               .has_text = result.has_content},
+                                              question->n_tries, clock_.now_unix_us(), jitter);
+  }
+  if (!question->ask.target.is_egress) return go_on(message.id, *question);
+
+  if (result.end.may_have_sent) end.bytes_out += question->body.json.size();
+  advisor::Traffic traffic = question->traffic;
+  traffic.content_bytes = result.content_bytes;
+  const ledger::Settlement settlement =
+      advisor::settlement_of({.prices = *server.options.prices,
+                              .traffic = traffic,
+                              .use = result.use,
+                              .http_status = result.head.status,
+                              .end = result.end,
+                              .response_sha256 = result.response_sha256},
+                             judged.verdict);
+  end.cost_usd_micro += settlement.charged_usd_micro;
+  settle(message.id, *question, settlement);
+}
+
+// Settled before anything else happens, so that a retry's reservation sees what this call cost.
+void UpstreamDesk::settle(UpstreamAskId id, Question& question, ledger::Settlement settlement) {
+  question.step = Step::kSettling;
+  writer_.post([this, id, call = *question.call,
+                settlement = std::move(settlement)](ledger::Ledger& ledger) {
+    // One that can't be settled stays reserved in full, and the next start charges it.
+    if (const auto settled = ledger.settle(call, settlement); !settled) {
+      log_error("hub", fmt::format("call {} is not settled: {}", static_cast<std::int64_t>(call),
+                                   settled.error().message));
+    }
+    mailbox_.put(Settled{id});
+  });
+}
+
+void UpstreamDesk::on(Settled& message) {
+  if (Question* const question = find(message.id)) go_on(message.id, *question);
+}
+
+// A call is over: so is the question, or it is asked again.
+void UpstreamDesk::go_on(UpstreamAskId id, Question& question) {
+  if (question.is_cancelled || is_stopping_) {
+    question.end.error = Error{Code::kCancelled, "the request was cancelled"};
+    return end(id);
+  }
+  const auto retry_in = std::exchange(question.retry_in, std::nullopt);
+  const auto& options = directory_.server(question.ask.target.server).options;
+  const bool is_tried_again = question.end.error && retry_in && *retry_in <= kRetryWaitMax &&
+                              question.n_tries < options.attempts_max;
+  if (!is_tried_again) return end(id);
+  question.step = Step::kWaiting;
+  question.retry_at = SteadyClock::now() + *retry_in;
+  question.sink->on_status(fmt::format("{}; trying again in {:.1f} s", question.end.error->message,
+                                       static_cast<double>(retry_in->count()) / 1000));
+}
+
+SteadyClock::time_point UpstreamDesk::next_retry() const {
+  auto next = SteadyClock::now() + kIdleWait;
+  for (const auto& [id, question] : questions_) {
+    if (question.step == Step::kWaiting) next = std::min(next, question.retry_at);
+  }
+  return next;
+}
+
+void UpstreamDesk::retry_due() {
+  const auto now = SteadyClock::now();
+  std::vector<UpstreamAskId> due;
+  for (const auto& [id, question] : questions_) {
+    if (question.step == Step::kWaiting && question.retry_at <= now) due.push_back(id);
+  }
+  for (const UpstreamAskId id : due) begin(id, questions_.at(id));
+}
+
+void UpstreamDesk::on(Cancelled& message) {
+  if (Question* const question = find(message.id)) cancel_question(message.id, *question);
+}
+
+void UpstreamDesk::cancel_question(UpstreamAskId id, Question& question) {
+  question.is_cancelled = true;
+  if (question.step == Step::kCalling) client_.cancel(*question.http_call);
+  if (question.step == Step::kWaiting) go_on(id, question);
+}
+
+void UpstreamDesk::on(Stop&) {
+  is_stopping_ = true;
+  std::vector<UpstreamAskId> ids;
+  for (const auto& [id, question] : questions_) ids.push_back(id);
+  for (const UpstreamAskId id : ids) cancel_question(id, questions_.at(id));
+}
+
+void UpstreamDesk::end(UpstreamAskId id) {
+  const auto found = questions_.find(id);
+  Question question = std::move(found->second);
+  questions_.erase(found);
+  if (question.is_counted) directory_.withdraw_call(question.ask.target.server);
+  question.sink->on_end(std::move(question.end));
+}
+
+}  // namespace hearth::hub

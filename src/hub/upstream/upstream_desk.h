@@ -1,0 +1,177 @@
+// Asks other servers: one request is one or more calls, as long as nothing of an answer has come.
+//
+// A call to a server that counts as egress goes the way that the adviser's go: its worst price is
+// reserved and its exact bytes are in the ledger, durably, before the first of them leaves, and it is
+// settled from the server's own usage within what the bytes make plausible.  A call to a server of
+// this machine leaves nothing and costs nothing; nothing is recorded of it but the receipt.
+//
+// Whatever happens, the asker gets exactly one on_end, as its last call.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <random>
+#include <string>
+#include <thread>
+#include <unordered_map>
+#include <variant>
+#include <vector>
+
+#include "advisor/recorded_call.h"
+#include "base/clock.h"
+#include "base/mailbox.h"
+#include "base/result.h"
+#include "hub/chat.h"
+#include "hub/upstream/chat_body.h"
+#include "hub/upstream/stream_reader.h"
+#include "hub/upstream/upstream_directory.h"
+#include "ledger/writer.h"
+
+namespace hearth::hub {
+
+struct UpstreamAsk {
+  std::string receipt_id;
+  UpstreamTarget target;
+  ChatRequest request;
+  std::string rule;  // What allowed it, for the ledger.
+};
+
+struct UpstreamEnd {
+  std::optional<Error> error;                // Unset: the answer is whole.
+  std::vector<std::string> finish_reasons;   // Of each choice, in the server's words.
+  Usage usage;                               // As the server says, within what is possible.
+  std::string left_out;                      // ChatBody::left_out.
+  std::uint64_t bytes_out = 0;               // That left this machine.
+  std::int64_t cost_usd_micro = 0;
+};
+
+enum class UpstreamAskId : std::uint64_t {};
+
+// Called one at a time, on the HTTP client's thread or the desk's: do little, never block.
+class UpstreamSink {
+ public:
+  virtual ~UpstreamSink() = default;
+  virtual void on_piece(UpstreamPiece piece) = 0;
+  virtual void on_status(const std::string& text) = 0;
+  virtual void on_end(UpstreamEnd end) = 0;
+};
+
+// Threading: all members from any thread, also from inside a sink.
+class UpstreamDesk {
+ public:
+  // Borrows all of them.
+  UpstreamDesk(UpstreamDirectory& directory, net::HttpClient& client, ledger::LedgerWriter& writer,
+               const Clock& clock = Clock::system());
+  ~UpstreamDesk();  // Cancels what runs; every sink gets its on_end first.
+  UpstreamDesk(const UpstreamDesk&) = delete;
+  UpstreamDesk& operator=(const UpstreamDesk&) = delete;
+
+  UpstreamAskId ask(UpstreamAsk ask, std::shared_ptr<UpstreamSink> sink);
+  void cancel(UpstreamAskId ask);  // Its connection is closed; no effect on one that has ended.
+
+ private:
+  class CallSink;
+
+  // How a call ended, as the HTTP thread saw it.
+  struct CallResult {
+    net::HttpEnd end;
+    net::HttpResponseHead head;
+    advisor::TokenUse use;
+    advisor::ProviderError error;
+    std::vector<std::string> finish_reasons;
+    std::uint64_t content_bytes = 0;
+    bool has_content = false;
+    bool is_complete = false;
+    bool is_cut = false;
+    bool is_garbled = false;
+    Sha256 response_sha256{};
+  };
+  struct Judged {
+    advisor::CallVerdict verdict;
+    Code code = Code::kUnavailable;   // Of the error, if there is a problem.
+    bool is_servers_failure = false;  // For the circuit breaker.
+  };
+  static Judged judge(const CallResult& result);
+  static std::optional<Judged> judge_status(const CallResult& result);
+
+  enum class Step : std::uint8_t { kRecording, kCalling, kSettling, kWaiting };
+
+  // One request on its way.  The desk's thread's.
+  struct Question {
+    UpstreamAsk ask;
+    std::shared_ptr<UpstreamSink> sink;
+    ChatBody body;
+    advisor::Traffic traffic;
+    Step step = Step::kRecording;
+    std::uint32_t n_tries = 0;
+    bool is_counted = false;  // The directory waits to hear how it ends.
+    std::optional<ledger::CallId> call;
+    std::optional<net::HttpCallId> http_call;
+    std::chrono::steady_clock::time_point retry_at;
+    std::optional<std::chrono::milliseconds> retry_in;
+    bool is_cancelled = false;
+    UpstreamEnd end;
+  };
+
+  struct Asked {
+    UpstreamAskId id;
+    UpstreamAsk ask;
+    std::shared_ptr<UpstreamSink> sink;
+  };
+  struct Recorded {
+    UpstreamAskId id;
+    Result<ledger::CallId> call;
+  };
+  struct CallEnded {
+    UpstreamAskId id;
+    CallResult result;
+  };
+  struct Settled {
+    UpstreamAskId id;
+  };
+  struct Cancelled {
+    UpstreamAskId id;
+  };
+  struct Stop {};
+  using DeskMessage = std::variant<Asked, Recorded, CallEnded, Settled, Cancelled, Stop>;
+
+  void work();
+  void on(Asked& message);
+  void on(Recorded& message);
+  void on(CallEnded& message);
+  void on(Settled& message);
+  void on(Cancelled& message);
+  void on(Stop& message);
+
+  Result<> prepare(Question& question);
+  void begin(UpstreamAskId id, Question& question);
+  void record(UpstreamAskId id, Question& question);
+  void call(UpstreamAskId id, Question& question);
+  void settle(UpstreamAskId id, Question& question, ledger::Settlement settlement);
+  void go_on(UpstreamAskId id, Question& question);
+  void count(Question& question, const Judged& judged);
+  void cancel_question(UpstreamAskId id, Question& question);
+  void end(UpstreamAskId id);
+  void retry_due();
+  std::chrono::steady_clock::time_point next_retry() const;
+  Question* find(UpstreamAskId id);
+
+  UpstreamDirectory& directory_;
+  net::HttpClient& client_;
+  ledger::LedgerWriter& writer_;
+  const Clock& clock_;
+  std::atomic<std::uint64_t> last_id_ = 0;
+  Mailbox<DeskMessage> mailbox_;
+
+  // The thread's own.
+  std::unordered_map<UpstreamAskId, Question> questions_;
+  std::minstd_rand random_{std::random_device{}()};
+  bool is_stopping_ = false;
+
+  std::thread thread_;  // Last: it uses all of the above.
+};
+
+}  // namespace hearth::hub

@@ -1,0 +1,538 @@
+// A hub and another server over real sockets, which misbehaves in every way that servers do.
+#include "hub/upstream/upstream_desk.h"
+
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "hub/conductor.h"
+#include "hub/fakes_for_test.h"
+#include "ledger/verify.h"
+#include "net/loopback_server.h"
+
+namespace hearth::hub {
+namespace {
+
+using net::LoopbackConnection;
+using net::LoopbackRequest;
+using net::LoopbackServer;
+using nlohmann::json;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+
+constexpr const char* kUsage =
+    "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":11,\"completion_tokens\":4}}\n\ndata: [DONE]\n\n";
+
+std::string say(const std::string& text) {
+  return "data: " + json{{"choices", {{{"index", 0}, {"delta", {{"content", text}}}}}}}.dump() + "\n\n";
+}
+std::string stop() { return R"(data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]})" "\n\n"; }
+
+// Answers lists as Ollama does, /api/show with `show`, and chats with a script.
+class FakeUpstream {
+ public:
+  using Chat = std::function<void(LoopbackConnection&, const LoopbackRequest&, int number)>;
+
+  explicit FakeUpstream(Chat chat) : chat_(std::move(chat)), server_([this](auto& peer) { serve(peer); }) {}
+
+  std::string url() const { return server_.url("/v1"); }
+  int n_chats() const { return n_chats_; }
+  std::vector<std::string> bodies() {
+    const std::lock_guard lock(mutex_);
+    return bodies_;
+  }
+  std::string head() {
+    const std::lock_guard lock(mutex_);
+    return head_;
+  }
+
+  std::string tags = R"({"models":[{"model":"tiny:1b","size":5,"digest":"d"},
+      {"model":"vast:cloud"},{"model":"hosted","remote_host":"https://ollama.com:443"},{"model":"shown"}]})";
+  std::atomic<bool> is_list_broken = false;
+
+ private:
+  void serve(LoopbackConnection& peer) {
+    const LoopbackRequest request = peer.read_request();
+    const std::string line = request.head.substr(0, request.head.find("\r\n"));
+    if (line.starts_with("GET /v1/models")) {
+      if (is_list_broken) return peer.respond(500, "{}");
+      return peer.respond(200, R"({"object":"list","data":[{"id":"tiny:1b","owned_by":"library"}]})");
+    }
+    if (line.starts_with("GET /api/tags")) return peer.respond(200, tags);
+    if (line.starts_with("POST /api/show")) {
+      const bool is_remote = request.body.find("shown") != std::string::npos;
+      return peer.respond(200, is_remote ? R"({"remote_host":"https://elsewhere.example"})" : "{}");
+    }
+    int number = 0;
+    {
+      const std::lock_guard lock(mutex_);
+      bodies_.push_back(request.body);
+      head_ = request.head;
+      number = ++n_chats_;
+    }
+    chat_(peer, request, number);
+  }
+
+  Chat chat_;
+  std::mutex mutex_;
+  std::vector<std::string> bodies_;
+  std::string head_;
+  std::atomic<int> n_chats_ = 0;
+  LoopbackServer server_;
+};
+
+void answer_well(LoopbackConnection& peer, const LoopbackRequest&, int) {
+  peer.begin_stream();
+  peer.write(R"(data: {"choices":[{"index":0,"delta":{"reasoning":"Hm."}}]})" "\n\n");
+  peer.write(say("The sky ") + say("is blue.") + stop() + kUsage);
+}
+
+class UpstreamDeskTest : public ::testing::Test {
+ protected:
+  UpstreamDeskTest() {
+    std::string name = (std::filesystem::temp_directory_path() / "hearth_upstream_XXXXXX").string();
+    folder_ = ::mkdtemp(name.data());
+    ::setenv("HEARTH_TEST_UPSTREAM_KEY", "sk-secret-123", 1);
+  }
+  ~UpstreamDeskTest() override {
+    hub_.reset();
+    std::filesystem::remove_all(folder_);
+  }
+
+  void start(FakeUpstream::Chat chat, std::function<void(UpstreamOptions&)> change = {},
+             ConductorOptions options = {}) {
+    upstream_ = std::make_unique<FakeUpstream>(std::move(chat));
+    connect(upstream_->url(), std::move(change), std::move(options));
+  }
+  void connect(const std::string& url, std::function<void(UpstreamOptions&)> change = {},
+               ConductorOptions options = {}) {
+    UpstreamOptions upstream{.name = "box", .url = url, .key_env = "HEARTH_TEST_UPSTREAM_KEY"};
+    upstream.budget = {.day_usd_micro = 1'000'000, .request_usd_micro = 100'000};
+    if (change) change(upstream);
+    ConductorParts parts;
+    parts.ledger =
+        std::move(*ledger::Ledger::open(folder_ / "ledger.db", ledger::Ledger::Mode::kReadWrite));
+    ledger_ = parts.ledger.get();
+    parts.writer = std::make_unique<ledger::LedgerWriter>(*parts.ledger);
+    parts.http = std::move(*net::HttpClient::create());
+    auto created = UpstreamDirectory::create({upstream}, *parts.http);
+    ASSERT_TRUE(created) << created.error().message;
+    parts.upstreams = *std::move(created);
+    parts.upstream_desk = std::make_unique<UpstreamDesk>(*parts.upstreams, *parts.http, *parts.writer);
+    parts.engine = std::make_unique<FakeEngine>([](FakeJob& job) {
+      job.say("from here");
+      job.end();
+    });
+    auto source = std::make_unique<FakeSource>();
+    source->add("tiny", std::make_shared<FakeModel>());
+    parts.shelf = std::make_unique<ModelShelf>(std::move(source), ShelfOptions{});
+    hub_ = std::make_unique<Conductor>(std::move(parts), std::move(options));
+  }
+
+  static ChatRequest question(std::string model) {
+    return {.model = std::move(model), .messages = {{.content = "What colour is the sky?"}}};
+  }
+  std::shared_ptr<CollectingSink> ask(ChatRequest request) {
+    auto sink = std::make_shared<CollectingSink>();
+    const auto id = hub_->chat(std::move(request), sink);
+    if (!id) {
+      sink->on_error(id.error());
+    } else {
+      last_id_ = *id;
+    }
+    return sink;
+  }
+  std::shared_ptr<CollectingSink> answered(const std::string& model) {
+    auto sink = ask(question(model));
+    EXPECT_TRUE(sink->wait());
+    return sink;
+  }
+  std::string error_of(const std::string& model) {
+    const auto sink = answered(model);
+    return sink->error() ? sink->error()->message : "";
+  }
+  std::vector<ledger::EgressRow> rows() {
+    std::vector<ledger::EgressRow> all;
+    EXPECT_TRUE(ledger_->for_each_egress({}, [&](const ledger::EgressRow& row) {
+      all.push_back(row);
+      return true;
+    }));
+    return all;
+  }
+  void expect_whole_ledger() {
+    const auto report = ledger::verify(*ledger_);
+    ASSERT_TRUE(report);
+    EXPECT_THAT(report->problems, ::testing::IsEmpty());
+    EXPECT_EQ(report->open_calls, 0);
+  }
+
+  std::filesystem::path folder_;
+  std::unique_ptr<FakeUpstream> upstream_;
+  ledger::Ledger* ledger_ = nullptr;
+  std::unique_ptr<Conductor> hub_;
+  RequestId last_id_{};
+};
+
+const advisor::Prices kPrices{.in_usd_micro_per_mtok = 3'000'000, .out_usd_micro_per_mtok = 15'000'000};
+
+void make_egress(UpstreamOptions& upstream) {
+  upstream.is_local = false;
+  upstream.prices = kPrices;
+  upstream.max_output_tokens = 256;
+}
+
+// ---- A server of this machine ------------------------------------------------------------------
+
+TEST_F(UpstreamDeskTest, PassesAnAnswerOn) {
+  start(answer_well);
+  const auto sink = answered("box/tiny:1b");
+  EXPECT_EQ(sink->text(), "The sky is blue.");
+  EXPECT_EQ(sink->reasoning(), "Hm.");
+  ASSERT_TRUE(sink->receipt());
+  const Receipt receipt = *sink->receipt();
+  EXPECT_EQ(receipt.model, "box/tiny:1b");
+  EXPECT_EQ(receipt.upstream, "box");
+  EXPECT_THAT(receipt.place, AllOf(HasSubstr("127.0.0.1"), HasSubstr("on this machine")));
+  EXPECT_EQ(receipt.usage.prompt_tokens, 11U);
+  EXPECT_EQ(receipt.usage.completion_tokens, 4U);
+  EXPECT_EQ(receipt.bytes_out, 0U);
+  EXPECT_EQ(receipt.end, "stop");
+  EXPECT_TRUE(rows().empty()) << "nothing left this machine";
+  EXPECT_TRUE(ledger_->receipt(receipt.id));
+  EXPECT_THAT(upstream_->head(), HasSubstr("Bearer sk-secret-123"));
+}
+
+TEST_F(UpstreamDeskTest, PlainNamesAreForWhatRunsHere) {
+  start(answer_well);
+  EXPECT_EQ(answered("tiny:1b")->text(), "The sky is blue.");
+  EXPECT_EQ(answered("tiny")->text(), "from here") << "the machine's own model goes first";
+  for (const char* const name : {"vast:cloud", "hosted", "shown"}) EXPECT_NE(error_of(name), "") << name;
+  EXPECT_EQ(upstream_->n_chats(), 1);
+}
+
+TEST_F(UpstreamDeskTest, WhatIsNotKnownToBeHereNeedsPrices) {
+  start(answer_well);
+  for (const char* const name : {"box/vast:cloud", "box/hosted", "box/shown"}) {
+    EXPECT_THAT(error_of(name), HasSubstr("prices are unknown")) << name;
+  }
+  EXPECT_EQ(upstream_->n_chats(), 0);
+  EXPECT_THAT(error_of("box/nothing"), AllOf(HasSubstr("no model 'nothing'"), HasSubstr("tiny:1b")));
+}
+
+TEST_F(UpstreamDeskTest, ModelsAreListedWithTheirPlaces) {
+  start(answer_well);
+  std::map<std::string, ModelEntry> listed;
+  for (const ModelEntry& entry : hub_->models()) listed[entry.name] = entry;
+  ASSERT_TRUE(listed.contains("box/tiny:1b") && listed.contains("tiny:1b") && listed.contains("box/hosted"));
+  EXPECT_FALSE(listed.contains("hosted"));
+  EXPECT_FALSE(listed["box/tiny:1b"].is_egress);
+  EXPECT_TRUE(listed["box/hosted"].is_egress);
+  EXPECT_THAT(listed["box/hosted"].place, HasSubstr("ollama.com"));
+  EXPECT_THAT(listed["box/shown"].place, HasSubstr("elsewhere.example"));
+  ASSERT_EQ(hub_->upstreams().size(), 1U);
+  EXPECT_EQ(hub_->upstreams()[0].kind, "ollama");
+  EXPECT_EQ(hub_->upstreams()[0].circuit, "closed");
+}
+
+TEST_F(UpstreamDeskTest, TheDefaultMayBeAnUpstreamsButMustBeHere) {
+  start(answer_well, {}, {.default_upstream = "box/tiny:1b"});
+  EXPECT_EQ(answered("auto")->text(), "The sky is blue.");
+  EXPECT_EQ(answered("local")->text(), "The sky is blue.");
+}
+
+TEST_F(UpstreamDeskTest, TheDefaultIsNeverElsewhere) {
+  start(answer_well, [](UpstreamOptions& upstream) { upstream.prices = kPrices; },
+        {.default_upstream = "box/hosted"});
+  EXPECT_THAT(error_of("auto"), HasSubstr("must run on this machine"));
+  EXPECT_THAT(error_of("local"), HasSubstr("must run on this machine"));
+  EXPECT_EQ(upstream_->n_chats(), 0);
+}
+
+TEST_F(UpstreamDeskTest, ToolCallsComeThrough) {
+  start([](LoopbackConnection& peer, const LoopbackRequest&, int) {
+    peer.begin_stream();
+    peer.write(R"(data: {"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"id":"c9","function":{"name":"f","arguments":"{"}}]}}]})" "\n\n");
+    peer.write(R"(data: {"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"function":{"arguments":"}"}}]},"finish_reason":"tool_calls"}]})" "\n\n");
+  });
+  const auto sink = answered("box/tiny:1b");
+  ASSERT_EQ(sink->calls().size(), 1U);
+  EXPECT_EQ(sink->calls()[0].id, "c9");
+  EXPECT_EQ(sink->calls()[0].arguments, "{}");
+  EXPECT_TRUE(sink->receipt()) << "finish_reason ends it, with or without [DONE]";
+}
+
+TEST_F(UpstreamDeskTest, TriesAgainBeforeTheFirstToken) {
+  start([](LoopbackConnection& peer, const LoopbackRequest& request, int number) {
+    if (number == 1) return peer.respond(500, R"({"error":{"message":"warming up"}})", "retry-after-ms: 1\r\n");
+    if (number == 2) return peer.respond(429, R"({"error":"slow down"})", "Retry-After: 0\r\n");
+    answer_well(peer, request, number);
+  });
+  const auto sink = answered("box/tiny:1b");
+  EXPECT_EQ(sink->text(), "The sky is blue.");
+  EXPECT_THAT(sink->status(), HasSubstr("trying again"));
+  EXPECT_EQ(upstream_->n_chats(), 3);
+}
+
+TEST_F(UpstreamDeskTest, NeverTriesAgainAfterTheFirstToken) {
+  start([](LoopbackConnection& peer, const LoopbackRequest&, int) {
+    peer.begin_stream();
+    peer.write(say("half"));
+  });
+  const auto sink = answered("box/tiny:1b");
+  EXPECT_EQ(sink->text(), "half");
+  ASSERT_TRUE(sink->error());
+  EXPECT_THAT(sink->error()->message, AllOf(HasSubstr("'box'"), HasSubstr("broke off in the middle")));
+  EXPECT_EQ(upstream_->n_chats(), 1);
+  EXPECT_EQ(sink->n_last_calls(), 1);
+}
+
+TEST_F(UpstreamDeskTest, ARetryThatWouldKeepTheClientWaitingIsNotMade) {
+  start([](LoopbackConnection& peer, const LoopbackRequest&, int) {
+    peer.respond(429, R"({"error":{"message":"come back later"}})", "Retry-After: 60\r\n");
+  });
+  EXPECT_THAT(error_of("box/tiny:1b"), AllOf(HasSubstr("429"), HasSubstr("come back later")));
+  EXPECT_EQ(upstream_->n_chats(), 1);
+}
+
+TEST_F(UpstreamDeskTest, RefusalsKeepTheirMeaning) {
+  start([](LoopbackConnection& peer, const LoopbackRequest&, int number) {
+    constexpr int kStatuses[] = {400, 401, 404};
+    peer.respond(kStatuses[number - 1], R"({"error":{"message":"no such knob","code":"bad"}})");
+  });
+  const auto code = [&] { return answered("box/tiny:1b")->error()->code; };
+  EXPECT_EQ(code(), Code::kInvalidArgument);
+  EXPECT_EQ(code(), Code::kPermissionDenied);
+  EXPECT_EQ(code(), Code::kNotFound);
+  EXPECT_EQ(hub_->upstreams()[0].n_failures, 0U) << "a refusal is no failure of the server";
+}
+
+TEST_F(UpstreamDeskTest, NonsenseIsAnError) {
+  start([](LoopbackConnection& peer, const LoopbackRequest&, int number) {
+    peer.begin_stream();
+    if (number == 1) peer.write("data: <html>\n\n");
+    if (number == 2) peer.write("data: {\"error\":{\"message\":\"out of memory\"}}\n\n");
+    if (number > 2) peer.write("data: [DONE]\n\n");
+  }, [](UpstreamOptions& upstream) { upstream.attempts_max = 1; });
+  EXPECT_THAT(error_of("box/tiny:1b"), HasSubstr("no chat completion"));
+  EXPECT_THAT(error_of("box/tiny:1b"), HasSubstr("out of memory"));
+  EXPECT_THAT(error_of("box/tiny:1b"), HasSubstr("before it began"));
+}
+
+TEST_F(UpstreamDeskTest, ASlowServerTimesOut) {
+  start([](LoopbackConnection& peer, const LoopbackRequest&, int number) {
+    if (number == 2) {
+      peer.begin_stream();
+      peer.write(say("first"));
+    }
+    peer.wait_for_hangup();
+  }, [](UpstreamOptions& upstream) {
+    upstream.attempts_max = 1;
+    upstream.timeouts.first_byte = milliseconds(150);
+    upstream.timeouts.idle = milliseconds(150);
+  });
+  EXPECT_THAT(error_of("box/tiny:1b"), HasSubstr("no answer within 150 ms"));
+  const auto sink = answered("box/tiny:1b");
+  EXPECT_EQ(sink->text(), "first");
+  EXPECT_THAT(sink->error()->message, HasSubstr("nothing more came within 150 ms"));
+}
+
+TEST_F(UpstreamDeskTest, UsageThatCantBeIsBroughtIntoItsRange) {
+  start([](LoopbackConnection& peer, const LoopbackRequest&, int) {
+    peer.begin_stream();
+    peer.write(say("x") + stop() +
+               R"(data: {"choices":[],"usage":{"prompt_tokens":1e15,"completion_tokens":-7}})" "\n\ndata: [DONE]\n\n");
+  });
+  const auto receipt = *answered("box/tiny:1b")->receipt();
+  EXPECT_LT(receipt.usage.prompt_tokens, 1000U);
+}
+
+TEST_F(UpstreamDeskTest, ACancelClosesTheConnection) {
+  std::atomic<bool> has_left = false;
+  start([&](LoopbackConnection& peer, const LoopbackRequest&, int) {
+    peer.begin_stream();
+    peer.write(say("first"));
+    peer.wait_for_hangup();
+    has_left = true;
+  });
+  const auto sink = ask(question("box/tiny:1b"));
+  ASSERT_TRUE(sink->wait_for_text("first"));
+  hub_->cancel(last_id_);
+  ASSERT_TRUE(sink->wait());
+  EXPECT_EQ(sink->error()->code, Code::kCancelled);
+  for (int i = 0; i < 2000 && !has_left; ++i) std::this_thread::sleep_for(milliseconds(1));
+  EXPECT_TRUE(has_left);
+  EXPECT_EQ(hub_->upstreams()[0].n_failures, 0U);
+}
+
+TEST_F(UpstreamDeskTest, AServerThatKeepsFailingIsLeftAlone) {
+  std::atomic<bool> works = false;
+  start([&](LoopbackConnection& peer, const LoopbackRequest& request, int number) {
+    if (works) return answer_well(peer, request, number);
+    peer.respond(503, "{}");
+  }, [](UpstreamOptions& upstream) { upstream.attempts_max = 1; });
+  for (std::uint32_t i = 0; i < Circuit::kFailuresMax; ++i) EXPECT_THAT(error_of("box/tiny:1b"), HasSubstr("503"));
+  EXPECT_NE(hub_->upstreams()[0].circuit, "closed");
+  works = true;
+  // Refused at once until a health check finds it well; then one request probes it.
+  std::shared_ptr<CollectingSink> sink;
+  for (int i = 0; i < 400; ++i) {
+    sink = answered("box/tiny:1b");
+    if (!sink->error()) break;
+    EXPECT_THAT(sink->error()->message, HasSubstr("left alone"));
+    std::this_thread::sleep_for(milliseconds(25));
+  }
+  EXPECT_EQ(sink->text(), "The sky is blue.");
+  EXPECT_EQ(hub_->upstreams()[0].circuit, "closed");
+}
+
+TEST_F(UpstreamDeskTest, ASilentServerIsNamedWithItsReason) {
+  connect(fmt::format("http://127.0.0.1:{}", net::unused_port()));
+  EXPECT_THAT(error_of("box/tiny:1b"), AllOf(HasSubstr("'box'"), HasSubstr("can't be asked")));
+  EXPECT_NE(hub_->upstreams()[0].problem, "");
+}
+
+TEST_F(UpstreamDeskTest, ABrokenListIsNotMistakenForALocalServer) {
+  upstream_ = std::make_unique<FakeUpstream>(answer_well);
+  upstream_->is_list_broken = true;
+  connect(upstream_->url());
+  EXPECT_THAT(error_of("box/tiny:1b"), HasSubstr("answered 500"));
+  upstream_->is_list_broken = false;
+  EXPECT_EQ(answered("box/tiny:1b")->text(), "The sky is blue.");
+}
+
+// ---- A server that counts as egress ------------------------------------------------------------
+
+TEST_F(UpstreamDeskTest, EgressIsRecordedByteForByteBeforeItLeaves) {
+  std::vector<ledger::EgressRow> at_arrival;
+  start([&](LoopbackConnection& peer, const LoopbackRequest& request, int number) {
+    at_arrival = rows();
+    answer_well(peer, request, number);
+  }, make_egress);
+  const auto sink = answered("box/any-name");
+  EXPECT_EQ(sink->text(), "The sky is blue.");
+  ASSERT_EQ(at_arrival.size(), 1U) << "the row was there before the bytes";
+  EXPECT_EQ(at_arrival[0].body, upstream_->bodies()[0]);
+  EXPECT_EQ(at_arrival[0].request_id, sink->receipt()->id);
+  EXPECT_EQ(at_arrival[0].provider, "box");
+  EXPECT_THAT(at_arrival[0].rule, HasSubstr("box/any-name"));
+  EXPECT_GT(at_arrival[0].reserved_usd_micro, 0);
+  EXPECT_EQ(at_arrival[0].headers.find("sk-secret"), std::string::npos);
+  const auto all = rows();
+  ASSERT_EQ(all.size(), 2U);
+  EXPECT_EQ(all[1].outcome, "answered");
+  EXPECT_GT(all[1].charged_usd_micro, 0);
+  EXPECT_EQ(sink->receipt()->bytes_out, upstream_->bodies()[0].size());
+  EXPECT_EQ(sink->receipt()->cost_usd_micro, all[1].charged_usd_micro);
+  EXPECT_EQ(json::parse(upstream_->bodies()[0])["max_tokens"], 256);
+  expect_whole_ledger();
+}
+
+TEST_F(UpstreamDeskTest, EgressIsNeverAskedUnasked) {
+  start(answer_well, make_egress);
+  EXPECT_TRUE(hub_->models().size() == 1) << "only the machine's own";
+  EXPECT_EQ(answered("auto")->text(), "from here");
+  EXPECT_EQ(answered("local")->text(), "from here");
+  EXPECT_NE(error_of("tiny:1b"), "");
+  EXPECT_EQ(upstream_->n_chats(), 0);
+  EXPECT_TRUE(rows().empty());
+}
+
+TEST_F(UpstreamDeskTest, ModelsElsewhereBehindALocalServerAreEgress) {
+  start(answer_well, [](UpstreamOptions& upstream) { upstream.prices = kPrices; });
+  const auto sink = answered("box/hosted");
+  EXPECT_EQ(sink->text(), "The sky is blue.");
+  EXPECT_THAT(sink->receipt()->place, HasSubstr("ollama.com"));
+  EXPECT_GT(sink->receipt()->bytes_out, 0U);
+  EXPECT_EQ(rows().size(), 2U);
+}
+
+TEST_F(UpstreamDeskTest, EachAttemptIsReservedRecordedAndSettled) {
+  start([](LoopbackConnection& peer, const LoopbackRequest& request, int number) {
+    if (number == 1) return peer.respond(503, "{}", "retry-after-ms: 1\r\n");
+    answer_well(peer, request, number);
+  }, make_egress);
+  EXPECT_EQ(answered("box/m")->text(), "The sky is blue.");
+  const auto all = rows();
+  ASSERT_EQ(all.size(), 4U);
+  EXPECT_EQ(all[1].outcome, "refused");
+  EXPECT_EQ(all[1].charged_usd_micro, 0);
+  expect_whole_ledger();
+}
+
+TEST_F(UpstreamDeskTest, OverTheBudgetNothingLeaves) {
+  start(answer_well, [](UpstreamOptions& upstream) {
+    make_egress(upstream);
+    upstream.budget.request_usd_micro = 10;
+  });
+  const auto sink = answered("box/m");
+  ASSERT_TRUE(sink->error());
+  EXPECT_EQ(sink->error()->code, Code::kOutOfBudget);
+  EXPECT_EQ(upstream_->n_chats(), 0);
+  EXPECT_TRUE(rows().empty());
+}
+
+TEST_F(UpstreamDeskTest, ACancelledCallIsChargedAsItMayHaveCost) {
+  start([](LoopbackConnection& peer, const LoopbackRequest&, int) {
+    peer.begin_stream();
+    peer.write(say("first"));
+    peer.wait_for_hangup();
+  }, make_egress);
+  const auto sink = ask(question("box/m"));
+  ASSERT_TRUE(sink->wait_for_text("first"));
+  hub_->cancel(last_id_);
+  ASSERT_TRUE(sink->wait());
+  const auto all = rows();
+  ASSERT_EQ(all.size(), 2U);
+  EXPECT_EQ(all[1].outcome, "cancelled");
+  EXPECT_EQ(all[1].charged_usd_micro, all[0].reserved_usd_micro);
+  expect_whole_ledger();
+}
+
+TEST_F(UpstreamDeskTest, UnreachableEgressCostsNothing) {
+  connect(fmt::format("http://127.0.0.1:{}/v1", net::unused_port()), [](UpstreamOptions& upstream) {
+    make_egress(upstream);
+    upstream.attempts_max = 1;
+  });
+  EXPECT_THAT(error_of("box/m"), HasSubstr("can't be reached"));
+  const auto all = rows();
+  ASSERT_EQ(all.size(), 2U);
+  EXPECT_EQ(all[1].outcome, "not_sent");
+  EXPECT_EQ(all[1].charged_usd_micro, 0);
+}
+
+TEST_F(UpstreamDeskTest, ManyAtOnceEndOnceEach) {
+  start(answer_well);
+  std::vector<std::shared_ptr<CollectingSink>> sinks;
+  for (int i = 0; i < 40; ++i) {
+    sinks.push_back(ask(question("box/tiny:1b")));
+    if (i % 3 == 0) hub_->cancel(last_id_);
+  }
+  for (const auto& sink : sinks) {
+    ASSERT_TRUE(sink->wait());
+    EXPECT_EQ(sink->n_last_calls(), 1);
+    EXPECT_TRUE(sink->receipt() || sink->error()->code == Code::kCancelled);
+  }
+  EXPECT_EQ(hub_->upstreams()[0].n_running, 0U);
+}
+
+// ---- Settings ----------------------------------------------------------------------------------
+
+TEST(UpstreamDirectory, RefusesSettingsThatCantWork) {
+  const auto client = std::move(*net::HttpClient::create());
+  const auto message = [&](std::vector<UpstreamOptions> upstreams) {
+    const auto made = UpstreamDirectory::create(std::move(upstreams), *client);
+    return made ? std::string() : made.error().message;
+  };
+  EXPECT_THAT(message({{.name = "a/b", .url = "http://127.0.0.1:1"}}), HasSubstr("'a/b'"));
+  EXPECT_THAT(message({{.name = "a", .url = "http://example.com/v1"}}), HasSubstr("unencrypted"));
+  EXPECT_THAT(message({{.name = "a", .url = "ftp://x"}}), HasSubstr("the url of upstream 'a'"));
+  EXPECT_THAT(message({{.name = "a", .url = "http://127.0.0.1:1"}, {.name = "a", .url = "http://127.0.0.1:2"}}),
+              HasSubstr("two"));
+  EXPECT_THAT(message({{.name = "a", .url = "http://127.0.0.1:1", .key_env = "HEARTH_NOT_SET"}}),
+              AllOf(HasSubstr("HEARTH_NOT_SET"), HasSubstr("'a'")));
+}
+
+}  // namespace
+}  // namespace hearth::hub
