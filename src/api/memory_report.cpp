@@ -4,7 +4,8 @@
 
 namespace hearth::api {
 
-std::string render_memory(const hub::MemoryReport& report) {
+std::string render_memory(const hub::MemoryReport& report,
+                          std::span<const hub::UpstreamState> upstreams) {
   std::string out;
   JsonWriter json(out);
   json.begin_object();
@@ -21,6 +22,22 @@ std::string render_memory(const hub::MemoryReport& report) {
     json.key("leases").value(model.n_leases);
     json.key("uses").value(model.n_uses);
     json.key("load_ms").value(model.load_ms);
+    json.end_object();
+  }
+  json.end_array();
+  json.key("upstreams").begin_array();
+  for (const hub::UpstreamState& upstream : upstreams) {
+    json.begin_object();
+    json.key("name").value(upstream.name);
+    json.key("url").value(upstream.url);
+    json.key("kind").value(upstream.kind);
+    json.key("is_here").value(upstream.is_here);
+    json.key("circuit").value(upstream.circuit);
+    json.key("problem").value(upstream.problem);
+    json.key("models").value(static_cast<std::uint64_t>(upstream.n_models));
+    json.key("running").value(upstream.n_running);
+    json.key("requests").value(upstream.n_requests);
+    json.key("failures").value(upstream.n_failures);
     json.end_object();
   }
   json.end_array().end_object();

@@ -140,7 +140,7 @@ void write_model(JsonWriter& json, const hub::ModelEntry& model, std::int64_t cr
   json.key("id").value(model.name);
   json.key("object").value("model");
   json.key("created").value(created_unix_s);
-  json.key("owned_by").value("hearth");
+  json.key("owned_by").value(model.upstream.empty() ? "hearth" : model.upstream);
   json.key("hearth").begin_object();
   json.key("source").value_or_null(model.source);
   json.key("architecture").value_or_null(model.architecture);
@@ -148,6 +148,10 @@ void write_model(JsonWriter& json, const hub::ModelEntry& model, std::int64_t cr
   json.key("bytes").value(model.bytes);
   json.key("context_tokens").value(model.n_context);
   json.key("loaded").value(model.loaded);
+  if (!model.place.empty()) {
+    json.key("place").value(model.place);
+    json.key("leaves_this_machine").value(model.is_egress);
+  }
   if (!model.adapter.empty()) json.key("adapter").value(model.adapter);
   if (model.kv_bytes_per_token > 0) {
     json.key("kv_bytes_per_token").value(model.kv_bytes_per_token);

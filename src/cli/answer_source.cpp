@@ -36,6 +36,7 @@ class LocalAnswerSource final : public AnswerSource {
     hub::ChatRequest request{.model = options.model, .messages = messages, .max_tokens = options.max_tokens};
     request.has_temperature = options.temperature.has_value();
     request.sampling.temperature = options.temperature.value_or(request.sampling.temperature);
+    request.has_seed = options.seed.has_value();
     if (options.seed) request.sampling.seed = *options.seed;
     request.advice = advice_of(options.advice);
     request.client = "cli";

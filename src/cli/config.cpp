@@ -2,189 +2,122 @@
 
 #include <fmt/format.h>
 
-#define TOML_EXCEPTIONS 0
-#include <toml++/toml.h>
-
 #include <algorithm>
 #include <array>
 #include <numeric>
-#include <sstream>
-#include <variant>
 
 #include "base/file.h"
+#include "cli/config_key.h"
 
 namespace hearth::cli {
 namespace {
 
-using Strings = std::vector<std::string>;
-
-struct Text {
-  std::string& (*field)(Config&);
-  std::string_view choices = {};  // "never|auto|always", or empty for any text.
-};
-struct Integer {
-  std::int64_t& (*field)(Config&);
-  std::int64_t min, max;
-};
-struct Number {
-  double& (*field)(Config&);
-  double min, max;
-};
-struct Switch {
-  bool& (*field)(Config&);
-};
-struct List {
-  Strings& (*field)(Config&);
-};
-
-struct ConfigKey {
-  std::string_view section, name, explanation;
-  std::variant<Text, Integer, Number, Switch, List> type;
-
-  std::string full_name() const { return fmt::format("{}.{}", section, name); }
-};
-
 // clang-format off
 #define FIELD(type, path) [](Config& c) -> type& { return c.path; }
+using Key = ConfigKey<Config>;
 const std::array kKeys = {
-    ConfigKey{"server", "host", "Address the hub listens on. Anything but a loopback address needs api_keys_file.",
-              Text{FIELD(std::string, server.host)}},
-    ConfigKey{"server", "port", "TCP port the hub listens on.",
-              Integer{FIELD(std::int64_t, server.port), 1, 65535}},
-    ConfigKey{"server", "api_keys_file", "File with one API key a line, as NAME KEY; only its owner may read it.",
-              Text{FIELD(std::string, server.api_keys_file)}},
-    ConfigKey{"server", "host_names", "Host names beside loopback by which clients may call the hub.",
-              List{FIELD(Strings, server.host_names)}},
-    ConfigKey{"server", "origins", "Origins of web pages that may call the hub, as https://NAME:PORT.",
-              List{FIELD(Strings, server.origins)}},
-    ConfigKey{"models", "folders", "Folders that are searched for *.gguf files, besides those of other programs.",
-              List{FIELD(Strings, models.folders)}},
-    ConfigKey{"models", "default", "Model that 'auto' and 'local' mean; empty lets the hub choose.",
-              Text{FIELD(std::string, models.default_model)}},
-    ConfigKey{"models", "scan", "Look where Ollama, LM Studio, llama.cpp and Hugging Face keep models.",
-              Switch{FIELD(bool, models.scan)}},
-    ConfigKey{"models", "memory_mib", "Most memory for loaded weights, in MiB; 0 means what the machine has.",
-              Integer{FIELD(std::int64_t, models.memory_mib), 0, 1 << 30}},
-    ConfigKey{"models", "pinned", "Models that are loaded at the start and never dropped, by name.",
-              List{FIELD(Strings, models.pinned)}},
-    ConfigKey{"models", "preload", "Models that are loaded at the start, by name.",
-              List{FIELD(Strings, models.preload)}},
-    ConfigKey{"models", "pack", "Copy weights into the kernels' layout at load: faster answers, slower loading, twice the memory.",
-              Switch{FIELD(bool, models.pack)}},
-    ConfigKey{"models", "drafts", "Smaller models of the same vocabulary that draft for others, as NAME=DRAFT; answers stay the same.",
-              List{FIELD(Strings, models.drafts)}},
-    ConfigKey{"adapters", "folders", "Folders that are searched for LoRA adapters, besides those of models.",
-              List{FIELD(Strings, adapters.folders)}},
-    ConfigKey{"adapters", "memory_mib", "Most memory for adapters that stay loaded, in MiB; 0 means a quarter of the machine's.",
-              Integer{FIELD(std::int64_t, adapters.memory_mib), 0, 1 << 30}},
-    ConfigKey{"advisor", "base_url", "OpenAI-compatible endpoint of the adviser, as https://HOST/v1. Empty: no adviser.",
-              Text{FIELD(std::string, advisor.base_url)}},
-    ConfigKey{"advisor", "model", "Model that is asked for advice.",
-              Text{FIELD(std::string, advisor.model)}},
-    ConfigKey{"advisor", "provider", "Name of the provider in receipts and the ledger.",
-              Text{FIELD(std::string, advisor.provider)}},
-    ConfigKey{"advisor", "key_env", "Environment variable that holds the adviser's API key.",
-              Text{FIELD(std::string, advisor.key_env)}},
-    ConfigKey{"advisor", "key_file", "File that holds the adviser's API key; only its owner may read it.",
-              Text{FIELD(std::string, advisor.key_file)}},
-    ConfigKey{"advisor", "price_in_usd_per_mtok", "Price of a million input tokens in US dollars; below 0: unknown, and nothing is asked.",
-              Number{FIELD(double, advisor.price_in_usd_per_mtok), -1, 10'000}},
-    ConfigKey{"advisor", "price_out_usd_per_mtok", "Price of a million output tokens in US dollars; below 0: unknown, and nothing is asked.",
-              Number{FIELD(double, advisor.price_out_usd_per_mtok), -1, 10'000}},
-    ConfigKey{"advisor", "threshold", "The adviser is asked when the local answer's confidence is below this.",
-              Number{FIELD(double, advisor.threshold), 0, 1}},
-    ConfigKey{"advisor", "mode", "When the adviser may be asked if a request does not say.",
-              Text{FIELD(std::string, advisor.mode), "never|auto|always"}},
-    ConfigKey{"advisor", "max_output_tokens", "Most tokens of advice that are paid for.",
-              Integer{FIELD(std::int64_t, advisor.max_output_tokens), 1, 1 << 20}},
-    ConfigKey{"advisor", "timeout_s", "Seconds after which the local answer is given without advice.",
-              Integer{FIELD(std::int64_t, advisor.timeout_s), 1, 3600}},
-    ConfigKey{"budget", "usd_per_day", "Most US dollars spent on advice in a UTC day.",
-              Number{FIELD(double, budget.usd_per_day), 0, 1'000'000}},
-    ConfigKey{"budget", "usd_per_request", "Most US dollars spent on advice for one request.",
-              Number{FIELD(double, budget.usd_per_request), 0, 1'000'000}},
-    ConfigKey{"engine", "threads", "Threads of the engine; 0 means one per core.",
-              Integer{FIELD(std::int64_t, engine.threads), 0, 1024}},
-    ConfigKey{"engine", "kv_mib", "Memory for keys and values of all conversations, in MiB.",
-              Integer{FIELD(std::int64_t, engine.kv_mib), 16, 1 << 30}},
-    ConfigKey{"engine", "kv_type", "How keys and values are stored: q8_0 holds nearly twice as many tokens as f16 with all but equal answers, q4_0 nearly four times with coarser ones.",
-              Text{FIELD(std::string, engine.kv_type), "f16|q8_0|q4_0"}},
-    ConfigKey{"engine", "context", "Most tokens of one conversation; 0 means the model's own limit.",
-              Integer{FIELD(std::int64_t, engine.context), 0, 1 << 24}},
-    ConfigKey{"engine", "speculation", "Draft tokens from an answer's own text; the answer stays the same.",
-              Switch{FIELD(bool, engine.speculation)}},
+    Key{"server", "host", "Address the hub listens on. Anything but a loopback address needs api_keys_file.",
+              Text<Config>{FIELD(std::string, server.host)}},
+    Key{"server", "port", "TCP port the hub listens on.",
+              Integer<Config>{FIELD(std::int64_t, server.port), 1, 65535}},
+    Key{"server", "api_keys_file", "File with one API key a line, as NAME KEY; only its owner may read it.",
+              Text<Config>{FIELD(std::string, server.api_keys_file)}},
+    Key{"server", "host_names", "Host names beside loopback by which clients may call the hub.",
+              List<Config>{FIELD(Strings, server.host_names)}},
+    Key{"server", "origins", "Origins of web pages that may call the hub, as https://NAME:PORT.",
+              List<Config>{FIELD(Strings, server.origins)}},
+    Key{"models", "folders", "Folders that are searched for *.gguf files, besides those of other programs.",
+              List<Config>{FIELD(Strings, models.folders)}},
+    Key{"models", "default", "Model that 'auto' and 'local' mean; empty lets the hub choose.",
+              Text<Config>{FIELD(std::string, models.default_model)}},
+    Key{"models", "scan", "Look where Ollama, LM Studio, llama.cpp and Hugging Face keep models.",
+              Switch<Config>{FIELD(bool, models.scan)}},
+    Key{"models", "memory_mib", "Most memory for loaded weights, in MiB; 0 means what the machine has.",
+              Integer<Config>{FIELD(std::int64_t, models.memory_mib), 0, 1 << 30}},
+    Key{"models", "pinned", "Models that are loaded at the start and never dropped, by name.",
+              List<Config>{FIELD(Strings, models.pinned)}},
+    Key{"models", "preload", "Models that are loaded at the start, by name.",
+              List<Config>{FIELD(Strings, models.preload)}},
+    Key{"models", "pack", "Copy weights into the kernels' layout at load: faster answers, slower loading, twice the memory.",
+              Switch<Config>{FIELD(bool, models.pack)}},
+    Key{"models", "drafts", "Smaller models of the same vocabulary that draft for others, as NAME=DRAFT; answers stay the same.",
+              List<Config>{FIELD(Strings, models.drafts)}},
+    Key{"adapters", "folders", "Folders that are searched for LoRA adapters, besides those of models.",
+              List<Config>{FIELD(Strings, adapters.folders)}},
+    Key{"adapters", "memory_mib", "Most memory for adapters that stay loaded, in MiB; 0 means a quarter of the machine's.",
+              Integer<Config>{FIELD(std::int64_t, adapters.memory_mib), 0, 1 << 30}},
+    Key{"advisor", "base_url", "OpenAI-compatible endpoint of the adviser, as https://HOST/v1. Empty: no adviser.",
+              Text<Config>{FIELD(std::string, advisor.base_url)}},
+    Key{"advisor", "model", "Model that is asked for advice.",
+              Text<Config>{FIELD(std::string, advisor.model)}},
+    Key{"advisor", "provider", "Name of the provider in receipts and the ledger.",
+              Text<Config>{FIELD(std::string, advisor.provider)}},
+    Key{"advisor", "key_env", "Environment variable that holds the adviser's API key.",
+              Text<Config>{FIELD(std::string, advisor.key_env)}},
+    Key{"advisor", "key_file", "File that holds the adviser's API key; only its owner may read it.",
+              Text<Config>{FIELD(std::string, advisor.key_file)}},
+    Key{"advisor", "price_in_usd_per_mtok", "Price of a million input tokens in US dollars; below 0: unknown, and nothing is asked.",
+              Number<Config>{FIELD(double, advisor.price_in_usd_per_mtok), -1, 10'000}},
+    Key{"advisor", "price_out_usd_per_mtok", "Price of a million output tokens in US dollars; below 0: unknown, and nothing is asked.",
+              Number<Config>{FIELD(double, advisor.price_out_usd_per_mtok), -1, 10'000}},
+    Key{"advisor", "threshold", "The adviser is asked when the local answer's confidence is below this.",
+              Number<Config>{FIELD(double, advisor.threshold), 0, 1}},
+    Key{"advisor", "mode", "When the adviser may be asked if a request does not say.",
+              Text<Config>{FIELD(std::string, advisor.mode), "never|auto|always"}},
+    Key{"advisor", "max_output_tokens", "Most tokens of advice that are paid for.",
+              Integer<Config>{FIELD(std::int64_t, advisor.max_output_tokens), 1, 1 << 20}},
+    Key{"advisor", "timeout_s", "Seconds after which the local answer is given without advice.",
+              Integer<Config>{FIELD(std::int64_t, advisor.timeout_s), 1, 3600}},
+    Key{"budget", "usd_per_day", "Most US dollars spent on advice in a UTC day.",
+              Number<Config>{FIELD(double, budget.usd_per_day), 0, 1'000'000}},
+    Key{"budget", "usd_per_request", "Most US dollars spent on advice for one request.",
+              Number<Config>{FIELD(double, budget.usd_per_request), 0, 1'000'000}},
+    Key{"engine", "threads", "Threads of the engine; 0 means one per core.",
+              Integer<Config>{FIELD(std::int64_t, engine.threads), 0, 1024}},
+    Key{"engine", "kv_mib", "Memory for keys and values of all conversations, in MiB.",
+              Integer<Config>{FIELD(std::int64_t, engine.kv_mib), 16, 1 << 30}},
+    Key{"engine", "kv_type", "How keys and values are stored: q8_0 holds nearly twice as many tokens as f16 with all but equal answers, q4_0 nearly four times with coarser ones.",
+              Text<Config>{FIELD(std::string, engine.kv_type), "f16|q8_0|q4_0"}},
+    Key{"engine", "context", "Most tokens of one conversation; 0 means the model's own limit.",
+              Integer<Config>{FIELD(std::int64_t, engine.context), 0, 1 << 24}},
+    Key{"engine", "speculation", "Draft tokens from an answer's own text; the answer stays the same.",
+              Switch<Config>{FIELD(bool, engine.speculation)}},
+};
+#undef FIELD
+
+#define FIELD(type, path) [](Config::Upstream& u) -> type& { return u.path; }
+using U = Config::Upstream;
+using UpstreamKey = ConfigKey<U>;
+const std::array kUpstreamKeys = {
+    UpstreamKey{"upstreams", "name", "What requests put before its models' names, as NAME/MODEL.",
+                Text<U>{FIELD(std::string, name)}},
+    UpstreamKey{"upstreams", "url", "Address of an OpenAI-compatible server, as http://127.0.0.1:11434/v1.",
+                Text<U>{FIELD(std::string, url)}},
+    UpstreamKey{"upstreams", "key_env", "Environment variable that holds its API key.",
+                Text<U>{FIELD(std::string, key_env)}},
+    UpstreamKey{"upstreams", "key_file", "File that holds its API key; only its owner may read it.",
+                Text<U>{FIELD(std::string, key_file)}},
+    UpstreamKey{"upstreams", "local", "Whether its address counts as this machine; left out: if it is a loopback address. Models that it has elsewhere never do.",
+                Maybe<U>{FIELD(std::optional<bool>, local)}},
+    UpstreamKey{"upstreams", "models", "Its models to list; empty: all that a server of this machine names.",
+                List<U>{FIELD(Strings, models)}},
+    UpstreamKey{"upstreams", "price_in_usd_per_mtok", "Price of a million input tokens in US dollars, for what leaves this machine; below 0: unknown, and nothing leaves.",
+                Number<U>{FIELD(double, price_in_usd_per_mtok), -1, 10'000}},
+    UpstreamKey{"upstreams", "price_out_usd_per_mtok", "Price of a million output tokens in US dollars; below 0: unknown, and nothing leaves.",
+                Number<U>{FIELD(double, price_out_usd_per_mtok), -1, 10'000}},
+    UpstreamKey{"upstreams", "max_output_tokens", "Most tokens that are paid for where a request sets no limit.",
+                Integer<U>{FIELD(std::int64_t, max_output_tokens), 1, 1 << 20}},
+    UpstreamKey{"upstreams", "attempts", "How often a request is tried before its first token.",
+                Integer<U>{FIELD(std::int64_t, attempts), 1, 10}},
+    UpstreamKey{"upstreams", "connect_timeout_s", "Seconds to wait for a connection.",
+                Integer<U>{FIELD(std::int64_t, connect_timeout_s), 1, 600}},
+    UpstreamKey{"upstreams", "first_byte_timeout_s", "Seconds to wait for an answer to begin.",
+                Integer<U>{FIELD(std::int64_t, first_byte_timeout_s), 1, 86'400}},
+    UpstreamKey{"upstreams", "idle_timeout_s", "Seconds to wait between two pieces of an answer.",
+                Integer<U>{FIELD(std::int64_t, idle_timeout_s), 1, 86'400}},
 };
 #undef FIELD
 // clang-format on
-
-template <class... F>
-struct Overloaded : F... {
-  using F::operator()...;
-};
-
-std::string type_text(const ConfigKey& key) {
-  const auto choices = [](std::string_view list) {
-    std::string text = "one of ";
-    for (const char c : list) text += c == '|' ? std::string(", ") : std::string(1, c);
-    return text;
-  };
-  return std::visit(
-      Overloaded{
-          [&](const Text& t) { return t.choices.empty() ? std::string("text") : choices(t.choices); },
-          [](const Integer& t) { return fmt::format("an integer from {} to {}", t.min, t.max); },
-          [](const Number& t) { return fmt::format("a number from {} to {}", t.min, t.max); },
-          [](const Switch&) { return std::string("true or false"); },
-          [](const List&) { return std::string("a list of texts"); },
-      },
-      key.type);
-}
-
-bool is_choice(std::string_view choices, std::string_view value) {
-  return fmt::format("|{}|", choices).find(fmt::format("|{}|", value)) != std::string::npos;
-}
-
-// Stores `node` into the key's field; false if it is not of the key's type or out of its limits.
-bool assign(const ConfigKey& key, const toml::node& node, Config& config) {
-  return std::visit(
-      Overloaded{
-          [&](const Text& t) {
-            const auto value = node.value_exact<std::string>();
-            if (!value || (!t.choices.empty() && !is_choice(t.choices, *value))) return false;
-            t.field(config) = *value;
-            return true;
-          },
-          [&](const Integer& t) {
-            const auto value = node.value_exact<std::int64_t>();
-            if (!value || *value < t.min || *value > t.max) return false;
-            t.field(config) = *value;
-            return true;
-          },
-          [&](const Number& t) {
-            const auto value = node.value<double>();
-            if (!value || !node.is_number() || !(*value >= t.min && *value <= t.max)) return false;
-            t.field(config) = *value;
-            return true;
-          },
-          [&](const Switch& t) {
-            const auto value = node.value_exact<bool>();
-            if (value) t.field(config) = *value;
-            return value.has_value();
-          },
-          [&](const List& t) {
-            const toml::array* array = node.as_array();
-            if (array == nullptr) return false;
-            Strings values;
-            for (const toml::node& element : *array) {
-              const auto value = element.value_exact<std::string>();
-              if (!value) return false;
-              values.push_back(*value);
-            }
-            t.field(config) = std::move(values);
-            return true;
-          },
-      },
-      key.type);
-}
 
 // Levenshtein distance, for "did you mean".
 std::size_t edit_distance(std::string_view a, std::string_view b) {
@@ -201,9 +134,10 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
   return row.back();
 }
 
-std::string nearest_key(const std::string& unknown) {
-  return std::min_element(kKeys.begin(), kKeys.end(),
-                          [&](const ConfigKey& a, const ConfigKey& b) {
+template <class Keys>
+std::string nearest_key(const Keys& keys, const std::string& unknown) {
+  return std::min_element(keys.begin(), keys.end(),
+                          [&](const auto& a, const auto& b) {
                             return edit_distance(a.full_name(), unknown) <
                                    edit_distance(b.full_name(), unknown);
                           })
@@ -215,15 +149,16 @@ Error config_error(const std::string& name, const toml::node& node, const std::s
                fmt::format("{}, line {}: {}", name, node.source().begin.line, what)};
 }
 
-Result<> assign_section(const std::string& name, std::string_view section, const toml::table& table,
-                        Config& config) {
+template <class Keys, class C>
+Result<> assign_section(const Keys& keys, const std::string& name, std::string_view section,
+                        const toml::table& table, C& config) {
   for (const auto& [key_name, node] : table) {
     const std::string full = fmt::format("{}.{}", section, key_name.str());
-    const auto key = std::find_if(kKeys.begin(), kKeys.end(),
-                                  [&](const ConfigKey& k) { return k.full_name() == full; });
-    if (key == kKeys.end()) {
+    const auto key =
+        std::find_if(keys.begin(), keys.end(), [&](const auto& k) { return k.full_name() == full; });
+    if (key == keys.end()) {
       return std::unexpected(config_error(
-          name, node, fmt::format("unknown key '{}'; did you mean '{}'?", full, nearest_key(full))));
+          name, node, fmt::format("unknown key '{}'; did you mean '{}'?", full, nearest_key(keys, full))));
     }
     if (!assign(*key, node, config)) {
       return std::unexpected(
@@ -233,33 +168,24 @@ Result<> assign_section(const std::string& name, std::string_view section, const
   return {};
 }
 
+// A section that may be there several times: [[NAME]].
+template <class Keys, class C>
+Result<> assign_list(const Keys& keys, const std::string& name, std::string_view section,
+                     const toml::node& node, std::vector<C>& entries) {
+  const toml::array* const tables = node.as_array();
+  if (tables == nullptr || !tables->is_array_of_tables()) {
+    return std::unexpected(
+        config_error(name, node, fmt::format("'{0}' is a list: each entry begins with [[{0}]]", section)));
+  }
+  for (const toml::node& table : *tables) {  // Checked above: each is one.
+    HEARTH_TRY_VOID(assign_section(keys, name, section, *table.as_table(), entries.emplace_back()));
+  }
+  return {};
+}
+
 bool is_section(std::string_view name) {
   return std::any_of(kKeys.begin(), kKeys.end(),
-                     [&](const ConfigKey& key) { return key.section == name; });
-}
-
-std::string toml_quoted(const std::string& text) {
-  std::ostringstream out;
-  out << toml::value<std::string>(text);
-  return out.str();
-}
-
-std::string toml_value(const ConfigKey& key, Config config) {
-  return std::visit(
-      Overloaded{
-          [&](const Text& t) { return toml_quoted(t.field(config)); },
-          [&](const Integer& t) { return fmt::format("{}", t.field(config)); },
-          [&](const Number& t) { return fmt::format("{}", t.field(config)); },
-          [&](const Switch& t) { return fmt::format("{}", t.field(config)); },
-          [&](const List& t) {
-            std::string text = "[";
-            for (const std::string& value : t.field(config)) {
-              text += (text.size() > 1 ? ", " : "") + toml_quoted(value);
-            }
-            return text + "]";
-          },
-      },
-      key.type);
+                     [&](const auto& key) { return key.section == name; });
 }
 
 }  // namespace
@@ -273,15 +199,19 @@ Result<Config> parse_config(std::string_view text, const std::string& name) {
   }
   Config config;
   for (const auto& [section, node] : parsed.table()) {
+    if (section.str() == "upstreams") {
+      HEARTH_TRY_VOID(assign_list(kUpstreamKeys, name, section.str(), node, config.upstreams));
+      continue;
+    }
     const toml::table* table = node.as_table();
     if (table == nullptr || !is_section(section.str())) {
       return std::unexpected(config_error(
           name, node,
-          fmt::format("unknown section '{}'; there are [server], [models], [adapters], [advisor], "
-                      "[budget] and [engine]",
+          fmt::format("unknown section '{}'; there are [server], [models], [adapters], [[upstreams]], "
+                      "[advisor], [budget] and [engine]",
                       section.str())));
     }
-    HEARTH_TRY_VOID(assign_section(name, section.str(), *table, config));
+    HEARTH_TRY_VOID(assign_section(kKeys, name, section.str(), *table, config));
   }
   return config;
 }
@@ -293,12 +223,35 @@ Result<Config> load_config(const std::filesystem::path& path) {
   return parse_config(*text, path.string());
 }
 
+namespace {
+
+template <class Keys, class C>
+void explain_keys(const Keys& keys, const std::string& header, const C& config,
+                  std::vector<ConfigKeyText>& rows) {
+  for (const auto& key : keys) {
+    const std::string title = header.empty() ? fmt::format("[{}]", key.section) : header;
+    rows.push_back({key.full_name(), toml_value(key, config), toml_value(key, C{}), type_text(key),
+                    std::string(key.explanation), title});
+  }
+}
+
+// Of each entry; of an empty list, what an entry could say.
+template <class Keys, class C>
+void explain_list(const Keys& keys, const std::vector<C>& entries, std::vector<ConfigKeyText>& rows) {
+  const std::string section(keys.front().section);
+  if (entries.empty()) return explain_keys(keys, fmt::format("# [[{}]]", section), C{}, rows);
+  for (std::size_t i = 0; i < entries.size(); ++i) {
+    explain_keys(keys, fmt::format("[[{}]]{}", section, i == 0 ? "" : fmt::format("  # {}", i + 1)),
+                 entries[i], rows);
+  }
+}
+
+}  // namespace
+
 std::vector<ConfigKeyText> explain_config(const Config& config) {
   std::vector<ConfigKeyText> rows;
-  for (const ConfigKey& key : kKeys) {
-    rows.push_back({key.full_name(), toml_value(key, config), toml_value(key, Config{}),
-                    type_text(key), std::string(key.explanation)});
-  }
+  explain_keys(kKeys, "", config, rows);
+  explain_list(kUpstreamKeys, config.upstreams, rows);
   return rows;
 }
 

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -37,6 +38,23 @@ struct Config {
     std::vector<std::string> folders;
     std::int64_t memory_mib = 0;
   } adapters;
+  // Each [[upstreams]].
+  struct Upstream {
+    std::string name;
+    std::string url;
+    std::string key_env;
+    std::string key_file;
+    std::optional<bool> local;
+    std::vector<std::string> models;
+    double price_in_usd_per_mtok = -1;
+    double price_out_usd_per_mtok = -1;
+    std::int64_t max_output_tokens = 4096;
+    std::int64_t attempts = 3;
+    std::int64_t connect_timeout_s = 5;
+    std::int64_t first_byte_timeout_s = 300;
+    std::int64_t idle_timeout_s = 120;
+  };
+  std::vector<Upstream> upstreams;
   struct Advisor {
     std::string base_url;
     std::string model;
@@ -74,9 +92,10 @@ Result<Config> parse_config(std::string_view toml, const std::string& name);
 struct ConfigKeyText {
   std::string key;            // "advisor.base_url"
   std::string value;          // In `config`, as TOML.
-  std::string default_value;  // As TOML; empty where the default is "not set".
+  std::string default_value;  // As TOML; empty where nothing is said.
   std::string type;           // "integer from 1 to 65535"
   std::string explanation;
+  std::string header;  // "[advisor]", "[[upstreams]]", "[[upstreams]]  # 2"; "# [[upstreams]]" if there are none.
 };
 std::vector<ConfigKeyText> explain_config(const Config& config);
 

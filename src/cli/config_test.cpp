@@ -74,12 +74,43 @@ TEST(Config, BrokenTomlNamesTheLine) {
 TEST(Config, ExplanationsCoverEveryKeyAndReadBack) {
   for (const ConfigKeyText& row : explain_config(Config{})) {
     EXPECT_FALSE(row.explanation.empty()) << row.key;
+    if (row.default_value.empty()) continue;  // Left out where nothing is said.
     const auto dot = row.key.find('.');
-    const auto one = parse_config("[" + row.key.substr(0, dot) + "]\n" + row.key.substr(dot + 1) +
-                                      " = " + row.default_value + "\n",
-                                  "t");
+    const std::string header = row.header.substr(row.header.find('['));
+    const auto one = parse_config(
+        header + "\n" + row.key.substr(dot + 1) + " = " + row.default_value + "\n", "t");
     EXPECT_TRUE(one) << row.key << ": " << one.error().message;
   }
+}
+
+TEST(Config, ReadsListsOfSections) {
+  const auto config = parse_config(
+      "[[upstreams]]\nname = 'ollama'\nurl = 'http://127.0.0.1:11434'\n"
+      "[[upstreams]]\nname = 'far'\nurl = 'https://x/v1'\nlocal = false\nmodels = ['m']\nprice_in_usd_per_mtok = 0\n",
+      "hearth.toml");
+  ASSERT_TRUE(config) << config.error().message;
+  ASSERT_EQ(config->upstreams.size(), 2U);
+  EXPECT_EQ(config->upstreams[0].name, "ollama");
+  EXPECT_FALSE(config->upstreams[0].local.has_value());
+  EXPECT_LT(config->upstreams[0].price_in_usd_per_mtok, 0) << "an unknown price must not be zero";
+  EXPECT_EQ(config->upstreams[1].local, false);
+  EXPECT_EQ(config->upstreams[1].models, (std::vector<std::string>{"m"}));
+  EXPECT_DOUBLE_EQ(config->upstreams[1].price_in_usd_per_mtok, 0);
+  // What is explained can be read back.
+  std::string text, header;
+  for (const ConfigKeyText& row : explain_config(*config)) {
+    if (row.header != header) text += (header = row.header) + "\n";
+    if (!row.value.empty()) text += row.key.substr(row.key.find('.') + 1) + " = " + row.value + "\n";
+  }
+  const auto again = parse_config(text, "again");
+  ASSERT_TRUE(again) << again.error().message;
+  EXPECT_EQ(again->upstreams.size(), 2U);
+}
+
+TEST(Config, MistakesInListsAreNamed) {
+  EXPECT_THAT(message_of("[upstreams]\nname = 'x'\n"), HasSubstr("[[upstreams]]"));
+  EXPECT_THAT(message_of("[[upstreams]]\nnam = 'x'\n"), HasSubstr("did you mean 'upstreams.name'?"));
+  EXPECT_THAT(message_of("[[upstreams]]\nlocal = 'yes'\n"), HasSubstr("true or false"));
 }
 
 }  // namespace

@@ -2,27 +2,17 @@
 
 #include <fmt/format.h>
 
-#include <cmath>
-
 #include "cli/open_catalogue.h"
 #include "cli/paths.h"
+#include "cli/upstreams.h"
 #include "hub/create_hub.h"
 
 namespace hearth::cli {
 namespace {
 
-std::int64_t usd_micro(double usd) { return std::llround(usd * 1e6); }
-
 hub::AdviceMode advice_mode(const std::string& name) {
   if (name == "never") return hub::AdviceMode::kNever;
   return name == "always" ? hub::AdviceMode::kAlways : hub::AdviceMode::kAuto;
-}
-
-// A budget that is given in dollars and an unknown price must never meet as zero: both prices or none.
-std::optional<advisor::Prices> prices_of(const Config::Advisor& config) {
-  if (config.price_in_usd_per_mtok < 0 || config.price_out_usd_per_mtok < 0) return std::nullopt;
-  return advisor::Prices{.in_usd_micro_per_mtok = usd_micro(config.price_in_usd_per_mtok),
-                         .out_usd_micro_per_mtok = usd_micro(config.price_out_usd_per_mtok)};
 }
 
 Result<std::optional<advisor::AdviserOptions>> adviser_options(const Config& config) {
@@ -36,9 +26,8 @@ Result<std::optional<advisor::AdviserOptions>> adviser_options(const Config& con
   options.model = config.advisor.model;
   options.key_env = config.advisor.key_env;
   options.key_file = config.advisor.key_file;
-  options.prices = prices_of(config.advisor);
-  options.budget = {.day_usd_micro = usd_micro(config.budget.usd_per_day),
-                    .request_usd_micro = usd_micro(config.budget.usd_per_request)};
+  options.prices = prices_of(config.advisor.price_in_usd_per_mtok, config.advisor.price_out_usd_per_mtok);
+  options.budget = budget_of(config.budget);
   options.threshold = config.advisor.threshold;
   options.max_output_tokens = static_cast<std::uint32_t>(config.advisor.max_output_tokens);
   options.deadline = std::chrono::seconds(config.advisor.timeout_s);
@@ -65,6 +54,7 @@ Result<std::unique_ptr<hub::Hub>> open_hub(const Config& config) {
   hub::HubOptions options;
   HEARTH_TRY(options.catalogue, catalogue_options(config));
   HEARTH_TRY(options.adviser, adviser_options(config));
+  options.upstreams = upstream_options(config);
   options.default_model = config.models.default_model;
   options.models_bytes_max = static_cast<std::uint64_t>(config.models.memory_mib) << 20;
   HEARTH_TRY(options.drafts, drafts_of(config.models));

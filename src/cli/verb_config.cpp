@@ -16,9 +16,9 @@ std::string explained_toml(const std::vector<ConfigKeyText>& rows) {
   std::string text, section;
   for (const ConfigKeyText& row : rows) {
     const auto dot = row.key.find('.');
-    if (row.key.substr(0, dot) != section) {
-      section = row.key.substr(0, dot);
-      text += fmt::format("{}[{}]\n", text.empty() ? "" : "\n", section);
+    if (row.header != section) {
+      section = row.header;
+      text += fmt::format("{}{}\n", text.empty() ? "" : "\n", section);
     }
     text += fmt::format("# {} ({})\n", row.explanation, row.type);
     text += fmt::format("{}{} = {}\n", row.value == row.default_value ? "# " : "", row.key.substr(dot + 1), row.value);

@@ -16,6 +16,7 @@
 #include "cli/open_catalogue.h"
 #include "cli/paths.h"
 #include "cli/terminal.h"
+#include "cli/upstreams.h"
 #include "cli/verbs.h"
 #include "device/cpu.h"
 #include "device/roofs.h"
@@ -102,6 +103,23 @@ Finding check_adviser(const Context& context) {
                                     advisor.model, advisor.threshold, context.config.budget.usd_per_day)};
 }
 
+Finding check_upstreams(const Context& context) {
+  const auto report = report_upstreams(context.config);
+  if (!report) return {Verdict::kWrong, report.error().message};
+  if (report->states.empty()) return {Verdict::kNote, "none set up ([[upstreams]] in the configuration)"};
+  Finding finding;
+  std::vector<std::string> lines;
+  for (const hub::UpstreamState& state : report->states) {
+    if (!state.problem.empty()) finding.verdict = Verdict::kWrong;
+    const std::string found = !state.problem.empty() ? state.problem
+                              : state.is_checked ? fmt::format("{}, {} models", state.kind, state.n_models)
+                                                 : "counts as egress, not contacted";
+    lines.push_back(fmt::format("'{}' at {}: {}", state.name, state.url, found));
+  }
+  finding.text = fmt::format("{}", fmt::join(lines, "; "));
+  return finding;
+}
+
 Finding check_keys(const Context& context) {
   const std::string& file = context.config.server.api_keys_file;
   if (file.empty()) return {Verdict::kOk, "none needed: the hub listens on this machine only"};
@@ -125,7 +143,7 @@ constexpr std::array kChecks = {
     Check{"roofs", check_roofs},         Check{"configuration", check_config},
     Check{"embedded model", check_embedded_model}, Check{"models", check_models},
     Check{"ledger", check_ledger},       Check{"adviser", check_adviser},
-    Check{"api keys", check_keys},       Check{"hub", check_hub},
+    Check{"upstreams", check_upstreams}, Check{"api keys", check_keys},       Check{"hub", check_hub},
 };
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include "cli/open_catalogue.h"
 #include "cli/paths.h"
 #include "cli/terminal.h"
+#include "cli/upstreams.h"
 #include "cli/verbs.h"
 #include "gguf/manifest.h"
 #include "store/inventory.h"
@@ -99,14 +100,43 @@ void show_adapter(const store::CatalogueEntry& entry, const store::Catalogue& ca
                           {"can be used", entry.problem.empty() ? "yes, as MODEL@" + entry.name : "no: " + entry.problem}}));
 }
 
+nlohmann::ordered_json to_json(const hub::ModelEntry& entry) {
+  return {{"name", entry.name},
+          {"kind", "upstream"},
+          {"path", entry.path},
+          {"source", entry.upstream},
+          {"bytes", entry.bytes},
+          {"architecture", entry.architecture},
+          {"quantization", entry.quantization},
+          {"context_tokens", entry.n_context},
+          {"place", entry.place},
+          {"leaves_this_machine", entry.is_egress},
+          {"problem", entry.problem}};
+}
+
+void print_upstreams(const UpstreamReport& report) {
+  std::vector<std::vector<std::string>> table = {{"UPSTREAM MODEL", "SIZE", "TYPE", "CONTEXT", "RUNS AT"}};
+  for (const auto& entry : report.models) {
+    table.push_back({entry.name, entry.bytes == 0 ? "" : format_bytes(entry.bytes), entry.quantization,
+                     entry.n_context == 0 ? "" : fmt::format("{}", entry.n_context),
+                     entry.place + (entry.problem.empty() ? "" : "; can't be asked: its prices are unknown")});
+  }
+  if (table.size() > 1) print_out("\n" + format_table(table));
+  for (const auto& state : report.states) {
+    if (!state.problem.empty()) print_note(fmt::format("upstream '{}' at {}: {}", state.name, state.url, state.problem));
+  }
+}
+
 }  // namespace
 
 Result<> models_list(const Context& context) {
   HEARTH_TRY(const store::Catalogue catalogue, open_catalogue(context.config));
+  HEARTH_TRY(const UpstreamReport upstreams, report_upstreams(context.config));
   if (context.json) {
     nlohmann::ordered_json models = nlohmann::ordered_json::array();
     for (const auto& entry : catalogue.entries()) models.push_back(to_json(entry, "model"));
     for (const auto& entry : catalogue.adapters()) models.push_back(to_json(entry, "adapter"));
+    for (const auto& entry : upstreams.models) models.push_back(to_json(entry));
     print_out(models.dump(2) + "\n");
     return {};
   }
@@ -119,6 +149,7 @@ Result<> models_list(const Context& context) {
   print_out(format_table(table));
   print_store_usage();
   print_adapters(catalogue);
+  print_upstreams(upstreams);
   return {};
 }
 

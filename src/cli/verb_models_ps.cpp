@@ -46,6 +46,18 @@ Result<ordered_json> ask_kernel(const Context& context) {
   return report;
 }
 
+// Other servers, as the running hub sees them.
+void print_upstreams(const ordered_json& report) {
+  std::vector<std::vector<std::string>> table = {{"UPSTREAM", "KIND", "MODELS", "RUNNING", "REQUESTS", "FAILURES", "CIRCUIT", "URL", ""}};
+  for (const auto& upstream : report.value("upstreams", ordered_json::array())) {
+    table.push_back({upstream.value("name", ""), upstream.value("kind", ""), fmt::format("{}", upstream.value("models", 0)),
+                     fmt::format("{}", upstream.value("running", 0)), fmt::format("{}", upstream.value("requests", 0)),
+                     fmt::format("{}", upstream.value("failures", 0)), upstream.value("circuit", ""),
+                     upstream.value("url", ""), upstream.value("problem", "")});
+  }
+  if (table.size() > 1) print_out("\n" + format_table(table));
+}
+
 }  // namespace
 
 Result<> models_ps(const Context& context) {
@@ -65,6 +77,7 @@ Result<> models_ps(const Context& context) {
                      loaded ? fmt::format("{:.1f} ms", model.value("load_ms", 0.0)) : ""});
   }
   print_out(format_table(table));
+  print_upstreams(report);
   if (hub) {
     print_note(fmt::format("{} of {} for loaded models", format_bytes(report.value("bytes_used", std::uint64_t{0})),
                            format_bytes(report.value("bytes_max", std::uint64_t{0}))));

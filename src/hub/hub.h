@@ -50,8 +50,8 @@ struct ModelEntry {
   std::uint64_t kv_bytes_per_token = 0;  // Of keys and values, where the model is loaded.
   std::string problem;  // Why it can't run; empty if it can.
   std::string adapter;  // Of NAME@ADAPTER, listed beside its base; empty for a model by itself.
-  // Where it runs, if not in this process: "http://127.0.0.1:11434/v1, on this machine".
-  std::string place;
+  std::string upstream;  // The server that has it; empty: it runs in this process.
+  std::string place;     // Where that is: "http://127.0.0.1:11434/v1, on this machine".
   bool is_egress = false;  // What it is asked leaves this machine.
 };
 

@@ -86,6 +86,33 @@ void render_http(std::string& out, const net::HttpServerStats& s) {
   for (const Row& row : rows) render_row(out, row);
 }
 
+void render_upstreams(std::string& out, std::span<const hub::UpstreamState> upstreams) {
+  struct Family {
+    const char* name;
+    const char* type;
+    const char* help;
+    double (*value)(const hub::UpstreamState&);
+  };
+  constexpr Family kFamilies[] = {
+      {"hearth_upstream_up", "gauge", "Whether the server can be asked, as far as is known.",
+       [](const hub::UpstreamState& u) { return u.problem.empty() ? 1.0 : 0.0; }},
+      {"hearth_upstream_requests_running", "gauge", "Requests that it answers.",
+       [](const hub::UpstreamState& u) { return as_double(u.n_running); }},
+      {"hearth_upstream_requests_total", "counter", "Calls made to it.",
+       [](const hub::UpstreamState& u) { return as_double(u.n_requests); }},
+      {"hearth_upstream_failures_total", "counter", "Of these, failed by the server's fault.",
+       [](const hub::UpstreamState& u) { return as_double(u.n_failures); }},
+  };
+  if (upstreams.empty()) return;
+  for (const Family& family : kFamilies) {
+    render_head(out, family.name, family.type, family.help);
+    for (const hub::UpstreamState& upstream : upstreams) {  // Names are letters, digits, '.', '_', '-'.
+      fmt::format_to(std::back_inserter(out), "{}{{upstream=\"{}\"}} {}\n", family.name, upstream.name,
+                     family.value(upstream));
+    }
+  }
+}
+
 }  // namespace
 
 void Histogram::observe_ms(double ms) {
@@ -114,9 +141,11 @@ void Metrics::count_response(unsigned status) {
 }
 
 std::string render_metrics(const Metrics& metrics, const hub::HubStats& hub,
+                           std::span<const hub::UpstreamState> upstreams,
                            const net::HttpServerStats& http) {
   std::string out;
   render_hub(out, hub);
+  render_upstreams(out, upstreams);
   render_http(out, http);
   render_head(out, "hearth_http_responses_total", "counter", "Answers, by class of status.");
   for (std::size_t i = 1; i < metrics.responses.size(); ++i) {

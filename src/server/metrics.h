@@ -6,6 +6,7 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <span>
 #include <string>
 
 #include "hub/hub.h"
@@ -41,6 +42,7 @@ struct Metrics {
 };
 
 std::string render_metrics(const Metrics& metrics, const hub::HubStats& hub,
+                           std::span<const hub::UpstreamState> upstreams,
                            const net::HttpServerStats& http);
 
 }  // namespace hearth::server

@@ -203,11 +203,11 @@ void Server::State::answer(RouteId route, const std::string& rest, const Exchang
     case kHealth: return respond(exchange, health());
     case kMetrics:
       return respond(exchange, {.content_type = "text/plain; version=0.0.4; charset=utf-8",
-                                .body = render_metrics(*metrics, hub.stats(), http->stats())});
+                                .body = render_metrics(*metrics, hub.stats(), hub.upstreams(), http->stats())});
     case kModels: return respond(exchange, models());
     case kModel: return respond(exchange, model(rest));
     case kReceipt: return respond(exchange, receipt(rest));
-    case kMemory: return respond(exchange, {.body = api::render_memory(hub.memory())});
+    case kMemory: return respond(exchange, {.body = api::render_memory(hub.memory(), hub.upstreams())});
     case kChat: return answer_chat_request(openai::Endpoint::kChat, exchange);
     case kCompletion: return answer_chat_request(openai::Endpoint::kCompletion, exchange);
     case kEmbeddings:

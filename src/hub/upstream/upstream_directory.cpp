@@ -344,6 +344,7 @@ std::vector<ModelEntry> UpstreamDirectory::models() {
                          .quantization = model.quantization,
                          .n_context = model.n_context,
                          .problem = priced ? "" : priced.error().message,
+                         .upstream = servers_[i]->options.name,
                          .place = target.place,
                          .is_egress = target.is_egress});
     }
