@@ -209,10 +209,11 @@ TEST(EngineEquality, Dreams) {
 }
 
 // Layers that remember otherwise than by keys and values: in pages (lfm2), and in a state beside
-// them (qwen35), which shares no pages and drafts nothing.  Layers that keep theirs in pages of two
+// them (qwen35, nemotron_h), which shares no pages and drafts nothing.  Layers that keep theirs in pages of two
 // kinds of heads, and that read those of others (gemma4).
 TEST(EngineEquality, ModelsWithMemories) {
-  for (const std::string name : {"lfm2", "qwen35", "qwen3next", "gemma4", "gemma4-experts"}) {
+  for (const std::string name : {"lfm2", "qwen35", "qwen3next", "gemma4", "gemma4-experts", "granitehybrid",
+                                 "nemotron_h", "nemotron_h_moe"}) {
     const auto model = model::Model::load(std::filesystem::path(HEARTH_SOURCE_DIR) /
                                           "tests/architectures" / (name + ".gguf"));
     ASSERT_TRUE(model) << model.error().message;

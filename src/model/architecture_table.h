@@ -63,8 +63,11 @@ struct Architecture {
   std::string_view ffn_norm_name = "ffn_norm.weight";
   std::string_view output_norm_name = "output_norm.weight";
 
-  // Layers.  Where the file gives a layer no key-value heads, it is a short convolution.
+  // Layers.  Where the file gives a layer no key-value heads, it is a short convolution,
   bool has_convolutions = false;
+  Presence mamba = Presence::kNever;  // or Mamba-2,
+  // and each layer is one block alone: a feed-forward block where the file gives it a length.
+  bool is_one_block_each = false;
   // All but the last layer of each `full_attention_interval` of the file are gated delta nets.
   Presence delta_nets = Presence::kNever;
   // Value heads that share a key head are neighbours, and so are their betas and alphas, which are
@@ -76,6 +79,8 @@ struct Architecture {
   float sliding_rope_theta = 0;        // Of sliding layers, unscaled; 0: that of all layers,
   bool sliding_rope_is_plain = false;  // of which they leave out the scaling.
   std::uint32_t no_rope_period = 0;  // Each such layer has no rotary embedding.
+
+  bool rope_is_switched = false;     // None has where the file's `rope.scaling.finetuned` is false.
 
   // Numbers.
   bool scales_embedding = false;  // By sqrt(d_model).

@@ -103,7 +103,8 @@ std::string name_of(const ::testing::TestParamInfo<const char*>& row) {
 INSTANTIATE_TEST_SUITE_P(All, ArchitectureTest,
                          ::testing::Values("olmo2", "granite", "granitemoe", "granitemoe-shared",
                                            "mistral3", "lfm2", "qwen35", "qwen35moe", "qwen3next",
-                                           "gemma4", "gemma4-experts"),
+                                           "gemma4", "gemma4-experts", "granitehybrid",
+                                           "nemotron_h", "nemotron_h_moe"),
                          name_of);
 
 }  // namespace

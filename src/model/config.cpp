@@ -43,6 +43,28 @@ Result<> read_delta_nets(const ConfigReader& reader, const Architecture& archite
                   delta.n_value_heads, delta.state_size, width, delta.n_key_heads));
 }
 
+Result<> read_mamba(const ConfigReader& reader, const Architecture& architecture,
+                    ModelConfig& config) {
+  if (architecture.mamba == Presence::kNever) return {};
+  MambaConfig& mamba = config.mamba;
+  HEARTH_TRY(mamba.state_size, reader.count("ssm.state_size", kHeadDimMax));
+  HEARTH_TRY(mamba.n_groups, reader.count("ssm.group_count", kHeadsMax));
+  HEARTH_TRY(mamba.n_heads, reader.count("ssm.time_step_rank", kHeadsMax));
+  HEARTH_TRY(mamba.conv_width, reader.count("ssm.conv_kernel", kDeltaConvMax));
+  HEARTH_TRY(mamba.d_inner, reader.count("ssm.inner_size", kWidthMax));
+  const std::uint32_t size = mamba.head_dim();
+  if (size * mamba.n_heads == mamba.d_inner && mamba.n_heads % mamba.n_groups == 0 &&
+      size % kHeadDimMultiple == 0 && size > 0 && size <= kHeadDimMax &&
+      mamba.state_size % kHeadDimMultiple == 0) {
+    return {};
+  }
+  return reader.refuse(
+      Code::kUnsupported,
+      fmt::format("Mamba layers of {} with {} heads in {} groups and states of {} are not run: run "
+                  "the model in llama-server and add it as an upstream",
+                  mamba.d_inner, mamba.n_heads, mamba.n_groups, mamba.state_size));
+}
+
 // Layers that guess further tokens are counted among the file's.
 Result<> read_layer_count(const ConfigReader& reader, ModelConfig& config) {
   HEARTH_TRY(config.n_layers, reader.count("block_count", kLayersMax));
@@ -145,8 +167,25 @@ Result<> read_shared_expert(const ConfigReader& reader, const Architecture& arch
     HEARTH_TRY(length, reader.file().get_u32(reader.key(kKey), 0U));
     if (length > kWidthMax) HEARTH_TRY_VOID(reader.count(kKey, kWidthMax));
   }
-  for (LayerPlan& plan : config.layers) plan.d_ff = length;
+  for (LayerPlan& plan : config.layers) {
+    if (plan.has_experts) plan.d_ff = length;
+  }
   return {};
+}
+
+// How the chosen experts of a router that scores by sigmoids are weighed.
+Result<> read_routing(const ConfigReader& reader, ModelConfig& config) {
+  HEARTH_TRY(config.norms_expert_weights,
+             reader.file().get_bool(reader.key("expert_weights_norm"), false));
+  HEARTH_TRY(config.expert_scale, reader.positive("expert_weights_scale", 1.0F));
+  HEARTH_TRY(const std::uint32_t n_groups,
+             reader.file().get_u32(reader.key("expert_group_count"), 1U));
+  HEARTH_TRY(const std::uint32_t latent, reader.file().get_u32(reader.key("moe_latent_size"), 0U));
+  if (n_groups <= 1 && latent == 0) return {};
+  return reader.refuse(Code::kUnsupported,
+                       fmt::format("experts in {} groups that see {} latent numbers are not run: "
+                                   "run the model in llama-server and add it as an upstream",
+                                   n_groups, latent));
 }
 
 // Features that change the result and that the architecture's row does not have are refused.
@@ -164,7 +203,11 @@ Result<> read_experts(const ConfigReader& reader, const Architecture& architectu
   HEARTH_TRY(config.n_experts_used, reader.count("expert_used_count", config.n_experts));
   HEARTH_TRY(config.d_ff_expert,
              reader.count("expert_feed_forward_length", kWidthMax, config.d_ff));
-  return read_shared_expert(reader, architecture, config);
+  for (LayerPlan& plan : config.layers) {
+    plan.has_experts = !architecture.is_one_block_each || plan.kind == LayerKind::kNothing;
+  }
+  HEARTH_TRY_VOID(read_shared_expert(reader, architecture, config));
+  return architecture.routing == Routing::kSigmoid ? read_routing(reader, config) : Result<>{};
 }
 
 Result<> read_multipliers(const ConfigReader& reader, ModelConfig& config) {
@@ -205,11 +248,15 @@ Result<> plan_ropes(const ConfigReader& reader, const Architecture& architecture
   if (has_own_theta) {
     HEARTH_TRY(config.sliding_rope_theta, reader.positive("rope.freq_base_swa", own_theta));
   }
+  bool turns = true;
+  if (architecture.rope_is_switched) {
+    HEARTH_TRY(turns, reader.file().get_bool(reader.key("rope.scaling.finetuned"), true));
+  }
   for (std::uint32_t i = 0; i < config.n_layers; ++i) {
     LayerPlan& plan = config.layers[i];
     if (slides(plan) && has_own_theta) plan.rope = RopeTable::kSliding;
     const std::uint32_t step = architecture.no_rope_period;
-    if (step > 0 && i % step + 1 == step) plan.rope = RopeTable::kNone;
+    if (!turns || (step > 0 && i % step + 1 == step)) plan.rope = RopeTable::kNone;
   }
   return {};
 }
@@ -253,6 +300,7 @@ Result<ModelConfig> read_config(const gguf::GgufFile& file, const Architecture& 
   HEARTH_TRY_VOID(read_per_layer_inputs(reader, architecture, config));
   HEARTH_TRY_VOID(read_convolutions(reader, architecture, config));
   HEARTH_TRY_VOID(read_delta_nets(reader, architecture, config));
+  HEARTH_TRY_VOID(read_mamba(reader, architecture, config));
   HEARTH_TRY_VOID(read_rope(reader, architecture, config));
   HEARTH_TRY_VOID(read_scales(reader, architecture, config));
   HEARTH_TRY_VOID(plan_ropes(reader, architecture, config));

@@ -40,7 +40,7 @@ class LayerReader {
     for (std::uint32_t i = 0; i < config_.n_layers; ++i) {
       config_.layers[i].d_ff = lengths[i];
       config_.d_ff = std::max(config_.d_ff, lengths[i]);
-      if (lengths[i] > 0) continue;
+      if (lengths[i] > 0 || architecture_.is_one_block_each) continue;
       return reader_.refuse(Code::kUnsupported,
                             fmt::format("key '{}' gives layer {} no feed-forward block, which a "
                                         "'{}' has: {}",
@@ -49,30 +49,40 @@ class LayerReader {
     return {};
   }
 
-  // 0 in a list says that the layer is a convolution.
+  // 0 in a list says that the layer is of another kind.
   Result<> read_kv_heads() {
     constexpr std::string_view kKey = "attention.head_count_kv";
     HEARTH_TRY(const std::vector<std::uint32_t> heads,
                reader_.count_per_layer(kKey, config_.n_layers, kHeadsMax, config_.n_heads));
     for (std::uint32_t i = 0; i < config_.n_layers; ++i) {
-      config_.layers[i].n_kv_heads = heads[i];
+      LayerPlan& plan = config_.layers[i];
+      plan.n_kv_heads = heads[i];
       config_.n_kv_heads = std::max(config_.n_kv_heads, heads[i]);
-      if (heads[i] > 0) {
-        if (config_.n_heads % heads[i] == 0) continue;
+      if (heads[i] == 0) {
+        HEARTH_TRY(plan.kind, kind_without_heads(i));
+      } else if (config_.n_heads % heads[i] != 0) {
         return reader_.refuse(Code::kCorrupt,
                               fmt::format("{} heads cannot share {} key-value heads evenly: convert "
                                           "the model again",
                                           config_.n_heads, heads[i]));
+      } else if (architecture_.is_one_block_each && plan.d_ff > 0) {
+        return reader_.refuse(Code::kUnsupported,
+                              fmt::format("layer {} has attention and a feed-forward block, of which "
+                                          "a '{}' has one: {}",
+                                          i, architecture_.name, kElsewhere));
       }
-      if (!architecture_.has_convolutions) {
-        return reader_.refuse(
-            Code::kUnsupported,
-            fmt::format("key '{}' gives layer {} no key-value heads, which each of a '{}' has: {}",
-                        reader_.key(kKey), i, architecture_.name, kElsewhere));
-      }
-      config_.layers[i].kind = LayerKind::kConvolution;
     }
     return {};
+  }
+
+  Result<LayerKind> kind_without_heads(std::uint32_t i) const {
+    if (architecture_.has_convolutions) return LayerKind::kConvolution;
+    if (architecture_.is_one_block_each && config_.layers[i].d_ff > 0) return LayerKind::kNothing;
+    if (architecture_.mamba != Presence::kNever) return LayerKind::kMamba;
+    return reader_.refuse(
+        Code::kUnsupported,
+        fmt::format("key '{}' gives layer {} no key-value heads, which each of a '{}' has: {}",
+                    reader_.key("attention.head_count_kv"), i, architecture_.name, kElsewhere));
   }
 
   // As the file lists them, or all but the last of each interval.
@@ -173,7 +183,7 @@ class LayerReader {
     HEARTH_TRY(const std::uint32_t n_borrowing,
                reader_.file().get_u32(reader_.key("attention.shared_kv_layers"), 0U));
     const std::uint32_t n_own = config_.n_layers - std::min(n_borrowing, config_.n_layers);
-    std::array<std::uint32_t, 3> n_of_kind = {};
+    std::array<std::uint32_t, 5> n_of_kind = {};
     std::uint32_t n_main = 0;  // Attention whose heads are as those of the first such layer.
     const LayerPlan* first = nullptr;
     for (std::uint32_t i = 0; i < n_own; ++i) {
@@ -184,7 +194,7 @@ class LayerReader {
       } else {
         plan.kv_index = n_of_kind[static_cast<std::size_t>(plan.kind)]++;
       }
-      config_.last_storing_layer = i;
+      if (plan.kind != LayerKind::kNothing) config_.last_storing_layer = i;
     }
     std::uint32_t next_main = 0;
     std::uint32_t next_other = n_main;

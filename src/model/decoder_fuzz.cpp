@@ -18,13 +18,15 @@ void check(const Weights& weights, const ModelConfig& c, std::span<const std::by
   HEARTH_CHECK(c.rope_dim <= c.head_dim && c.delta.state_size <= kHeadDimMax);
   for (std::uint32_t i = 0; i < c.n_layers; ++i) {
     const LayerWeights& layer = weights.layers[i];
-    HEARTH_CHECK(layer.attn_out.rows == c.d_model);
+    const LayerKind kind = c.layers[i].kind;
+    HEARTH_CHECK(layer.attn_out.rows == (kind == LayerKind::kNothing ? 0 : c.d_model));
     HEARTH_CHECK(c.layers[i].head_dim <= c.head_dim && c.layers[i].n_kv_heads <= c.n_kv_heads);
     HEARTH_CHECK(c.layers[i].kv_index < c.n_layers && c.last_storing_layer < c.n_layers);
     HEARTH_CHECK((layer.k.data == nullptr) ==
-                 (c.layers[i].kind != LayerKind::kAttention || c.layers[i].borrows_kv));
-    HEARTH_CHECK((layer.conv != nullptr) == (c.layers[i].kind == LayerKind::kConvolution));
-    HEARTH_CHECK((layer.delta.conv != nullptr) == (c.layers[i].kind == LayerKind::kDeltaNet));
+                 (kind != LayerKind::kAttention || c.layers[i].borrows_kv));
+    HEARTH_CHECK((layer.conv != nullptr) == (kind == LayerKind::kConvolution));
+    HEARTH_CHECK((layer.delta.conv != nullptr) == (kind == LayerKind::kDeltaNet));
+    HEARTH_CHECK((layer.mamba.conv != nullptr) == (kind == LayerKind::kMamba));
     for (const auto& w : matrices_of(layer)) {
       HEARTH_CHECK(w.data >= bytes.data() && w.data + w.bytes() <= bytes.data() + bytes.size());
     }

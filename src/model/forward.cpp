@@ -60,7 +60,7 @@ void ForwardPass::run() {
     }
     mix_tokens(weights, layer);
     if (is_last_storing) keep_logit_rows();
-    add_attention(weights);
+    if (plan_->kind != LayerKind::kNothing) add_attention(weights);
     add_feed_forward(weights, layer == last ? nullptr : &weights + 1);
     add_inputs(weights);
     scale_output(weights);
@@ -87,7 +87,11 @@ void ForwardPass::read_and_store(const LayerWeights& w, std::uint32_t layer) {
     case LayerKind::kConvolution:
       return project_and_store_convolution(w, layer);
     case LayerKind::kDeltaNet:
-      return run_delta_net(w, layer);
+      return run_delta_net(w);
+    case LayerKind::kMamba:
+      return run_mamba(w);
+    case LayerKind::kNothing:
+      return;
   }
 }
 
@@ -100,6 +104,8 @@ void ForwardPass::mix_tokens(const LayerWeights& w, std::uint32_t layer) {
     case LayerKind::kConvolution:
       return convolve(w, layer);
     case LayerKind::kDeltaNet:
+    case LayerKind::kMamba:
+    case LayerKind::kNothing:
       return;
   }
 }

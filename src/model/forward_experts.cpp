@@ -1,7 +1,8 @@
 // A mixture of experts, alone or beside a feed-forward block that every token takes.
 //
 // A token's experts are those with the largest logits of the router, weighed by the softmax of
-// these (which is also what a softmax over all, cut to the largest and scaled to 1, gives).
+// these (which is also what a softmax over all, cut to the largest and scaled to 1, gives); or
+// those with the largest sigmoids and biases, weighed by their sigmoids.
 // A token's sum is taken in the order of its experts' numbers, so that it is the same in every batch.
 // Experts are run many at a time, each on the tokens that chose it: its weights are read at most
 // once, and those that nobody chose are not touched.
@@ -17,6 +18,8 @@ namespace hearth::model {
 using tensor::MatView;
 
 namespace {
+
+float sigmoid(float x) { return 1.0F / (1.0F + std::exp(-x)); }
 
 constexpr std::size_t kExpertsAtOnce = tensor::kProductsMax / 2;  // Gate and up each.
 
@@ -65,7 +68,7 @@ void ForwardPass::mix_experts(const LayerWeights& w) {
   const ExpertWeights& e = w.experts;
   const bool has_shared = plan_->d_ff > 0;
   prepare_normed(e.router_norm == nullptr ? w.ffn_norm : e.router_norm,
-                 {e.router.type, has_shared ? w.gate.type : e.router.type,
+                 {e.router.type, has_shared && w.gate.data != nullptr ? w.gate.type : e.router.type,
                   has_shared ? w.up.type : e.router.type});
   choose_experts(e);
   if (has_shared) {
@@ -96,7 +99,7 @@ void ForwardPass::finish_shared(const ExpertWeights& w) {
       tensor::rms_norm(row, w.shared_post_norm, n, config_.norm_eps, row);
     }
     if (w.shared_gate == nullptr) return;
-    const float share = 1.0F / (1.0F + std::exp(-tensor::dot(normed_row(i), w.shared_gate, n)));
+    const float share = sigmoid(tensor::dot(normed_row(i), w.shared_gate, n));
     for (std::uint32_t d = 0; d < n; ++d) row[d] *= share;
   });
 }
@@ -132,7 +135,9 @@ void ForwardPass::choose_experts(const ExpertWeights& w) {
     const float* const logits = s_.routes.data() + std::size_t{row} * config_.n_experts;
     s_.choices.clear();
     for (std::uint32_t e = 0; e < config_.n_experts; ++e) {
-      s_.choices.push_back({e, row, logits[e] * scale});
+      const float score = w.choice_bias == nullptr ? logits[e] * scale
+                                                   : sigmoid(logits[e]) + w.choice_bias[e];
+      s_.choices.push_back({e, row, score});
     }
     const auto end = s_.choices.begin() + config_.n_experts_used;
     std::partial_sort(s_.choices.begin(), end, s_.choices.end(),
@@ -149,11 +154,18 @@ void ForwardPass::choose_experts(const ExpertWeights& w) {
 
 // Weights of the chosen, best first.
 void ForwardPass::weigh(const ExpertWeights& w, std::span<ExpertVisit> chosen) const {
+  constexpr float kSumMin = 6.103515625e-5F;  // The smallest normal half: where weights are sigmoids.
   const float max = chosen.front().weight;
   float sum = 0;
-  for (ExpertVisit& visit : chosen) sum += visit.weight = std::exp(visit.weight - max);
   for (ExpertVisit& visit : chosen) {
-    visit.weight /= sum;
+    visit.weight = w.choice_bias == nullptr ? std::exp(visit.weight - max)
+                                            : visit.weight - w.choice_bias[visit.expert];
+    sum += visit.weight;
+  }
+  if (w.choice_bias != nullptr) sum = std::max(sum, kSumMin);
+  for (ExpertVisit& visit : chosen) {
+    if (config_.norms_expert_weights) visit.weight /= sum;
+    visit.weight *= config_.expert_scale;
     if (w.scale != nullptr) visit.weight *= w.scale[visit.expert];
   }
 }
@@ -167,10 +179,12 @@ void ForwardPass::run_experts(const ExpertWeights& w, std::span<const ExpertVisi
     std::copy_n(normed_row(visits[i].row), d_model, s_.gathered.data() + std::size_t{i} * d_model);
   }
   const bool is_fused = w.up.data == nullptr;
-  prepare(s_.gathered.data(), d_model, {w.gate.type, is_fused ? w.gate.type : w.up.type}, n);
+  const bool has_gate = w.gate.data != nullptr;
+  prepare(s_.gathered.data(), d_model,
+          {has_gate ? w.gate.type : w.up.type, is_fused ? w.gate.type : w.up.type}, n);
   ExpertProducts products;
   const std::uint32_t stride = is_fused ? 2 * d_ff : d_ff;
-  products.add(w.gate, w.gate_bias, {d_ff, stride, 0}, visits, s_.gate.data());
+  if (has_gate) products.add(w.gate, w.gate_bias, {d_ff, stride, 0}, visits, s_.gate.data());
   products.add(is_fused ? w.gate : w.up, w.up_bias, {d_ff, stride, is_fused ? d_ff : 0}, visits,
                s_.up.data());
   tensor::matmul(products.all(), s_.activations, pool_);

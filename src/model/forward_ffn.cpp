@@ -32,11 +32,12 @@ void ForwardPass::add_feed_forward(const LayerWeights& w, const LayerWeights* ne
   if (w.experts.router.data != nullptr) {
     mix_experts(w);
   } else if (plan_->d_ff > 0) {
-    prepare_normed(w.ffn_norm, {w.gate.type, w.up.type});
+    prepare_normed(w.ffn_norm, {w.gate.data == nullptr ? w.up.type : w.gate.type, w.up.type});
     if (next == nullptr) {
       run_block(w, {model_.weights().output}, s_.normed.data());
     } else {
-      run_block(w, {next->q, next->k, next->v, next->conv_in, next->delta.qkv}, s_.normed.data());
+      run_block(w, {next->q, next->k, next->v, next->conv_in, next->delta.qkv, next->mamba.gate},
+                s_.normed.data());
     }
   } else {
     return;
@@ -49,10 +50,16 @@ void ForwardPass::add_feed_forward(const LayerWeights& w, const LayerWeights* ne
 void ForwardPass::run_block(const LayerWeights& w, std::initializer_list<tensor::MatView> next,
                             float* out) {
   const std::uint32_t d_ff = plan_->d_ff;
-  multiply({product(w.gate, w.gate_bias, s_.gate.data()), product(w.up, w.up_bias, s_.up.data())},
-           {w.down});
-  adapt(s_.normed.data(), config_.d_model,
-        {{AdapterSlot::kGate, s_.gate.data(), d_ff}, {AdapterSlot::kUp, s_.up.data(), d_ff}});
+  const tensor::Product up = product(w.up, w.up_bias, s_.up.data());
+  const Adapted adapted_up{AdapterSlot::kUp, s_.up.data(), d_ff};
+  if (w.gate.data == nullptr) {
+    multiply({up}, {w.down});
+    adapt(s_.normed.data(), config_.d_model, {adapted_up});
+  } else {
+    multiply({product(w.gate, w.gate_bias, s_.gate.data()), up}, {w.down});
+    adapt(s_.normed.data(), config_.d_model,
+          {{AdapterSlot::kGate, s_.gate.data(), d_ff}, adapted_up});
+  }
   activate(n_rows_, d_ff);
   prepare(s_.gate.data(), d_ff, {w.down.type}, n_rows_);
   multiply({product(w.down, w.down_bias, out)}, next);

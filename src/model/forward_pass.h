@@ -7,7 +7,8 @@
 // the rows whose logits were asked for, and so do those behind it.
 //
 // The steps live in forward.cpp (embedding, logits), forward_attention.cpp,
-// forward_convolution.cpp, forward_delta_net.cpp, forward_ffn.cpp, forward_experts.cpp,
+// forward_convolution.cpp, forward_recurrent.cpp (what layers with a state share),
+// forward_delta_net.cpp, forward_mamba.cpp, forward_ffn.cpp, forward_experts.cpp,
 // forward_inputs.cpp (embeddings for each layer) and forward_adapters.cpp.
 #pragma once
 
@@ -111,14 +112,22 @@ class ForwardPass {
   void convolve_token(const float* kernel, const TokenPlace& place, std::uint32_t memory,
                       float* out) const;
 
-  // Delta nets.
-  void run_delta_net(const LayerWeights& w, std::uint32_t layer);
-  float* delta_state(std::uint32_t index, std::uint32_t segment) const;
+  // Layers with a state of their own, of sessions: delta nets and Mamba-2.
+  struct ChannelMix {
+    const float* conv = nullptr;  // [channels, width]
+    const float* bias = nullptr;  // [channels], or null.
+    std::uint32_t channels = 0;
+    std::uint32_t width = 0;
+    std::size_t state_floats = 0;  // Of one layer's state, which ends with the inputs kept.
+  };
+  float* recurrent_state(std::size_t state_floats, std::uint32_t segment) const;
   std::uint32_t first_row(std::uint32_t segment) const;
-  void mix_channels(const DeltaNetWeights& net, std::uint32_t index, std::uint32_t segment,
-                    std::uint32_t first);
-  void run_delta_head(const DeltaNetWeights& net, std::uint32_t index, std::uint32_t segment,
-                      std::uint32_t head);
+  void mix_channels(const ChannelMix& mix);
+  void mix_channels_of(const ChannelMix& mix, std::uint32_t segment, std::uint32_t first);
+  void run_delta_net(const LayerWeights& w);
+  void run_delta_head(const DeltaNetWeights& net, std::uint32_t segment, std::uint32_t head);
+  void run_mamba(const LayerWeights& w);
+  void run_mamba_head(const MambaWeights& mamba, std::uint32_t segment, std::uint32_t head);
 
   // Feed-forward.
   // `next`: the layer that follows; null after the last.

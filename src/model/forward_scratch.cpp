@@ -53,12 +53,17 @@ bool reserve_inputs(ForwardScratch::State& s, const ModelConfig& c, std::size_t 
          s.inputs_gate.reserve(n * c.d_per_layer);
 }
 
-bool reserve_delta_nets(ForwardScratch::State& s, const ModelConfig& c, std::size_t n) {
+bool reserve_recurrent(ForwardScratch::State& s, const ModelConfig& c, std::size_t n) {
   if (c.gates_attention && !s.query_gate.reserve(n * 2 * c.d_query())) return false;
-  if (c.delta.state_size == 0) return true;
-  return s.delta_qkv.reserve(n * c.delta.channels()) &&
-         s.delta_gate.reserve(n * c.delta.value_width()) &&
-         s.delta_rates.reserve(n * 2 * c.delta.n_value_heads);
+  if (c.delta.state_size > 0) {
+    return s.recurrent_in.reserve(n * c.delta.channels()) &&
+           s.recurrent_gate.reserve(n * c.delta.value_width()) &&
+           s.recurrent_rates.reserve(n * 2 * c.delta.n_value_heads);
+  }
+  if (c.mamba.state_size == 0) return true;
+  return s.recurrent_in.reserve(n * c.mamba.channels()) &&
+         s.recurrent_gate.reserve(n * c.mamba.d_inner) &&
+         s.recurrent_rates.reserve(n * c.mamba.n_heads);
 }
 
 // Those of the model's types that can have rows of `width` weights: 300 columns that are kept in F16
@@ -119,7 +124,7 @@ Result<> ForwardScratch::reserve(const Model& model, std::uint32_t n_tokens_max)
   const bool fits = s.x.reserve(n * c.d_model) && s.normed.reserve(n * c.d_model) &&
                     s.q.reserve(n * c.d_query()) && s.k.reserve(n * c.d_key_value()) &&
                     s.v.reserve(n * c.d_key_value()) && s.attended.reserve(n * attended_widths(model).back()) &&
-                    reserve_delta_nets(s, c, n) && reserve_inputs(s, c, n) &&
+                    reserve_recurrent(s, c, n) && reserve_inputs(s, c, n) &&
                     s.gate.reserve(n_gated) && s.up.reserve(n_gated) &&
                     s.angles.reserve(n * c.rope_width() * loaded(model).ropes().size()) &&
                     (c.conv_width == 0 || s.conv.reserve(n * 3 * c.d_model)) &&

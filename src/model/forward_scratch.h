@@ -81,9 +81,9 @@ struct ForwardScratch::State {
   FloatBuffer attended;  // [n_tokens, n_heads * head_dim, or as the layer's kind has it]
   FloatBuffer conv;      // [n_tokens, 3 (b x, c, x), d_model] of models with convolutions.
   FloatBuffer query_gate;  // [n_tokens, 2 * n_heads * head_dim] where attention is gated.
-  FloatBuffer delta_qkv;   // [n_tokens, channels] of models with delta nets, and so on:
-  FloatBuffer delta_gate;  // [n_tokens, value_width]
-  FloatBuffer delta_rates;  // [n_tokens, 2 * n_value_heads] betas and alphas.
+  // Of models with delta nets or Mamba: [n_tokens, channels], [n_tokens, value_width or d_inner],
+  // and [n_tokens, 2 * n_value_heads] betas and alphas, or [n_tokens, n_heads].
+  FloatBuffer recurrent_in, recurrent_gate, recurrent_rates;
   FloatBuffer gate, up;  // [n_tokens, d_ff], [n_visits, d_ff_expert]
   FloatBuffer angles;    // [n_tokens, n_ropes, rope_width]
   // Of models with embeddings for each layer: [n_tokens, n_layers * d_per_layer], and of one layer

@@ -180,6 +180,12 @@ TEST_F(Loading, UnknownArchitectureNamesTheKnownOnesAndTheUpstream) {
   expect_part(error, "the architecture 'mamba'");
   expect_part(error, "llama, qwen2, qwen3");
   expect_part(error, "upstream");
+  for (const char* const name : {"rwkv7", "deepseek2", "glm4moe"}) {
+    const std::string other = error_with_key(
+        "general.architecture", [&](auto& copy, auto key) { copy.set_string(key, name); });
+    expect_part(other, std::string("the architecture '") + name + "'");
+    expect_part(other, "(llama-server, Ollama, vLLM)");
+  }
 }
 
 TEST_F(Loading, ModelLargerThanMemoryIsRefusedOnce) {

@@ -147,14 +147,17 @@ Result<std::shared_ptr<const Model>> Model::load(const std::filesystem::path& pa
 
 KvLayout Model::kv_layout() const {
   KvLayout layout{.type = kv_type_};
-  std::size_t n_delta_nets = 0;
   for (const LayerPlan& plan : config_.layers) {
     if (plan.borrows_kv) continue;
     if (plan.kind == LayerKind::kConvolution) {
       ++layout.n_memories;
       layout.memory_width = config_.d_model;
     } else if (plan.kind == LayerKind::kDeltaNet) {
-      ++n_delta_nets;
+      layout.state_bytes += config_.delta.state_floats() * sizeof(float);
+    } else if (plan.kind == LayerKind::kMamba) {
+      layout.state_bytes += config_.mamba.state_floats() * sizeof(float);
+    } else if (plan.kind == LayerKind::kNothing) {
+      continue;
     } else if (layout.n_layers == 0 ||
                (layout.n_kv_heads == plan.n_kv_heads && layout.head_dim == plan.head_dim)) {
       ++layout.n_layers;
@@ -165,9 +168,6 @@ KvLayout Model::kv_layout() const {
       layout.n_other_kv_heads = plan.n_kv_heads;
       layout.other_head_dim = plan.head_dim;
     }
-  }
-  if (n_delta_nets > 0) {
-    layout.state_bytes = n_delta_nets * config_.delta.state_floats() * sizeof(float);
   }
   return layout;
 }

@@ -36,7 +36,7 @@ struct RopeScaling {
 enum class RopeTable : std::uint8_t { kMain, kSliding, kNone };
 
 // What a layer mixes tokens with.
-enum class LayerKind : std::uint8_t { kAttention, kConvolution, kDeltaNet };
+enum class LayerKind : std::uint8_t { kAttention, kConvolution, kDeltaNet, kMamba, kNothing };
 
 struct LayerPlan {
   LayerKind kind = LayerKind::kAttention;
@@ -47,6 +47,7 @@ struct LayerPlan {
   std::uint32_t kv_index = 0;  // Among the layers of its kind: its place in a page or a state.
   bool borrows_kv = false;     // It reads the keys and values of an earlier layer, at that index.
   std::uint32_t d_ff = 0;      // Of the feed-forward block that every token takes; 0: none.
+  bool has_experts = false;
 };
 
 // The layers that are gated delta nets (forward_delta_net.cpp).
@@ -61,6 +62,22 @@ struct DeltaNetConfig {
   std::uint32_t channels() const { return (2 * n_key_heads + n_value_heads) * state_size; }
   // Of one layer's state: its matrices, and with the inputs that the convolution looks back to.
   std::size_t matrix_floats() const { return std::size_t{value_width()} * state_size; }
+  std::size_t state_floats() const {
+    return matrix_floats() + std::size_t{conv_width - 1} * channels();
+  }
+};
+
+// The layers that are Mamba-2 (forward_mamba.cpp).
+struct MambaConfig {
+  std::uint32_t state_size = 0;  // Of each channel; 0: there are no such layers.
+  std::uint32_t n_heads = 0, n_groups = 0;
+  std::uint32_t d_inner = 0;
+  std::uint32_t conv_width = 0;
+
+  std::uint32_t head_dim() const { return d_inner / n_heads; }
+  // Of what the convolution mixes: values, and of each group what writes and what reads.
+  std::uint32_t channels() const { return d_inner + 2 * n_groups * state_size; }
+  std::size_t matrix_floats() const { return std::size_t{d_inner} * state_size; }
   std::size_t state_floats() const {
     return matrix_floats() + std::size_t{conv_width - 1} * channels();
   }
@@ -89,6 +106,7 @@ struct ModelConfig {
   std::uint32_t d_per_layer = 0;  // Of each layer's part of the second embedding; 0: there is none.
   std::uint32_t conv_width = 0;   // Tokens that a short convolution sums over.
   DeltaNetConfig delta;
+  MambaConfig mamba;
   std::uint32_t rope_dim = 0;
   RopeScaling rope;                 // Of all layers but those with a theta of their own.
   float sliding_rope_theta = 0.0F;  // 0: sliding layers turn as all others do.

@@ -32,7 +32,7 @@ std::vector<MatView*> slots_of(Weights& weights) {
   if (weights.output.data != weights.embedding.data) slots.push_back(&weights.output);
   for (LayerWeights& layer : weights.layers) {
     for (MatView* slot :
-         {&layer.conv_in, &layer.delta.qkv, &layer.delta.gate, &layer.delta.beta,
+         {&layer.conv_in, &layer.mamba.gate, &layer.mamba.mixed, &layer.mamba.rates, &layer.delta.qkv, &layer.delta.gate, &layer.delta.beta,
           &layer.delta.alpha, &layer.q, &layer.k, &layer.v, &layer.attn_out, &layer.gate,
           &layer.up, &layer.down, &layer.inputs_gate, &layer.inputs_out}) {
       slots.push_back(slot);

@@ -97,6 +97,9 @@ constexpr auto kExpertGateUp = std::to_array<MatrixRow<ExpertWeights>>({
     {"ffn_gate_exps.weight", &ExpertWeights::gate, Dim::kFfExpert, Dim::kModel},
     {"ffn_up_exps.weight", &ExpertWeights::up, Dim::kFfExpert, Dim::kModel},
 });
+constexpr auto kExpertUp = std::to_array<MatrixRow<ExpertWeights>>({
+    {"ffn_up_exps.weight", &ExpertWeights::up, Dim::kFfExpert, Dim::kModel},
+});
 constexpr auto kExpertDown = std::to_array<MatrixRow<ExpertWeights>>({
     {"ffn_down_exps.weight", &ExpertWeights::down, Dim::kModel, Dim::kFfExpert},
 });

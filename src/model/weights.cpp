@@ -156,17 +156,21 @@ class Binder {
       HEARTH_TRY_VOID(bind_convolution(index, layer));
     } else if (kind == LayerKind::kDeltaNet) {
       HEARTH_TRY_VOID(bind_delta_net(index, layer));
-    } else {
+    } else if (kind == LayerKind::kMamba) {
+      HEARTH_TRY_VOID(bind_mamba(index, layer));
+    } else if (kind == LayerKind::kAttention) {
       HEARTH_TRY_VOID(bind_qkv(index, layer));
       HEARTH_TRY_VOID(bind_matrices(index, kAttentionOut, layer));
       HEARTH_TRY_VOID(bind_vectors(index, kQueryVectors, layer));
     }
-    if (architecture_.pre_norm != Presence::kNever) {
+    if (architecture_.is_one_block_each) {
+      layer.ffn_norm = layer.attn_norm;
+    } else if (architecture_.pre_norm != Presence::kNever) {
       HEARTH_TRY(layer.ffn_norm,
                  vector(layer_name(index, architecture_.ffn_norm_name), config_.d_model));
     }
     if (config_.layers[index].d_ff > 0) HEARTH_TRY_VOID(bind_feed_forward(index, layer));
-    if (config_.n_experts > 0) HEARTH_TRY_VOID(bind_experts(index, layer.experts));
+    if (config_.layers[index].has_experts) HEARTH_TRY_VOID(bind_experts(index, layer.experts));
     if (config_.d_per_layer > 0) {
       HEARTH_TRY_VOID(bind_matrices(index, kPerLayerInputs, layer));
       HEARTH_TRY_VOID(bind_vectors(index, kPerLayerVectors, layer));
@@ -203,6 +207,35 @@ class Binder {
     return {};
   }
 
+  Result<> bind_mamba(std::uint32_t index, LayerWeights& layer) {
+    const MambaConfig& c = config_.mamba;
+    MambaWeights& mamba = layer.mamba;
+    const std::uint32_t channels = c.channels();
+    HEARTH_TRY(const MatView in, matrix(layer_name(index, "ssm_in.weight"),
+                                        c.d_inner + channels + c.n_heads, config_.d_model));
+    mamba.gate = tensor::row_range(in, 0, c.d_inner);
+    mamba.mixed = tensor::row_range(in, c.d_inner, channels);
+    mamba.rates = tensor::row_range(in, c.d_inner + channels, c.n_heads);
+    const auto bind = [&](std::string_view suffix, std::uint32_t rows, std::uint32_t cols) {
+      return tensor_of(layer_name(index, suffix), rows, cols);
+    };
+    HEARTH_TRY(mamba.conv, bind("ssm_conv1d.weight", channels, c.conv_width));
+    HEARTH_TRY(mamba.conv_bias, vector(layer_name(index, "ssm_conv1d.bias"), channels));
+    HEARTH_TRY(mamba.dt_bias, vector(layer_name(index, "ssm_dt.bias"), c.n_heads));
+    HEARTH_TRY(mamba.a, bind("ssm_a", c.n_heads, 1));
+    HEARTH_TRY(mamba.d, bind("ssm_d", c.n_heads, 1));
+    HEARTH_TRY(mamba.norm, bind("ssm_norm.weight", c.n_groups, c.d_inner / c.n_groups));
+    HEARTH_TRY(layer.attn_out,
+               matrix(layer_name(index, "ssm_out.weight"), config_.d_model, c.d_inner));
+    return {};
+  }
+
+  // Of [rows, cols], as numbers that are read one by one.
+  Result<VecView> tensor_of(std::string_view name, std::uint32_t rows, std::uint32_t cols) {
+    HEARTH_TRY(const TensorInfo* const info, required(name));
+    return as_vector(*info, cols, rows);
+  }
+
   // A fused matrix holds the rows of its parts one after another.
   Result<> bind_qkv(std::uint32_t index, LayerWeights& layer) {
     const LayerPlan& plan = config_.layers[index];
@@ -237,7 +270,7 @@ class Binder {
   Result<> bind_feed_forward(std::uint32_t index, LayerWeights& layer) {
     const std::uint32_t d_ff = config_.layers[index].d_ff;
     const bool is_shared =
-        config_.n_experts > 0 && architecture_.shared_expert != SharedExpert::kDenseBlock;
+        config_.layers[index].has_experts && architecture_.shared_expert != SharedExpert::kDenseBlock;
     const auto& names = is_shared ? kSharedNames : kDenseNames;
     const auto bind = [&](std::string_view name, std::uint32_t rows, std::uint32_t cols) {
       return matrix(layer_name(index, name), rows, cols);
@@ -248,11 +281,15 @@ class Binder {
       layer.gate = tensor::row_range(fused, 0, d_ff);
       layer.up = tensor::row_range(fused, d_ff, d_ff);
     } else {
-      HEARTH_TRY(layer.gate, bind(names[0], d_ff, config_.d_model));
+      if (has_gate()) {
+        HEARTH_TRY(layer.gate, bind(names[0], d_ff, config_.d_model));
+      }
       HEARTH_TRY(layer.up, bind(names[1], d_ff, config_.d_model));
     }
     return is_shared ? Result<>{} : bind_vectors(index, kDenseBiases, layer);
   }
+
+  bool has_gate() const { return architecture_.activation != Activation::kSquaredRelu; }
 
   Result<MatView> matrix(std::string_view name, std::uint32_t rows, std::uint32_t cols) {
     HEARTH_TRY(const TensorInfo* const info, required(name));
@@ -266,6 +303,7 @@ class Binder {
     HEARTH_TRY_VOID(bind_vectors(index, kExpertBiases, experts));
     HEARTH_TRY_VOID(bind_beside_experts(index, experts));
     const TensorInfo* const fused = optional(layer_name(index, "ffn_gate_up_exps.weight"));
+    if (!has_gate()) return bind_matrices(index, kExpertUp, experts, n);
     if (fused == nullptr) return bind_matrices(index, kExpertGateUp, experts, n);
     HEARTH_TRY(experts.gate, as_matrix(*fused, 2 * config_.d_ff_expert, config_.d_model, n));
     return {};
@@ -276,6 +314,10 @@ class Binder {
     const auto bind = [&](std::string_view suffix) {
       return vector(layer_name(index, suffix), config_.d_model);
     };
+    if (architecture_.routing == Routing::kSigmoid) {
+      const std::string bias = layer_name(index, "exp_probs_b.bias");
+      HEARTH_TRY(experts.choice_bias, vector(bias, config_.n_experts));
+    }
     if (architecture_.shared_expert == SharedExpert::kGated) {
       HEARTH_TRY(experts.shared_gate, bind("ffn_gate_inp_shexp.weight"));
     }
@@ -355,7 +397,7 @@ class Binder {
 std::vector<MatView> matrices_of(const LayerWeights& layer) {
   std::vector<MatView> matrices;
   for (const MatView& matrix :
-       {layer.conv_in, layer.delta.qkv, layer.delta.gate, layer.delta.beta, layer.delta.alpha,
+       {layer.conv_in, layer.mamba.gate, layer.mamba.mixed, layer.mamba.rates, layer.delta.qkv, layer.delta.gate, layer.delta.beta, layer.delta.alpha,
         layer.q, layer.k, layer.v, layer.attn_out, layer.gate, layer.up, layer.down,
         layer.experts.router, layer.experts.gate, layer.experts.up, layer.experts.down,
         layer.inputs_gate, layer.inputs_out}) {

@@ -20,8 +20,9 @@ using VecView = const float*;
 struct ExpertWeights {
   tensor::MatView router;                          // [n_experts, d_model]
   VecView router_bias = nullptr;                   // [n_experts]
+  VecView choice_bias = nullptr;                   // [n_experts], of scores by which they're chosen.
   // [n_experts * d_ff_expert, d_model] each; where they are one matrix `gate`, in which an expert's
-  // gate comes before its up, `up` is empty.
+  // gate comes before its up, `up` is empty; where there are no gates, `gate` is.
   tensor::MatView gate, up;
   tensor::MatView down;                            // [n_experts * d_model, d_ff_expert]
   VecView gate_bias = nullptr, up_bias = nullptr;  // [n_experts * d_ff_expert]
@@ -44,6 +45,18 @@ struct DeltaNetWeights {
   VecView norm = nullptr;       // [state_size], of a head's output.
 };
 
+// A Mamba-2 layer.
+struct MambaWeights {
+  // [d_inner, d_model], [channels, d_model] and [n_heads, d_model]: parts of one matrix.
+  tensor::MatView gate, mixed, rates;
+  VecView conv = nullptr;       // [channels, conv_width]
+  VecView conv_bias = nullptr;  // [channels]
+  VecView dt_bias = nullptr;    // [n_heads], of rates.
+  VecView a = nullptr;          // [n_heads], below 0: how fast a head forgets.
+  VecView d = nullptr;          // [n_heads]: how much of its value passes by the state.
+  VecView norm = nullptr;       // [d_inner], of each group's output.
+};
+
 // One decoder layer.  Matrices are [rows, cols] as in W [out, in].
 struct LayerWeights {
   VecView attn_norm = nullptr;  // [d_model]; null, and so ffn_norm, where inputs are not normed.
@@ -61,12 +74,14 @@ struct LayerWeights {
   VecView sinks = nullptr;                                    // [n_heads]
   VecView post_attn_norm = nullptr, post_ffn_norm = nullptr;  // [d_model], of blocks' outputs.
   VecView ffn_norm = nullptr;                                 // [d_model]
-  // The feed-forward block of all tokens, alone or beside experts: [d_ff, d_model].
+  // The feed-forward block of all tokens, alone or beside experts: [d_ff, d_model].  `gate` is empty
+  // where the activation needs none.
   tensor::MatView gate, up;
   VecView gate_bias = nullptr, up_bias = nullptr;
   tensor::MatView down;  // [d_model, d_ff]
   VecView down_bias = nullptr;
   DeltaNetWeights delta;  // Instead of q, k and v where the layer is one.
+  MambaWeights mamba;
   ExpertWeights experts;
   // The layer's part of the second embedding: its gate [d_per_layer, d_model], what brings it back
   // [d_model, d_per_layer], and that one's norm [d_model].

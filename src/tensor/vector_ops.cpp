@@ -28,6 +28,16 @@ void softcap(float* x, std::size_t n, float cap) { kernels().softcap(x, n, cap);
 
 void add(const float* x, std::size_t n, float* y) { kernels().add(x, n, y); }
 
+void sum_rows(const float* rows, std::size_t n_rows, std::size_t n, const float* weights,
+              float* out) {
+  kernels().sum_rows(rows, n_rows, n, weights, out);
+}
+
+void scan_rows(float* rows, std::size_t n_rows, std::size_t n, float decay, const float* learns,
+               const float* value, const float* reads, float* out) {
+  kernels().scan_rows(rows, n_rows, n, decay, learns, value, reads, out);
+}
+
 void f32_from_f16(const F16* in, std::size_t n, float* out) { kernels().f32_from_f16(in, n, out); }
 
 void f16_from_f32(const float* in, std::size_t n, F16* out) { kernels().f16_from_f32(in, n, out); }

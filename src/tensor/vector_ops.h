@@ -38,6 +38,13 @@ void softcap(float* x, std::size_t n, float cap);
 // y [n] += x.
 void add(const float* x, std::size_t n, float* y);
 
+// A state of n_rows rows of n floats (n a multiple of 16), as layers that scan have it:
+// out [n] = sum over rows of weights[row] * rows[row], in the order of the rows.
+void sum_rows(const float* rows, std::size_t n_rows, std::size_t n, const float* weights, float* out);
+// rows[row] = decay * rows[row] + learns[row] * value, and then out [n] = sum of reads[row] * rows[row].
+void scan_rows(float* rows, std::size_t n_rows, std::size_t n, float decay, const float* learns,
+               const float* value, const float* reads, float* out);
+
 void f32_from_f16(const F16* in, std::size_t n, float* out);
 // To nearest, ties to even.
 void f16_from_f32(const float* in, std::size_t n, F16* out);

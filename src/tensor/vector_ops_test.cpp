@@ -97,6 +97,46 @@ TEST_P(VectorOpsTest, RmsNorm) {
   }
 }
 
+// A few tokens through a state, against one in double.
+TEST_P(VectorOpsTest, ScanRows) {
+  for (const std::size_t n : {16U, 32U, 64U, 80U, 128U, 256U}) {
+    const std::size_t n_rows = n == 80 ? 7 : 128;
+    Padded<float> state(std::vector<float>(n_rows * n, 0.0F), kNan);
+    Padded<float> twin(std::vector<float>(n_rows * n, 0.0F), kNan);
+    std::vector<double> exact(n_rows * n, 0.0);
+    for (unsigned token = 0; token < 5; ++token) {
+      Padded learns(random_floats(n_rows, 10 + token), kNan);
+      Padded reads(random_floats(n_rows, 20 + token), kNan);
+      Padded value(random_floats(n, 30 + token), kNan);
+      Padded<float> out(n, kNan), sums(n, kNan), twin_out(n, kNan), twin_sums(n, kNan);
+      const float decay = 0.9F - 0.1F * static_cast<float>(token);
+      k_.sum_rows(state.data(), n_rows, n, learns.data(), sums.data());
+      twin_.sum_rows(twin.data(), n_rows, n, learns.data(), twin_sums.data());
+      EXPECT_EQ(sums.values(), twin_sums.values());
+      k_.scan_rows(state.data(), n_rows, n, decay, learns.data(), value.data(), reads.data(),
+                   out.data());
+      twin_.scan_rows(twin.data(), n_rows, n, decay, learns.data(), value.data(), reads.data(),
+                      twin_out.data());
+      EXPECT_EQ(out.values(), twin_out.values());
+      EXPECT_EQ(state.values(), twin.values());
+      EXPECT_TRUE(state.guards_intact() && out.guards_intact() && sums.guards_intact());
+      for (std::size_t i = 0; i < n; ++i) {
+        double sum = 0, read = 0, size = 0;
+        for (std::size_t r = 0; r < n_rows; ++r) {
+          double& cell = exact[r * n + i];
+          sum += static_cast<double>(learns.data()[r]) * cell;
+          cell = static_cast<double>(decay) * cell +
+                 static_cast<double>(learns.data()[r]) * static_cast<double>(value.data()[i]);
+          read += static_cast<double>(reads.data()[r]) * cell;
+          size += std::abs(static_cast<double>(reads.data()[r]) * cell) + std::abs(cell);
+        }
+        ASSERT_NEAR(sums.data()[i], sum, 1e-6 * size + 1e-6) << n;
+        ASSERT_NEAR(out.data()[i], read, 1e-6 * size) << n;
+      }
+    }
+  }
+}
+
 TEST_P(VectorOpsTest, Softmax) {
   for (const std::size_t n : lengths()) {
     auto values = random_floats(n, 5, 10.0F);

@@ -99,6 +99,17 @@ class Maker:
             self.matrix(p + "ffn_up_exps.weight", n, d_ff, D_MODEL)
         self.matrix(p + "ffn_down_exps.weight", n, D_MODEL, d_ff)
 
+    def mamba(self, p, d_inner, n_groups, size, n_heads, width):
+        channels = d_inner + 2 * n_groups * size
+        self.matrix(p + "ssm_in.weight", d_inner + channels + n_heads, D_MODEL)
+        self.vector(p + "ssm_conv1d.weight", channels, width, mean=0.4)
+        self.vector(p + "ssm_conv1d.bias", channels, mean=0.1)
+        self.vector(p + "ssm_dt.bias", n_heads, mean=0.0)
+        self.vector(p + "ssm_a", n_heads, 1, mean=-0.7)
+        self.vector(p + "ssm_d", n_heads, 1)
+        self.vector(p + "ssm_norm.weight", n_groups, d_inner // n_groups)
+        self.matrix(p + "ssm_out.weight", D_MODEL, d_inner)
+
     def input_norms(self, p):
         self.vector(p + "attn_norm.weight", D_MODEL)
         self.vector(p + "ffn_norm.weight", D_MODEL)
@@ -200,8 +211,8 @@ def make_lfm2(folder):
 
 
 def make_qwen35(folder, name):
-    """With experts and a shared one but for the first of the three; the last has fused ones, and its
-    value heads that share a key head are neighbours."""
+    """Delta nets around attention; two of the three have experts and a shared one, and one of these
+    has its value heads that share a key head as neighbours."""
     m = Maker(folder, name, name, 3)
     m.writer.add_head_count_kv(N_KV_HEADS)
     size, n_k, n_v, width = 16, 2, 4, 4
@@ -250,6 +261,61 @@ def make_qwen35(folder, name):
         m.feed_forward(p, 48, "_shexp")
         m.vector(p + "ffn_gate_inp_shexp.weight", D_MODEL, mean=0.0)
     m.finish(reference.qwen35)
+
+
+def make_mamba(folder, name, kinds, n_experts=0):
+    """`kinds` has a letter for each layer: Mamba-2, attention or (alone) a feed-forward block."""
+    is_alone = name.startswith("nemotron")
+    d_ff = [0 if is_alone and kind != "F" else D_FF for kind in kinds]
+    m = Maker(folder, name, name, len(kinds), d_ff)
+    n_kv_heads = [N_KV_HEADS if kind == "A" else 0 for kind in kinds]
+    size, n_groups, n_heads, width = 16, 2, 4, 4
+    m.config |= {"kinds": kinds, "state_size": size, "n_groups": n_groups, "n_heads": n_heads}
+    w = m.writer
+    w.add_head_count_kv(n_kv_heads)
+    w.add_ssm_conv_kernel(width)
+    w.add_ssm_inner_size(2 * D_MODEL)
+    w.add_ssm_state_size(size)
+    w.add_ssm_time_step_rank(n_heads)
+    w.add_ssm_group_count(n_groups)
+    if not is_alone:
+        m.config |= {"embedding_scale": 3.0, "residual_scale": 0.22, "attention_scale": 0.4,
+                     "logit_scale": 4.0}
+        w.add_embedding_scale(3.0)
+        w.add_residual_scale(0.22)
+        w.add_attention_scale(0.4)
+        w.add_logit_scale(4.0)
+        w.add_rope_scaling_finetuned(False)
+    if n_experts:
+        m.use_experts(n_experts, D_FF, 32)
+    if n_experts and is_alone:
+        m.config |= {"expert_scale": 2.5}
+        w.add_expert_weights_norm(True)
+        w.add_expert_weights_scale(2.5)
+        w.add_expert_group_count(1)
+    m.embeddings(tied=not is_alone)
+    for i, kind in enumerate(kinds):
+        p = f"blk.{i}."
+        m.vector(p + "attn_norm.weight", D_MODEL)
+        if kind == "M":
+            m.mamba(p, 2 * D_MODEL, n_groups, size, n_heads, width)
+        elif kind == "A":
+            m.attention(p)
+        if not is_alone:
+            m.vector(p + "ffn_norm.weight", D_MODEL)
+            m.experts(p, n_experts, D_FF)
+            m.feed_forward(p, 32, "_shexp")
+        elif kind == "F" and n_experts:
+            m.matrix(p + "ffn_gate_inp.weight", n_experts, D_MODEL)
+            m.vector(p + "exp_probs_b.bias", n_experts, mean=0.0)
+            m.matrix(p + "ffn_up_exps.weight", n_experts, D_FF, D_MODEL)
+            m.matrix(p + "ffn_down_exps.weight", n_experts, D_MODEL, D_FF)
+            m.matrix(p + "ffn_up_shexp.weight", 32, D_MODEL)
+            m.matrix(p + "ffn_down_shexp.weight", D_MODEL, 32)
+        elif kind == "F":
+            m.matrix(p + "ffn_up.weight", D_FF, D_MODEL)
+            m.matrix(p + "ffn_down.weight", D_MODEL, D_FF)
+    m.finish(reference.nemotron_h if is_alone else reference.granitehybrid)
 
 
 def make_gemma4(folder, name, slides, n_borrowing, d_per_layer, n_kv_heads, n_experts):
@@ -320,6 +386,9 @@ def main():
     make_granite(folder, "granitemoe-shared", 4, 32)
     for name in WITH_DELTA_NETS:
         make_qwen35(folder, name)
+    make_mamba(folder, "granitehybrid", "MAM", 4)
+    make_mamba(folder, "nemotron_h", "MFAFMF")
+    make_mamba(folder, "nemotron_h_moe", "MFAF", 4)
     make_gemma4(folder, "gemma4", [True, False, True, False, True, False], 2, 16, [1] * 6, 0)
     make_gemma4(folder, "gemma4-experts", [True, False, True], 0, 0, [2, 1, 2], 4)
 

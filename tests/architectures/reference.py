@@ -274,6 +274,85 @@ def qwen35(tokens, w, c):
     return rms_norm(x, w["output_norm.weight"]) @ w["output.weight"].T
 
 
+def mamba(x, w, prefix, c):
+    """Mamba-2 (arxiv.org/abs/2405.21060): a matrix per head that forgets by a rate of its token's."""
+    n, size, n_groups, n_heads = len(x), c["state_size"], c["n_groups"], c["n_heads"]
+    norm = w[prefix + "ssm_norm.weight"]
+    d_inner = norm.size
+    z, mixed, rate = np.split(x @ w[prefix + "ssm_in.weight"].T,
+                              [d_inner, 2 * d_inner + 2 * n_groups * size], axis=1)
+    kernel = w[prefix + "ssm_conv1d.weight"]
+    width = kernel.shape[1]
+    padded = np.concatenate([np.zeros((width - 1, mixed.shape[1])), mixed])
+    mixed = silu(sum(padded[k:k + n] * kernel[:, k] for k in range(width)) +
+                 w[prefix + "ssm_conv1d.bias"])
+    x, b, read = np.split(mixed, [d_inner, d_inner + n_groups * size], axis=1)
+    x = heads(x, d_inner // n_heads)
+    b, read = (np.repeat(heads(t, size), n_heads // n_groups, axis=1) for t in (b, read))
+    rate = softplus(rate + w[prefix + "ssm_dt.bias"])
+    decay = np.exp(rate * w[prefix + "ssm_a"][:, 0])
+    state = np.zeros((n_heads, x.shape[2], size))
+    out = np.empty_like(x)
+    for t in range(n):
+        written = np.einsum("hd,hs->hds", x[t] * rate[t][:, None], b[t])
+        state = state * decay[t][:, None, None] + written
+        out[t] = np.einsum("hds,hs->hd", state, read[t]) + w[prefix + "ssm_d"] * x[t]
+    out = out.reshape(n, -1) * silu(z)
+    out = rms_norm(heads(out, norm.shape[1]), norm).reshape(n, -1)
+    return out @ w[prefix + "ssm_out.weight"].T
+
+
+def unturned_attention(x, w, prefix, c, scale):
+    q, k, v = (heads(t, c["head_dim"]) for t in qkv(x, w, prefix))
+    return attend(q, k, v, scale) @ w[prefix + "attn_output.weight"].T
+
+
+def granitehybrid(tokens, w, c):
+    """granite with Mamba-2 layers among those of attention, which has no rotary embedding."""
+    x = w["token_embd.weight"][tokens] * c["embedding_scale"]
+    for i, kind in enumerate(c["kinds"]):
+        p = f"blk.{i}."
+        normed = rms_norm(x, w[p + "attn_norm.weight"])
+        x = x + c["residual_scale"] * (mamba(normed, w, p, c) if kind == "M" else
+                                       unturned_attention(normed, w, p, c, c["attention_scale"]))
+        normed = rms_norm(x, w[p + "ffn_norm.weight"])
+        x = x + c["residual_scale"] * experts_and_shared(normed, w, p, c)
+    return rms_norm(x, w["output_norm.weight"]) @ w["token_embd.weight"].T / c["logit_scale"]
+
+
+def ungated(x, up, down):
+    return np.maximum(x @ up.T, 0) ** 2 @ down.T
+
+
+def nemotron_experts(x, w, prefix, c):
+    """The best sigmoids with their biases choose; the sigmoids, to a sum of the scale, weigh."""
+    out = ungated(x, w[prefix + "ffn_up_shexp.weight"], w[prefix + "ffn_down_shexp.weight"])
+    for row, scores in enumerate(sigmoid(x @ w[prefix + "ffn_gate_inp.weight"].T)):
+        best = np.argsort(-(scores + w[prefix + "exp_probs_b.bias"]), kind="stable")[:c["n_used"]]
+        for e in best:
+            share = scores[e] / scores[best].sum() * c["expert_scale"]
+            out[row] += share * ungated(x[row], w[prefix + "ffn_up_exps.weight"][e],
+                                        w[prefix + "ffn_down_exps.weight"][e])
+    return out
+
+
+def nemotron_h(tokens, w, c):
+    """Each layer is one block: Mamba-2, attention or a feed-forward block."""
+    x = w["token_embd.weight"][tokens]
+    for i, kind in enumerate(c["kinds"]):
+        p = f"blk.{i}."
+        normed = rms_norm(x, w[p + "attn_norm.weight"])
+        if kind == "M":
+            x = x + mamba(normed, w, p, c)
+        elif kind == "A":
+            x = x + unturned_attention(normed, w, p, c, c["head_dim"] ** -0.5)
+        elif "n_used" in c:
+            x = x + nemotron_experts(normed, w, p, c)
+        else:
+            x = x + ungated(normed, w[p + "ffn_up.weight"], w[p + "ffn_down.weight"])
+    return rms_norm(x, w["output_norm.weight"]) @ w["output.weight"].T
+
+
 def gemma4_inputs(tokens, x, w, c):
     """For each layer a vector of every token, [layer][token, d]; None where there are none."""
     if "per_layer_token_embd.weight" not in w:

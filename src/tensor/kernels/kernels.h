@@ -58,6 +58,10 @@ struct Kernels {
   void (*clamped_swiglu)(const float* gate, const float* up, std::size_t n, float* out);
   void (*softcap)(float* x, std::size_t n, float cap);
   void (*add)(const float* x, std::size_t n, float* y);
+  void (*sum_rows)(const float* rows, std::size_t n_rows, std::size_t n, const float* weights,
+                   float* out);
+  void (*scan_rows)(float* rows, std::size_t n_rows, std::size_t n, float decay,
+                    const float* learns, const float* value, const float* reads, float* out);
   void (*f32_from_f16)(const F16* in, std::size_t n, float* out);
   void (*f16_from_f32)(const float* in, std::size_t n, F16* out);
   void (*dot_f16_rows)(const F16* rows, std::size_t n_rows, const float* x, std::size_t n,

@@ -77,6 +77,8 @@ constexpr Kernels make_table(Isa isa) {
       .clamped_swiglu = VectorKernels<S>::clamped_swiglu,
       .softcap = VectorKernels<S>::softcap,
       .add = VectorKernels<S>::add,
+      .sum_rows = VectorKernels<S>::sum_rows,
+      .scan_rows = VectorKernels<S>::scan_rows,
       .f32_from_f16 = VectorKernels<S>::f32_from_f16,
       .f16_from_f32 = VectorKernels<S>::f16_from_f32,
       .dot_f16_rows = VectorKernels<S>::dot_f16_rows,

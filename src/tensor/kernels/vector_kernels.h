@@ -254,6 +254,70 @@ struct VectorKernels {
           S::store_f_part(y + i, left, sum);
         });
   }
+
+  // Columns [i, i + 16 kCols) of a state's rows: several sums at a time, which need not wait for one
+  // another.
+  template <std::size_t kCols>
+  HEARTH_INLINE static void sum_columns(const float* rows, std::size_t n_rows, std::size_t n,
+                                        const float* weights, float* out) {
+    F sum[kCols];
+    for (std::size_t c = 0; c < kCols; ++c) sum[c] = S::set1_f(0.0F);
+    for (std::size_t r = 0; r < n_rows; ++r) {
+      const F weight = S::set1_f(weights[r]);
+      for (std::size_t c = 0; c < kCols; ++c) {
+        sum[c] = S::fma(weight, S::load_f(rows + r * n + c * kLanes), sum[c]);
+      }
+    }
+    for (std::size_t c = 0; c < kCols; ++c) S::store_f(out + c * kLanes, sum[c]);
+  }
+
+  static void sum_rows(const float* rows, std::size_t n_rows, std::size_t n, const float* weights,
+                       float* out) {
+    std::size_t i = 0;
+    for (; i + 4 * kLanes <= n; i += 4 * kLanes) {
+      sum_columns<4>(rows + i, n_rows, n, weights, out + i);
+    }
+    for (; i < n; i += kLanes) sum_columns<1>(rows + i, n_rows, n, weights, out + i);
+  }
+
+  struct Scan {
+    std::size_t n_rows, n;
+    float decay;
+    const float* learns;
+    const float* reads;
+  };
+  template <std::size_t kCols>
+  HEARTH_INLINE static void scan_columns(float* rows, const Scan& scan, const float* value,
+                                         float* out) {
+    const F decay = S::set1_f(scan.decay);
+    F sum[kCols];
+    F learnt[kCols];
+    for (std::size_t c = 0; c < kCols; ++c) {
+      sum[c] = S::set1_f(0.0F);
+      learnt[c] = S::load_f(value + c * kLanes);
+    }
+    for (std::size_t r = 0; r < scan.n_rows; ++r) {
+      const F key = S::set1_f(scan.learns[r]);
+      const F read = S::set1_f(scan.reads[r]);
+      for (std::size_t c = 0; c < kCols; ++c) {
+        float* const at = rows + r * scan.n + c * kLanes;
+        const F kept = S::fma(key, learnt[c], S::mul(decay, S::load_f(at)));
+        S::store_f(at, kept);
+        sum[c] = S::fma(read, kept, sum[c]);
+      }
+    }
+    for (std::size_t c = 0; c < kCols; ++c) S::store_f(out + c * kLanes, sum[c]);
+  }
+
+  static void scan_rows(float* rows, std::size_t n_rows, std::size_t n, float decay,
+                        const float* learns, const float* value, const float* reads, float* out) {
+    const Scan scan{n_rows, n, decay, learns, reads};
+    std::size_t i = 0;
+    for (; i + 4 * kLanes <= n; i += 4 * kLanes) {
+      scan_columns<4>(rows + i, scan, value + i, out + i);
+    }
+    for (; i < n; i += kLanes) scan_columns<1>(rows + i, scan, value + i, out + i);
+  }
 };
 
 }  // namespace hearth::tensor
