@@ -6,10 +6,9 @@
 #include <cmath>
 #include <numbers>
 
-namespace hearth::convert {
-namespace {
+#include "convert/hf_layers.h"
 
-constexpr std::size_t kConfigBytesMax = std::size_t{4} << 20;
+namespace hearth::convert {
 
 std::unexpected<Error> refuse(const HfConfig& config, Code code, std::string_view what) {
   return fail(code, fmt::format("'{}': {}", config.path, what));
@@ -22,7 +21,7 @@ std::unexpected<Error> unsupported(const HfConfig& config, std::string_view what
 }
 
 Result<std::uint32_t> count(const HfConfig& config, std::string_view key, std::uint32_t max,
-                            std::optional<std::uint32_t> fallback = {}) {
+                            std::optional<std::uint32_t> fallback) {
   const auto number = config.number(key);
   if (!number && fallback) return *fallback;
   if (number && *number >= 1 && *number <= max && *number == std::floor(*number)) {
@@ -34,6 +33,14 @@ Result<std::uint32_t> count(const HfConfig& config, std::string_view key, std::u
                                      key, *number, max)
                        : fmt::format("'{}' is missing: get the file from its source again", key));
 }
+
+std::string key_of(const HfConfig& config, std::string_view suffix) {
+  return fmt::format("{}.{}", config.family->architecture, suffix);
+}
+
+namespace {
+
+constexpr std::size_t kConfigBytesMax = std::size_t{4} << 20;
 
 // ---- What would be computed otherwise ----
 
@@ -115,14 +122,16 @@ constexpr KeyRow kKeys[] = {
     {"logits_scaling", "logit_scale", Kind::kFloat, false},
 };
 
-std::string key_of(const HfConfig& config, std::string_view suffix) {
-  return fmt::format("{}.{}", config.family->architecture, suffix);
+// That write_layer_kinds writes.
+bool is_own(const HfConfig& config, std::string_view key) {
+  return config.family->names == HfNames::kLfm2 &&
+         (key == "rms_norm_eps" || key == "intermediate_size");
 }
 
 Result<> write_numbers(const HfConfig& config, gguf::GgufWriter& out) {
   for (const KeyRow& row : kKeys) {
     const auto number = config.number(row.hf);
-    if (!number && !row.required) continue;
+    if ((!number && !row.required) || is_own(config, row.hf)) continue;
     if (row.kind == Kind::kFloat && number) {
       out.set_f32(key_of(config, row.gguf), static_cast<float>(*number));
       continue;
@@ -363,6 +372,7 @@ Result<HfConfig> check_hf_config(Json root, std::string path) {
   HEARTH_TRY(config.n_experts, count(config, "num_experts", 1U << 16, 0U));
   config.ties_output =
       config.family->ties_output || as_bool(config.find("tie_word_embeddings")).value_or(false);
+  HEARTH_TRY_VOID(read_layer_kinds(config));
   HEARTH_TRY_VOID(check_activation(config));
   HEARTH_TRY_VOID(check_rotated_layers(config));
   HEARTH_TRY_VOID(check_sliding(config));
@@ -375,7 +385,7 @@ Result<std::vector<RopeTensor>> write_hf_config(const HfConfig& config, gguf::Gg
   out.set_string("general.type", "model");
   HEARTH_TRY_VOID(write_numbers(config, out));
   HEARTH_TRY_VOID(write_context(config, out));
-  out.set_u32(key_of(config, "attention.head_count_kv"), config.n_kv_heads);
+  HEARTH_TRY_VOID(write_layer_kinds(config, out));
   out.set_u32(key_of(config, "attention.key_length"), config.head_dim);
   out.set_u32(key_of(config, "attention.value_length"), config.head_dim);
   return RopeWriter(config, out).run();

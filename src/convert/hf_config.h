@@ -24,6 +24,9 @@ struct HfConfig {
   std::uint32_t n_layers = 0, n_heads = 0, n_kv_heads = 0, head_dim = 0;
   std::uint32_t n_experts = 0;
   bool ties_output = false;
+  std::vector<bool> has_attention;  // [n_layers]; the others have what the family has instead.
+  // Of delta nets: heads, and the size of each.
+  std::uint32_t n_key_heads = 0, n_value_heads = 0, delta_size = 0;
 
   // A value of the text model: from `text_config` if there is one, else from the root.
   const Json* find(std::string_view key) const;

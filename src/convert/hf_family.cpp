@@ -35,6 +35,20 @@ constexpr HfFamily mistral3(std::string_view name) {
           .pairs_become_adjacent = true};
 }
 
+constexpr ConfigDefault kLfm2Defaults[] = {
+    {"rope_theta", 1e6}, {"norm_eps", 1e-5}, {"conv_L_cache", 3}, {"block_multiple_of", 256}};
+constexpr ConfigDefault kQwen35Defaults[] = {
+    {"partial_rotary_factor", 0.25}, {"full_attention_interval", 4}, {"rope_theta", 1e7}};
+
+constexpr HfFamily qwen35(std::string_view name) {
+  return {.name = name,
+          .architecture = "qwen35",
+          .activation = "silu",
+          .norms_lack_one = true,
+          .names = HfNames::kDeltaNets,
+          .defaults = kQwen35Defaults};
+}
+
 // The text model alone, or as the part of one that also sees.
 constexpr HfFamily gemma3(std::string_view name) {
   return {.name = name,
@@ -91,6 +105,14 @@ constexpr HfFamily kFamilies[] = {
      .architecture = "granite",
      .activation = "silu",
      .pairs_become_adjacent = true},
+    {.name = "Lfm2ForCausalLM",
+     .architecture = "lfm2",
+     .activation = "silu",
+     .ties_output = true,
+     .names = HfNames::kLfm2,
+     .defaults = kLfm2Defaults},
+    qwen35("Qwen3_5ForCausalLM"),
+    qwen35("Qwen3_5ForConditionalGeneration"),
     mistral3("Ministral3ForCausalLM"),
     mistral3("Mistral3ForConditionalGeneration"),
     {.name = "BertModel", .architecture = "bert", .activation = "gelu", .is_encoder = true},
@@ -123,6 +145,32 @@ constexpr NameRow kLayerNames[] = {
 };
 constexpr NameRow kPreNorms[] = {
     {"post_attention_layernorm", "ffn_norm"},
+};
+constexpr NameRow kLfm2Names[] = {
+    {"operator_norm", "attn_norm"},        {"ffn_norm", "ffn_norm"},
+    {"conv.in_proj", "shortconv.in_proj"}, {"conv.out_proj", "shortconv.out_proj"},
+    {"conv.conv", "shortconv.conv"},       {"self_attn.out_proj", "attn_output"},
+    {"self_attn.q_proj", "attn_q"},        {"self_attn.k_proj", "attn_k"},
+    {"self_attn.v_proj", "attn_v"},        {"self_attn.q_layernorm", "attn_q_norm"},
+    {"feed_forward.w1", "ffn_gate"},       {"self_attn.k_layernorm", "attn_k_norm"},
+    {"feed_forward.w3", "ffn_up"},         {"feed_forward.w2", "ffn_down"},
+};
+struct DeltaName {
+  std::string_view hf, gguf;
+  ByValueHead by_value_head = ByValueHead::kNothing;
+};
+// With their endings, of which some have none.
+constexpr DeltaName kDeltaNames[] = {
+    {"post_attention_layernorm.weight", "post_attention_norm.weight"},
+    {"linear_attn.in_proj_qkv.weight", "attn_qkv.weight", ByValueHead::kLastRows},
+    {"linear_attn.in_proj_z.weight", "attn_gate.weight", ByValueHead::kRows},
+    {"linear_attn.in_proj_b.weight", "ssm_beta.weight", ByValueHead::kRowEach},
+    {"linear_attn.in_proj_a.weight", "ssm_alpha.weight", ByValueHead::kRowEach},
+    {"linear_attn.conv1d.weight", "ssm_conv1d.weight", ByValueHead::kLastRows},
+    {"linear_attn.dt_bias", "ssm_dt.bias", ByValueHead::kRowEach},
+    {"linear_attn.A_log", "ssm_a", ByValueHead::kRowEach},
+    {"linear_attn.norm.weight", "ssm_norm.weight"},
+    {"linear_attn.out_proj.weight", "ssm_out.weight", ByValueHead::kCols},
 };
 constexpr NameRow kSandwichNorms[] = {
     {"post_attention_layernorm", "post_attention_norm"},
@@ -165,7 +213,9 @@ constexpr NameRow kPrefixes[] = {
 };
 constexpr std::string_view kIgnoredParts[] = {"vision_tower.", "vision_model.",
                                               "multi_modal_projector.", ".rotary_emb.inv_freq",
-                                              ".attention.masked_bias"};
+                                              ".attention.masked_bias", "model.visual."};
+// Layers that guess further tokens.
+constexpr std::string_view kFurtherPrefix = "mtp.";
 
 std::string_view find_name(std::span<const NameRow> rows, std::string_view hf) {
   const auto row = std::ranges::find(rows, hf, &NameRow::hf);
@@ -200,6 +250,8 @@ std::optional<MappedName> map_layer(const HfFamily& family, std::string_view res
     rest.remove_prefix(kExperts.size());
     mapped.expert = take_number(rest);
     if (mapped.expert) gguf = find_name(kExpertNames, rest);
+  } else if (family.names == HfNames::kLfm2) {
+    gguf = find_name(kLfm2Names, rest);
   } else {
     gguf = find_name(kLayerNames, rest);
     if (gguf.empty() && family.sandwich_norms) gguf = find_name(kSandwichNorms, rest);
@@ -209,6 +261,20 @@ std::optional<MappedName> map_layer(const HfFamily& family, std::string_view res
   mapped.is_query = gguf == "attn_q";
   mapped.is_key = gguf == "attn_k";
   mapped.name = fmt::format("blk.{}.{}", *mapped.layer, gguf);
+  return mapped;
+}
+
+// A tensor of a delta net, or of a family that has some, by its whole name.
+std::optional<MappedName> map_delta_net(const HfFamily& family, std::string_view name) {
+  constexpr std::string_view kLayers = "model.layers.";
+  if (family.names != HfNames::kDeltaNets || !name.starts_with(kLayers)) return std::nullopt;
+  name.remove_prefix(kLayers.size());
+  MappedName mapped;
+  mapped.layer = take_number(name);
+  const auto row = std::ranges::find(kDeltaNames, name, &DeltaName::hf);
+  if (!mapped.layer || row == std::end(kDeltaNames)) return std::nullopt;
+  mapped.name = fmt::format("blk.{}.{}", *mapped.layer, row->gguf);
+  mapped.by_value_head = row->by_value_head;
   return mapped;
 }
 
@@ -232,7 +298,8 @@ std::optional<MappedName> map_encoder_stem(const HfFamily& family, std::string_v
 std::optional<MappedName> map_decoder_stem(const HfFamily& family, std::string_view stem) {
   constexpr std::string_view kLayers = "model.layers.";
   if (stem.starts_with(kLayers)) return map_layer(family, stem.substr(kLayers.size()));
-  const std::string_view gguf = find_name(kGlobalNames, stem);
+  std::string_view gguf = find_name(kGlobalNames, stem);
+  if (family.names == HfNames::kLfm2 && stem == "model.embedding_norm") gguf = "token_embd_norm";
   if (gguf.empty()) return std::nullopt;
   return MappedName{.name = std::string(gguf)};
 }
@@ -262,7 +329,11 @@ Result<std::optional<MappedName>> map_name(const HfFamily& family, std::string_v
   const Parts of_encoder = family.ranks ? Parts(kRankerIgnoredParts) : Parts(kEncoderIgnoredParts);
   const Parts ignored = family.is_encoder ? of_encoder : Parts(kIgnoredParts);
   if (std::ranges::any_of(ignored, is_in_name)) return std::optional<MappedName>();
+  if (family.names == HfNames::kDeltaNets && name.starts_with(kFurtherPrefix)) {
+    return std::optional<MappedName>();
+  }
   const std::string whole = canonical(name);
+  if (auto mapped = map_delta_net(family, whole)) return mapped;
   const std::size_t dot = std::min(whole.rfind('.'), whole.size());
   const std::string_view suffix = std::string_view(whole).substr(dot);
   const std::string_view stem = std::string_view(whole).substr(0, dot);

@@ -22,6 +22,9 @@ struct ConfigDefault {
   double value;
 };
 
+// What the tensors of a family's layers are called beside the usual names.
+enum class HfNames : std::uint8_t { kUsual, kLfm2, kDeltaNets };
+
 struct HfFamily {
   std::string_view name;               // An entry of config.json's `architectures`.
   std::string_view architecture;       // GGUF `general.architecture`.
@@ -32,6 +35,7 @@ struct HfFamily {
   bool ties_output = false;            // Whatever the files say.
   bool slides =
       false;  // `sliding_window` is used; without it, a window bounds the context instead.
+  HfNames names = HfNames::kUsual;
   bool is_encoder = false;           // Embeds texts: other tensors, other keys (hf_encoder.h).
   bool ranks = false;                // An encoder with a classifier, which scores pairs of texts.
   std::uint32_t no_rope_period = 0;  // Every so many layers there is no rotation.
@@ -47,11 +51,15 @@ const HfFamily* find_family_of(std::string_view architecture);
 std::string known_families();
 
 // What a tensor of a checkpoint is in GGUF.
+// What of a delta net lies in the order of its value heads.
+enum class ByValueHead : std::uint8_t { kNothing, kRows, kLastRows, kRowEach, kCols };
+
 struct MappedName {
   std::string name;
   std::optional<std::uint32_t> layer;
   std::optional<std::uint32_t> expert;  // One matrix of a stack that GGUF keeps as one tensor.
   bool is_query = false, is_key = false;
+  ByValueHead by_value_head = ByValueHead::kNothing;
 };
 
 // Nothing for tensors that GGUF does not keep (vision towers, precomputed rotations); kUnsupported

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include <cmath>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -82,6 +83,8 @@ inline const std::map<std::string, HfArchitecture>& hf_architectures() {
       {"olmo2", {"Olmo3ForCausalLM", false, false, true}},
       {"granite", {"GraniteForCausalLM", true, false}},
       {"mistral3", {"Ministral3ForCausalLM", true, false}},
+      {"lfm2", {"Lfm2ForCausalLM", false, false}},
+      {"qwen35", {"Qwen3_5ForCausalLM", false, false}},
   };
   return all;
 }
@@ -120,7 +123,9 @@ class HfFolderMaker {
                              {"hidden_size", number("embedding_length")},
                              {"intermediate_size", number("feed_forward_length")},
                              {"num_attention_heads", number("attention.head_count")},
-                             {"num_key_value_heads", number("attention.head_count_kv")},
+                             {"num_key_value_heads", architecture_ == "lfm2"
+                                                         ? 1
+                                                         : number("attention.head_count_kv")},
                              {"head_dim", number("attention.key_length")},
                              {"rms_norm_eps", real("attention.layer_norm_rms_epsilon")},
                              {"max_position_embeddings", number("context_length")},
@@ -155,6 +160,27 @@ class HfFolderMaker {
     if (architecture_ == "olmo2") {
       config["layer_types"] = {"sliding_attention", "sliding_attention", "sliding_attention",
                                "full_attention"};
+    }
+    if (architecture_ == "lfm2") {
+      config["layer_types"] = {"conv", "full_attention", "conv"};
+      config["norm_eps"] = config["rms_norm_eps"];
+      config["conv_L_cache"] = number("shortconv.l_cache");
+      config["block_ff_dim"] = 72;  // Of which two thirds, and that a multiple of 16.
+      config["block_multiple_of"] = 16;
+      config.erase("rms_norm_eps");
+      config.erase("intermediate_size");
+    }
+    if (architecture_ == "qwen35") {
+      config["layer_types"] = {"linear_attention", "full_attention", "linear_attention"};
+      config["full_attention_interval"] = 2;
+      config["linear_conv_kernel_dim"] = number("ssm.conv_kernel");
+      config["linear_key_head_dim"] = config["linear_value_head_dim"] = number("ssm.state_size");
+      config["linear_num_key_heads"] = number("ssm.group_count");
+      config["linear_num_value_heads"] = number("ssm.time_step_rank");
+      config["rope_parameters"] = {{"rope_type", "default"},
+                                   {"rope_theta", real("rope.freq_base")},
+                                   {"partial_rotary_factor", 0.5},
+                                   {"mrope_section", {2, 1, 1}}};
     }
     if (architecture_ == "qwen3moe") {
       config["num_experts"] = number("expert_count");
@@ -221,9 +247,91 @@ class HfFolderMaker {
       parts["post_ffw_norm"] = "post_feedforward_layernorm";
     }
     if (architecture_ == "phi3") parts["ffn_up"] = "mlp.gate_up_proj";
+    if (architecture_ == "lfm2") {
+      if (name == "token_embd_norm.weight") return "model.embedding_norm.weight";
+      parts = {{"attn_norm", "operator_norm"},
+               {"ffn_norm", "ffn_norm"},
+               {"attn_q", "self_attn.q_proj"},
+               {"attn_k", "self_attn.k_proj"},
+               {"attn_v", "self_attn.v_proj"},
+               {"attn_output", "self_attn.out_proj"},
+               {"attn_q_norm", "self_attn.q_layernorm"},
+               {"attn_k_norm", "self_attn.k_layernorm"},
+               {"ffn_gate", "feed_forward.w1"},
+               {"ffn_up", "feed_forward.w3"},
+               {"ffn_down", "feed_forward.w2"},
+               {"shortconv.in_proj", "conv.in_proj"},
+               {"shortconv.conv", "conv.conv"},
+               {"shortconv.out_proj", "conv.out_proj"}};
+    }
+    if (architecture_ == "qwen35") {
+      if (name.ends_with(".ssm_a")) return layer_of(name) + "linear_attn.A_log";
+      if (name.ends_with(".ssm_dt.bias")) return layer_of(name) + "linear_attn.dt_bias";
+      parts.insert({{"post_attention_norm", "post_attention_layernorm"},
+                    {"ssm_beta", "linear_attn.in_proj_b"},
+                    {"ssm_alpha", "linear_attn.in_proj_a"},
+                    {"ssm_conv1d", "linear_attn.conv1d"},
+                    {"ssm_norm", "linear_attn.norm"},
+                    {"ssm_out", "linear_attn.out_proj"},
+                    {"attn_gate", "linear_attn.in_proj_z"}});
+      parts["attn_qkv"] = "linear_attn.in_proj_qkv";
+    }
     const std::size_t first = name.find('.', 4), last = name.rfind('.');
     return fmt::format("model.layers.{}.{}{}", name.substr(4, first - 4),
                        parts.at(name.substr(first + 1, last - first - 1)), name.substr(last));
+  }
+
+  static std::string layer_of(const std::string& name) {
+    return fmt::format("model.layers.{}.", name.substr(4, name.find('.', 4) - 4));
+  }
+
+  // Rows or columns of value heads 0 1 2 3 of two key heads are stored as 0 2 1 3: those of a key
+  // head together.  `first` rows before them stay.
+  std::string grouped(const gguf::TensorInfo& info, const std::string& bytes, std::size_t first,
+                      std::size_t size, bool is_cols) const {
+    const std::size_t rows = info.n_dims == 1 ? info.dims[0] : info.dims[1];
+    const std::size_t cols = info.n_dims == 1 ? 1 : info.dims[0];
+    const std::size_t element = bytes.size() / rows / cols;
+    const std::size_t n_key = file_.get_u32("qwen35.ssm.group_count").value();
+    const std::size_t n_value = file_.get_u32("qwen35.ssm.time_step_rank").value();
+    const auto to = [&](std::size_t i) {
+      if (i < first) return i;
+      const std::size_t head = (i - first) / size;
+      const std::size_t at = head % n_key * (n_value / n_key) + head / n_key;
+      return first + at * size + (i - first) % size;
+    };
+    std::string out(bytes.size(), '\0');
+    for (std::size_t r = 0; r < rows; ++r) {
+      for (std::size_t c = 0; c < cols; ++c) {
+        const std::size_t at = is_cols ? r * cols + to(c) : to(r) * cols + c;
+        std::memcpy(out.data() + at * element, bytes.data() + (r * cols + c) * element, element);
+      }
+    }
+    return out;
+  }
+
+  std::string as_delta_net(const gguf::TensorInfo& info, std::string bytes) const {
+    const std::string name(info.name);
+    const std::size_t size = file_.get_u32("qwen35.ssm.state_size").value();
+    const std::size_t before = 2 * size * file_.get_u32("qwen35.ssm.group_count").value();
+    if (name.ends_with(".ssm_a")) {
+      for (std::size_t i = 0; i < bytes.size(); i += sizeof(float)) {
+        float value = 0;
+        std::memcpy(&value, bytes.data() + i, sizeof value);
+        value = std::log(-value);
+        std::memcpy(bytes.data() + i, &value, sizeof value);
+      }
+    }
+    for (const char* const one : {".ssm_a", ".ssm_dt.bias", ".ssm_beta.weight", ".ssm_alpha.weight"}) {
+      if (name.ends_with(one)) return grouped(info, bytes, 0, 1, false);
+    }
+    for (const char* const last : {".attn_qkv.weight", ".ssm_conv1d.weight"}) {
+      if (name.ends_with(last)) return grouped(info, bytes, before, size, false);
+    }
+    if (name.ends_with(".attn_gate.weight")) return grouped(info, bytes, 0, size, false);
+    if (name.ends_with(".ssm_out.weight")) return grouped(info, bytes, 0, size, true);
+    if (name.ends_with("norm.weight") && !name.ends_with("ssm_norm.weight")) return less_one(bytes);
+    return bytes;
   }
 
   void add(const gguf::TensorInfo& info, SafetensorsWriter& writer) const {
@@ -234,10 +342,14 @@ class HfFolderMaker {
     const bool is_key = name.find(".attn_k.") != name.npos;
     if (kind_.rotates_neighbours && (is_query || is_key)) bytes = halves(info, bytes);
     if (kind_.is_gemma && name.ends_with("norm.weight")) bytes = less_one(bytes);
+    if (architecture_ == "qwen35") bytes = as_delta_net(info, bytes);
     const std::string dtype(tensor::dtype_info(info.type).name);
     const std::string target = hf_name(name);
     std::vector<std::uint64_t> shape(info.dims.begin(), info.dims.begin() + info.n_dims);
     std::ranges::reverse(shape);
+    if (name.find("conv.conv") != name.npos || name.find("conv1d") != name.npos) {
+      shape.insert(shape.begin() + 1, 1);
+    }
     if (target.find("{}") == target.npos) return writer.add(target, dtype, shape, bytes);
     const std::size_t size = bytes.size() / shape[0];
     for (std::size_t e = 0; e < shape[0]; ++e) {

@@ -30,6 +30,10 @@ constexpr PreRow kRows[] = {
     {"split " HEARTH_LLAMA3_HEAD R"(\p{N}{1,3})" HEARTH_TAIL "\nbytes\n", true, "llama-bpe"},
     {"split " HEARTH_LLAMA3_HEAD R"(\p{N}{1,3})" HEARTH_TAIL "\nbytes\n", false, "dbrx"},
     {"split " HEARTH_LLAMA3_HEAD R"(\p{N})" HEARTH_TAIL "\nbytes\n", false, "qwen2"},
+    {R"(split (?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N})"
+     R"(| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)"
+     "\nbytes\n",
+     false, "qwen35"},
     {"split " HEARTH_UPPER "|" HEARTH_LOWER R"(|\p{N})" HEARTH_SLASH_TAIL "\nbytes\n", true,
      "tekken"},
     {"split " HEARTH_UPPER HEARTH_ENDINGS "|" HEARTH_LOWER HEARTH_ENDINGS

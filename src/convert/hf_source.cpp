@@ -15,6 +15,21 @@ namespace {
 
 constexpr std::size_t kDimsMax = 3;  // Of a checkpoint's tensor; GGUF adds none but experts.
 
+// Delta nets keep value heads that share a key head together; in GGUF key heads come round in turn.
+// Where each of `first` + n_value_heads * `size` rows or columns is stored, those before `first` as
+// they are.
+std::vector<std::uint32_t> value_head_order(const HfConfig& c, std::uint32_t first,
+                                            std::uint32_t size) {
+  std::vector<std::uint32_t> order;
+  for (std::uint32_t i = 0; i < first; ++i) order.push_back(i);
+  for (std::uint32_t head = 0; head < c.n_value_heads; ++head) {
+    const std::uint32_t group = c.n_value_heads / c.n_key_heads;
+    const std::uint32_t stored = head % c.n_key_heads * group + head / c.n_key_heads;
+    for (std::uint32_t i = 0; i < size; ++i) order.push_back(first + stored * size + i);
+  }
+  return order;
+}
+
 // Puts the checkpoint's tensors under their GGUF names.
 class TensorCollector {
  public:
@@ -75,11 +90,34 @@ class TensorCollector {
     }
     SourceTensor tensor{.name = mapped.name, .type = *type, .parts = {stored.data}};
     tensor.dims.assign(stored.shape.rbegin(), stored.shape.rend());
-    if (config_.family->norms_lack_one && mapped.name.ends_with("norm.weight")) tensor.added = 1.0F;
+    // Convolutions over channels have a dimension of 1.
+    if (tensor.dims.size() == 3 && tensor.dims[1] == 1 && mapped.name.find("conv") != std::string::npos) {
+      tensor.dims.erase(tensor.dims.begin() + 1);
+    }
+    const bool is_norm = mapped.name.ends_with("norm.weight") && !mapped.name.ends_with("ssm_norm.weight");
+    if (config_.family->norms_lack_one && is_norm) tensor.added = 1.0F;
+    tensor.is_negated_exp = mapped.name.ends_with("ssm_a");
+    HEARTH_TRY_VOID(order_value_heads(mapped.by_value_head, stored, tensor));
     if (config_.family->pairs_become_adjacent && (mapped.is_query || mapped.is_key)) {
       HEARTH_TRY(tensor.head_rows, head_rows(stored, mapped));
     }
     return tensor;
+  }
+
+  Result<> order_value_heads(ByValueHead by, const Safetensor& stored, SourceTensor& tensor) const {
+    if (by == ByValueHead::kNothing || config_.n_key_heads == config_.n_value_heads) return {};
+    const std::uint32_t size = by == ByValueHead::kRowEach ? 1 : config_.delta_size;
+    const std::uint32_t before =
+        by == ByValueHead::kLastRows ? 2 * config_.n_key_heads * config_.delta_size : 0;
+    const std::uint64_t n = before + std::uint64_t{config_.n_value_heads} * size;
+    const bool is_cols = by == ByValueHead::kCols;
+    if ((is_cols ? tensor.dims.front() : tensor.dims.back()) != n) {
+      return refuse(Code::kCorrupt, fmt::format("tensor '{}' has not the {} {} of {} value heads",
+                                                stored.name, n, is_cols ? "columns" : "rows",
+                                                config_.n_value_heads));
+    }
+    (is_cols ? tensor.col_order : tensor.row_order) = value_head_order(config_, before, size);
+    return {};
   }
 
   Result<std::uint32_t> head_rows(const Safetensor& stored, const MappedName& mapped) const {
@@ -134,11 +172,15 @@ class TensorCollector {
   }
 
   Result<> check_complete() const {
+    const HfNames names = config_.family->names;
+    const bool norms_embedding = config_.family->is_encoder || names == HfNames::kLfm2;
     std::vector<std::string> needed = {
-        "token_embd.weight",
-        config_.family->is_encoder ? "token_embd_norm.weight" : "output_norm.weight"};
+        "token_embd.weight", norms_embedding ? "token_embd_norm.weight" : "output_norm.weight"};
+    const std::string_view instead =
+        names == HfNames::kLfm2 ? "shortconv.out_proj" : "ssm_out";
     for (std::uint32_t i = 0; i < config_.n_layers; ++i) {
-      needed.push_back(fmt::format("blk.{}.attn_output.weight", i));
+      const bool attends = config_.has_attention[i];
+      needed.push_back(fmt::format("blk.{}.{}.weight", i, attends ? "attn_output" : instead));
       if (config_.n_experts == 0) needed.push_back(fmt::format("blk.{}.ffn_down.weight", i));
     }
     for (const std::string& name : needed) {

@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cmath>
+
 #include "tensor/dequantize.h"
 
 namespace hearth::convert {
@@ -13,13 +16,14 @@ std::uint64_t SourceTensor::n_elements() const {
 }
 
 std::uint64_t SourceTensor::row_elements() const {
-  return dims.size() == 1 && head_rows != 0 ? 1 : dims[0];
+  return dims.size() == 1 && (head_rows != 0 || !row_order.empty()) ? 1 : dims[0];
 }
 
 namespace {
 
 // Where row `row` of the written tensor lies in the stored one.
 std::uint64_t stored_row(const SourceTensor& tensor, std::uint64_t row) {
+  if (!tensor.row_order.empty()) return tensor.row_order[row];
   const std::uint64_t size = tensor.head_rows;
   if (size == 0) return row;
   const std::uint64_t within = row % size;
@@ -38,8 +42,18 @@ void read_rows(const SourceTensor& tensor, std::uint64_t first, std::uint64_t n_
     const std::uint64_t at = stored_row(tensor, row % rows_per_part);
     tensor::dequantize(tensor.type, part.data() + at * bytes, cols, out + i * cols);
   }
-  if (tensor.added == 0) return;
-  for (std::uint64_t i = 0; i < n_rows * cols; ++i) out[i] += tensor.added;
+  if (!tensor.col_order.empty()) {
+    std::vector<float> stored(cols);
+    for (std::uint64_t i = 0; i < n_rows; ++i) {
+      float* const row = out + i * cols;
+      std::copy_n(row, cols, stored.data());
+      for (std::uint64_t c = 0; c < cols; ++c) row[c] = stored[tensor.col_order[c]];
+    }
+  }
+  for (std::uint64_t i = 0; i < n_rows * cols && tensor.added != 0; ++i) out[i] += tensor.added;
+  for (std::uint64_t i = 0; i < n_rows * cols && tensor.is_negated_exp; ++i) {
+    out[i] = -std::exp(out[i]);
+  }
 }
 
 Result<ModelSource> open_source(const std::filesystem::path& path) {

@@ -32,7 +32,10 @@ struct SourceTensor {
   // Rows of each head come as two halves of head_rows / 2 and are written in turn, one of each (the
   // two elements of a rotary pair become neighbours); 0: as they lie.
   std::uint32_t head_rows = 0;
-  float added = 0;  // To every element.
+  // Row r is stored as row row_order[r], and column c as column col_order[c]; empty: as they lie.
+  std::vector<std::uint32_t> row_order, col_order;
+  float added = 0;                // To every element.
+  bool is_negated_exp = false;    // -exp(x) is written of x.
 
   std::uint64_t n_elements() const;
   // Elements of one row, and how many there are.  A vector is rows of one element where its
@@ -40,7 +43,10 @@ struct SourceTensor {
   std::uint64_t row_elements() const;
   std::uint64_t n_rows() const { return n_elements() / row_elements(); }
   // Whether the bytes can be written as they lie.
-  bool is_plain() const { return parts.size() == 1 && head_rows == 0 && added == 0; }
+  bool is_plain() const {
+    return parts.size() == 1 && head_rows == 0 && added == 0 && row_order.empty() &&
+           col_order.empty() && !is_negated_exp;
+  }
 };
 
 // out [n_rows, row_elements()] = rows `first` and on.  Any thread.

@@ -146,6 +146,7 @@ bool stays_exact(const SourceTensor& tensor) {
   const std::string_view name = tensor.name;
   return tensor.dims.size() < 2 || !name.ends_with("weight") || name.ends_with("_norm.weight") ||
          name.ends_with("ffn_gate_inp.weight") || name.ends_with("ssm_conv1d.weight") ||
+         name.ends_with("shortconv.conv.weight") ||
          name == "position_embd.weight" || name == "token_types.weight";
 }
 
