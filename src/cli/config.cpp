@@ -46,6 +46,14 @@ const std::array kKeys = {
               List<Config>{FIELD(Strings, adapters.folders)}},
     Key{"adapters", "memory_mib", "Most memory for adapters that stay loaded, in MiB; 0 means a quarter of the machine's.",
               Integer<Config>{FIELD(std::int64_t, adapters.memory_mib), 0, 1 << 30}},
+    Key{"llama_server", "path", "llama.cpp's llama-server, which runs the models that Hearth can't: a path, or a name in the PATH; empty: never used.",
+        Text<Config>{FIELD(std::string, llama_server.path)}},
+    Key{"llama_server", "arguments", "Arguments for it, behind those that Hearth sets (--model, --alias, --host, --port, --jinja).",
+        List<Config>{FIELD(Strings, llama_server.arguments)}},
+    Key{"llama_server", "start_timeout_s", "Seconds within which it must be ready.",
+        Integer<Config>{FIELD(std::int64_t, llama_server.start_timeout_s), 1, 86'400}},
+    Key{"llama_server", "idle_stop_s", "Seconds without a request after which it is stopped.",
+        Integer<Config>{FIELD(std::int64_t, llama_server.idle_stop_s), 1, 1 << 30}},
     Key{"advisor", "base_url", "OpenAI-compatible endpoint of the adviser, as https://HOST/v1. Empty: no adviser.",
               Text<Config>{FIELD(std::string, advisor.base_url)}},
     Key{"advisor", "model", "Model that is asked for advice.",
@@ -207,8 +215,8 @@ Result<Config> parse_config(std::string_view text, const std::string& name) {
     if (table == nullptr || !is_section(section.str())) {
       return std::unexpected(config_error(
           name, node,
-          fmt::format("unknown section '{}'; there are [server], [models], [adapters], [[upstreams]], "
-                      "[advisor], [budget] and [engine]",
+          fmt::format("unknown section '{}'; there are [server], [models], [adapters], [llama_server], "
+                      "[advisor], [budget], [engine] and [[upstreams]]",
                       section.str())));
     }
     HEARTH_TRY_VOID(assign_section(kKeys, name, section.str(), *table, config));

@@ -55,6 +55,12 @@ struct Config {
     std::int64_t idle_timeout_s = 120;
   };
   std::vector<Upstream> upstreams;
+  struct LlamaServer {
+    std::string path = "llama-server";
+    std::vector<std::string> arguments;
+    std::int64_t start_timeout_s = 120;
+    std::int64_t idle_stop_s = 300;
+  } llama_server;
   struct Advisor {
     std::string base_url;
     std::string model;

@@ -55,6 +55,10 @@ Result<std::unique_ptr<hub::Hub>> open_hub(const Config& config) {
   HEARTH_TRY(options.catalogue, catalogue_options(config));
   HEARTH_TRY(options.adviser, adviser_options(config));
   options.upstreams = upstream_options(config);
+  options.llama_server = {.program = config.llama_server.path,
+                          .arguments = config.llama_server.arguments,
+                          .start_timeout = std::chrono::seconds(config.llama_server.start_timeout_s),
+                          .idle_stop = std::chrono::seconds(config.llama_server.idle_stop_s)};
   options.default_model = config.models.default_model;
   options.models_bytes_max = static_cast<std::uint64_t>(config.models.memory_mib) << 20;
   HEARTH_TRY(options.drafts, drafts_of(config.models));

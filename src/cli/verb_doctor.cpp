@@ -20,6 +20,7 @@
 #include "cli/verbs.h"
 #include "device/cpu.h"
 #include "device/roofs.h"
+#include "hub/upstream/child_process.h"
 #include "ledger/ledger.h"
 #include "ledger/verify.h"
 #include "model/model.h"
@@ -120,6 +121,15 @@ Finding check_upstreams(const Context& context) {
   return finding;
 }
 
+Finding check_llama_server(const Context& context) {
+  const std::string& name = context.config.llama_server.path;
+  if (name.empty()) return {Verdict::kOk, "not used: llama_server.path is empty"};
+  const std::string found = hub::find_program(name);
+  if (!found.empty()) return {Verdict::kOk, fmt::format("{} runs the models that Hearth can't", found)};
+  if (name.find('/') != std::string::npos) return {Verdict::kWrong, fmt::format("llama_server.path is '{}', where no program is", name)};
+  return {Verdict::kNote, fmt::format("'{}' is not in the PATH: models that Hearth can't run stay unused", name)};
+}
+
 Finding check_keys(const Context& context) {
   const std::string& file = context.config.server.api_keys_file;
   if (file.empty()) return {Verdict::kOk, "none needed: the hub listens on this machine only"};
@@ -143,7 +153,7 @@ constexpr std::array kChecks = {
     Check{"roofs", check_roofs},         Check{"configuration", check_config},
     Check{"embedded model", check_embedded_model}, Check{"models", check_models},
     Check{"ledger", check_ledger},       Check{"adviser", check_adviser},
-    Check{"upstreams", check_upstreams}, Check{"api keys", check_keys},       Check{"hub", check_hub},
+    Check{"upstreams", check_upstreams}, Check{"llama-server", check_llama_server}, Check{"api keys", check_keys},       Check{"hub", check_hub},
 };
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include "cli/upstreams.h"
 #include "cli/verbs.h"
 #include "gguf/manifest.h"
+#include "hub/upstream/child_process.h"
 #include "store/inventory.h"
 #include "store/adapters.h"
 
@@ -114,6 +115,11 @@ nlohmann::ordered_json to_json(const hub::ModelEntry& entry) {
           {"problem", entry.problem}};
 }
 
+std::string state_of(const store::CatalogueEntry& entry, bool has_llama) {
+  if (entry.problem.empty()) return "";
+  return entry.is_foreign && has_llama ? "runs in llama-server" : "can't run: " + entry.problem;
+}
+
 void print_upstreams(const UpstreamReport& report) {
   std::vector<std::vector<std::string>> table = {{"UPSTREAM MODEL", "SIZE", "TYPE", "CONTEXT", "RUNS AT"}};
   for (const auto& entry : report.models) {
@@ -140,11 +146,12 @@ Result<> models_list(const Context& context) {
     print_out(models.dump(2) + "\n");
     return {};
   }
+  const bool has_llama = !hub::find_program(context.config.llama_server.path).empty();
   std::vector<std::vector<std::string>> table = {{"NAME", "SIZE", "TYPE", "CONTEXT", "ARCHITECTURE", "FROM", ""}};
   for (const auto& entry : catalogue.entries()) {
     table.push_back({entry.name, format_bytes(entry.bytes), entry.quantization,
                      entry.n_context == 0 ? "" : fmt::format("{}", entry.n_context), entry.architecture,
-                     entry.source, entry.problem.empty() ? "" : "can't run: " + entry.problem});
+                     entry.source, state_of(entry, has_llama)});
   }
   print_out(format_table(table));
   print_store_usage();

@@ -28,6 +28,11 @@ class CatalogueSource final : public ModelSource {
     if (catalogue == nullptr) return fail(Code::kUnavailable, "the models are still being listed");
     return catalogue->find(name);
   }
+  Result<store::CatalogueEntry> find_any(std::string_view name) const override {
+    const std::shared_ptr<const store::Catalogue> catalogue = last();
+    if (catalogue == nullptr) return fail(Code::kUnavailable, "the models are still being listed");
+    return catalogue->find_any(name);
+  }
   std::vector<store::CatalogueEntry> adapters() const override {
     const auto catalogue = last();
     return catalogue == nullptr ? std::vector<store::CatalogueEntry>() : catalogue->adapters();

@@ -348,7 +348,15 @@ void Conductor::on(Admitted& message) {
 void Conductor::on(ModelReady& message) {
   Run* const run = find(message.run);
   if (run == nullptr || run->stage != Stage::kLoading) return;
-  if (!message.loaded) return fail_run(*run, message.loaded.error());
+  if (!message.loaded) {
+    // A model that only turns out now to be one that the engine can't run.
+    const bool may_go_on = message.loaded.error().code == Code::kUnsupported && parts_.llama != nullptr &&
+                           run->candidates.size() == 1 && run->adapter_entries.empty() &&
+                           run->candidates[0].source != "store";
+    if (!may_go_on) return fail_run(*run, message.loaded.error());
+    plan_upstream(*run, child_target(run->candidates[0]));
+    return begin_upstream(*run);
+  }
   run->model = message.loaded->model;
   run->adapters = std::move(message.loaded->adapters);
   run->receipt.model = message.loaded->entry.name;

@@ -39,6 +39,7 @@ struct ConductorParts {
   std::unique_ptr<ModelShelf> shelf;
   std::unique_ptr<EmbeddingDesk> embedding_desk = {};  // Null: nothing is embedded.
   std::unique_ptr<UpstreamDirectory> upstreams = {};   // Null, as the next: there are none.
+  std::unique_ptr<LlamaServer> llama = {};             // Null: it is not installed.
   std::unique_ptr<UpstreamDesk> upstream_desk = {};
 };
 
@@ -93,6 +94,8 @@ class Conductor final : public Hub {
   // Of requests that other servers answer (conductor_upstream.cpp).
   Result<ModelChoice> resolve(const std::string& name) const;
   Result<ModelChoice> resolve_default_upstream(bool is_auto) const;
+  Result<ModelChoice> resolve_foreign(const std::string& name, Error problem) const;
+  UpstreamTarget child_target(const store::CatalogueEntry& entry) const;
   void plan_upstream(Run& run, UpstreamTarget target) const;
   void begin_upstream(Run& run);
   void list_upstreams(std::vector<ModelEntry>& entries) const;

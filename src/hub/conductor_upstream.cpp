@@ -52,7 +52,11 @@ class Conductor::UpstreamRelay final : public UpstreamSink {
 // A server's own name goes first; then a model of this machine that is called so; then a server of this
 // machine that has one called so; then what the name is only the beginning of.
 Result<ModelChoice> Conductor::resolve(const std::string& name) const {
-  if (parts_.upstreams == nullptr) return parts_.shelf->resolve(name);
+  if (parts_.upstreams == nullptr) {
+    auto here = parts_.shelf->resolve(name);
+    if (here || here.error().code != Code::kUnsupported) return here;
+    return resolve_foreign(name, here.error());
+  }
   const bool is_auto = name.empty() || name == "auto";
   if (is_auto || name == "local") {
     if (options_.default_upstream.empty()) return parts_.shelf->resolve(name);
@@ -65,7 +69,28 @@ Result<ModelChoice> Conductor::resolve(const std::string& name) const {
   auto here = parts_.shelf->resolve(name);
   if (here && is_named(*here, name)) return here;
   if (auto plain = parts_.upstreams->find_plain(name)) return ModelChoice{.upstream = *std::move(plain)};
-  return here;
+  if (here || here.error().code != Code::kUnsupported) return here;
+  return resolve_foreign(name, here.error());
+}
+
+// A model that the engine can't run: llama-server may.
+Result<ModelChoice> Conductor::resolve_foreign(const std::string& name, Error problem) const {
+  const auto entry = parts_.shelf->find_foreign(name);
+  if (!entry) return std::unexpected(std::move(problem));
+  if (parts_.llama != nullptr) return ModelChoice{.upstream = child_target(*entry)};
+  problem.message +=
+      "; llama-server may run it: install llama.cpp, so that llama-server is in the PATH, or name it under "
+      "[llama_server] in hearth.toml";
+  return std::unexpected(std::move(problem));
+}
+
+UpstreamTarget Conductor::child_target(const store::CatalogueEntry& entry) const {
+  return {.model = entry.name,
+          .name = entry.name,
+          .kind = ServerKind::kLlamaServer,
+          .is_egress = false,
+          .place = fmt::format("{}, on this machine", parts_.llama->program()),
+          .child = LlamaModel{.name = entry.name, .path = entry.path, .bytes = entry.bytes}};
 }
 
 Result<ModelChoice> Conductor::resolve_default_upstream(bool is_auto) const {
@@ -84,7 +109,7 @@ Result<ModelChoice> Conductor::resolve_default_upstream(bool is_auto) const {
 void Conductor::plan_upstream(Run& run, UpstreamTarget target) const {
   Receipt& receipt = run.receipt;
   receipt.model = target.name;
-  receipt.upstream = parts_.upstreams->server(target.server).options.name;
+  receipt.upstream = target.child ? "llama-server" : parts_.upstreams->server(target.server).options.name;
   receipt.place = target.place;
   receipt.advice_detail = "answers of other servers are passed on without advice";
   if (run.rules.mode == AdviceMode::kAlways) receipt.advice = AdviceOutcome::kNotAllowed;
@@ -94,6 +119,12 @@ void Conductor::plan_upstream(Run& run, UpstreamTarget target) const {
 
 // With the names by which its models can be asked for alone.
 void Conductor::list_upstreams(std::vector<ModelEntry>& entries) const {
+  for (ModelEntry& entry : entries) {
+    if (parts_.llama == nullptr || !entry.is_foreign) continue;
+    entry.problem.clear();
+    entry.upstream = "llama-server";
+    entry.place = fmt::format("{}, on this machine", parts_.llama->program());
+  }
   if (parts_.upstreams == nullptr) return;
   std::set<std::string> names;
   for (const ModelEntry& entry : entries) names.insert(entry.name);
@@ -107,8 +138,10 @@ void Conductor::list_upstreams(std::vector<ModelEntry>& entries) const {
 }
 
 std::vector<UpstreamState> Conductor::upstreams() const {
-  if (parts_.upstreams == nullptr) return {};
-  return parts_.upstreams->states();
+  std::vector<UpstreamState> states;
+  if (parts_.upstreams != nullptr) states = parts_.upstreams->states();
+  if (parts_.llama != nullptr) states.push_back(parts_.llama->state());
+  return states;
 }
 
 // ---- The conductor's thread --------------------------------------------------------------------

@@ -1,5 +1,7 @@
 #include "hub/create_hub.h"
 
+#include <fmt/format.h>
+
 #include <utility>
 
 #include "hub/conductor.h"
@@ -8,10 +10,22 @@ namespace hearth::hub {
 namespace {
 
 Result<> open_upstreams(HubOptions& options, ConductorParts& parts, const Clock& clock) {
-  if (options.upstreams.empty()) return {};
+  const std::string llama = find_program(options.llama_server.program);
+  const bool is_named = options.llama_server.program.find('/') != std::string::npos;
+  if (llama.empty() && is_named) {
+    return fail(Code::kNotFound, fmt::format("llama_server.path is '{}', where no program is",
+                                             options.llama_server.program));
+  }
+  if (options.upstreams.empty() && llama.empty()) return {};
+  if (parts.http == nullptr) {
+    HEARTH_TRY(parts.http, net::HttpClient::create());
+  }
   HEARTH_TRY(parts.upstreams, UpstreamDirectory::create(options.upstreams, *parts.http, clock));
-  parts.upstream_desk =
-      std::make_unique<UpstreamDesk>(*parts.upstreams, *parts.http, *parts.writer, clock);
+  if (!llama.empty()) {
+    parts.llama = std::make_unique<LlamaServer>(llama, options.llama_server, *parts.http);
+  }
+  parts.upstream_desk = std::make_unique<UpstreamDesk>(*parts.upstreams, *parts.http, *parts.writer,
+                                                       parts.llama.get(), clock);
   return {};
 }
 
@@ -30,10 +44,8 @@ Result<std::unique_ptr<Hub>> create_hub(HubOptions options, const Clock& clock) 
   HEARTH_TRY(parts.ledger,
              ledger::Ledger::open(options.ledger_path, ledger::Ledger::Mode::kReadWrite, clock));
   parts.writer = std::make_unique<ledger::LedgerWriter>(*parts.ledger);
-  if (options.adviser || !options.upstreams.empty()) {
-    HEARTH_TRY(parts.http, net::HttpClient::create());
-  }
   if (options.adviser) {
+    HEARTH_TRY(parts.http, net::HttpClient::create());
     HEARTH_TRY(parts.adviser, advisor::Adviser::create(*std::move(options.adviser), *parts.http,
                                                        *parts.writer, clock));
   }

@@ -14,6 +14,7 @@
 #include "engine/engine.h"
 #include "hub/chat.h"
 #include "hub/hub.h"
+#include "hub/upstream/llama_server.h"
 #include "hub/upstream/upstream_options.h"
 #include "store/catalogue.h"
 
@@ -35,6 +36,8 @@ struct HubOptions {
   std::filesystem::path ledger_path;               // Created if it is not there.
   std::optional<advisor::AdviserOptions> adviser;  // Unset: there is none.
   std::vector<UpstreamOptions> upstreams;          // Without these and an adviser nothing ever leaves.
+  // Runs what the engine can't, if it is installed.
+  LlamaServerOptions llama_server = {.program = ""};
   AdviceMode default_advice = AdviceMode::kAuto;   // For requests to "auto" that do not say.
   std::uint32_t requests_max = 1024;               // At once; more are kUnavailable.
 };

@@ -214,10 +214,24 @@ class FakeSource final : public ModelSource {
  public:
   std::vector<store::CatalogueEntry> scan() override { return entries; }
   Result<store::CatalogueEntry> find(std::string_view name) const override {
+    auto entry = find_any(name);
+    if (entry && !entry->problem.empty()) return fail(Code::kUnsupported, entry->problem);
+    return entry;
+  }
+  Result<store::CatalogueEntry> find_any(std::string_view name) const override {
     for (const auto& entry : entries) {
       if (entry.name == name) return entry;
     }
     return fail(Code::kNotFound, "no model '" + std::string(name) + "'");
+  }
+  // A model that the engine can't run.
+  void add_foreign(const std::string& name) {
+    entries.push_back({.name = name,
+                       .path = "/models/" + name,
+                       .source = "config",
+                       .bytes = 1000,
+                       .problem = "its architecture is not supported",
+                       .is_foreign = true});
   }
   Result<std::shared_ptr<const model::Model>> load(const store::CatalogueEntry& entry) override {
     ++n_loads;

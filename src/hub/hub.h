@@ -53,6 +53,7 @@ struct ModelEntry {
   std::string upstream;  // The server that has it; empty: it runs in this process.
   std::string place;     // Where that is: "http://127.0.0.1:11434/v1, on this machine".
   bool is_egress = false;  // What it is asked leaves this machine.
+  bool is_foreign = false;  // The engine can't run it; llama-server may.
 };
 
 // Another server that answers requests.

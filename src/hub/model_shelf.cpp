@@ -169,6 +169,13 @@ Result<std::vector<AdapterEntry>> ModelShelf::resolve_adapters(
   return adapters;
 }
 
+std::optional<store::CatalogueEntry> ModelShelf::find_foreign(std::string_view name) {
+  wait_for_scan();
+  auto entry = source_->find_any(name);
+  if (!entry || !entry->is_foreign) return std::nullopt;
+  return *std::move(entry);
+}
+
 Result<ModelChoice> ModelShelf::resolve_model(std::string_view name) {
   wait_for_scan();
   if (name.empty() || name == kAuto) return resolve_default(true);
@@ -464,7 +471,8 @@ std::vector<ModelEntry> ModelShelf::entries() {
                         .loaded = loaded,
                         .kv_bytes_per_token =
                             loaded ? slot->model->model->kv_layout().token_bytes() : 0,
-                        .problem = entry.problem});
+                        .problem = entry.problem,
+                        .is_foreign = entry.is_foreign});
     }
     list_pairs(listed);
   }

@@ -46,6 +46,8 @@ class ModelSource {
   virtual std::vector<store::CatalogueEntry> scan() = 0;
   // As Catalogue::find, over the last scan; quick.
   virtual Result<store::CatalogueEntry> find(std::string_view name) const = 0;
+  // The same, also for models that can't run; a source without any need not say so.
+  virtual Result<store::CatalogueEntry> find_any(std::string_view name) const { return find(name); }
   virtual Result<std::shared_ptr<const model::Model>> load(const store::CatalogueEntry& entry) = 0;
 
   // The same for adapters; a source without any need not say so.
@@ -97,6 +99,8 @@ class ModelShelf {
   // kNotFound names the models, or adapters, that there are.
   Result<ModelChoice> resolve(std::string_view name);
   Result<std::vector<AdapterEntry>> resolve_adapters(std::span<const AdapterWish> wishes);
+  // The whole model of that name which this engine can't run; nullopt if there is none.
+  std::optional<store::CatalogueEntry> find_foreign(std::string_view name);
 
   // Hands the first candidate that loads and that the adapters fit, or the last error, to `done`: at
   // once if all is loaded, else on the loading thread.  `candidates` must not be empty; those that failed a moment ago are

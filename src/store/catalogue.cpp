@@ -26,6 +26,13 @@ bool is_seen(const Candidate& candidate, const std::optional<FileKey>& key,
   return !seen.emplace(key->device, key->inode).second;
 }
 
+// A GGUF file that could be read and holds a language model, but not one that the engine knows.
+bool is_foreign(const CatalogueEntry& entry, const Candidate& candidate, const Head& head) {
+  const bool is_model = !head.architecture.empty() && head.architecture != "clip" &&
+                        !head.quantization.empty() && head.shape.n_layers > 0;
+  return !entry.problem.empty() && candidate.problem.empty() && is_model && entry.source != "store";
+}
+
 // The candidate as an entry, with what its head says.
 CatalogueEntry make_entry(const Candidate& candidate, const std::optional<FileKey>& key,
                           const Head& head, const std::vector<std::string>& architectures) {
@@ -48,6 +55,7 @@ CatalogueEntry make_entry(const Candidate& candidate, const std::optional<FileKe
   entry.problem = !candidate.problem.empty() ? candidate.problem
                   : !head.problem.empty()    ? head.problem
                                              : architecture_problem(head, architectures);
+  entry.is_foreign = is_foreign(entry, candidate, head);
   return entry;
 }
 
@@ -136,10 +144,15 @@ Head Catalogue::head_of(const fs::path& path, const std::optional<FileKey>& key,
 }
 
 Result<CatalogueEntry> Catalogue::find(std::string_view name) const {
+  HEARTH_TRY(const CatalogueEntry entry, find_any(name));
+  return usable(entry);
+}
+
+Result<CatalogueEntry> Catalogue::find_any(std::string_view name) const {
   // A name in full, as listed or as Ollama shortens it.
   for (const std::string& full : {std::string(name), fmt::format("{}:latest", name)}) {
     const auto found = std::ranges::lower_bound(entries_, full, {}, &CatalogueEntry::name);
-    if (found != entries_.end() && found->name == full) return usable(*found);
+    if (found != entries_.end() && found->name == full) return *found;
   }
   if (name.ends_with(".gguf")) return find_path(name);
   auto found = find_prefix(name);
@@ -156,7 +169,7 @@ Result<CatalogueEntry> Catalogue::find(std::string_view name) const {
 Result<CatalogueEntry> Catalogue::find_path(const fs::path& path) const {
   std::error_code error;
   for (const auto& entry : entries_) {
-    if (fs::equivalent(entry.path, path, error) && !error) return usable(entry);
+    if (fs::equivalent(entry.path, path, error) && !error) return entry;
   }
   const auto key = file_key(path);
   if (!key) {
@@ -173,7 +186,7 @@ Result<CatalogueEntry> Catalogue::find_path(const fs::path& path) const {
                 fmt::format("'{0}' is an adapter: name it behind its base, as MODEL@{0}",
                             path.string()));
   }
-  return usable(make_entry(candidate, key, head, architectures_));
+  return make_entry(candidate, key, head, architectures_);
 }
 
 Result<CatalogueEntry> Catalogue::find_prefix(std::string_view name) const {
@@ -182,13 +195,13 @@ Result<CatalogueEntry> Catalogue::find_prefix(std::string_view name) const {
   for (const auto& entry : entries_) {
     all.push_back(&entry);
     const std::string candidate = lower(entry.name);
-    if (candidate == prefix) return usable(entry);
+    if (candidate == prefix) return entry;
     if (!prefix.empty() && candidate.starts_with(prefix)) matching.push_back(&entry);
   }
   if (std::ranges::any_of(matching, [](const auto* entry) { return entry->problem.empty(); })) {
     std::erase_if(matching, [](const auto* entry) { return !entry->problem.empty(); });
   }
-  if (matching.size() == 1) return usable(*matching.front());
+  if (matching.size() == 1) return *matching.front();
   if (matching.size() > 1) {
     return fail(Code::kInvalidArgument,
                 fmt::format("model '{}' is ambiguous: {}", name, list_names(matching)));

@@ -33,6 +33,7 @@ struct CatalogueEntry {
   Shape shape;
   std::string base;     // Of an adapter: what its makers called the model.
   std::string problem;  // Why it can't run, in one sentence; empty if it can.
+  bool is_foreign = false;  // A whole model that can't run here, but may elsewhere.
 };
 
 struct CatalogueOptions {
@@ -73,6 +74,8 @@ class Catalogue {
   // models that there are; kInvalidArgument names the candidates of an ambiguous prefix;
   // kUnsupported carries the entry's problem.
   Result<CatalogueEntry> find(std::string_view name) const;
+  // The same, also for models that can't run.
+  Result<CatalogueEntry> find_any(std::string_view name) const;
 
  private:
   Head head_of(const std::filesystem::path& path, const std::optional<FileKey>& key,

@@ -167,8 +167,9 @@ UpstreamDesk::Judged UpstreamDesk::judge(const CallResult& result) {
 // ---- For callers, from any thread --------------------------------------------------------------
 
 UpstreamDesk::UpstreamDesk(UpstreamDirectory& directory, net::HttpClient& client,
-                           ledger::LedgerWriter& writer, const Clock& clock)
-    : directory_(directory), client_(client), writer_(writer), clock_(clock), thread_([this] { work(); }) {}
+                           ledger::LedgerWriter& writer, LlamaServer* llama, const Clock& clock)
+    : directory_(directory), client_(client), writer_(writer), llama_(llama), clock_(clock),
+      thread_([this] { work(); }) {}
 
 UpstreamDesk::~UpstreamDesk() {
   mailbox_.put(Stop{});
@@ -211,9 +212,15 @@ void UpstreamDesk::on(Asked& message) {
   begin(message.id, question);
 }
 
+const UpstreamDirectory::Server& UpstreamDesk::server_of(const Question& question) const {
+  return question.ask.target.child ? question.child : directory_.server(question.ask.target.server);
+}
+
 Result<> UpstreamDesk::prepare(Question& question) {
   const UpstreamTarget& target = question.ask.target;
-  const auto& server = directory_.server(target.server);
+  question.child.endpoint.max_tokens_key = "max_tokens";
+  question.child.options.name = "llama-server";
+  const auto& server = server_of(question);
   HEARTH_TRY(question.body,
              make_chat_body(question.ask.request,
                             {.model = target.model,
@@ -230,6 +237,7 @@ void UpstreamDesk::begin(UpstreamAskId id, Question& question) {
     question.end.error = Error{Code::kCancelled, "Hearth is shutting down"};
     return end(id);
   }
+  if (question.ask.target.child) return lease(id, question);
   if (const auto open = directory_.begin_call(question.ask.target.server); !open) {
     question.end.error = open.error();
     return end(id);
@@ -239,10 +247,52 @@ void UpstreamDesk::begin(UpstreamAskId id, Question& question) {
   call(id, question);
 }
 
+// The child may have to be started first, or to end what it runs.
+void UpstreamDesk::lease(UpstreamAskId id, Question& question) {
+  question.step = Step::kLeasing;
+  question.sink->on_status(fmt::format("waiting for llama-server with {}", question.ask.target.model));
+  question.ticket = llama_->lease(*question.ask.target.child, [this, id](Result<LlamaLease> lease) {
+    mailbox_.put(Leased{id, std::move(lease)});
+  });
+}
+
+void UpstreamDesk::on(Leased& message) {
+  Question* const question = find(message.id);
+  if (question == nullptr) return;
+  if (question->is_cancelled || is_stopping_) {
+    question->end.error = Error{Code::kCancelled, "the request was cancelled"};
+    return end(message.id);
+  }
+  if (!message.lease) {
+    question->end.error = message.lease.error();
+    return end(message.id);
+  }
+  question->lease = *std::move(message.lease);
+  question->child.endpoint.base = question->lease->base_url;
+  question->child.endpoint.chat_url = question->lease->base_url + "/chat/completions";
+  question->child.endpoint.is_loopback = true;
+  question->child.key = question->lease->key;
+  call(message.id, *question);
+}
+
+// What became of the child explains a connection that broke.
+void UpstreamDesk::on(Explained& message) {
+  Question* const question = find(message.id);
+  if (question == nullptr) return;
+  if (!message.words.empty()) {
+    const std::string& model = question->ask.target.model;
+    question->end.error = Error{Code::kUnavailable,
+                                fmt::format("llama-server {} while it ran '{}'; the next request starts it again",
+                                            message.words, model)};
+    question->retry_in.reset();
+  }
+  go_on(message.id, *question);
+}
+
 // Nothing leaves before this is on disk.
 void UpstreamDesk::record(UpstreamAskId id, Question& question) {
   question.step = Step::kRecording;
-  const auto& server = directory_.server(question.ask.target.server);
+  const auto& server = server_of(question);
   ledger::CallIntent intent{
       .request_id = question.ask.receipt_id,
       .provider = server.options.name,
@@ -276,7 +326,7 @@ void UpstreamDesk::on(Recorded& message) {
 void UpstreamDesk::call(UpstreamAskId id, Question& question) {
   question.step = Step::kCalling;
   ++question.n_tries;
-  const auto& server = directory_.server(question.ask.target.server);
+  const auto& server = server_of(question);
   const bool is_chat = !question.ask.request.messages.empty();
   net::HttpPost post{.url = is_chat ? server.endpoint.chat_url : server.endpoint.base + "/completions",
                      .headers = advisor::json_call_headers(server.key),
@@ -309,20 +359,17 @@ void UpstreamDesk::on(CallEnded& message) {
   CallResult& result = message.result;
   const Judged judged = judge(result);
   count(*question, judged);
-  const auto& server = directory_.server(question->ask.target.server);
+  const auto& server = server_of(*question);
   UpstreamEnd& end = question->end;
   end.finish_reasons = std::move(result.finish_reasons);
   end.usage = usage_of(result.use, question->traffic);
   end.error.reset();
-  if (!judged.verdict.problem.empty()) {
-    end.error = Error{judged.code, fmt::format("the upstream '{}' at {} {}", server.options.name,
-                                               server.endpoint.base, judged.verdict.problem)};
-    const double jitter = std::uniform_real_distribution<>()(random_);
-    question->retry_in = advisor::retry_delay({.failure = result.end.failure,
-                                               .head = result.head,
-                                               .error = result.error,
-                                               .has_text = result.has_content},
-                                              question->n_tries, clock_.now_unix_us(), jitter);
+  if (!judged.verdict.problem.empty()) note_failure(*question, result, judged);
+  if (question->lease && judged.is_servers_failure && !question->is_cancelled) {
+    question->step = Step::kExplaining;
+    return llama_->explain(question->lease->generation, [this, id = message.id](std::string words) {
+      mailbox_.put(Explained{id, std::move(words)});
+    });
   }
   if (!question->ask.target.is_egress) return go_on(message.id, *question);
 
@@ -339,6 +386,18 @@ void UpstreamDesk::on(CallEnded& message) {
                              judged.verdict);
   end.cost_usd_micro += settlement.charged_usd_micro;
   settle(message.id, *question, settlement);
+}
+
+void UpstreamDesk::note_failure(Question& question, const CallResult& result, const Judged& judged) {
+  const auto& server = server_of(question);
+  question.end.error = Error{judged.code, fmt::format("the upstream '{}' at {} {}", server.options.name,
+                                                      server.endpoint.base, judged.verdict.problem)};
+  const double jitter = std::uniform_real_distribution<>()(random_);
+  question.retry_in = advisor::retry_delay({.failure = result.end.failure,
+                                            .head = result.head,
+                                            .error = result.error,
+                                            .has_text = result.has_content},
+                                           question.n_tries, clock_.now_unix_us(), jitter);
 }
 
 // Settled before anything else happens, so that a retry's reservation sees what this call cost.
@@ -361,12 +420,13 @@ void UpstreamDesk::on(Settled& message) {
 
 // A call is over: so is the question, or it is asked again.
 void UpstreamDesk::go_on(UpstreamAskId id, Question& question) {
+  question.lease.reset();
   if (question.is_cancelled || is_stopping_) {
     question.end.error = Error{Code::kCancelled, "the request was cancelled"};
     return end(id);
   }
   const auto retry_in = std::exchange(question.retry_in, std::nullopt);
-  const auto& options = directory_.server(question.ask.target.server).options;
+  const auto& options = server_of(question).options;
   const bool is_tried_again = question.end.error && retry_in && *retry_in <= kRetryWaitMax &&
                               question.n_tries < options.attempts_max;
   if (!is_tried_again) return end(id);
@@ -400,7 +460,8 @@ void UpstreamDesk::on(Cancelled& message) {
 void UpstreamDesk::cancel_question(UpstreamAskId id, Question& question) {
   question.is_cancelled = true;
   if (question.step == Step::kCalling) client_.cancel(*question.http_call);
-  if (question.step == Step::kWaiting) go_on(id, question);
+  if (question.step == Step::kWaiting) return go_on(id, question);
+  if (question.step == Step::kLeasing) llama_->give_up(question.ticket);  // A start may take minutes.
 }
 
 void UpstreamDesk::on(Stop&) {

@@ -62,9 +62,9 @@ class UpstreamSink {
 // Threading: all members from any thread, also from inside a sink.
 class UpstreamDesk {
  public:
-  // Borrows all of them.
+  // Borrows all of them; without `llama` no target may be a child's.
   UpstreamDesk(UpstreamDirectory& directory, net::HttpClient& client, ledger::LedgerWriter& writer,
-               const Clock& clock = Clock::system());
+               LlamaServer* llama = nullptr, const Clock& clock = Clock::system());
   ~UpstreamDesk();  // Cancels what runs; every sink gets its on_end first.
   UpstreamDesk(const UpstreamDesk&) = delete;
   UpstreamDesk& operator=(const UpstreamDesk&) = delete;
@@ -97,7 +97,7 @@ class UpstreamDesk {
   static Judged judge(const CallResult& result);
   static std::optional<Judged> judge_status(const CallResult& result);
 
-  enum class Step : std::uint8_t { kRecording, kCalling, kSettling, kWaiting };
+  enum class Step : std::uint8_t { kLeasing, kRecording, kCalling, kExplaining, kSettling, kWaiting };
 
   // One request on its way.  The desk's thread's.
   struct Question {
@@ -108,6 +108,9 @@ class UpstreamDesk {
     Step step = Step::kRecording;
     std::uint32_t n_tries = 0;
     bool is_counted = false;  // The directory waits to hear how it ends.
+    std::uint64_t ticket = 0;  // While kLeasing.
+    std::optional<LlamaLease> lease;
+    UpstreamDirectory::Server child;  // As the lease has it.
     std::optional<ledger::CallId> call;
     std::optional<net::HttpCallId> http_call;
     std::chrono::steady_clock::time_point retry_at;
@@ -120,6 +123,14 @@ class UpstreamDesk {
     UpstreamAskId id;
     UpstreamAsk ask;
     std::shared_ptr<UpstreamSink> sink;
+  };
+  struct Leased {
+    UpstreamAskId id;
+    Result<LlamaLease> lease;
+  };
+  struct Explained {
+    UpstreamAskId id;
+    std::string words;
   };
   struct Recorded {
     UpstreamAskId id;
@@ -136,10 +147,12 @@ class UpstreamDesk {
     UpstreamAskId id;
   };
   struct Stop {};
-  using DeskMessage = std::variant<Asked, Recorded, CallEnded, Settled, Cancelled, Stop>;
+  using DeskMessage = std::variant<Asked, Leased, Recorded, CallEnded, Explained, Settled, Cancelled, Stop>;
 
   void work();
   void on(Asked& message);
+  void on(Leased& message);
+  void on(Explained& message);
   void on(Recorded& message);
   void on(CallEnded& message);
   void on(Settled& message);
@@ -147,6 +160,9 @@ class UpstreamDesk {
   void on(Stop& message);
 
   Result<> prepare(Question& question);
+  const UpstreamDirectory::Server& server_of(const Question& question) const;
+  void lease(UpstreamAskId id, Question& question);
+  void note_failure(Question& question, const CallResult& result, const Judged& judged);
   void begin(UpstreamAskId id, Question& question);
   void record(UpstreamAskId id, Question& question);
   void call(UpstreamAskId id, Question& question);
@@ -162,6 +178,7 @@ class UpstreamDesk {
   UpstreamDirectory& directory_;
   net::HttpClient& client_;
   ledger::LedgerWriter& writer_;
+  LlamaServer* const llama_;
   const Clock& clock_;
   std::atomic<std::uint64_t> last_id_ = 0;
   Mailbox<DeskMessage> mailbox_;

@@ -28,6 +28,7 @@
 #include "hub/upstream/circuit.h"
 #include "hub/upstream/fetch.h"
 #include "hub/upstream/listing.h"
+#include "hub/upstream/llama_server.h"
 #include "hub/upstream/upstream_options.h"
 #include "net/http_client.h"
 
@@ -41,6 +42,7 @@ struct UpstreamTarget {
   ServerKind kind = ServerKind::kUnknown;
   bool is_egress = true;
   std::string place;  // For receipts and lists: "http://127.0.0.1:11434/v1, on this machine".
+  std::optional<LlamaModel> child;  // Run by llama-server, which Hearth starts; `server` says nothing then.
 };
 
 // Threading: any thread.
