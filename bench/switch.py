@@ -1,4 +1,4 @@
-"""bench/switch: random switches between eight models, all in the page cache.
+"""bench/switch: random switches between eight models, in the page cache and over the memory's budget.
 
 A switch is a request that names another model than the one before; right after it, a second request
 to the same model shows what is usual.  Prompts are of equal length (31 tokens), never the same, and
@@ -14,13 +14,22 @@ one token is answered.  Definitions:
                 started for this model alone
 
 `kept` leaves all models loaded (state cached: mapped, bound, tokenizer there); `anew` gives the hub a
-memory budget that holds one model, so that each switch loads from the page cache.  The router is
-llama-server's with one model at a time; it has no `ready`, so its tax stands beside Hearth's ready.
+memory budget that holds one model, so that each switch maps its weights from the page cache.  The router
+is llama-server's with one model at a time; it has no `ready`, so its tax stands beside Hearth's ready.
+
+`cold` asks each model first with all of its file on the disk (dropped and looked up page by page
+beforehand).  Its tax stands beside the time that the same run takes to read the file from the disk, the
+fastest of one and two readers of large pieces.  Then the budget holds two thirds of all models, and what
+it has no room for leaves the page cache: random switches, whose tax stands beside reading what of the
+file was on the disk just before; and switches in turns, of which one in ten is random (`turns`), where
+the hub may read ahead while an answer is read (--pause).
 """
 
 import argparse
 import asyncio
+import ctypes
 import json
+import mmap
 import os
 import random
 import shutil
@@ -28,16 +37,20 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 from pathlib import Path
 
 from client import percentile, stream
 from results import ROOT, Results, cores
-from servers import HearthServer, LlamaServer
+from servers import HearthServer, LlamaServer, get_json
 
 HEARTH = os.environ["HEARTH"]
 MODELS = (("0.1b", "Q4_K_M"), ("0.1b", "Q8_0"), ("0.1b", "F16"), ("0.5b", "Q4_0"), ("0.5b", "Q4_K_M"), ("0.5b", "Q8_0"),
           ("1.5b", "Q4_K_M"), ("1.5b", "Q8_0"))
-READY_P99_MS_MAX, TAX_SHARE_MAX, ROUTER_RATIO_MIN = 10.0, 0.05, 100.0
+READY_P99_MS_MAX, TAX_SHARE_MAX, ROUTER_RATIO_MIN, COLD_TAX_MAX = 10.0, 0.05, 100.0, 1.2
+BUDGET_SHARE = 1.5  # All models' bytes over the budget.
+LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 def make_models(wanted):
@@ -48,7 +61,7 @@ def make_models(wanted):
         path = folder / f"{shape}-{type_name}.gguf"
         if not path.exists():
             subprocess.run([HEARTH, "bench", "model", str(path), "--shape", shape, "--type", type_name], check=True)
-        path.read_bytes()  # Into the page cache.
+        drop(path)  # What comes back from the disk does so in large folios.
         paths.append(path)
     return paths
 
@@ -122,6 +135,7 @@ def measure_hearth(paths, options, answers, sweeps, kept, results):
         asker = Asker(server, True)
         warm(asker, paths)
         found, unequal = switch_around(asker, paths, options.switches, answers, what)
+        large = huge_share(server)
     ready, first, tax = ([row[i] for row in found] for i in (1, 2, 3))
     share = [row[3] / sweeps[row[0]] for row in found]
     for figure, values in (("ready", ready), ("first token", first), ("tax", tax)):
@@ -131,13 +145,153 @@ def measure_hearth(paths, options, answers, sweeps, kept, results):
     print(f"{what}: {len(found)} switches  ready p50 {statistics.median(ready):.2f} ms, p99 {percentile(ready, 0.99):.2f} ms  "
           f"first token p50 {statistics.median(first):.1f} ms  tax p50 {statistics.median(tax):.2f} ms "
           f"({100 * statistics.median(share):.1f} % of a sweep), p99 {percentile(tax, 0.99):.1f} ms  "
-          f"{unequal} unequal answers")
+          f"{unequal} unequal answers, {100 * large:.0f} % mapped by large pages")
     broken = [f"{what}: {unequal} answers differ from a fresh load's"] if unequal else []
     if percentile(ready, 0.99) > READY_P99_MS_MAX:
         broken.append(f"{what}: ready p99 is {percentile(ready, 0.99):.2f} ms, at most {READY_P99_MS_MAX:g} ms were to be reached")
     if statistics.median(share) > TAX_SHARE_MAX:
         broken.append(f"{what}: the tax is {100 * statistics.median(share):.1f} % of a sweep, at most {100 * TAX_SHARE_MAX:g} % were to be reached")
     return statistics.median(ready), broken
+
+
+def drop(path):
+    """Takes a file out of the page cache, as far as nobody has it mapped."""
+    with open(path, "rb") as file:
+        os.fdatasync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def cached_bytes(path):
+    """What of a file is in the page cache, page by page (mincore)."""
+    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, mmap.MAP_PRIVATE, mmap.PROT_READ | mmap.PROT_WRITE) as mapped:
+        pages = (len(mapped) + mmap.PAGESIZE - 1) // mmap.PAGESIZE
+        flags = (ctypes.c_ubyte * pages)()
+        at = ctypes.addressof(ctypes.c_char.from_buffer(mapped))
+        if LIBC.mincore(ctypes.c_void_p(at), ctypes.c_size_t(len(mapped)), flags):
+            raise OSError(ctypes.get_errno(), "mincore")
+        return min(sum(flag & 1 for flag in flags) * mmap.PAGESIZE, len(mapped))
+
+
+def read_ms(path):
+    """The fastest of reading a file from the disk, past the page cache, by one reader and by two."""
+    piece, size = 8 << 20, path.stat().st_size
+
+    def read(descriptor, first, step):
+        buffer = mmap.mmap(-1, piece)
+        for offset in range(first * piece, size, step * piece):
+            os.preadv(descriptor, [buffer], offset)
+
+    best = float("inf")
+    for n_readers in (1, 2):
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECT)
+        began = time.perf_counter()
+        readers = [threading.Thread(target=read, args=(descriptor, i, n_readers)) for i in range(n_readers)]
+        for reader in readers:
+            reader.start()
+        for reader in readers:
+            reader.join()
+        best = min(best, 1e3 * (time.perf_counter() - began))
+        os.close(descriptor)
+    return best
+
+
+def budget_toml(paths):
+    total = sum(path.stat().st_size for path in paths)
+    return f"memory_mib = {int(total / BUDGET_SHARE) >> 20}\ndrop_cache = true\n"
+
+
+def measure_first(paths, options, results):
+    """Each model's first request, its whole file on the disk."""
+    ratios, rows = [], []
+    for round_ in range(options.cold_rounds):
+        for path in paths:
+            drop(path)
+        left = sum(map(cached_bytes, paths))
+        if left:
+            print(f"cold: {left >> 20} MiB stay in the page cache: other programs have them mapped")
+        reads = {path: read_ms(path) for path in paths}
+        with HearthServer(paths, cores(), models_toml="drop_cache = true\n") as server:
+            asker, chance = Asker(server, True), random.Random(round_)
+            for path in paths:
+                was_cold = path.stat().st_size - cached_bytes(path)
+                after = asker.ask(path, prompt(chance))
+                usual = statistics.median(asker.ask(path, prompt(chance)).first for _ in range(3))
+                tax = 1e3 * (after.first - usual)
+                rows.append((path.stem, was_cold / path.stat().st_size, reads[path], 1e3 * after.first, 1e3 * usual, tax))
+                ratios.append(tax / reads[path])
+    for name, cold, read, first, usual, tax in rows:
+        print(f"  {name:14} {100 * cold:3.0f} % on the disk  file read in {read:6.1f} ms  first token {first:7.1f} ms, usual {usual:6.1f} ms  "
+              f"tax {tax:6.1f} ms = {tax / read:.2f} x reading")
+    worst = max(ratios)
+    results.add("eight models", "switch, cold: tax / time to read the file", "", ratios)
+    print(f"cold: {len(rows)} first requests  tax / time to read the file p50 {statistics.median(ratios):.2f}, worst {worst:.2f}")
+    middle = statistics.median(ratios)
+    return [f"cold: the tax is {middle:.2f} times reading the file, at most {COLD_TAX_MAX:g} were to be reached"] if middle > COLD_TAX_MAX else []
+
+
+def orders(paths, n, chance, in_turns):
+    """Which model is asked for, n times: at random, or in turns with one in ten at random."""
+    turns, current, at = paths[:5], None, 0
+    for _ in range(n):
+        if in_turns and chance.random() >= 0.1:
+            at = (at + 1) % len(turns)
+            wanted = turns[at]
+        else:
+            wanted = chance.choice(paths)
+        if wanted == current:
+            wanted = chance.choice([path for path in paths if path != current])
+        current = wanted
+        yield current
+
+
+def measure_over_budget(paths, options, answers, results, in_turns):
+    what = "turns" if in_turns else "random"
+    reads = {}
+    for path in paths:
+        drop(path)
+        reads[path] = read_ms(path)
+    chance, rows, unequal = random.Random(11), [], 0
+    with HearthServer(paths, cores(), models_toml=budget_toml(paths)) as server:
+        asker = Asker(server, True)
+        for number, path in enumerate(orders(paths, options.cold_switches, chance, in_turns)):
+            cold = (path.stat().st_size - cached_bytes(path)) / path.stat().st_size
+            if number % 20 == 19:
+                unequal += asker.ask(path, FIXED, 12).text != answers[path]
+                continue
+            after = asker.ask(path, prompt(chance))
+            usual = asker.ask(path, prompt(chance))
+            rows.append((path, cold, after.receipt.get("ready_ms"), 1e3 * (after.first - usual.first)))
+            if in_turns:
+                time.sleep(options.pause)
+        report = get_json(server.host, server.port, "/hearth/v1/memory")
+    on_disk = [row for row in rows if row[1] > 0.02]
+    ratios = [row[3] / (row[1] * reads[row[0]]) for row in on_disk]
+    whole = [row[3] / reads[row[0]] for row in on_disk]
+    tax, ready = [row[3] for row in rows], [row[2] for row in rows]
+    print(f"over the budget, {what}: {len(rows)} switches, {len(on_disk)} to models partly on the disk ({100 * statistics.mean(r[1] for r in rows):.0f} % of the bytes on average)  "
+          f"ready p99 {percentile(ready, 0.99):.2f} ms  tax p50 {statistics.median(tax):.1f} ms, p99 {percentile(tax, 0.99):.1f} ms")
+    if on_disk:
+        print(f"  tax / time to read the file p50 {statistics.median(whole):.2f}, p99 {percentile(whole, 0.99):.2f}; "
+              f"/ time to read what was on the disk p50 {statistics.median(ratios):.2f}")
+        results.add("eight models", f"switch, over the budget, {what}: tax / time to read the file", "", [statistics.median(whole)])
+        results.add("eight models", f"switch, over the budget, {what}: tax p99 / time to read the file", "", [percentile(whole, 0.99)])
+    mib = {key: report[key] >> 20 for key in ("read_bytes", "guessed_bytes", "wasted_bytes", "bytes_used", "bytes_max")}
+    print(f"  foreseen {report['guesses']} switches, {report['guess_hits']} rightly; read for requests {mib['read_bytes']} MiB, ahead "
+          f"{mib['guessed_bytes']} MiB, of it in vain {mib['wasted_bytes']} MiB; {mib['bytes_used']} of {mib['bytes_max']} MiB used; {unequal} unequal answers")
+    for name, value in (("ready p99", percentile(ready, 0.99)), ("tax p50", statistics.median(tax)), ("tax p99", percentile(tax, 0.99))):
+        results.add("eight models", f"switch, over the budget, {what}: {name}", "ms", [value])
+    results.add("eight models", f"switch, over the budget, {what}: foreseen rightly", "", [report["guess_hits"] / max(report["guesses"], 1)])
+    broken = [f"over the budget, {what}: {unequal} answers differ from a fresh load's"] if unequal else []
+    if whole and statistics.median(whole) > COLD_TAX_MAX:
+        broken.append(f"over the budget, {what}: the tax is {statistics.median(whole):.2f} times reading the file, at most {COLD_TAX_MAX:g} were to be reached")
+    if in_turns and not report["guess_hits"]:
+        broken.append("over the budget, turns: no switch was foreseen")
+    return broken
+
+
+def huge_share(server):
+    models = [m for m in get_json(server.host, server.port, "/hearth/v1/memory")["models"] if m.get("mapped_bytes")]
+    return sum(m["large_page_bytes"] for m in models) / max(sum(m["mapped_bytes"] for m in models), 1)
 
 
 class Router(LlamaServer):
@@ -174,6 +328,10 @@ def main():
     parser = argparse.ArgumentParser(prog="bench/switch", description=__doc__.split("\n")[0])
     parser.add_argument("--switches", type=int, default=1000)
     parser.add_argument("--router-switches", type=int, default=40)
+    parser.add_argument("--cold-rounds", type=int, default=3)
+    parser.add_argument("--cold-switches", type=int, default=200)
+    parser.add_argument("--pause", type=float, default=0.3, help="seconds for which an answer is read, in turns")
+    parser.add_argument("--only", choices=("kept", "anew", "cold", "budget", "router"), action="append")
     parser.add_argument("--small", action="store_true", help="models of the 0.1 B class only, for a short try")
     parser.add_argument("--out", help="CSV to append to (default: bench/results/MACHINE.csv)")
     options = parser.parse_args()
@@ -182,13 +340,20 @@ def main():
     results, broken = Results(options.out), []
     sweeps = {path: sweep_ms(path) for path in paths}
     answers = fresh_answers(paths)
+    does = lambda part: not options.only or part in options.only
     readies = []
-    for kept in (True, False):
-        ready, found = measure_hearth(paths, options, answers, sweeps, kept, results)
-        readies.append(ready)
-        broken += found
+    for part, kept in (("kept", True), ("anew", False)):
+        if does(part) or (kept and does("router")):
+            ready, found = measure_hearth(paths, options, answers, sweeps, kept, results)
+            readies.append(ready)
+            broken += found
+    if does("cold"):
+        broken += measure_first(paths, options, results)
+    if does("budget"):
+        for in_turns in (False, True):
+            broken += measure_over_budget(paths, options, answers, results, in_turns)
     program = os.environ.get("LLAMA_SERVER") or (os.environ.get("LLAMA_CPP") and os.environ["LLAMA_CPP"] + "/llama-server")
-    if program:
+    if program and does("router"):
         broken += measure_router(program, paths, options, readies[0], results)
     if not shutil.which("llama-swap"):
         print("llama-swap: not installed")

@@ -11,6 +11,11 @@ std::string render_memory(const hub::MemoryReport& report,
   json.begin_object();
   json.key("bytes_max").value(report.bytes_max);
   json.key("bytes_used").value(report.bytes_used);
+  json.key("read_bytes").value(report.read_bytes);
+  json.key("guesses").value(report.guesses);
+  json.key("guess_hits").value(report.guess_hits);
+  json.key("guessed_bytes").value(report.guessed_bytes);
+  json.key("wasted_bytes").value(report.wasted_bytes);
   json.key("models").begin_array();
   for (const hub::ModelMemory& model : report.models) {
     json.begin_object();
@@ -18,6 +23,11 @@ std::string render_memory(const hub::MemoryReport& report,
     json.key("state").value(hub::residence_name(model.residence));
     json.key("bytes").value(model.bytes);
     json.key("cached_bytes").value(model.cached_bytes);
+    json.key("ready_bytes").value(model.ready_bytes);
+    json.key("wanted_bytes").value(model.wanted_bytes);
+    json.key("mapped_bytes").value(model.mapped_bytes);
+    json.key("large_page_bytes").value(model.large_page_bytes);
+    json.key("waited_ms").value(model.waited_ms);
     json.key("loaded").value(model.is_loaded);
     json.key("leases").value(model.n_leases);
     json.key("uses").value(model.n_uses);

@@ -61,8 +61,10 @@ std::uint64_t kilobytes(std::string_view line) {
 bool is_head(std::string_view line, Pages& pages) {
   const std::size_t dash = line.find('-'), space = line.find(' ');
   if (dash == line.npos || space == line.npos || dash > space) return false;
-  pages = {hex(line.substr(0, dash)), hex(line.substr(dash + 1, space - dash - 1))};
-  return pages.end > pages.begin;
+  const Pages found{hex(line.substr(0, dash)), hex(line.substr(dash + 1, space - dash - 1))};
+  if (found.size() == 0) return false;
+  pages = found;
+  return true;
 }
 
 }  // namespace
@@ -111,24 +113,22 @@ std::uint64_t resident_bytes(std::span<const std::byte> mapped) {
   return std::min<std::uint64_t>(static_cast<std::uint64_t>(n) * page_bytes(), mapped.size());
 }
 
-MappedBytes mapped_bytes(std::span<const std::span<const std::byte>> ranges) {
-  MappedBytes sum;
+std::vector<MappedBytes> mapped_bytes(std::span<const std::span<const std::byte>> ranges) {
+  std::vector<MappedBytes> found(ranges.size());
   std::ifstream file("/proc/self/smaps");
-  bool is_ours = false;
-  for (std::string line; std::getline(file, line);) {
-    Pages pages;
-    if (is_head(line, pages)) {
-      is_ours = std::ranges::any_of(ranges, [&](const auto& range) {
-        const Pages own = pages_around(range);
-        return pages.begin >= own.begin && pages.begin < own.end;
-      });
-    } else if (is_ours && line.starts_with("Rss:")) {
-      sum.mapped += kilobytes(line);
-    } else if (is_ours && line.starts_with("FilePmdMapped:")) {
-      sum.large += kilobytes(line);
+  Pages pages;
+  const auto add = [&](std::uint64_t MappedBytes::* what, std::uint64_t bytes) {
+    for (std::size_t i = 0; i < ranges.size(); ++i) {
+      const Pages own = pages_around(ranges[i]);
+      if (pages.begin >= own.begin && pages.begin < own.end) found[i].*what += bytes;
     }
+  };
+  for (std::string line; std::getline(file, line);) {
+    if (is_head(line, pages)) continue;
+    if (line.starts_with("Rss:")) add(&MappedBytes::mapped, kilobytes(line));
+    if (line.starts_with("FilePmdMapped:")) add(&MappedBytes::large, kilobytes(line));
   }
-  return sum;
+  return found;
 }
 
 }  // namespace hearth

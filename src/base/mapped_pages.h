@@ -35,11 +35,11 @@ void give_back(const MappedPart& part, std::span<const std::byte> bytes, GiveBac
 // How many of these bytes are in memory, in whole pages: of the page cache, mapped or not.
 std::uint64_t resident_bytes(std::span<const std::byte> mapped);
 
-// How much of the mappings that begin within `ranges` this process has mapped, and how much of that by
-// large pages, as /proc/self/smaps says: a walk over the page tables, about a millisecond per GB.
+// How much of the mappings that begin within a range this process has mapped, and how much of that by
+// large pages, as /proc/self/smaps says: a walk over all page tables, about a millisecond per GB.
 struct MappedBytes {
   std::uint64_t mapped = 0, large = 0;
 };
-MappedBytes mapped_bytes(std::span<const std::span<const std::byte>> ranges);
+std::vector<MappedBytes> mapped_bytes(std::span<const std::span<const std::byte>> ranges);
 
 }  // namespace hearth

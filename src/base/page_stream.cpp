@@ -20,6 +20,9 @@ constexpr std::size_t kPieceBytes = std::size_t{4} << 20;
 // A guess rests so many times as long as it read while others compute.
 constexpr int kRestPerWork = 4;
 
+// Decoding goes on if its last step ended no longer ago.
+constexpr Clock::duration kPassGap = std::chrono::milliseconds(20);
+
 std::uintptr_t address(const std::byte* at) { return reinterpret_cast<std::uintptr_t>(at); }
 
 bool overlap(std::span<const std::byte> a, std::span<const std::byte> b) {
@@ -97,11 +100,6 @@ PageReaderStats PageReader::stats() const {
   return stats_;
 }
 
-void PageReader::set_busy(std::function<bool()> is_busy) {
-  const std::lock_guard lock(mutex_);
-  options_.is_busy = std::move(is_busy);
-}
-
 // The most urgent extent, of the stream that asked first.  One guess at a time.
 PageReader::Piece PageReader::next_piece() {
   for (const Want want : {Want::kNow, Want::kSoon, Want::kGuess}) {
@@ -143,18 +141,16 @@ void PageReader::read() {
     (is_guess ? stats_.bytes_guessed : stats_.bytes_asked) += bytes.size();
     piece.stream->finish(extent, error);
     done_.notify_all();
-    if (is_guess) rest_after(took, lock);
+    if (is_guess) end_guess(took);
   }
 }
 
 // Leaves the disk and the memory to those who compute; at rest, guesses follow at once.
-void PageReader::rest_after(Clock::duration took, std::unique_lock<std::mutex>& lock) {
-  const std::function<bool()> is_busy = options_.is_busy;
-  lock.unlock();
-  const bool rests = is_busy && is_busy();
-  lock.lock();
+void PageReader::end_guess(Clock::duration took) {
   is_guessing_ = false;
-  if (rests) guesses_rest_until_ = Clock::now() + took * kRestPerWork;
+  const Clock::time_point now = Clock::now();
+  const bool is_busy = n_passes_ > 0 || now - passed_at_ < kPassGap;
+  if (is_busy) guesses_rest_until_ = now + took * kRestPerWork;
   work_.notify_one();
 }
 
@@ -272,13 +268,16 @@ void PageStream::want(Want want) {
   reader_->work_.notify_all();
 }
 
-void PageStream::forget_guess() {
+std::uint64_t PageStream::forget_guess() {
   const std::lock_guard lock(reader_->mutex_);
+  std::uint64_t bytes = 0;
   for (Extent& extent : extents_) {
-    if (extent.want != Want::kGuess) continue;
-    if (extent.state == State::kAbsent) --n_wanted_[static_cast<std::size_t>(Want::kGuess)];
+    if (extent.want != Want::kGuess || extent.state != State::kAbsent) continue;
+    --n_wanted_[static_cast<std::size_t>(Want::kGuess)];
     extent.want = Want::kNothing;
+    bytes += extent.bytes.size();
   }
+  return bytes;
 }
 
 template <class Needed>
@@ -377,12 +376,16 @@ PageStream::Pass::Pass(PageStream* stream) : stream_(stream) {
   if (stream_ == nullptr) return;
   const std::lock_guard lock(stream_->reader_->mutex_);
   ++stream_->n_passes_;
+  ++stream_->reader_->n_passes_;
 }
 
 PageStream::Pass::~Pass() {
   if (stream_ == nullptr) return;
+  const Clock::time_point now = Clock::now();
   const std::lock_guard lock(stream_->reader_->mutex_);
   --stream_->n_passes_;
+  --stream_->reader_->n_passes_;
+  stream_->reader_->passed_at_ = now;
 }
 
 }  // namespace hearth

@@ -47,8 +47,6 @@ enum class Want : std::uint8_t {
 
 struct PageReaderOptions {
   unsigned n_threads = 2;
-  // Whether something computes that guesses must not slow down.  Called without locks, often.
-  std::function<bool()> is_busy;
   // The seam: what brings a range in; tests let it fail and wait.
   std::function<int(std::span<const std::byte>)> bring_in = hearth::bring_in;
 };
@@ -69,7 +67,6 @@ class PageReader {
   PageReader& operator=(const PageReader&) = delete;
 
   PageReaderStats stats() const;
-  void set_busy(std::function<bool()> is_busy);  // PageReaderOptions::is_busy.
 
  private:
   friend class PageStream;
@@ -81,13 +78,15 @@ class PageReader {
 
   void read();
   Piece next_piece();
-  void rest_after(std::chrono::steady_clock::duration took, std::unique_lock<std::mutex>& lock);
+  void end_guess(std::chrono::steady_clock::duration took);
 
   PageReaderOptions options_;
   mutable std::mutex mutex_;  // Guards what follows, and all streams.
   std::condition_variable work_, done_;
   std::vector<PageStream*> streams_;  // Oldest wish first.
   PageReaderStats stats_;
+  std::uint32_t n_passes_ = 0;  // Of all streams: who computes,
+  std::chrono::steady_clock::time_point passed_at_{};  // and when the last one ended.
   std::chrono::steady_clock::time_point guesses_rest_until_{};
   bool is_guessing_ = false, is_stopping_ = false;
   std::vector<std::thread> threads_;  // Last: they use all of the above.
@@ -134,8 +133,8 @@ class PageStream {
 
   // Asks for all that is missing; returns at once.
   void want(Want want);
-  // Takes back what nobody but a guess has asked for and nobody has begun to read.
-  void forget_guess();
+  // Takes back what nobody but a guess has asked for and nobody has begun to read; returns its bytes.
+  std::uint64_t forget_guess();
   // Gives back at least so many bytes if it can, the last stages first, and returns how many.  None
   // while somebody computes or waits.
   std::uint64_t give_back(std::uint64_t bytes, GiveBack where);

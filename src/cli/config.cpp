@@ -34,6 +34,8 @@ const std::array kKeys = {
               Switch<Config>{FIELD(bool, models.scan)}},
     Key{"models", "memory_mib", "Most memory for loaded weights, in MiB; 0 means what the machine has.",
               Integer<Config>{FIELD(std::int64_t, models.memory_mib), 0, 1 << 30}},
+    Key{"models", "drop_cache", "What that leaves no room for leaves the page cache, too, so that other programs have the memory at once.",
+              Switch<Config>{FIELD(bool, models.drop_cache)}},
     Key{"models", "pinned", "Models that are loaded at the start and never dropped, by name.",
               List<Config>{FIELD(Strings, models.pinned)}},
     Key{"models", "preload", "Models that are loaded at the start, by name.",

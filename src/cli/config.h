@@ -29,6 +29,7 @@ struct Config {
     std::string default_model;
     bool scan = true;
     std::int64_t memory_mib = 0;
+    bool drop_cache = false;
     bool pack = false;
     std::vector<std::string> drafts;
     std::vector<std::string> pinned;

@@ -61,6 +61,7 @@ Result<std::unique_ptr<hub::Hub>> open_hub(const Config& config) {
                           .idle_stop = std::chrono::seconds(config.llama_server.idle_stop_s)};
   options.default_model = config.models.default_model;
   options.models_bytes_max = static_cast<std::uint64_t>(config.models.memory_mib) << 20;
+  options.give_back = config.models.drop_cache ? GiveBack::kToDisk : GiveBack::kToCache;
   HEARTH_TRY(options.drafts, drafts_of(config.models));
   options.pinned_models = config.models.pinned;
   options.preloaded_models = config.models.preload;

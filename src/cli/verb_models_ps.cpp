@@ -58,6 +58,42 @@ void print_upstreams(const ordered_json& report) {
   if (table.size() > 1) print_out("\n" + format_table(table));
 }
 
+std::uint64_t number(const ordered_json& object, const char* key) {
+  return object.value(key, std::uint64_t{0});
+}
+
+std::string percent(std::uint64_t part, std::uint64_t whole) {
+  return whole == 0 ? "" : fmt::format("{} %", 100 * part / whole);
+}
+
+// How much of a model is there, and how far a stream of it is.
+std::vector<std::string> row_of(const ordered_json& model) {
+  const std::uint64_t bytes = number(model, "bytes"), ready = number(model, "ready_bytes");
+  const std::uint64_t wanted = number(model, "wanted_bytes");
+  std::string state = model.value("state", "");
+  if (wanted > 0) state += " " + percent(ready, ready + wanted);
+  std::vector<std::string> row{model.value("name", ""), state, format_bytes(bytes),
+                               format_bytes(number(model, "cached_bytes"))};
+  if (!model.value("loaded", false)) return row.resize(10), row;
+  row.push_back(percent(ready, bytes));
+  row.push_back(percent(number(model, "large_page_bytes"), number(model, "mapped_bytes")));
+  row.push_back(fmt::format("{}", number(model, "leases")));
+  row.push_back(fmt::format("{}", number(model, "uses")));
+  row.push_back(fmt::format("{:.1f} ms", model.value("load_ms", 0.0)));
+  row.push_back(fmt::format("{:.1f} ms", model.value("waited_ms", 0.0)));
+  return row;
+}
+
+std::string summary_of(const ordered_json& report) {
+  std::string text = fmt::format("{} of {} for weights", format_bytes(number(report, "bytes_used")),
+                                 format_bytes(number(report, "bytes_max")));
+  if (number(report, "guesses") == 0) return text;
+  return text + fmt::format("; {} of {} foreseen switches came, {} read ahead, {} of it in vain",
+                            number(report, "guess_hits"), number(report, "guesses"),
+                            format_bytes(number(report, "guessed_bytes")),
+                            format_bytes(number(report, "wasted_bytes")));
+}
+
 }  // namespace
 
 Result<> models_ps(const Context& context) {
@@ -67,20 +103,14 @@ Result<> models_ps(const Context& context) {
     print_out(report.dump(2) + "\n");
     return {};
   }
-  std::vector<std::vector<std::string>> table = {{"NAME", "STATE", "SIZE", "IN MEMORY", "LOADED", "LEASES", "USES", "LOAD"}};
+  std::vector<std::vector<std::string>> table = {{"NAME", "STATE", "SIZE", "CACHED", "READY", "LARGE PAGES", "LEASES", "USES", "LOAD", "WAITED"}};
   for (const auto& model : report["models"]) {
-    const bool loaded = model.value("loaded", false);
-    table.push_back({model.value("name", ""), model.value("state", ""), format_bytes(model.value("bytes", std::uint64_t{0})),
-                     format_bytes(model.value("cached_bytes", std::uint64_t{0})), loaded ? "yes" : "",
-                     loaded ? fmt::format("{}", model.value("leases", 0)) : "",
-                     loaded ? fmt::format("{}", model.value("uses", 0)) : "",
-                     loaded ? fmt::format("{:.1f} ms", model.value("load_ms", 0.0)) : ""});
+    table.push_back(row_of(model));
   }
   print_out(format_table(table));
   print_upstreams(report);
   if (hub) {
-    print_note(fmt::format("{} of {} for loaded models", format_bytes(report.value("bytes_used", std::uint64_t{0})),
-                           format_bytes(report.value("bytes_max", std::uint64_t{0}))));
+    print_note(summary_of(report));
   } else {
     print_note("no hub runs here: this is what the page cache holds");
   }

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/page_stream.h"
+
 namespace hearth::engine {
 namespace {
 

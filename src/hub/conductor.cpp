@@ -724,6 +724,7 @@ void Conductor::on(CancelAll&) {
 
 void Conductor::forget(RequestId id) {
   runs_.erase(id);
+  parts_.shelf->released();
   const std::lock_guard lock(mutex_);
   --n_runs_;
   all_done_.notify_all();

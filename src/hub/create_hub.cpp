@@ -53,17 +53,20 @@ Result<std::unique_ptr<Hub>> create_hub(HubOptions options, const Clock& clock) 
   const std::string default_upstream = take_default_upstream(options);
   HEARTH_TRY(parts.engine, engine::Engine::create(options.engine, clock));
   if (options.load.reader == nullptr) options.load.reader = std::make_shared<PageReader>();
+  const std::shared_ptr<PageReader> reader = options.load.reader;
   parts.shelf = std::make_unique<ModelShelf>(
       make_catalogue_source(std::move(options.catalogue), options.load),
       ShelfOptions{.default_model = options.default_model,
                    .drafts = options.drafts,
                    .bytes_max = options.models_bytes_max,
+                   .give_back = options.give_back,
+                   .reader = reader,
                    .pinned = options.pinned_models,
                    .preloaded = options.preloaded_models,
                    .adapters_bytes_max = options.adapters_bytes_max},
       clock);
   parts.embedding_desk = std::make_unique<EmbeddingDesk>(
-      EmbeddingDeskOptions{.n_threads = options.engine.n_threads});
+      EmbeddingDeskOptions{.budget = parts.shelf->budget(), .n_threads = options.engine.n_threads});
   // A default that names nothing is a mistake in the configuration: say so now, not at each
   // request.
   if (!options.default_model.empty()) {

@@ -10,6 +10,7 @@
 
 #include "advisor/adviser.h"
 #include "base/clock.h"
+#include "base/page_stream.h"
 #include "base/result.h"
 #include "engine/engine.h"
 #include "hub/chat.h"
@@ -28,6 +29,7 @@ struct HubOptions {
   // Weights kept loaded; what costs least to load again goes first, what a request still uses stays.
   // 0: half of the machine's memory.
   std::uint64_t models_bytes_max = 0;
+  GiveBack give_back = GiveBack::kToCache;  // ShelfOptions.
   std::vector<std::string> pinned_models, preloaded_models;  // ShelfOptions.
   std::uint64_t adapters_bytes_max = 0;  // Adapters kept resident; 0: a quarter of the memory.
   model::LoadOptions load;

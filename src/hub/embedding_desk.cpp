@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 #include <iterator>
 #include <utility>
 
@@ -97,11 +98,44 @@ Result<std::vector<model::TextPair>> pair_up(const model::Encoder& encoder,
 
 }  // namespace
 
-EmbeddingDesk::EmbeddingDesk(EmbeddingDeskOptions options) : options_(options) {}
+// An encoder as the budget sees it: it goes as a whole, unless a request holds it.
+//
+// Threading: any thread.
+class EmbeddingDesk::ResidentEncoder final : public store::Resident {
+ public:
+  explicit ResidentEncoder(std::shared_ptr<const model::Encoder> encoder)
+      : bytes_(encoder->weight_bytes()), encoder_(std::move(encoder)) {}
+
+  // Null once it was given back.
+  std::shared_ptr<const model::Encoder> encoder() const {
+    const std::lock_guard lock(mutex_);
+    return encoder_;
+  }
+  std::uint64_t bytes_held() const override { return encoder() == nullptr ? 0 : bytes_; }
+  double tail() const override { return 0; }
+  std::uint64_t give_back(std::uint64_t) override {
+    const std::lock_guard lock(mutex_);
+    if (encoder_ == nullptr || encoder_.use_count() > 1) return 0;
+    encoder_.reset();
+    return bytes_;
+  }
+
+ private:
+  const std::uint64_t bytes_;
+  mutable std::mutex mutex_;
+  std::shared_ptr<const model::Encoder> encoder_;
+};
+
+EmbeddingDesk::EmbeddingDesk(EmbeddingDeskOptions options)
+    : options_(std::move(options)),
+      budget_(options_.budget != nullptr
+                  ? options_.budget
+                  : std::make_shared<store::MemoryBudget>(std::uint64_t{1} << 30)) {}
 
 EmbeddingDesk::~EmbeddingDesk() {
   closing_.request_stop();
   worker_.reset();  // Runs what is queued, which ends at once.
+  for (const Slot& slot : loaded_) budget_->forget(slot.resident.get());
 }
 
 Result<> EmbeddingDesk::submit(store::CatalogueEntry entry, EmbeddingRequest request,
@@ -180,38 +214,54 @@ Result<Ranking> EmbeddingDesk::rank(const store::CatalogueEntry& entry,
 
 Result<std::shared_ptr<const model::Encoder>> EmbeddingDesk::encoder_of(
     const store::CatalogueEntry& entry) {
+  if (auto encoder = find(entry)) return encoder;
+  if (pool_ == nullptr) pool_ = std::make_unique<ThreadPool>(options_.n_threads);
+  const auto began = std::chrono::steady_clock::now();
+  HEARTH_TRY(std::shared_ptr<const model::Encoder> encoder, model::Encoder::load(entry.path));
+  const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - began;
+  keep(entry, encoder, took.count());
+  return encoder;
+}
+
+std::shared_ptr<const model::Encoder> EmbeddingDesk::find(const store::CatalogueEntry& entry) {
+  std::shared_ptr<ResidentEncoder> resident;
+  double load_ms = 0;
   {
     const std::lock_guard lock(mutex_);
     const auto slot = std::ranges::find_if(loaded_, [&](const Slot& candidate) {
       return candidate.path == entry.path && candidate.file_bytes == entry.bytes;
     });
-    if (slot != loaded_.end()) {
-      loaded_.splice(loaded_.begin(), loaded_, slot);
-      return slot->encoder;
-    }
+    if (slot == loaded_.end()) return nullptr;
+    resident = slot->resident;
+    load_ms = slot->load_ms;
   }
-  if (pool_ == nullptr) pool_ = std::make_unique<ThreadPool>(options_.n_threads);
-  HEARTH_TRY(std::shared_ptr<const model::Encoder> encoder, model::Encoder::load(entry.path));
-  keep(entry, encoder);
+  auto encoder = resident->encoder();
+  if (encoder != nullptr) budget_->use(resident, load_ms);
   return encoder;
 }
 
+// The newest one, for which others make room.
 void EmbeddingDesk::keep(const store::CatalogueEntry& entry,
-                         std::shared_ptr<const model::Encoder> encoder) {
-  const std::lock_guard lock(mutex_);
-  std::erase_if(loaded_, [&](const Slot& slot) { return slot.path == entry.path; });
-  loaded_.push_front({entry.path.string(), entry.bytes, std::move(encoder)});
-  std::uint64_t bytes = 0;
-  for (auto slot = loaded_.begin(); slot != loaded_.end();) {
-    bytes += slot->encoder->weight_bytes();
-    const bool goes = bytes > options_.bytes_max && slot != loaded_.begin();
-    slot = goes ? loaded_.erase(slot) : std::next(slot);
+                         std::shared_ptr<const model::Encoder> encoder, double load_ms) {
+  const auto resident = std::make_shared<ResidentEncoder>(std::move(encoder));
+  {
+    const std::lock_guard lock(mutex_);
+    std::erase_if(loaded_, [&](const Slot& slot) {
+      const bool goes = slot.path == entry.path || slot.resident->encoder() == nullptr;
+      if (goes) budget_->forget(slot.resident.get());
+      return goes;
+    });
+    loaded_.push_front({entry.path.string(), entry.bytes, resident, load_ms});
   }
+  budget_->use(resident, load_ms);
+  budget_->settle(resident.get());
 }
 
 bool EmbeddingDesk::is_loaded(const std::string& path) const {
   const std::lock_guard lock(mutex_);
-  return std::ranges::any_of(loaded_, [&](const Slot& slot) { return slot.path == path; });
+  return std::ranges::any_of(loaded_, [&](const Slot& slot) {
+    return slot.path == path && slot.resident->encoder() != nullptr;
+  });
 }
 
 }  // namespace hearth::hub

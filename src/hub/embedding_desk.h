@@ -2,8 +2,8 @@
 // computes each with all cores of its pool.
 //
 // It stands beside the conductor instead of in its engine: an embedding has no tokens to stream,
-// no KV pages and no turns, and a request is over in milliseconds.  Encoders are small, so they
-// are kept by the simplest rule: most recently used first, up to a budget.
+// no KV pages and no turns, and a request is over in milliseconds.  Encoders share the memory budget
+// of all weights (store/memory_budget.h); one goes as a whole.
 #pragma once
 
 #include <cstdint>
@@ -22,11 +22,13 @@
 #include "hub/worker.h"
 #include "model/encoder.h"
 #include "store/catalogue.h"
+#include "store/memory_budget.h"
 
 namespace hearth::hub {
 
 struct EmbeddingDeskOptions {
-  std::uint64_t bytes_max = std::uint64_t{1} << 30;  // Of loaded encoders; the newest always stays.
+  // Of all loaded weights; null: a gigabyte for encoders alone.
+  std::shared_ptr<store::MemoryBudget> budget = nullptr;
   std::uint32_t queue_max = 64;                      // Requests that wait or run.
   unsigned n_threads = 0;                            // Of the pool; 0: one per core.
 };
@@ -51,10 +53,12 @@ class EmbeddingDesk {
   bool is_loaded(const std::string& path) const;
 
  private:
+  class ResidentEncoder;
   struct Slot {
     std::string path;
     std::uint64_t file_bytes = 0;
-    std::shared_ptr<const model::Encoder> encoder;
+    std::shared_ptr<ResidentEncoder> resident;
+    double load_ms = 0;
   };
 
   Result<> enqueue(std::function<void()> work);
@@ -63,9 +67,12 @@ class EmbeddingDesk {
   Result<Embeddings> embed(const store::CatalogueEntry& entry, const EmbeddingRequest& request);
   Result<Ranking> rank(const store::CatalogueEntry& entry, const RerankRequest& request);
   Result<std::shared_ptr<const model::Encoder>> encoder_of(const store::CatalogueEntry& entry);
-  void keep(const store::CatalogueEntry& entry, std::shared_ptr<const model::Encoder> encoder);
+  std::shared_ptr<const model::Encoder> find(const store::CatalogueEntry& entry);
+  void keep(const store::CatalogueEntry& entry, std::shared_ptr<const model::Encoder> encoder,
+            double load_ms);
 
   const EmbeddingDeskOptions options_;
+  const std::shared_ptr<store::MemoryBudget> budget_;
   std::unique_ptr<ThreadPool> pool_;  // The worker's; made when it is first needed.
   std::stop_source closing_;
 

@@ -200,7 +200,7 @@ TEST_F(Embedding, HasABoundedQueueAndAnswersAllOfItAtTheEnd) {
 }
 
 TEST_F(Embedding, LetsGoOfTheOldestEncoderPastTheBudget) {
-  EmbeddingDesk desk({.bytes_max = 1, .n_threads = 1});
+  EmbeddingDesk desk({.budget = std::make_shared<store::MemoryBudget>(1), .n_threads = 1});
   const auto second_path = folder_ / "models" / "second.gguf";
   std::filesystem::copy_file(entry().path, second_path);
   store::CatalogueEntry second = entry();

@@ -82,16 +82,24 @@ struct ModelMemory {
   std::string name;
   Residence residence = Residence::kCold;
   std::uint64_t bytes = 0;         // Of its weights.
-  std::uint64_t cached_bytes = 0;  // Of these, in memory.
+  std::uint64_t cached_bytes = 0;  // Of these, in the page cache.
+  std::uint64_t ready_bytes = 0;   // Brought in for this hub, and counted by the budget,
+  std::uint64_t wanted_bytes = 0;  // and still being read.
+  std::uint64_t mapped_bytes = 0;      // In this process's page tables, as the kernel says;
+  std::uint64_t large_page_bytes = 0;  // of these, by large pages.
   bool is_loaded = false;
   std::uint32_t n_leases = 0;  // Requests and sessions that hold it.
   std::uint64_t n_uses = 0;    // Since it was loaded.
-  double load_ms = 0;          // That loading it took.
+  double load_ms = 0;          // That loading it took, without reading its weights.
+  double waited_ms = 0;        // That answers waited for its weights so far.
 };
 
 struct MemoryReport {
   std::uint64_t bytes_max = 0;   // Budget of loaded weights.
-  std::uint64_t bytes_used = 0;  // By those that are loaded.
+  std::uint64_t bytes_used = 0;  // By those that are loaded, encoders among them.
+  // Weights that were read for requests; ahead of them; and of these, given back before one came.
+  std::uint64_t read_bytes = 0, guessed_bytes = 0, wasted_bytes = 0;
+  std::uint64_t guesses = 0, guess_hits = 0;  // Which model comes next: said, and right.
   std::vector<ModelMemory> models;
 };
 

@@ -64,9 +64,12 @@ ModelShelf::ModelShelf(std::unique_ptr<ModelSource> source, ShelfOptions options
     : source_(std::move(source)),
       options_(std::move(options)),
       clock_(clock),
+      budget_(std::make_shared<store::MemoryBudget>(
+          options_.bytes_max != 0 ? options_.bytes_max : half_of_memory())),
       adapter_shelf_(
           [this](const auto& entry, const auto& base) { return source_->load_adapter(entry, base); },
-          options_.adapters_bytes_max) {
+          options_.adapters_bytes_max),
+      loaded_(budget_, options_.reader, options_.give_back) {
   rescan_later();
   if (!options_.pinned.empty() || !options_.preloaded.empty()) {
     loader_.post([this] { load_at_start(); });
@@ -102,9 +105,11 @@ void ModelShelf::check_now(const store::CatalogueEntry& entry) {
   const auto whole = file ? gguf::check_packs(*file, pace) : Result<>();
   if (whole || whole.error().code == Code::kCancelled) return;
   log_error("hub", whole.error().message);
-  const std::lock_guard lock(mutex_);
-  checked_[entry.path.string()] = {.version = entry.version, .error = whole.error()};
-  std::erase_if(loaded_, [&](const Slot& slot) { return slot.path == entry.path; });
+  {
+    const std::lock_guard lock(mutex_);
+    checked_[entry.path.string()] = {.version = entry.version, .error = whole.error()};
+  }
+  loaded_.drop(entry.path.string());
 }
 
 Result<> ModelShelf::refuse_damaged(const store::CatalogueEntry& entry) const {
@@ -131,14 +136,8 @@ void ModelShelf::load_at_start() {
 }
 
 void ModelShelf::pin(const store::CatalogueEntry& entry) {
-  ReadyModelPtr model;
-  {
-    const std::lock_guard lock(mutex_);
-    const auto slot = std::ranges::find(loaded_, entry.path.string(), &Slot::path);
-    if (slot == loaded_.end()) return;
-    slot->is_pinned = true;
-    model = slot->model;
-  }
+  const ReadyModelPtr model = loaded_.pin(entry.path.string());
+  if (model == nullptr) return;
   if (const auto locked = model::lock_in_memory(*model->model); !locked) {
     log_warn("hub", fmt::format("'{}' stays loaded, but {}", entry.name, locked.error().message));
   }
@@ -237,28 +236,40 @@ void ModelShelf::wait_for_scan() const {
 void ModelShelf::get(std::vector<store::CatalogueEntry> candidates,
                      std::vector<AdapterEntry> adapters, Done done) {
   leave_out_failed(candidates);
-  if (ReadyModelPtr model = find_loaded(candidates.front())) {
-    bring_in(*model);
-    if (auto found = adapter_shelf_.find(adapters, *model->model)) {
-      return done(Loaded{candidates.front(), std::move(model), *std::move(found)});
+  loaded_.note(candidates.front().path.string());
+  if (const auto resident = loaded_.find(candidates.front())) {
+    if (auto found = adapter_shelf_.find(adapters, *resident->model()->model)) {
+      Loaded loaded{candidates.front(), resident->model(), *std::move(found)};
+      loaded_.use(*resident);  // What is missing begins to be read; room for it is made beside.
+      if (loaded_.is_unsettled(*resident)) {
+        loader_.post([this, resident] { loaded_.settle(resident); });
+      }
+      return done(std::move(loaded));
     }
   }
   loader_.post([this, candidates = std::move(candidates), adapters = std::move(adapters),
                 done = std::move(done)] { done(load_first(candidates, adapters)); });
 }
 
+void ModelShelf::released() {
+  if (loaded_.is_over_budget()) loader_.post([this] { loaded_.settle(); });
+}
+
 Result<Loaded> ModelShelf::load_first(const std::vector<store::CatalogueEntry>& candidates,
                                       const std::vector<AdapterEntry>& adapters) {
   Error last{Code::kNotFound, "no model was named"};
   for (const store::CatalogueEntry& entry : candidates) {
-    auto model = load(entry);
-    if (model) {
-      auto found = adapter_shelf_.get(adapters, *(*model)->model);
-      if (found) return Loaded{entry, *std::move(model), *std::move(found)};
+    auto resident = load(entry);
+    if (resident) {
+      ReadyModelPtr model = (*resident)->model();
+      loaded_.use(**resident);
+      loaded_.settle(*resident);
+      auto found = adapter_shelf_.get(adapters, *model->model);
+      if (found) return Loaded{entry, std::move(model), *std::move(found)};
       last = found.error();  // The model is none the worse for it.
       continue;
     }
-    last = model.error();
+    last = resident.error();
     remember_failure(entry);
     log_warn("hub", fmt::format("model '{}' can't be loaded: {}", entry.name, last.message));
   }
@@ -277,8 +288,8 @@ double ModelShelf::ms_since(std::int64_t started_ns) const {
   return static_cast<double>(clock_.now_monotonic_ns() - started_ns) / 1e6;
 }
 
-Result<ReadyModelPtr> ModelShelf::load(const store::CatalogueEntry& entry) {
-  if (ReadyModelPtr loaded = find_loaded(entry)) return loaded;
+Result<std::shared_ptr<ResidentModel>> ModelShelf::load(const store::CatalogueEntry& entry) {
+  if (auto resident = loaded_.find(entry)) return resident;
   HEARTH_TRY_VOID(refuse_damaged(entry));
   const auto set_loading = [this](std::string path) {
     const std::lock_guard lock(mutex_);
@@ -289,18 +300,9 @@ Result<ReadyModelPtr> ModelShelf::load(const store::CatalogueEntry& entry) {
   auto ready = make_ready(entry);
   set_loading({});
   if (!ready) return std::unexpected(std::move(ready).error());
-  keep(entry, *ready, ms_since(started_ns));
-  bring_in(**ready);
+  auto resident = loaded_.keep(entry, *std::move(ready), ms_since(started_ns));
   check_later(entry);
-  return *std::move(ready);
-}
-
-// Has what is missing of its weights read; whoever computes with it waits for what it needs.
-void ModelShelf::bring_in(const ReadyModel& ready) {
-  for (const auto* model : {&ready.model, &ready.draft_model}) {
-    PageStream* const stream = *model == nullptr ? nullptr : (*model)->stream();
-    if (stream != nullptr) stream->want(Want::kSoon);
-  }
+  return resident;
 }
 
 // The model that the configuration has draft for this one; null if it names none.
@@ -310,15 +312,14 @@ Result<std::shared_ptr<const model::Model>> ModelShelf::load_draft_model(
     const auto named = source_->find(name);
     if (!named || named->path != entry.path) continue;
     HEARTH_TRY(const store::CatalogueEntry draft_entry, source_->find(draft_name));
-    const ReadyModelPtr loaded = find_loaded(draft_entry);
-    if (loaded != nullptr) {
-      HEARTH_TRY_VOID(engine::check_draft_model(model, *loaded->model));
-      return loaded->model;
+    if (const auto loaded = loaded_.find(draft_entry)) {
+      HEARTH_TRY_VOID(engine::check_draft_model(model, *loaded->model()->model));
+      return loaded->model()->model;
     }
     const std::int64_t started_ns = clock_.now_monotonic_ns();
     HEARTH_TRY(std::shared_ptr<const model::Model> draft, source_->load(draft_entry));
     HEARTH_TRY_VOID(engine::check_draft_model(model, *draft));
-    keep(draft_entry, std::make_shared<const ReadyModel>(draft), ms_since(started_ns));
+    loaded_.keep(draft_entry, std::make_shared<const ReadyModel>(draft), ms_since(started_ns));
     check_later(draft_entry);
     return draft;
   }
@@ -342,86 +343,16 @@ void ModelShelf::remember_failure(const store::CatalogueEntry& entry) {
   failed_at_ns_[entry.path.string()] = clock_.now_monotonic_ns();
 }
 
-ReadyModelPtr ModelShelf::find_loaded(const store::CatalogueEntry& entry) {
-  const std::lock_guard lock(mutex_);
-  const auto slot = std::ranges::find_if(loaded_, [&](const Slot& candidate) {
-    return candidate.path == entry.path && candidate.version == entry.version;
-  });
-  if (slot == loaded_.end()) return nullptr;
-  if (slot->model->model->is_damaged()) {  // Loading it again finds it repaired, or says why not.
-    loaded_.erase(slot);
-    return nullptr;
-  }
-  loaded_.splice(loaded_.begin(), loaded_, slot);
-  ++slot->n_uses;
-  weigh(*slot);
-  return slot->model;
-}
-
-void ModelShelf::keep(const store::CatalogueEntry& entry, const ReadyModelPtr& model,
-                      double load_ms) {
-  const std::lock_guard lock(mutex_);
-  std::erase_if(loaded_, [&](const Slot& slot) { return slot.path == entry.path; });
-  loaded_.push_front({.path = entry.path.string(),
-                      .version = entry.version,
-                      .model = model,
-                      .load_ms = load_ms});
-  weigh(loaded_.front());
-  evict();
-}
-
-std::uint64_t ModelShelf::bytes_max() const {
-  return options_.bytes_max != 0 ? options_.bytes_max : half_of_memory();
-}
-
-// What a miss would cost, per byte that keeping it costs.
-void ModelShelf::weigh(Slot& slot) const {
-  constexpr double kLoadMsMin = 0.1;
-  const double bytes = std::max<double>(static_cast<double>(slot.model->model->weight_bytes()), 1);
-  slot.priority = aged_to_ + static_cast<double>(slot.n_uses) * std::max(slot.load_ms, kLoadMsMin) / bytes;
-}
-
-// Drops what is worth least until the budget holds.  The newest stays even if it alone exceeds it:
-// something must answer.  Dropping what a request holds would free nothing.
-void ModelShelf::evict() {
-  std::uint64_t bytes = 0;
-  for (const Slot& slot : loaded_) bytes += slot.model->model->weight_bytes();
-  while (bytes > bytes_max()) {
-    auto least = loaded_.end();
-    for (auto slot = std::next(loaded_.begin()); slot != loaded_.end(); ++slot) {
-      const bool is_held = slot->is_pinned || slot->model.use_count() > 1;
-      if (!is_held && (least == loaded_.end() || slot->priority <= least->priority)) least = slot;
-    }
-    if (least == loaded_.end()) return;
-    aged_to_ = std::max(aged_to_, least->priority);
-    bytes -= least->model->model->weight_bytes();
-    loaded_.erase(least);
-  }
-}
-
 MemoryReport ModelShelf::memory() {
   wait_for_scan();
   MemoryReport report;
+  std::unordered_map<std::string, ModelMemory> loaded = loaded_.report(report);
   std::vector<store::CatalogueEntry> entries;
-  std::unordered_map<std::string, ModelMemory> loaded;
   std::string loading;
   {
     const std::lock_guard lock(mutex_);
     entries = entries_;
     loading = loading_path_;
-    report.bytes_max = bytes_max();
-    for (const Slot& slot : loaded_) {
-      report.bytes_used += slot.model->model->weight_bytes();
-      const PageStream* const stream = slot.model->model->stream();
-      const Residence kept = slot.is_pinned ? Residence::kPinned : Residence::kCached;
-      const bool is_streaming = stream != nullptr && stream->is_streaming();
-      loaded[slot.path] = {.residence = is_streaming ? Residence::kStreaming : kept,
-                           .bytes = slot.model->model->weight_bytes(),
-                           .is_loaded = true,
-                           .n_leases = static_cast<std::uint32_t>(slot.model.use_count() - 1),
-                           .n_uses = slot.n_uses,
-                           .load_ms = slot.load_ms};
-    }
   }
   for (const store::CatalogueEntry& entry : entries) {
     if (!entry.problem.empty()) continue;
@@ -434,6 +365,7 @@ MemoryReport ModelShelf::memory() {
     }
     constexpr std::uint64_t kMostly = 10;  // All but a tenth.
     const bool is_cached = cached && (cached->bytes - cached->cached_bytes) * kMostly <= cached->bytes;
+    if (memory.residence == Residence::kCached && !is_cached) memory.residence = Residence::kCold;
     if (!memory.is_loaded && is_cached) memory.residence = Residence::kCached;
     if (entry.path == loading) memory.residence = Residence::kStreaming;
     report.models.push_back(std::move(memory));
@@ -446,10 +378,7 @@ const char* residence_name(Residence residence) {
   return kNames[static_cast<std::size_t>(residence)];
 }
 
-ReadyModelPtr ModelShelf::any_loaded() const {
-  const std::lock_guard lock(mutex_);
-  return loaded_.empty() ? nullptr : loaded_.front().model;
-}
+ReadyModelPtr ModelShelf::any_loaded() const { return loaded_.any(); }
 
 std::vector<ModelEntry> ModelShelf::entries() {
   wait_for_scan();
@@ -459,8 +388,6 @@ std::vector<ModelEntry> ModelShelf::entries() {
     const std::lock_guard lock(mutex_);
     is_old = clock_.now_monotonic_ns() - *scanned_at_ns_ > kScanAgeNs;
     for (const store::CatalogueEntry& entry : entries_) {
-      const auto slot = std::ranges::find(loaded_, entry.path.string(), &Slot::path);
-      const bool loaded = slot != loaded_.end();
       listed.push_back({.name = entry.name,
                         .path = entry.path.string(),
                         .source = entry.source,
@@ -468,9 +395,8 @@ std::vector<ModelEntry> ModelShelf::entries() {
                         .architecture = entry.architecture,
                         .quantization = entry.quantization,
                         .n_context = entry.n_context,
-                        .loaded = loaded,
-                        .kv_bytes_per_token =
-                            loaded ? slot->model->model->kv_layout().token_bytes() : 0,
+                        .loaded = loaded_.is_loaded(entry.path.string()),
+                        .kv_bytes_per_token = loaded_.kv_bytes_per_token(entry.path.string()),
                         .problem = entry.problem,
                         .is_foreign = entry.is_foreign});
     }

@@ -5,17 +5,13 @@
 // one model after another, so that nobody who only wants an answer from a loaded model
 // ever waits for another's load.
 //
-// Loaded models are kept up to a budget of bytes.  What goes is what costs least to miss:
-// GreedyDual-Size-Frequency (Cherkasova 1998) weighs how often a model was asked for and how long it
-// took to load against the bytes that it holds, and ages all others as it drops one.  A model that a
-// request holds (shared_ptr), or that is pinned, never goes: nothing that runs is pulled away.
+// What is loaded, and how much of it is in memory, is the business of hub/loaded_models.h.
 #pragma once
 
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
 #include <functional>
-#include <list>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -29,6 +25,7 @@
 #include "hub/adapter_name.h"
 #include "hub/adapter_shelf.h"
 #include "hub/hub.h"
+#include "hub/loaded_models.h"
 #include "hub/prompt.h"
 #include "hub/upstream/upstream_directory.h"
 #include "hub/worker.h"
@@ -66,6 +63,8 @@ struct ShelfOptions {
   // Names of models, and of smaller ones that draft for them.
   std::vector<std::pair<std::string, std::string>> drafts;
   std::uint64_t bytes_max = 0;  // Of loaded weights; 0: half of the machine's memory.
+  GiveBack give_back = GiveBack::kToCache;  // Where weights go that the budget has no room for.
+  std::shared_ptr<PageReader> reader = nullptr;  // That models' weights stream through; null: they don't.
   // Names of models that are loaded at the start; the first list's never go, and are locked in memory
   // as far as this process may.
   std::vector<std::string> pinned, preloaded;
@@ -109,6 +108,9 @@ class ModelShelf {
   void get(std::vector<store::CatalogueEntry> candidates, std::vector<AdapterEntry> adapters,
            Done done);
 
+  // A request let go of its model: what had to stay because of it may go now.
+  void released();
+
   // The last scan, with what is loaded; a new one is started if that is older than a few seconds.
   std::vector<ModelEntry> entries();
 
@@ -116,20 +118,13 @@ class ModelShelf {
   // file: some microseconds each.
   MemoryReport memory();
 
-  // Any loaded model, most recently used first; null if there is none.
+  // The budget, for others who keep weights.
+  std::shared_ptr<store::MemoryBudget> budget() const { return budget_; }
+
+  // Any loaded model whose weights are all there, most recently used first; null if there is none.
   ReadyModelPtr any_loaded() const;
 
  private:
-  struct Slot {
-    std::string path;
-    std::uint64_t version = 0;  // CatalogueEntry::version.
-    ReadyModelPtr model;
-    double load_ms = 0;
-    std::uint64_t n_uses = 1;
-    double priority = 0;  // The lowest goes first.
-    bool is_pinned = false;
-  };
-
   Result<ModelChoice> resolve_model(std::string_view name);
   Result<ModelChoice> resolve_default(bool is_auto);
   void list_pairs(std::vector<ModelEntry>& listed) const;
@@ -139,17 +134,14 @@ class ModelShelf {
   void wait_for_scan() const;
   Result<Loaded> load_first(const std::vector<store::CatalogueEntry>& candidates,
                             const std::vector<AdapterEntry>& adapters);
-  Result<ReadyModelPtr> load(const store::CatalogueEntry& entry);
-  static void bring_in(const ReadyModel& ready);
+  Result<std::shared_ptr<ResidentModel>> load(const store::CatalogueEntry& entry);
   double ms_since(std::int64_t started_ns) const;
   Result<ReadyModelPtr> make_ready(const store::CatalogueEntry& entry);
   Result<std::shared_ptr<const model::Model>> load_draft_model(const store::CatalogueEntry& entry,
                                                                const model::Model& model);
-  ReadyModelPtr find_loaded(const store::CatalogueEntry& entry);
   // Removes what failed to load a moment ago, unless nothing would be left.
   void leave_out_failed(std::vector<store::CatalogueEntry>& candidates) const;
   void remember_failure(const store::CatalogueEntry& entry);
-  void keep(const store::CatalogueEntry& entry, const ReadyModelPtr& model, double load_ms);
   void load_at_start();
   // Whether the bytes of a stored model are still those that were imported, once for each version of
   // it.  One that is not is dropped, and not loaded until it is imported again.
@@ -157,16 +149,14 @@ class ModelShelf {
   void check_now(const store::CatalogueEntry& entry);
   Result<> refuse_damaged(const store::CatalogueEntry& entry) const;
   void pin(const store::CatalogueEntry& entry);
-  // With the lock held:
-  std::uint64_t bytes_max() const;
-  void weigh(Slot& slot) const;
-  void evict();
 
   const std::unique_ptr<ModelSource> source_;
   const ShelfOptions options_;
   const Clock& clock_;
+  const std::shared_ptr<store::MemoryBudget> budget_;
 
   AdapterShelf adapter_shelf_;
+  LoadedModels loaded_;
   mutable std::mutex mutex_;  // Guards what follows; never held while scanning or loading.
   mutable std::condition_variable scanned_;
   std::vector<store::CatalogueEntry> entries_;
@@ -174,8 +164,6 @@ class ModelShelf {
   std::optional<std::int64_t> scanned_at_ns_;
   bool scan_is_due_ = false;
   std::unordered_map<std::string, std::int64_t> failed_at_ns_;  // By path.
-  std::list<Slot> loaded_;                                      // Most recently used first.
-  double aged_to_ = 0;        // The priority of what went last: new ones begin there.
   std::string loading_path_;  // Of the model being loaded; empty if none is.
 
   // Version of each stored model that was checked, and what was found, by path.

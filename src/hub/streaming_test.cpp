@@ -211,5 +211,74 @@ TEST_F(StreamingTest, TheReportSaysHowFarItIs) {
   EXPECT_EQ(report().residence, Residence::kCached);
 }
 
+TEST_F(StreamingTest, ModelsOverTheBudgetShrinkFromTheirEndsAndAnswerTheSame) {
+  add_model("other", 2);
+  options_.models_bytes_max = std::uint64_t{20} << 20;
+  options_.give_back = GiveBack::kToDisk;
+  disk_.let(kAll);
+  start();
+  const std::string first = text_of(begin(question())), second = text_of(begin(question("other")));
+  const std::size_t once = disk_.bytes_read();
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(text_of(begin(question())), first);
+    EXPECT_EQ(text_of(begin(question("other"))), second);
+  }
+  const std::size_t per_switch = (disk_.bytes_read() - once) / 6;
+  EXPECT_GT(per_switch, 0U);
+  EXPECT_LT(per_switch, once / 2) << "what was left of a model was used";
+  MemoryReport report = hub_->memory();
+  for (int i = 0; i < 2000 && report.bytes_used > report.bytes_max; ++i) {  // A lease ends after the answer.
+    std::this_thread::sleep_for(milliseconds(1));
+    report = hub_->memory();
+  }
+  EXPECT_LE(report.bytes_used, report.bytes_max);
+  for (const ModelMemory& memory : report.models) {
+    EXPECT_LE(memory.ready_bytes, memory.bytes);
+    EXPECT_LE(memory.cached_bytes, memory.ready_bytes + (2 << 20)) << memory.name;
+    EXPECT_LE(memory.mapped_bytes, memory.ready_bytes + (2 << 20)) << memory.name;
+    EXPECT_GT(memory.n_uses, 3U);
+  }
+}
+
+TEST_F(StreamingTest, SwitchesThatRepeatAreReadAhead) {
+  for (const std::uint64_t seed : {2U, 3U}) add_model("model-" + std::to_string(seed), seed);
+  options_.models_bytes_max = std::uint64_t{34} << 20;
+  options_.give_back = GiveBack::kToDisk;
+  disk_.let(kAll);
+  start();
+  for (int i = 0; i < 6; ++i) {
+    for (const char* name : {"large", "model-2", "model-3"}) {
+      text_of(begin(question(name)));
+      std::this_thread::sleep_for(milliseconds(60));  // Somebody reads the answer.
+    }
+  }
+  const MemoryReport report = hub_->memory();
+  EXPECT_GE(report.guesses, 9U);
+  EXPECT_EQ(report.guess_hits, report.guesses);
+  EXPECT_GT(report.guessed_bytes, 0U);
+}
+
+TEST_F(StreamingTest, ManyAtOnceOverTheBudgetGetTheirOwnAnswers) {
+  for (const std::uint64_t seed : {2U, 3U}) add_model("model-" + std::to_string(seed), seed);
+  options_.models_bytes_max = std::uint64_t{24} << 20;
+  options_.give_back = GiveBack::kToDisk;
+  disk_.let(kAll);
+  start();
+  const char* const names[] = {"large", "model-2", "model-3"};
+  std::map<std::string, std::string> alone;
+  for (const char* name : names) alone[name] = text_of(begin(question(name)));
+  std::vector<std::thread> clients;
+  for (int client = 0; client < 4; ++client) {
+    clients.emplace_back([&, client] {
+      for (int i = 0; i < 6; ++i) {
+        const char* const name = names[(client + i * 2) % 3];
+        EXPECT_EQ(text_of(begin(question(name))), alone[name]);
+      }
+    });
+  }
+  for (std::thread& client : clients) client.join();
+  EXPECT_TRUE(hub_->health());
+}
+
 }  // namespace
 }  // namespace hearth::hub

@@ -5,6 +5,7 @@
 #include <span>
 #include <vector>
 
+#include "base/page_stream.h"
 #include "gguf/gguf_file.h"
 #include "model/architecture_table.h"
 #include "model/model.h"

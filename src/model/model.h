@@ -11,11 +11,15 @@
 #include <string>
 #include <vector>
 
-#include "base/page_stream.h"
 #include "base/result.h"
 #include "model/kv_layout.h"
 #include "text/chat_template.h"
 #include "text/tokenizer.h"
+
+namespace hearth {
+class PageReader;
+class PageStream;
+}  // namespace hearth
 
 namespace hearth::model {
 

@@ -65,6 +65,61 @@ void render_hub(std::string& out, const hub::HubStats& s) {
   for (const Row& row : rows) render_row(out, row);
 }
 
+// A label's value: quotes, backslashes and line ends escaped.
+std::string label(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    if (c == '"' || c == '\\') out += '\\';
+    if (c == '\n') out += "\\n";
+    if (c != '\n') out += c;
+  }
+  return out;
+}
+
+// One line for each model that is loaded or in memory.
+void render_models(std::string& out, const hub::MemoryReport& m) {
+  struct Figure {
+    const char* name;
+    const char* help;
+    std::uint64_t hub::ModelMemory::* value;
+  };
+  constexpr Figure kFigures[] = {
+      {"hearth_model_bytes", "Bytes of a model's weights.", &hub::ModelMemory::bytes},
+      {"hearth_model_ready_bytes", "Of these, brought into memory.", &hub::ModelMemory::ready_bytes},
+      {"hearth_model_wanted_bytes", "Of these, being read.", &hub::ModelMemory::wanted_bytes},
+      {"hearth_model_cached_bytes", "Of these, in the page cache.", &hub::ModelMemory::cached_bytes},
+      {"hearth_model_large_page_bytes", "Of these, mapped by large pages.",
+       &hub::ModelMemory::large_page_bytes},
+  };
+  auto to = std::back_inserter(out);
+  for (const Figure& figure : kFigures) {
+    render_head(out, figure.name, "gauge", figure.help);
+    for (const hub::ModelMemory& model : m.models) {
+      if (!model.is_loaded && model.cached_bytes == 0) continue;
+      fmt::format_to(to, "{}{{model=\"{}\",state=\"{}\"}} {}\n", figure.name, label(model.name),
+                     hub::residence_name(model.residence), model.*figure.value);
+    }
+  }
+}
+
+void render_memory(std::string& out, const hub::MemoryReport& m) {
+  const Row rows[] = {
+      {"hearth_weight_bytes_used", Kind::kGauge, "Weights in memory.", as_double(m.bytes_used)},
+      {"hearth_weight_bytes_max", Kind::kGauge, "Budget of weights.", as_double(m.bytes_max)},
+      {"hearth_weight_read_bytes_total", Kind::kCounter, "Weights brought in for requests.",
+       as_double(m.read_bytes)},
+      {"hearth_weight_guessed_bytes_total", Kind::kCounter, "Weights brought in before a request.",
+       as_double(m.guessed_bytes)},
+      {"hearth_weight_wasted_bytes_total", Kind::kCounter, "Of these, given back before one came.",
+       as_double(m.wasted_bytes)},
+      {"hearth_switch_guesses_total", Kind::kCounter, "Switches of the model that were foreseen, or wrongly so.",
+       as_double(m.guesses)},
+      {"hearth_switch_guess_hits_total", Kind::kCounter, "Of these, rightly.", as_double(m.guess_hits)},
+  };
+  for (const Row& row : rows) render_row(out, row);
+  render_models(out, m);
+}
+
 void render_http(std::string& out, const net::HttpServerStats& s) {
   const Row rows[] = {
       {"hearth_http_connections", Kind::kGauge, "Connections open.", as_double(s.connections_open)},
@@ -142,10 +197,11 @@ void Metrics::count_response(unsigned status) {
 
 std::string render_metrics(const Metrics& metrics, const hub::HubStats& hub,
                            std::span<const hub::UpstreamState> upstreams,
-                           const net::HttpServerStats& http) {
+                           const hub::MemoryReport& memory, const net::HttpServerStats& http) {
   std::string out;
   render_hub(out, hub);
   render_upstreams(out, upstreams);
+  render_memory(out, memory);
   render_http(out, http);
   render_head(out, "hearth_http_responses_total", "counter", "Answers, by class of status.");
   for (std::size_t i = 1; i < metrics.responses.size(); ++i) {

@@ -43,6 +43,6 @@ struct Metrics {
 
 std::string render_metrics(const Metrics& metrics, const hub::HubStats& hub,
                            std::span<const hub::UpstreamState> upstreams,
-                           const net::HttpServerStats& http);
+                           const hub::MemoryReport& memory, const net::HttpServerStats& http);
 
 }  // namespace hearth::server

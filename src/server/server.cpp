@@ -203,7 +203,8 @@ void Server::State::answer(RouteId route, const std::string& rest, const Exchang
     case kHealth: return respond(exchange, health());
     case kMetrics:
       return respond(exchange, {.content_type = "text/plain; version=0.0.4; charset=utf-8",
-                                .body = render_metrics(*metrics, hub.stats(), hub.upstreams(), http->stats())});
+                                .body = render_metrics(*metrics, hub.stats(), hub.upstreams(), hub.memory(),
+                                                       http->stats())});
     case kModels: return respond(exchange, models());
     case kModel: return respond(exchange, model(rest));
     case kReceipt: return respond(exchange, receipt(rest));

@@ -38,24 +38,30 @@ std::uint64_t MemoryBudget::sum() const {
   return bytes;
 }
 
-MemoryBudget::Place* MemoryBudget::least(const Resident* newest) {
-  Place* found = nullptr;
-  for (Place& place : places_) {
-    if (place.resident.get() == newest || place.is_stuck || place.resident->bytes_held() == 0) continue;
+const MemoryBudget::Place* MemoryBudget::least(const std::vector<const Resident*>& spared) const {
+  const Place* found = nullptr;
+  for (const Place& place : places_) {
+    const bool is_spared = std::ranges::find(spared, place.resident.get()) != spared.end();
+    if (is_spared || place.resident->bytes_held() == 0) continue;
     if (found == nullptr || place.value() <= found->value()) found = &place;
   }
   return found;
 }
 
+// Cuts one owner after another, without the lock: nobody waits for pages that go.
 void MemoryBudget::settle(const Resident* newest) {
-  const std::lock_guard lock(mutex_);
-  for (Place& place : places_) place.is_stuck = false;
+  std::vector<const Resident*> spared{newest};
+  std::unique_lock lock(mutex_);
   for (std::uint64_t bytes = sum(); bytes > bytes_max_; bytes = sum()) {
-    Place* const place = least(newest);
+    const Place* const place = least(spared);
     if (place == nullptr) return;
+    const std::shared_ptr<Resident> resident = place->resident;
     const double value = place->value();
-    place->is_stuck = place->resident->give_back(std::min(bytes - bytes_max_, kCutBytes)) == 0;
-    if (!place->is_stuck) aged_to_ = std::max(aged_to_, value);
+    lock.unlock();
+    const std::uint64_t given = resident->give_back(std::min(bytes - bytes_max_, kCutBytes));
+    lock.lock();
+    if (given == 0) spared.push_back(resident.get());
+    if (given > 0) aged_to_ = std::max(aged_to_, value);
   }
 }
 

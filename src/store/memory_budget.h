@@ -16,7 +16,7 @@ namespace hearth::store {
 
 // What keeps bytes in memory.
 //
-// Threading: any thread; called with the budget's lock held, so it must not call the budget.
+// Threading: any thread.  The first two are called with the budget's lock held, so they must not call it.
 class Resident {
  public:
   virtual ~Resident() = default;
@@ -51,12 +51,11 @@ class MemoryBudget {
     double base = 0;         // What everything was worth at least at its last use.
     double ms_per_byte = 0;  // That missing it costs.
     std::uint64_t n_uses = 0;
-    bool is_stuck = false;   // Gave nothing back in this round.
     double value() const;
   };
 
   std::uint64_t sum() const;
-  Place* least(const Resident* newest);
+  const Place* least(const std::vector<const Resident*>& spared) const;
 
   const std::uint64_t bytes_max_;
   mutable std::mutex mutex_;  // Guards what follows.
