@@ -1,7 +1,9 @@
 // Answers of models whose weights are still being read: the same bits, and what happens when the file
 // or the disk fails, the client leaves, or a second one comes meanwhile.
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <condition_variable>
@@ -89,6 +91,9 @@ class StreamingTest : public ::testing::Test {
         path(name), {.type = "F16", .n_layers = 6, .d_model = 256, .d_ff = 1024, .n_heads = 8, .n_kv_heads = 4,
                      .head_dim = 32, .n_vocab = 4096, .n_context = 512, .seed = seed});
     ASSERT_TRUE(written) << written.error().message;
+    const int fd = ::open(path(name).c_str(), O_RDONLY | O_CLOEXEC);
+    ASSERT_EQ(::fdatasync(fd), 0);  // Pages that the disk does not have can't leave memory.
+    ::close(fd);
   }
   void start() {
     auto hub = create_hub(options_);
@@ -234,7 +239,7 @@ TEST_F(StreamingTest, ModelsOverTheBudgetShrinkFromTheirEndsAndAnswerTheSame) {
   EXPECT_LE(report.bytes_used, report.bytes_max);
   for (const ModelMemory& memory : report.models) {
     EXPECT_LE(memory.ready_bytes, memory.bytes);
-    EXPECT_LE(memory.cached_bytes, memory.ready_bytes + (2 << 20)) << memory.name;
+    EXPECT_LE(memory.cached_bytes, memory.ready_bytes + (4 << 20)) << memory.name;
     EXPECT_LE(memory.mapped_bytes, memory.ready_bytes + (2 << 20)) << memory.name;
     EXPECT_GT(memory.n_uses, 3U);
   }
