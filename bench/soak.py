@@ -1,11 +1,11 @@
 """bench/soak: hours of a busy day in some minutes, watched.
 
-N clients, each with one request in flight at any time, ask two models of random weights (and the
-names given): prompts of 4 to 400 words, answers of 8 to 200 tokens; of the requests
+N clients, each with one request in flight at any time, ask two models of random weights, one of them
+also with two adapters (and the names given): prompts of 4 to 400 words, answers of 8 to 200 tokens; of the requests
 
   1 in 8   is left by its client after some pieces
   1 in 8   is bound to a JSON schema, and its answer must validate
-  1 in 16  is one of four fixed greedy ones, whose answer must be the same each time
+  1 in 16  is one of some fixed greedy ones, each model and adapter among them, whose answer must be the same each time
   the rest are sampled at temperatures from 0 to 1.5
 
 while one more client embeds texts, if an encoder is there.  Bars, each of which fails the run:
@@ -31,6 +31,7 @@ import time
 from collections import Counter, defaultdict
 from pathlib import Path
 
+from adapter import write_adapter
 from client import percentile, stream
 from encoder import write_encoder
 from results import ROOT, Results, cores
@@ -38,6 +39,7 @@ from servers import HearthServer, open_files, resident_bytes
 
 HEARTH = os.environ["HEARTH"]
 MODELS = (("0.1b", "Q4_K_M", 3), ("tiny", "Q8_0", 1))  # Shape, type, share of the requests.
+ADAPTERS = ("spring", "autumn")  # Of the first model.
 SILENCE_S = 60
 GAP_FACTOR_MAX = 3.0
 GROWTH_SHARE_MAX, GROWTH_BYTES_MAX = 0.03, 16 << 20
@@ -80,7 +82,7 @@ class Soak:
         body = {"model": chance.choices(names, shares)[0], "seed": chance.randrange(1 << 30)}
         kind = chance.random()
         if kind < 1 / 16:
-            number = chance.randrange(4)
+            number = chance.randrange(max(4, len(names)))
             fixed = random.Random(number)
             body = {"model": names[number % len(names)], "temperature": 0, "max_tokens": 40, "ignore_eos": True,
                     "prompt": self.words(fixed, 20 + 40 * number)}
@@ -184,6 +186,7 @@ def settle(server, n_files_before):
 
 
 def make_models():
+    """The files that are served: of the models, of an encoder, and the folders of the adapters."""
     folder = ROOT / "build/bench"
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
@@ -197,7 +200,11 @@ def make_models():
         write_encoder(folder / "encoder")
         subprocess.run([HEARTH, "models", "quantize", str(folder / "encoder"), str(encoder), "--type", "F16"], check=True,
                        stdout=subprocess.DEVNULL)
-    return paths, encoder
+    adapters = [folder / name for name in ADAPTERS]
+    for seed, adapter in enumerate(adapters):
+        if not adapter.exists():
+            write_adapter(adapter, seed)
+    return paths, encoder, adapters
 
 
 def judge(soak, left, results, options):
@@ -237,10 +244,11 @@ def main():
     parser.add_argument("--seed", default="1")
     parser.add_argument("--out", help="CSV to append to (default: bench/results/MACHINE.csv)")
     options = parser.parse_args()
-    paths, encoder = make_models()
+    paths, encoder, adapters = make_models()
     extra = [Path(p) for p in options.models.split(",") if p]
-    with HearthServer([*paths, encoder, *extra], cores(), kv_mib=KV_MIB) as server:
+    with HearthServer([*paths, encoder, *adapters, *extra], cores(), kv_mib=KV_MIB) as server:
         names = [(path.stem, share) for path, (_, _, share) in zip(paths, MODELS)]
+        names += [(f"{paths[0].stem}@{name}", 1) for name in ADAPTERS]
         names += [(name, 1) for name in options.names.split(",") if name]
         for name, _ in names:  # Loads each, before descriptors are counted.
             found = asyncio.run(stream(server.host, server.port, {"model": name, "prompt": "one", "max_tokens": 2}))
