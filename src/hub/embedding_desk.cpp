@@ -12,22 +12,23 @@ namespace {
 
 using text::TokenId;
 
-Result<> check_encoder(const store::CatalogueEntry& entry, std::string_view wanted) {
-  if (model::is_encoder_architecture(entry.architecture)) return {};
+Result<> check_kind(const store::CatalogueEntry& entry, bool is_of_kind, std::string_view wanted) {
+  if (is_of_kind) return {};
   return fail(Code::kInvalidArgument,
               fmt::format("the model '{}' chats and {}; name one of the architecture 'bert'",
                           entry.name, wanted));
 }
 
 Result<> check(const store::CatalogueEntry& entry, const EmbeddingRequest& request) {
-  HEARTH_TRY_VOID(check_encoder(entry, "makes no embeddings"));
+  HEARTH_TRY_VOID(check_kind(entry, model::is_encoder_architecture(entry.architecture),
+                             "makes no embeddings"));
   if (!request.inputs.empty() && request.inputs.size() <= kEmbeddingTextsMax) return {};
   return fail(Code::kInvalidArgument, fmt::format("the request has {} texts, 1 to {} are allowed",
                                                   request.inputs.size(), kEmbeddingTextsMax));
 }
 
 Result<> check(const store::CatalogueEntry& entry, const RerankRequest& request) {
-  HEARTH_TRY_VOID(check_encoder(entry, "ranks no documents"));
+  HEARTH_TRY_VOID(check_kind(entry, model::may_rank(entry.architecture), "ranks no documents"));
   if (!request.documents.empty() && request.documents.size() <= kRerankDocumentsMax) return {};
   return fail(Code::kInvalidArgument,
               fmt::format("the request has {} documents, 1 to {} are allowed",

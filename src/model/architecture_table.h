@@ -55,6 +55,7 @@ struct Architecture {
   Routing routing = Routing::kSoftmax;
   SharedExpert shared_expert = SharedExpert::kNever;
   Presence value_matrix = Presence::kRequired;     // Without one, values are the keys as projected.
+  Presence classifier = Presence::kNever;          // Of files that rank (decoder_ranker.h).
   Presence output_scale = Presence::kNever;        // A factor of what a layer hands on.
   Presence per_layer_inputs = Presence::kNever;    // A second embedding, a part for each layer.
   bool gates_attention = false;             // Beside each head's query, a gate of its output.

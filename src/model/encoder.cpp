@@ -13,6 +13,7 @@
 #include <numbers>
 #include <utility>
 
+#include "model/decoder_ranker.h"
 #include "model/encoder_weights.h"
 #include "model/memory.h"
 #include "model/vocab.h"
@@ -332,6 +333,10 @@ class LoadedEncoder final : public Encoder {
 Result<std::shared_ptr<const Encoder>> Encoder::load(const std::filesystem::path& path,
                                                      const LoadOptions& options) {
   HEARTH_TRY(gguf::GgufFile file, gguf::GgufFile::open_model(path));
+  HEARTH_TRY(const std::string_view architecture, file.get_string("general.architecture"));
+  if (!is_encoder_architecture(architecture) && may_rank(architecture)) {
+    return load_decoder_ranker(file, path, options);
+  }
   return LoadedEncoder::create(std::move(file), options);
 }
 

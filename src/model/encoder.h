@@ -49,12 +49,15 @@ struct TextPair {
 
 // Whether a model of this GGUF `general.architecture` is an encoder: it embeds and can't chat.
 bool is_encoder_architecture(std::string_view architecture);
+// Whether one may rank documents: an encoder, or a decoder that comes with a classifier
+// (decoder_ranker.h).
+bool may_rank(std::string_view architecture);
 
 // Threading: immutable; any thread may call any member.
 class Encoder {
  public:
   // Maps a GGUF file and checks every shape and type.  The errors are those of Model::load; a file
-  // of another architecture is kUnsupported.
+  // of another architecture is kUnsupported, a decoder that does not rank kInvalidArgument.
   static Result<std::shared_ptr<const Encoder>> load(const std::filesystem::path& path,
                                                      const LoadOptions& options = {});
   virtual ~Encoder() = default;
@@ -76,15 +79,15 @@ class Encoder {
 
   // Whether it scores pairs, or embeds texts: it does one of the two.
   bool ranks() const { return config_.pooling == Pooling::kRank; }
-  TextPair pair(std::string_view first, std::string_view second) const;
+  virtual TextPair pair(std::string_view first, std::string_view second) const;
   // How well each pair's texts fit, higher is better: the classifier's number as it is, of any size
-  // and sign.  Otherwise as encode().
+  // and sign, or a decoder's probability of a yes.  Otherwise as encode().
   virtual Result<std::vector<float>> score(std::span<const TextPair> pairs, ThreadPool& pool,
                                            std::stop_token stop = {}) const = 0;
 
  protected:
   EncoderConfig config_;
-  std::unique_ptr<const text::Tokenizer> tokenizer_;
+  std::shared_ptr<const text::Tokenizer> tokenizer_;
   std::uint64_t weight_bytes_ = 0;
 };
 

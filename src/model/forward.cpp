@@ -240,15 +240,15 @@ void ForwardPass::write_logits() {
     float* const start = batch_[i].logits;
     std::uint32_t n = 0;
     for (; i < batch_.size() && (batch_[i].n_logits == 0 ||
-                                 batch_[i].logits == start + std::size_t{n} * config_.n_vocab);
+                                 batch_[i].logits == start + std::size_t{n} * config_.n_logits);
          ++i) {
       n += batch_[i].n_logits;
     }
     s_.activations.assign(normed_row(row), config_.d_model, n, config_.d_model,
                           std::span(&output.type, 1), pool_);
-    tensor::matmul(output, s_.activations, start, config_.n_vocab, pool_);
+    tensor::matmul(output, s_.activations, start, config_.n_logits, pool_);
     adapt(s_.normed.data(), config_.d_model,
-          {{AdapterSlot::kOutput, start, config_.n_vocab, row, n}});
+          {{AdapterSlot::kOutput, start, config_.n_logits, row, n}});
     finish_logits(start, n);
     row += n;
   }
@@ -258,7 +258,7 @@ void ForwardPass::write_logits() {
 void ForwardPass::finish_logits(float* logits, std::uint32_t n) {
   if (config_.logit_softcap <= 0 && config_.logit_scale == 1.0F) return;
   constexpr std::size_t kPart = 16384;
-  const std::size_t size = std::size_t{n} * config_.n_vocab;
+  const std::size_t size = std::size_t{n} * config_.n_logits;
   pool_.run(static_cast<std::uint32_t>((size + kPart - 1) / kPart), [&](std::uint32_t task) {
     const std::size_t at = task * kPart;
     const std::size_t n_part = std::min(kPart, size - at);

@@ -21,7 +21,8 @@ struct Segment {
   // Page i holds positions [i * kPageTokens, (i + 1) * kPageTokens); pages up to the last position
   // must be there.  Those that cover this segment's positions are written and must not be shared.
   std::span<std::byte* const> pages;
-  // Logits are computed for the last n_logits tokens (0: none) into logits [n_logits, n_vocab].
+  // Logits are computed for the last n_logits tokens (0: none) into logits [n_logits, n_vocab], or as
+  // many each as ModelConfig::n_logits says.
   std::uint32_t n_logits = 0;
   float* logits = nullptr;
   // At most kAdaptersPerSegment, each once; a session's always in the same order.

@@ -38,6 +38,7 @@ class LoadedModel final : public Model {
 
  private:
   explicit LoadedModel(gguf::GgufFile file) : file_(std::move(file)) {}
+  Result<> use_classifier();
   void make_ropes();
   Result<> read_template();
   Result<> read_unsure_token();

@@ -65,6 +65,18 @@ std::uint64_t identity_of(const gguf::GgufFile& file) {
   return hash64(std::as_bytes(std::span(facts)), hash);
 }
 
+Result<> LoadedModel::use_classifier() {
+  if (weights_.classifier.data == nullptr) {
+    return fail(Code::kInvalidArgument,
+                fmt::format("the model '{}' has no classifier and ranks no documents: name another, "
+                            "or convert it again by a llama.cpp that knows Qwen3-Reranker",
+                            config_.name));
+  }
+  weights_.output = weights_.classifier;
+  config_.n_logits = weights_.classifier.rows;
+  return {};
+}
+
 void LoadedModel::make_ropes() {
   ropes_.push_back(make_rope(config_.rope, config_.rope_dim, weights_.rope_factors));
   if (config_.sliding_rope_theta > 0) {
@@ -110,6 +122,7 @@ Result<std::shared_ptr<const Model>> LoadedModel::create(gguf::GgufFile file,
   HEARTH_TRY_VOID(check_memory(source.name(), model->weight_bytes_, options.memory_bytes_max));
 
   HEARTH_TRY(model->weights_, bind_weights(source, *model->architecture_, model->config_));
+  if (options.as_ranker) HEARTH_TRY_VOID(model->use_classifier());
   model->weight_types_ = types_of(model->weights_);
   model->make_ropes();
 

@@ -101,6 +101,7 @@ struct ModelConfig {
   std::uint32_t d_model = 0;
   std::uint32_t d_ff = 0;
   std::uint32_t n_vocab = 0;
+  std::uint32_t n_logits = 0;  // Of a token: n_vocab, or those of a classifier.
   std::uint32_t n_context_train = 0;  // Tokens of context that the model was trained for.
   std::uint32_t n_experts = 0;        // 0: one feed-forward block of d_ff instead.
   std::uint32_t n_experts_used = 0;
@@ -150,6 +151,8 @@ struct LoadOptions {
   // Folder that keeps images of vocabularies, so that each is built once; empty: none does.  A model
   // of the store has its images there.
   std::filesystem::path image_folder = {};
+  // Its logits are those of its classifier: of a model that ranks.
+  bool as_ranker = false;
   // How keys and values are stored; part of kv_layout(), and so of every cache key.
   KvType kv_type = KvType::kF16;
   // Reads the weights while the first tokens are computed (Model::stream); null: loading ends with

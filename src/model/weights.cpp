@@ -28,6 +28,7 @@ class Binder {
     Weights weights;
     HEARTH_TRY_VOID(bind_embedding(weights));
     HEARTH_TRY(weights.output_norm, vector(architecture_.output_norm_name, config_.d_model));
+    HEARTH_TRY_VOID(bind_classifier(weights));
     HEARTH_TRY_VOID(bind_rope_factors(weights));
     HEARTH_TRY_VOID(bind_per_layer_inputs(weights));
     // One layer's tensors at a time: a lying block_count ends at the first that is missing.
@@ -109,12 +110,22 @@ class Binder {
       return refuse(Code::kCorrupt, fmt::format("tensor '{}' has {} rows, at most {} allowed",
                                                 info->name, info->dims[1], kVocabMax));
     }
-    config_.n_vocab = static_cast<std::uint32_t>(info->dims[1]);
+    config_.n_vocab = config_.n_logits = static_cast<std::uint32_t>(info->dims[1]);
     HEARTH_TRY(weights.embedding, as_matrix(*info, config_.n_vocab, config_.d_model));
     weights.output = weights.embedding;
     const TensorInfo* const output = optional("output.weight");
     if (output == nullptr) return {};
     HEARTH_TRY(weights.output, as_matrix(*output, config_.n_vocab, config_.d_model));
+    return {};
+  }
+
+  Result<> bind_classifier(Weights& weights) {
+    constexpr std::uint64_t kLabelsMax = 1024;
+    if (architecture_.classifier == Presence::kNever) return {};
+    const TensorInfo* const info = optional("cls.output.weight");
+    if (info == nullptr) return {};
+    const auto n = static_cast<std::uint32_t>(std::clamp<std::uint64_t>(info->dims[1], 1, kLabelsMax));
+    HEARTH_TRY(weights.classifier, as_matrix(*info, n, config_.d_model));
     return {};
   }
 

@@ -97,6 +97,7 @@ struct Weights {
   tensor::MatView embedding;      // [n_vocab, d_model]
   tensor::MatView output;         // [n_vocab, d_model]; the embedding where the two are tied.
   VecView output_norm = nullptr;  // [d_model]
+  tensor::MatView classifier;     // [n_labels, d_model] of files that rank.
   // [rope_dim / 2] divides each pair's frequency (llama 3, longrope).
   VecView rope_factors = nullptr;
   // The second embedding [n_vocab, n_layers * d_per_layer], what is added to it of the first

@@ -263,6 +263,24 @@ def make_qwen35(folder, name):
     m.finish(reference.qwen35)
 
 
+def make_ranker(folder):
+    m = Maker(folder, "qwen3-reranker", "qwen3", 2)
+    m.writer.add_head_count_kv(N_KV_HEADS)
+    m.writer.add_pooling_type(gguf.PoolingType.RANK)
+    m.writer.add_classifier_output_labels(["no", "yes"])
+    m.writer.add_string("tokenizer.chat_template.rerank", "<s>e {query}t {document}</s>a")
+    m.embeddings(tied=True)
+    m.matrix("cls.output.weight", 2, D_MODEL)
+    for i in range(2):
+        p = f"blk.{i}."
+        m.input_norms(p)
+        m.attention(p)
+        m.vector(p + "attn_q_norm.weight", HEAD_DIM)
+        m.vector(p + "attn_k_norm.weight", HEAD_DIM)
+        m.feed_forward(p)
+    m.finish(reference.ranker)
+
+
 def make_mamba(folder, name, kinds, n_experts=0):
     """`kinds` has a letter for each layer: Mamba-2, attention or (alone) a feed-forward block."""
     is_alone = name.startswith("nemotron")
@@ -386,6 +404,7 @@ def main():
     make_granite(folder, "granitemoe-shared", 4, 32)
     for name in WITH_DELTA_NETS:
         make_qwen35(folder, name)
+    make_ranker(folder)
     make_mamba(folder, "granitehybrid", "MAM", 4)
     make_mamba(folder, "nemotron_h", "MFAFMF")
     make_mamba(folder, "nemotron_h_moe", "MFAF", 4)

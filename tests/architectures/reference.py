@@ -201,6 +201,21 @@ def lfm2(tokens, w, c):
     return rms_norm(x, w["token_embd_norm.weight"]) @ w["token_embd.weight"].T
 
 
+def ranker(tokens, w, c):
+    """qwen3 with a classifier: the probabilities of its labels at every token."""
+    x = w["token_embd.weight"][tokens]
+    frequencies = plain_frequencies(c["theta"], c["head_dim"])
+    for i in range(c["n_layers"]):
+        p = f"blk.{i}."
+        q, k, v = (heads(t, c["head_dim"])
+                   for t in qkv(rms_norm(x, w[p + "attn_norm.weight"]), w, p))
+        q = rotate(rms_norm(q, w[p + "attn_q_norm.weight"]), frequencies)
+        k = rotate(rms_norm(k, w[p + "attn_k_norm.weight"]), frequencies)
+        x = x + attend(q, k, v, c["head_dim"] ** -0.5) @ w[p + "attn_output.weight"].T
+        x = x + feed_forward(rms_norm(x, w[p + "ffn_norm.weight"]), w, p)
+    return softmax(rms_norm(x, w["output_norm.weight"]) @ w["cls.output.weight"].T)
+
+
 def softplus(x):
     return np.logaddexp(0, x)
 
