@@ -104,7 +104,7 @@ INSTANTIATE_TEST_SUITE_P(All, ArchitectureTest,
                          ::testing::Values("olmo2", "granite", "granitemoe", "granitemoe-shared",
                                            "mistral3", "lfm2", "qwen35", "qwen35moe", "qwen3next",
                                            "gemma4", "gemma4-experts", "granitehybrid",
-                                           "nemotron_h", "nemotron_h_moe"),
+                                           "nemotron_h", "nemotron_h_moe", "lfm2moe"),
                          name_of);
 
 }  // namespace

@@ -176,7 +176,7 @@ Result<> read_shared_expert(const ConfigReader& reader, const Architecture& arch
 // How the chosen experts of a router that scores by sigmoids are weighed.
 Result<> read_routing(const ConfigReader& reader, ModelConfig& config) {
   HEARTH_TRY(config.norms_expert_weights,
-             reader.file().get_bool(reader.key("expert_weights_norm"), false));
+             reader.file().get_bool(reader.key("expert_weights_norm"), true));
   HEARTH_TRY(config.expert_scale, reader.positive("expert_weights_scale", 1.0F));
   HEARTH_TRY(const std::uint32_t n_groups,
              reader.file().get_u32(reader.key("expert_group_count"), 1U));
@@ -203,7 +203,10 @@ Result<> read_experts(const ConfigReader& reader, const Architecture& architectu
   HEARTH_TRY(config.n_experts_used, reader.count("expert_used_count", config.n_experts));
   HEARTH_TRY(config.d_ff_expert,
              reader.count("expert_feed_forward_length", kWidthMax, config.d_ff));
-  for (LayerPlan& plan : config.layers) {
+  HEARTH_TRY(const std::uint32_t n_dense,
+             reader.file().get_u32(reader.key("leading_dense_block_count"), 0U));
+  for (std::uint32_t i = n_dense; i < config.n_layers; ++i) {
+    LayerPlan& plan = config.layers[i];
     plan.has_experts = !architecture.is_one_block_each || plan.kind == LayerKind::kNothing;
   }
   HEARTH_TRY_VOID(read_shared_expert(reader, architecture, config));

@@ -189,11 +189,16 @@ def make_mistral3(folder):
     m.finish(reference.mistral3)
 
 
-def make_lfm2(folder):
-    m = Maker(folder, "lfm2", "lfm2", 3)
+def make_lfm2(folder, name, n_experts=0):
+    """With experts, the first layer has none."""
+    m = Maker(folder, name, name, 3)
     m.config["n_kv_heads"] = [0, N_KV_HEADS, 0]
     m.writer.add_head_count_kv(m.config["n_kv_heads"])
     m.writer.add_shortconv_l_cache(3)
+    if n_experts:
+        m.use_experts(n_experts, 32)
+        m.writer.add_leading_dense_block_count(1)
+        m.writer.add_expert_gating_func(gguf.ExpertGatingFuncType.SIGMOID)
     m.embeddings(tied=True, norm="token_embd_norm.weight")
     for i, n_kv_heads in enumerate(m.config["n_kv_heads"]):
         p = f"blk.{i}."
@@ -206,7 +211,11 @@ def make_lfm2(folder):
             m.attention(p)
             m.vector(p + "attn_q_norm.weight", HEAD_DIM)
             m.vector(p + "attn_k_norm.weight", HEAD_DIM)
-        m.feed_forward(p)
+        if n_experts and i > 0:
+            m.experts(p, n_experts, 32)
+            m.vector(p + "exp_probs_b.bias", n_experts, mean=0.0)
+        else:
+            m.feed_forward(p)
     m.finish(reference.lfm2)
 
 
@@ -400,7 +409,8 @@ def main():
     make_granite(folder, "granite", 0)
     make_granite(folder, "granitemoe", 4)
     make_mistral3(folder)
-    make_lfm2(folder)
+    make_lfm2(folder, "lfm2")
+    make_lfm2(folder, "lfm2moe", 4)
     make_granite(folder, "granitemoe-shared", 4, 32)
     for name in WITH_DELTA_NETS:
         make_qwen35(folder, name)

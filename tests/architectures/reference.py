@@ -197,7 +197,12 @@ def lfm2(tokens, w, c):
             k = rotate(rms_norm(k, w[p + "attn_k_norm.weight"]), frequencies)
             out = attend(q, k, v, c["head_dim"] ** -0.5)
             x = x + out @ w[p + "attn_output.weight"].T
-        x = x + feed_forward(rms_norm(x, w[p + "ffn_norm.weight"]), w, p)
+        normed = rms_norm(x, w[p + "ffn_norm.weight"])
+        if p + "exp_probs_b.bias" in w:
+            x = x + by_sigmoids(normed, w, p, c["n_used"], 1.0,
+                                lambda row, e: gated(row[None], *expert(w, p, e))[0])
+        else:
+            x = x + feed_forward(normed, w, p)
     return rms_norm(x, w["token_embd_norm.weight"]) @ w["token_embd.weight"].T
 
 
@@ -335,20 +340,27 @@ def granitehybrid(tokens, w, c):
     return rms_norm(x, w["output_norm.weight"]) @ w["token_embd.weight"].T / c["logit_scale"]
 
 
+def by_sigmoids(x, w, prefix, n_used, scale, run):
+    """The best sigmoids with their biases choose; the sigmoids, to a sum of `scale`, weigh what
+    run(row, expert) gives."""
+    out = np.zeros_like(x)
+    for row, scores in enumerate(sigmoid(x @ w[prefix + "ffn_gate_inp.weight"].T)):
+        best = np.argsort(-(scores + w[prefix + "exp_probs_b.bias"]), kind="stable")[:n_used]
+        for e in best:
+            out[row] += scores[e] / scores[best].sum() * scale * run(x[row], e)
+    return out
+
+
 def ungated(x, up, down):
     return np.maximum(x @ up.T, 0) ** 2 @ down.T
 
 
 def nemotron_experts(x, w, prefix, c):
-    """The best sigmoids with their biases choose; the sigmoids, to a sum of the scale, weigh."""
-    out = ungated(x, w[prefix + "ffn_up_shexp.weight"], w[prefix + "ffn_down_shexp.weight"])
-    for row, scores in enumerate(sigmoid(x @ w[prefix + "ffn_gate_inp.weight"].T)):
-        best = np.argsort(-(scores + w[prefix + "exp_probs_b.bias"]), kind="stable")[:c["n_used"]]
-        for e in best:
-            share = scores[e] / scores[best].sum() * c["expert_scale"]
-            out[row] += share * ungated(x[row], w[prefix + "ffn_up_exps.weight"][e],
-                                        w[prefix + "ffn_down_exps.weight"][e])
-    return out
+    shared = ungated(x, w[prefix + "ffn_up_shexp.weight"], w[prefix + "ffn_down_shexp.weight"])
+    return shared + by_sigmoids(
+        x, w, prefix, c["n_used"], c["expert_scale"],
+        lambda row, e: ungated(row, w[prefix + "ffn_up_exps.weight"][e],
+                               w[prefix + "ffn_down_exps.weight"][e]))
 
 
 def nemotron_h(tokens, w, c):
