@@ -50,7 +50,13 @@ std::string render_memory(const hub::MemoryReport& report,
     json.key("failures").value(upstream.n_failures);
     json.end_object();
   }
-  json.end_array().end_object();
+  json.end_array();
+  json.key("snapshots").begin_object();
+  json.key("files").value(report.snapshots.files);
+  json.key("bytes").value(report.snapshots.bytes);
+  json.key("restores").value(report.snapshots.restores);
+  json.key("restored_tokens").value(report.snapshots.restored_tokens);
+  json.end_object().end_object();
   return out;
 }
 

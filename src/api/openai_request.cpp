@@ -352,6 +352,13 @@ Parsed<> set_temperature(Request& r, std::string_view param, dom::element value)
   return {};
 }
 
+// How long OpenAI keeps a prompt's prefix: in memory, or for a day on disks.  Here: on disk or not.
+Parsed<> set_retention(Request& r, std::string_view param, dom::element value) {
+  HEARTH_TRY(const std::string_view retention, as_string(param, value));
+  r.chat.may_keep_prompt = !retention.starts_with("in");
+  return {};
+}
+
 Parsed<> check_best_of(Request& r, std::string_view param, dom::element value) {
   HEARTH_TRY(const std::int64_t best_of, as_integer(param, value, 1, hub::kChoicesMax));
   if (best_of == 1 || best_of == r.chat.n) return {};
@@ -379,6 +386,8 @@ constexpr auto kSharedFields = std::to_array<Field>({
     {"max_tokens", set_max_tokens},
     {"stop", set_stop},
     {"ignore_eos", set_chat_bool<&hub::ChatRequest::ignore_eos>},
+    {"store", set_chat_bool<&hub::ChatRequest::may_store>},
+    {"prompt_cache_retention", set_retention},
     {"stream", set_bool<&Request::stream>},
     {"stream_options", set_stream_options},
     {"hearth", set_hearth},

@@ -71,6 +71,21 @@ TEST(OpenAiRequest, WhatCodingClientsSend) {
   EXPECT_EQ(r.chat.tools[0].parameters, R"({"type":"object"})");
   EXPECT_EQ(r.chat.tool_choice, hub::ToolChoice::kAuto);
   EXPECT_EQ(r.chat.reasoning_effort, "medium");
+  EXPECT_FALSE(r.chat.may_store);
+  EXPECT_FALSE(r.chat.may_keep_prompt);
+}
+
+TEST(OpenAiRequest, WhetherAPromptMayBeKept) {
+  const auto kept = [](const std::string& members) {
+    const Request r = parsed(R"({"model":"m","messages":[{"role":"user","content":"a"}])" + members + "}");
+    return std::pair(r.chat.may_store, r.chat.may_keep_prompt);
+  };
+  EXPECT_EQ(kept(""), std::pair(true, std::optional<bool>()));
+  EXPECT_EQ(kept(R"(,"store":null)"), std::pair(true, std::optional<bool>()));
+  EXPECT_EQ(kept(R"(,"store":true,"prompt_cache_retention":"in-memory")"),
+            std::pair(true, std::optional(false)));
+  EXPECT_EQ(kept(R"(,"store":false,"prompt_cache_retention":"24h")"),
+            std::pair(false, std::optional(true)));
 }
 
 TEST(OpenAiRequest, ToolsAndThinking) {

@@ -157,6 +157,13 @@ void add_ledger(Parser& parser) {
   parser.on(command->add_subcommand("verify", "Check the hash chain from its first row to its last"), &ledger_verify);
 }
 
+void add_snapshots(Parser& parser) {
+  CLI::App* command = parser.app.add_subcommand("snapshots", "What models computed of prompts, kept on disk over restarts");
+  command->require_subcommand(1);
+  parser.on(command->add_subcommand("list", "What is kept, by model"), &snapshots_list);
+  parser.on(command->add_subcommand("drop", "Delete all of it, also beside a running hub"), &snapshots_drop);
+}
+
 void add_config(Parser& parser) {
   auto options = std::make_shared<ConfigOptions>();
   CLI::App* command = parser.app.add_subcommand("config", "The configuration in force, and where it lies");
@@ -303,6 +310,7 @@ Invocation parse_command_line(int argc, const char* const* argv) {
   add_chat(*parser);
   add_models(*parser);
   add_ledger(*parser);
+  add_snapshots(*parser);
   add_config(*parser);
   parser.get()->on(parser->app.add_subcommand("doctor", "Check what this machine offers and what could go wrong"), &doctor);
   add_bench(*parser);

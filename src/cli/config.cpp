@@ -92,6 +92,16 @@ const std::array kKeys = {
               Integer<Config>{FIELD(std::int64_t, engine.context), 0, 1 << 24}},
     Key{"engine", "speculation", "Draft tokens from an answer's own text; the answer stays the same.",
               Switch<Config>{FIELD(bool, engine.speculation)}},
+    Key{"snapshots", "enabled", "Keep what models computed of prompts and answers on disk, so that a restart computes nothing twice.",
+              Switch<Config>{FIELD(bool, snapshots.enabled)}},
+    Key{"snapshots", "disk_mib", "Most disk space for them, in MiB; the least valuable go first.",
+              Integer<Config>{FIELD(std::int64_t, snapshots.disk_mib), 1, 1 << 30}},
+    Key{"snapshots", "min_tokens", "Prompts and conversations shorter than this are not kept.",
+              Integer<Config>{FIELD(std::int64_t, snapshots.min_tokens), 32, 1 << 24}},
+    Key{"snapshots", "unstored", "Keep them also for requests that say store: false, as some clients always do.",
+              Switch<Config>{FIELD(bool, snapshots.unstored)}},
+    Key{"snapshots", "folder", "Where they lie, for their owner alone; empty means snapshots in Hearth's cache folder.",
+              Text<Config>{FIELD(std::string, snapshots.folder)}},
 };
 #undef FIELD
 

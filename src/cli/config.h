@@ -86,6 +86,13 @@ struct Config {
     std::int64_t context = 0;
     bool speculation = true;
   } engine;
+  struct Snapshots {
+    bool enabled = true;
+    std::int64_t disk_mib = 4096;
+    std::int64_t min_tokens = 256;
+    bool unstored = false;
+    std::string folder;
+  } snapshots;
 };
 
 // Reads `path`; a file that does not exist gives the defaults.  kInvalidArgument names the line, the

@@ -48,6 +48,16 @@ Result<std::vector<std::pair<std::string, std::string>>> drafts_of(const Config:
   return drafts;
 }
 
+engine::SnapshotOptions snapshot_options(const Config::Snapshots& config) {
+  engine::SnapshotOptions options;
+  if (config.enabled) {
+    options.folder = config.folder.empty() ? snapshot_folder() : std::filesystem::path(config.folder);
+  }
+  options.bytes_max = static_cast<std::uint64_t>(config.disk_mib) << 20;
+  options.tokens_min = static_cast<std::uint32_t>(config.min_tokens);
+  return options;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<hub::Hub>> open_hub(const Config& config) {
@@ -73,6 +83,8 @@ Result<std::unique_ptr<hub::Hub>> open_hub(const Config& config) {
   options.engine.n_threads = static_cast<unsigned>(config.engine.threads);
   options.engine.kv_bytes_max = static_cast<std::uint64_t>(config.engine.kv_mib) << 20;
   options.engine.n_context_max = static_cast<std::uint32_t>(config.engine.context);
+  options.engine.snapshots = snapshot_options(config.snapshots);
+  options.snapshots_of_unstored = config.snapshots.unstored;
   options.default_advice = advice_mode(config.advisor.mode);
   options.ledger_path = ledger_file();
   return hub::create_hub(std::move(options));

@@ -27,6 +27,7 @@ std::filesystem::path store_folder() { return data_folder() / "store"; }
 std::filesystem::path ledger_file() { return data_folder() / "ledger.db"; }
 std::filesystem::path pulled_folder() { return data_folder() / "models"; }
 std::filesystem::path cache_folder() { return xdg("XDG_CACHE_HOME", ".cache") / "hearth"; }
+std::filesystem::path snapshot_folder() { return cache_folder() / "snapshots"; }
 std::filesystem::path state_folder() { return xdg("XDG_STATE_HOME", ".local/state") / "hearth"; }
 
 }  // namespace hearth::cli

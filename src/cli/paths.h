@@ -11,6 +11,7 @@ std::filesystem::path ledger_file();   // ledger.db in the data folder.
 std::filesystem::path pulled_folder();  // models in the data folder: what `models pull` fetched.
 std::filesystem::path store_folder();   // store in the data folder: what `models import` keeps.
 std::filesystem::path cache_folder();  // $XDG_CACHE_HOME/hearth: what can be made again.
+std::filesystem::path snapshot_folder();  // snapshots in the cache folder: prefixes' keys and values.
 std::filesystem::path state_folder();  // $XDG_STATE_HOME/hearth: the running hub's pid and log.
 
 }  // namespace hearth::cli

@@ -10,6 +10,9 @@ std::string receipt_line(const hub::Receipt& receipt) {
   std::string line = receipt.model;
   if (!receipt.adapter.empty()) line += "@" + receipt.adapter;
   line += fmt::format(" · {} tokens · first after {:.0f} ms", receipt.usage.completion_tokens, receipt.first_token_ms);
+  if (receipt.usage.restored_tokens > 0) {
+    line += fmt::format(" ({} of {} prompt tokens from disk)", receipt.usage.restored_tokens, receipt.usage.prompt_tokens);
+  }
   if (receipt.tokens_per_second > 0) line += fmt::format(", {:.0f} tokens/s", receipt.tokens_per_second);
   if (receipt.upstream.empty()) {
     line += fmt::format(" · confidence {:.2f}", receipt.confidence);

@@ -110,6 +110,11 @@ Result<> models_ps(const Context& context) {
   print_out(format_table(table));
   print_upstreams(report);
   if (hub) {
+    if (const auto snapshots = report.value("snapshots", ordered_json::object()); !snapshots.empty()) {
+      print_note(fmt::format("{} of snapshots on disk; {} prompt tokens were restored from them",
+                             format_bytes(snapshots.value("bytes", std::uint64_t{0})),
+                             snapshots.value("restored_tokens", std::uint64_t{0})));
+    }
     print_note(summary_of(report));
   } else {
     print_note("no hub runs here: this is what the page cache holds");

@@ -100,6 +100,9 @@ struct LedgerShowOptions {
 Result<> ledger_show(const Context& context, const LedgerShowOptions& options);
 Result<> ledger_verify(const Context& context);
 
+Result<> snapshots_list(const Context& context);
+Result<> snapshots_drop(const Context& context);
+
 struct ConfigOptions {
   bool explain = false;
 };

@@ -58,6 +58,17 @@ std::uint64_t AdapterTrail::key_before(std::uint32_t end) const {
   return key;
 }
 
+std::uint32_t AdapterTrail::reach(std::uint64_t key, std::uint32_t begin,
+                                  std::uint32_t end) const {
+  if (key_before(end) == key) return end;
+  // Else it ends where one of ours begins.
+  for (std::size_t i = steps_.size(); i-- > 0;) {
+    const std::uint32_t before = steps_[i].end - 1;
+    if (before > begin && before < end && key_before(before) == key) return before;
+  }
+  return begin;
+}
+
 Result<> check_adapters(std::span<const AdapterChoice> choices) {
   if (choices.size() > model::kAdaptersPerSegment) {
     return fail(Code::kInvalidArgument, fmt::format("{} adapters are named, at most {} can be mixed",

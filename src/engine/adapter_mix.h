@@ -20,6 +20,8 @@ namespace hearth::engine {
 class AdapterTrail {
  public:
   std::uint64_t key_before(std::uint32_t end) const;
+  // The largest of (begin, end] whose key_before is `key`; `begin` if none is.
+  std::uint32_t reach(std::uint64_t key, std::uint32_t begin, std::uint32_t end) const;
 
  private:
   friend class AdapterMix;

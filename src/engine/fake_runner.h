@@ -127,9 +127,11 @@ class FakeRunner final : public StepRunner {
     return static_cast<TokenId>(2 + (state >> 20) % (fake.n_vocab - 2));
   }
 
-  static std::byte* slot(const model::Segment& segment, std::uint32_t position) {
-    return segment.pages[position / model::kPageTokens] +
-           (position % model::kPageTokens) * sizeof(std::uint64_t);
+  // In the values of the first layer, so that who clears a token's slot clears this.
+  std::byte* slot(const model::Segment& segment, std::uint32_t position) const {
+    const model::KvLayout layout = kv_layout();
+    return segment.pages[position / model::kPageTokens] + layout.value_offset(0, 0) +
+           (position % model::kPageTokens) * layout.head_dim * 2;
   }
 
   void write(const model::Segment& segment) const {

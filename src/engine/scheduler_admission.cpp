@@ -100,7 +100,7 @@ Result<std::uint32_t> Scheduler::open_pages(Session& session) {
 
 // Whether pages that a disk's thread has are all that is missing.
 bool Scheduler::waits_for_lent_pages() {
-  if (snapshots_ == nullptr || !snapshots_->has_lent_pages()) return false;
+  if (snapshots_ == nullptr || !snapshots_->holds_pages()) return false;
   snapshots_->recall();
   return true;
 }

@@ -26,10 +26,12 @@ inline std::vector<TokenId> random_prompt(std::size_t n, unsigned seed) {
 // A scheduler, a pool with room for `n_pages` small pages, a clock, and sinks by job.
 class Bench {
  public:
-  explicit Bench(std::uint64_t n_pages, EngineOptions options = {}, FakeModel fake = {})
+  // `desk`, if there is one, outlives it.
+  explicit Bench(std::uint64_t n_pages, EngineOptions options = {}, FakeModel fake = {},
+                 SnapshotDesk* desk = nullptr)
       : fake_model(fake),
         pool(make_pool(n_pages)),
-        scheduler(std::make_unique<Scheduler>(options, *pool, clock)),
+        scheduler(std::make_unique<Scheduler>(options, *pool, clock, desk)),
         runner(std::make_shared<FakeRunner>(fake)) {}
   ~Bench() {
     if (scheduler != nullptr) scheduler->cancel_all();

@@ -7,8 +7,10 @@
 #include <numeric>
 #include <random>
 #include <set>
+#include <thread>
 
 #include "engine/scheduler_for_test.h"
+#include "engine/snapshot_for_test.h"
 
 namespace hearth::engine {
 namespace {
@@ -600,8 +602,12 @@ TEST(Scheduler, SurvivesAFaultAtEachPage) {
 // strings, cancels, failing batches, in an arena that is too small for them.
 class Simulation {
  public:
-  explicit Simulation(unsigned seed)
-      : random_(seed), bench_(32 * (1 + seed % 3), options(seed)), n_jobs_(20 + random_() % 60) {
+  // With `desk` there is a disk, too, whose threads bring their news when they like.
+  explicit Simulation(unsigned seed, SnapshotDesk* desk = nullptr)
+      : random_(seed),
+        has_disk_(desk != nullptr),
+        bench_(32 * (1 + seed % 3), options(seed), {}, desk),
+        n_jobs_(20 + random_() % 60) {
     for (std::uint64_t i = 0; i < 3; ++i) {
       FakeModel fake;
       fake.identity = 10 + i;
@@ -632,7 +638,13 @@ class Simulation {
       fails_ = random_() % 200 == 0;
       const bool has_worked = bench_.step();
       n_idle = has_worked || jobs_.size() < n_jobs_ ? 0 : n_idle + 1;
+      if (has_disk_ && n_idle > 0 && bench_.scheduler->stats().jobs_waiting > 0) {
+        n_idle = 0;
+        --n_steps;
+        std::this_thread::sleep_for(std::chrono::microseconds(20));
+      }
     }
+    bench_.scheduler->settle(std::chrono::steady_clock::now() + std::chrono::seconds(20));
     check();
   }
 
@@ -647,6 +659,7 @@ class Simulation {
     options.prefill_chunk_tokens = 1 + (seed * 7) % 100;
     options.n_batch_sessions_max = 1 + seed % 9;
     options.prefix_cache = seed % 5 != 0;
+    options.snapshots.tokens_min = 32;
     return options;
   }
 
@@ -705,6 +718,7 @@ class Simulation {
   }
 
   std::mt19937 random_;
+  bool has_disk_;
   Bench bench_;
   std::size_t n_jobs_;
   std::vector<FakeModel> models_;
@@ -726,6 +740,26 @@ TEST(SchedulerSimulation, RandomClientsLoseNothing) {
     Simulation(seed).run();
     if (HasFailure()) return;
   }
+}
+
+// The same with a disk: each life twice, so that the second one finds what the first one left.
+TEST(SchedulerSimulation, RandomClientsWithADiskLoseNothing) {
+  const char* const one = std::getenv("HEARTH_SIM_SEED");
+  const unsigned first = one != nullptr ? static_cast<unsigned>(std::atoi(one)) : 1;
+  const unsigned rounds = one != nullptr ? 1 : 25;
+  std::uint64_t n_written = 0;
+  for (unsigned seed = first; seed < first + rounds; ++seed) {
+    SCOPED_TRACE(fmt::format("HEARTH_SIM_SEED={}", seed));
+    const SnapshotTempFolder folder;
+    for (int life = 0; life < 2; ++life) {
+      SnapshotDesk desk(folder.options(std::uint64_t{1} << (18 + seed % 4)), nullptr);
+      Simulation(seed, &desk).run();
+      n_written += desk.folder().stats().files_written;
+      EXPECT_EQ(desk.folder().stats().damaged, 0U);
+    }
+    if (HasFailure()) return;
+  }
+  EXPECT_GT(n_written, 0U);
 }
 
 }  // namespace

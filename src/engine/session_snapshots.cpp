@@ -10,7 +10,7 @@ namespace hearth::engine {
 namespace {
 
 constexpr std::uint32_t kPageTokens = model::kPageTokens;
-// Of the pool, for pages that wait to be written; sessions that end meanwhile are not kept.
+// Of the pool, to the desk.  What would be more is not kept, or not restored.
 constexpr std::uint64_t kLentPartMax = 2;
 
 SnapshotText text_of(const Session& session, std::uint32_t n_tokens) {
@@ -30,6 +30,11 @@ SessionSnapshots::~SessionSnapshots() { settle(std::chrono::steady_clock::now())
 
 bool SessionSnapshots::may_keep(const Session& session) const {
   return session.pages.shares() && session.job.request.may_keep;
+}
+
+// One text may have as many pages as it likes.
+bool SessionSnapshots::may_lend(std::uint64_t bytes) const {
+  return lent_bytes_ == 0 || lent_bytes_ + bytes <= pool_.bytes_max() / kLentPartMax;
 }
 
 bool SessionSnapshots::begin(std::unique_ptr<Session>& session, bool is_idle) {
@@ -113,6 +118,7 @@ bool SessionSnapshots::read(Ticket& ticket, SnapshotHit hit) {
   if (ticket.session == nullptr || hit.pages.empty()) return false;
   const bool is_exact = hit.logits_file != 0 && hit.n_tokens == ticket.session->n_tokens();
   if (hit.n_tokens < ticket.session->n_in_memory + kRestoredTokensMin && !is_exact) return false;
+  if (!may_lend(hit.pages.size() * ticket.page_bytes)) return false;
   std::vector<PageId> pages(hit.pages.size());
   std::vector<std::byte*> addresses(hit.pages.size());
   const auto page_class = pool_.page_class(ticket.page_bytes);
@@ -231,7 +237,7 @@ void SessionSnapshots::keep(const Session& session) {
   if (!session.pages.is_open() || n_tokens < tokens_min_ || !may_keep(session)) return;
   const std::uint32_t n_pages = pages_for(n_tokens);
   const std::size_t page_bytes = session.pages.key().layout.page_bytes();
-  if (lent_bytes_ + n_pages * page_bytes > pool_.bytes_max() / kLentPartMax) return;
+  if (!may_lend(n_pages * page_bytes)) return;
   (void)catch_error([&] {
     SnapshotDraft draft;
     draft.text = text_of(session, n_tokens);

@@ -6,7 +6,8 @@
 // Prompts that begin alike wait for one reading.
 //
 // Pages that a thread of the desk reads or writes are shared with it until its news come.  They are
-// lent: a session that can't have pages although nothing runs waits for them instead of failing.
+// lent: a session that can't have pages although nothing runs waits for them instead of failing.  Not
+// more than a part of the pool is lent.
 #pragma once
 
 #include <chrono>
@@ -52,7 +53,8 @@ class SessionSnapshots {
   // Leaves what the session computed to the disk; its pages must be open.
   void keep(const Session& session);
 
-  bool has_lent_pages() const { return lent_bytes_ > 0; }
+  // Whether pages are lent, or pinned for prompts that wait: they come back by themselves.
+  bool holds_pages() const { return !tickets_.empty(); }
   // What is being written is given up soon: its pages are wanted.
   void recall() { desk_.recall(); }
   // Waits for all that is under way, until `deadline`; then what is not written is given up.
@@ -75,6 +77,7 @@ class SessionSnapshots {
   };
 
   bool may_keep(const Session& session) const;
+  bool may_lend(std::uint64_t bytes) const;
   bool follow(std::unique_ptr<Session>& session);
   std::uint32_t walk_memory(Session& session, NodeId& at, std::uint32_t& first_page);
   void look(std::unique_ptr<Session>& session, NodeId at, std::uint32_t first_page);

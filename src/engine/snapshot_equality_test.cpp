@@ -10,6 +10,7 @@
 
 #include "engine/engine_for_test.h"
 #include "engine/snapshot_for_test.h"
+#include "model/random_adapter.h"
 
 namespace hearth::engine {
 namespace {
@@ -155,6 +156,59 @@ TEST(SnapshotEquality, OtherModelsAndTypesFindNothing) {
     EXPECT_EQ(answer(*make_engine(with_snapshots(folder)), plain_request(other, prompt), &finish),
               answer_without(plain_request(other, prompt)));
     EXPECT_EQ(finish.restored_tokens, 0U);
+  }
+}
+
+std::shared_ptr<const model::Adapter> adapter_of(const model::Model& base, const std::string& name,
+                                                 std::vector<std::int32_t> invocation = {}) {
+  const SnapshotTempFolder temp;
+  const auto path = temp.path().parent_path() / (name + ".gguf");
+  const model::RandomAdapterOptions options{.name = name,
+                                            .spread = 0.2F,
+                                            .invocation_tokens = std::move(invocation),
+                                            .seed = std::hash<std::string>()(name)};
+  EXPECT_TRUE(model::write_random_adapter(path, base, options));
+  auto loaded = model::Adapter::load(path, base);
+  EXPECT_TRUE(loaded) << loaded.error().message;
+  return *loaded;
+}
+
+// Plain ones know their own pages only; an activated one shares what is before it.
+TEST(SnapshotEquality, WithAdapters) {
+  const auto model = model_of(model::KvType::kF16);
+  auto prompt = prompt_of(300, 1);
+  prompt[200] = 301;
+  prompt[201] = 302;
+  prompt[202] = 303;
+  const auto a = adapter_of(*model, "a"), b = adapter_of(*model, "b");
+  const auto activated = adapter_of(*model, "c", {301, 302, 303});
+  struct Case {
+    std::vector<AdapterChoice> choices;
+    std::uint32_t n_restored;  // The first time, after all cases before.
+  };
+  const std::vector<Case> cases = {{{}, 0},
+                                   {{{a, 1.0F}}, 0},
+                                   {{{a, 0.5F}}, 0},
+                                   {{{a, 1.0F}, {b, 1.0F}}, 0},
+                                   {{{b, 1.0F}}, 0},
+                                   {{{activated, 1.0F}}, 200},
+                                   {{{activated, 0.5F}}, 200}};
+  const SnapshotTempFolder folder;
+  std::vector<Answer> answers;
+  for (const Case& each : cases) {
+    const auto request = [&] {
+      GenerateRequest made = plain_request(model, prompt);
+      made.adapters = each.choices;
+      return made;
+    };
+    const Answer expected = answer_without(request());
+    EXPECT_EQ(std::ranges::count(answers, expected), 0) << "adapters do nothing";
+    answers.push_back(expected);
+    FinishEvent finish;
+    EXPECT_EQ(answer(*make_engine(with_snapshots(folder)), request(), &finish), expected);
+    EXPECT_EQ(finish.restored_tokens, each.n_restored);
+    EXPECT_EQ(answer(*make_engine(with_snapshots(folder)), request(), &finish), expected);
+    EXPECT_EQ(finish.restored_tokens, 300U);
   }
 }
 

@@ -10,11 +10,14 @@
 #include <cerrno>
 #include <cstring>
 #include <ctime>
+#include <thread>
 #include <unordered_set>
 
+#include "base/cores.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/program_identity.h"
+#include "engine/catch_error.h"
 #include "engine/snapshot_lock.h"
 
 namespace hearth::engine {
@@ -23,6 +26,8 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::uint32_t kPageTokens = model::kPageTokens;
+constexpr std::uint32_t kReadThreadsMax = 4;
+constexpr std::uint64_t kReadBytesPerThread = std::uint64_t{4} << 20;
 
 // Reads `bytes` whole from `offset` on.
 bool read_all(int fd, std::span<std::byte> bytes, std::uint64_t offset) {
@@ -228,18 +233,55 @@ bool SnapshotFolder::read_place(const Place& place, std::uint64_t file, OpenFile
   return false;
 }
 
+// Reads pages [begin, end) of the hit; the first one that did not come whole, or `end`.
+std::uint32_t SnapshotFolder::read_part(const SnapshotHit& hit, std::span<std::byte* const> to,
+                                        std::uint32_t begin, std::uint32_t end) {
+  OpenFile open;
+  for (std::uint32_t i = begin; i < end; ++i) {
+    const StoredPage& page = hit.pages[i];
+    if (!read_place(place_of(page), page.file, open, to[i])) return i;
+  }
+  return end;
+}
+
+// In parts, by as many threads as pay: copying, summing and the kernel's first touch of memory are
+// each bound by one core.
+std::uint32_t SnapshotFolder::read_pages(const SnapshotHit& hit, std::span<std::byte* const> to) {
+  const auto n_pages = static_cast<std::uint32_t>(hit.pages.size());
+  if (n_pages == 0) return 0;
+  const std::uint64_t bytes = n_pages * place_of(hit.pages.front()).bytes;
+  const std::uint64_t n_wanted = bytes / kReadBytesPerThread + 1;
+  static const unsigned n_cores = usable_cores();
+  const auto n_parts = static_cast<std::uint32_t>(
+      std::min<std::uint64_t>({n_wanted, kReadThreadsMax, n_cores, n_pages}));
+  std::array<std::uint32_t, kReadThreadsMax> ends{};
+  const auto begin_of = [&](std::uint32_t part) { return part * n_pages / n_parts; };
+  const auto read_one = [&](std::uint32_t part) {
+    ends[part] = begin_of(part);
+    (void)catch_error(
+        [&] { ends[part] = read_part(hit, to, begin_of(part), begin_of(part + 1)); });
+  };
+  {
+    std::vector<std::jthread> others;
+    for (std::uint32_t part = 1; part < n_parts; ++part) others.emplace_back(read_one, part);
+    read_one(0);
+  }
+  for (std::uint32_t part = 0; part < n_parts; ++part) {
+    if (ends[part] < begin_of(part + 1)) return ends[part];
+  }
+  return n_pages;
+}
+
 std::uint32_t SnapshotFolder::read(const SnapshotHit& hit, std::span<std::byte* const> to,
                                    std::vector<float>& logits) {
-  OpenFile open;
-  std::uint32_t n_read = 0;
   logits.clear();
-  for (const StoredPage& page : hit.pages) {
-    if (!read_place(place_of(page), page.file, open, to[n_read])) return n_read;
+  const std::uint32_t n_read = read_pages(hit, to);
+  {
     const std::lock_guard lock(mutex_);
-    index_.touch(page.file, std::time(nullptr));
-    ++n_read;
+    for (const StoredPage& page : hit.pages) index_.touch(page.file, std::time(nullptr));
   }
-  if (hit.logits_file == 0) return n_read;
+  if (hit.logits_file == 0 || n_read < hit.pages.size()) return n_read;
+  OpenFile open;
   const Place place = place_of_logits(hit.logits_file);
   logits.resize(place.bytes / sizeof(float));
   if (!read_place(place, hit.logits_file, open, reinterpret_cast<std::byte*>(logits.data()))) {

@@ -114,6 +114,9 @@ class SnapshotFolder {
   void refresh_names(const std::vector<std::string>& names);
   void remember_folder();
 
+  std::uint32_t read_pages(const SnapshotHit& hit, std::span<std::byte* const> to);
+  std::uint32_t read_part(const SnapshotHit& hit, std::span<std::byte* const> to,
+                          std::uint32_t begin, std::uint32_t end);
   bool read_place(const Place& place, std::uint64_t file, OpenFile& open, std::byte* to);
   Place place_of(const StoredPage& page) const;
   Place place_of_logits(std::uint64_t file) const;

@@ -107,11 +107,10 @@ SnapshotMatch SnapshotIndex::match(const SnapshotText& text, std::uint32_t n_tok
       const PageRef ref = here->second;
       const SnapshotHead& head = files_.at(ref.file).head;
       const auto own = head.page_tokens(ref.page);
-      const std::uint32_t n_common = common_length(own, next);
-      if (n_common == 0 || head.page_bytes != text.page_bytes ||
-          head.adapters[ref.page] != text.adapters.key_before(begin + n_common)) {
-        continue;
-      }
+      const std::uint32_t n_like = common_length(own, next);
+      if (n_like == 0 || head.page_bytes != text.page_bytes) continue;
+      const std::uint32_t n_common =
+          text.adapters.reach(head.adapters[ref.page], begin, begin + n_like) - begin;
       const bool has_logits = is_last && n_common == next.size() && n_common == own.size() &&
                               ref.page + 1 == head.n_pages() && head.n_logits == text.n_vocab &&
                               head.n_logits > 0;

@@ -77,6 +77,9 @@ struct ChatRequest {
   std::string reasoning_effort;      // For the template, as the client wrote it; empty: unsaid.
   std::string template_arguments;    // chat_template_kwargs, a JSON object; empty: none.
   std::optional<AdviceMode> advice;  // Unset: the configuration's default.
+  bool may_store = true;             // The client did not say `store: false`.
+  // Whether what the prompt leaves in the engine may be kept on disk; unset: as `may_store` says.
+  std::optional<bool> may_keep_prompt;
   std::string client;                // Whom fairness counts for: a key's name or an address.
 };
 
@@ -84,7 +87,8 @@ inline constexpr std::uint32_t kChoicesMax = 16;
 
 struct Usage {
   std::uint32_t prompt_tokens = 0;
-  std::uint32_t cached_tokens = 0;
+  std::uint32_t cached_tokens = 0;    // Of the prompt: not computed.
+  std::uint32_t restored_tokens = 0;  // Of these, read from disk.
   std::uint32_t completion_tokens = 0;
 };
 

@@ -287,6 +287,16 @@ HubStats Conductor::stats() const {
   return stats;
 }
 
+MemoryReport Conductor::memory() {
+  MemoryReport report = parts_.shelf->memory();
+  const engine::EngineStats stats = parts_.engine->stats();
+  report.snapshots = {.files = stats.snapshot_files,
+                      .bytes = stats.snapshot_bytes,
+                      .restores = stats.restores,
+                      .restored_tokens = stats.restored_tokens};
+  return report;
+}
+
 Result<> Conductor::health() {
   const std::int64_t now = clock_.now_monotonic_ns();
   bool is_probe_due = false;
@@ -400,6 +410,8 @@ Result<> Conductor::submit(Run& run, std::uint32_t choice, const Prompt& prompt)
                               .n_top_logprobs = run.request.n_top_logprobs,
                               .constraint = run.constraint,
                               .draft_model = run.model->draft_model,
+                              .may_keep = run.request.may_keep_prompt.value_or(
+                                  run.request.may_store || options_.keeps_unstored),
                               .client = run.request.client};
   job.sampling.seed = seed_of(run.request.sampling.seed, choice);
   if (!run.request.has_temperature) {
@@ -510,6 +522,7 @@ void Conductor::account(Run& run, const engine::FinishEvent& event, bool is_fina
   if (!is_final) {
     receipt.usage.prompt_tokens = event.prompt_tokens;
     receipt.usage.cached_tokens = std::max(receipt.usage.cached_tokens, event.cached_tokens);
+    receipt.usage.restored_tokens = std::max(receipt.usage.restored_tokens, event.restored_tokens);
     receipt.queue_ms = std::max(receipt.queue_ms, event.queue_ms);
     receipt.ready_ms = run.submitted_ms + receipt.queue_ms;
   }

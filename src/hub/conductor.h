@@ -48,6 +48,7 @@ struct ConductorOptions {
   double threshold = 0.5;  // Where there is no adviser to bring its own.
   std::uint32_t requests_max = 1024;
   std::string default_upstream;  // SERVER/MODEL that "auto" and "local" mean; empty: the shelf's.
+  bool keeps_unstored = false;  // Snapshots also of requests that say `store: false`.
 };
 
 class Conductor final : public Hub {
@@ -60,7 +61,7 @@ class Conductor final : public Hub {
   Result<> rerank(RerankRequest request, RerankDone done) override;
   void cancel(RequestId request) override { inbox_.put(CancelRun{request}); }
   std::vector<ModelEntry> models() const override;
-  MemoryReport memory() override { return parts_.shelf->memory(); }
+  MemoryReport memory() override;
   HubStats stats() const override;
   Result<> health() override;
   std::vector<UpstreamState> upstreams() const override;

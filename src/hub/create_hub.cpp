@@ -80,7 +80,9 @@ Result<std::unique_ptr<Hub>> create_hub(HubOptions options, const Clock& clock) 
   return std::make_unique<Conductor>(std::move(parts),
                                      ConductorOptions{.default_advice = options.default_advice,
                                                       .requests_max = options.requests_max,
-                                                      .default_upstream = default_upstream},
+                                                      .default_upstream = default_upstream,
+                                                      .keeps_unstored =
+                                                          options.snapshots_of_unstored},
                                      clock);
 }
 

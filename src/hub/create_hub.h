@@ -35,6 +35,7 @@ struct HubOptions {
   model::LoadOptions load;
   std::vector<std::pair<std::string, std::string>> drafts;  // ShelfOptions::drafts.
   engine::EngineOptions engine;
+  bool snapshots_of_unstored = false;              // ConductorOptions::keeps_unstored.
   std::filesystem::path ledger_path;               // Created if it is not there.
   std::optional<advisor::AdviserOptions> adviser;  // Unset: there is none.
   std::vector<UpstreamOptions> upstreams;          // Without these and an adviser nothing ever leaves.

@@ -94,6 +94,12 @@ struct ModelMemory {
   double waited_ms = 0;        // That answers waited for its weights so far.
 };
 
+// Prefixes on disk, and what came of them since the start.
+struct SnapshotReport {
+  std::uint64_t files = 0, bytes = 0;
+  std::uint64_t restores = 0, restored_tokens = 0;
+};
+
 struct MemoryReport {
   std::uint64_t bytes_max = 0;   // Budget of loaded weights.
   std::uint64_t bytes_used = 0;  // By those that are loaded, encoders among them.
@@ -101,6 +107,7 @@ struct MemoryReport {
   std::uint64_t read_bytes = 0, guessed_bytes = 0, wasted_bytes = 0;
   std::uint64_t guesses = 0, guess_hits = 0;  // Which model comes next: said, and right.
   std::vector<ModelMemory> models;
+  SnapshotReport snapshots;
 };
 
 struct HubStats {
