@@ -228,7 +228,7 @@ Result<Config> parse_config(std::string_view text, const std::string& name) {
       return std::unexpected(config_error(
           name, node,
           fmt::format("unknown section '{}'; there are [server], [models], [adapters], [llama_server], "
-                      "[advisor], [budget], [engine] and [[upstreams]]",
+                      "[advisor], [budget], [engine], [snapshots] and [[upstreams]]",
                       section.str())));
     }
     HEARTH_TRY_VOID(assign_section(kKeys, name, section.str(), *table, config));
