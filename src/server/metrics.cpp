@@ -68,6 +68,8 @@ void render_hub(std::string& out, const hub::HubStats& s) {
       {"hearth_completion_tokens_total", Kind::kCounter, "Tokens generated.",
        as_double(e.completion_tokens)},
       {"hearth_engine_steps_total", Kind::kCounter, "Batches run.", as_double(e.steps)},
+      {"hearth_preemptions_total", Kind::kCounter,
+       "Times that a running job went back to the queue since pages ran out.", as_double(e.preemptions)},
       {"hearth_drafted_tokens_total", Kind::kCounter, "Tokens drafted by speculation.",
        as_double(e.drafted_tokens)},
       {"hearth_accepted_tokens_total", Kind::kCounter, "Drafted tokens that the model chose too.",
