@@ -11,6 +11,7 @@
 #include "cli/progress_bar.h"
 #include "cli/terminal.h"
 #include "cli/verbs.h"
+#include "store/file_name.h"
 #include "store/pull.h"
 
 namespace hearth::cli {
@@ -63,7 +64,11 @@ Result<> fetch(const store::PullPlan& plan, bool show_bar) {
 // How to ask what was pulled.
 std::string next_step(const store::PullPlan& plan) {
   const std::filesystem::path& path = plan.files.front().path;
-  if (!plan.needs_conversion) return fmt::format("ask it: hearth ask --model {} \"...\"", path.stem().string());
+  if (!plan.needs_conversion) {
+    const std::string stem = path.stem().string();
+    const auto part = store::split_part(stem);
+    return fmt::format("ask it: hearth ask --model {} \"...\"", part ? part->stem : stem);
+  }
   return fmt::format("these are weights as their makers wrote them; make a model that runs of them:\n"
                      "hearth models quantize {} {}-Q4_K_M.gguf --type Q4_K_M",
                      path.parent_path().string(), path.parent_path().filename().string());

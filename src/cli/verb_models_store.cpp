@@ -17,6 +17,7 @@
 #include "gguf/gguf_file.h"
 #include "model/packed_weights.h"
 #include "model/vocab.h"
+#include "store/file_name.h"
 #include "store/head.h"
 #include "store/import.h"
 #include "store/inventory.h"
@@ -44,6 +45,7 @@ Result<Source> find_source(const Context& context, const ModelsImportOptions& op
     // "models/qwen/" has no last part of its own.
     const fs::path last = source.path.has_filename() ? source.path : source.path.parent_path();
     source.name = fs::is_directory(source.path, error) ? last.filename() : last.stem();
+    if (const auto part = store::split_part(source.name)) source.name = part->stem;
   } else {
     HEARTH_TRY(const store::Catalogue catalogue, open_catalogue(context.config));
     HEARTH_TRY(const store::CatalogueEntry entry, catalogue.find(options.source));

@@ -13,6 +13,7 @@
 
 #include "base/file.h"
 #include "gguf/gguf_file.h"
+#include "gguf/split_for_test.h"
 #include "model/logits_for_test.h"
 #include "model/random_model.h"
 #include "model/session_for_test.h"
@@ -83,60 +84,14 @@ double rms_error(const gguf::TensorInfo& found, const gguf::TensorInfo& truth) {
   return std::sqrt(sum / static_cast<double>(a.size()));
 }
 
-// Cuts a model into `n` files as llama-gguf-split does: all metadata in the first, tensors in turn.
-// Returns the first.
-std::filesystem::path split(const std::filesystem::path& whole, std::uint32_t n) {
-  const auto file = GgufFile::open(whole);
-  HEARTH_CHECK(file);
-  const auto path_of = [&](std::uint32_t i) {
-    return whole.parent_path() / fmt::format("cut-{:05}-of-{:05}.gguf", i + 1, n);
-  };
-  for (std::uint32_t i = 0; i < n; ++i) {
-    gguf::GgufWriter part;
-    for (const gguf::MetadataEntry& entry : file->metadata()) {
-      if (i == 0) part.set_value(entry.key, entry.value);
-    }
-    part.set_u32("split.no", i);
-    part.set_u32("split.count", n);
-    part.set_u32("split.tensors.count", static_cast<std::uint32_t>(file->tensors().size()));
-    const std::size_t size = file->tensors().size();
-    for (const gguf::TensorInfo& info :
-         file->tensors().subspan(i * size / n, (i + 1) * size / n - i * size / n)) {
-      part.add_tensor(info.name, info.type, std::span(info.dims).first(info.n_dims), info.data);
-    }
-    HEARTH_CHECK(part.write(path_of(i)));
-  }
-  return path_of(0);
-}
-
 TEST_F(QuantizeModel, ReadsAModelThatIsCutIntoFiles) {
   const auto whole = make_model("F16");
   ASSERT_TRUE(quantize(whole, "Q8_0"));
   const std::string expected = read_file(out()).value();
-  const auto first = split(whole, 3);
+  const auto first = gguf::split(whole, 3);
   const auto report = quantize(first, "Q8_0");
   ASSERT_TRUE(report) << report.error().message;
   EXPECT_EQ(read_file(out()).value(), expected);
-}
-
-TEST_F(QuantizeModel, RefusesFilesThatAreNoWholeModel) {
-  const auto first = split(make_model("F16"), 3);
-  const auto second = folder_ / "cut-00002-of-00003.gguf",
-             third = folder_ / "cut-00003-of-00003.gguf";
-  const auto refused = [&](const std::filesystem::path& from, Code code, const std::string& words) {
-    const auto report = quantize(from, "Q8_0");
-    ASSERT_FALSE(report) << words;
-    EXPECT_EQ(report.error().code, code) << report.error().message;
-    EXPECT_NE(report.error().message.find(words), std::string::npos) << report.error().message;
-  };
-  refused(second, Code::kInvalidArgument, "give the first");
-  std::filesystem::copy_file(second, third, std::filesystem::copy_options::overwrite_existing);
-  refused(first, Code::kCorrupt, "says that it is file 2 of 3, 3 of 3 expected");
-  std::filesystem::remove(third);
-  refused(first, Code::kNotFound, "cut-00003-of-00003.gguf");
-  const auto renamed = folder_ / "model.gguf";
-  std::filesystem::rename(first, renamed);
-  refused(renamed, Code::kInvalidArgument, "00001-of-00003.gguf");
 }
 
 TEST_F(QuantizeModel, ErrorsAreNoLargerThanThoseOfTheEcosystemsFiles) {

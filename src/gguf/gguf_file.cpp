@@ -381,6 +381,13 @@ Result<GgufFile> GgufFile::parse_header(std::span<const std::byte> bytes, std::s
 }
 
 Result<GgufFile> GgufFile::open(const std::filesystem::path& path) {
+  HEARTH_TRY(GgufFile file, open_alone(path));
+  HEARTH_TRY(const std::uint32_t n_files, file.get_u32("split.count", 1U));
+  if (n_files > 1) HEARTH_TRY_VOID(file.open_rest(path, n_files));
+  return file;
+}
+
+Result<GgufFile> GgufFile::open_alone(const std::filesystem::path& path) {
   HEARTH_TRY(MappedFile mapped, MappedFile::open(path));
   HEARTH_TRY(GgufFile file, parse(mapped.bytes(), path.string()));
   file.file_ = std::move(mapped);

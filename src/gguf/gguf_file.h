@@ -72,9 +72,10 @@ std::optional<std::uint64_t> tensor_bytes(const TensorInfo& info);
 // long as it does (a move keeps them).
 class GgufFile {
  public:
-  // Maps and parses.  kCorrupt (truncated, inconsistent, not GGUF), kUnsupported (another version,
-  // byte order or tensor type), or the errors of MappedFile::open; each names the file, the thing
-  // and the way out.
+  // Maps and parses.  A model that is cut into several files is named by its first and has the
+  // tensors of all.  kCorrupt (truncated, inconsistent, not GGUF), kUnsupported (another version,
+  // byte order or tensor type), kInvalidArgument (a file of a model that is not its first), or the
+  // errors of MappedFile::open; each names the file, the thing and the way out.
   static Result<GgufFile> open(const std::filesystem::path& path);
 
   // Parses borrowed bytes; `name` stands for the file in errors.
@@ -88,6 +89,8 @@ class GgufFile {
   std::uint32_t version() const { return version_; }
   std::uint32_t alignment() const { return alignment_; }
   std::span<const std::byte> bytes() const { return bytes_; }
+  // The other files of a model that is cut into several; bytes() and header() are the first's.
+  std::span<const std::shared_ptr<const GgufFile>> rest() const { return rest_; }
   // Of a model of the store; else null.
   const Manifest* manifest() const { return manifest_.get(); }
   // Where the tensors' bytes lie, a few ranges in all.
@@ -122,10 +125,14 @@ class GgufFile {
   // The metadata and the tensor table alone: no tensor has data.
   static Result<GgufFile> parse_header(std::span<const std::byte> bytes, std::string name);
   static Result<GgufFile> open_manifest(const std::filesystem::path& path);
+  static Result<GgufFile> open_alone(const std::filesystem::path& path);
+  Result<> open_rest(const std::filesystem::path& path, std::uint32_t n_files);
+  Result<> join_tensors();
   Result<> place_in_packs();
 
   std::string name_;
   MappedFile file_;
+  std::vector<std::shared_ptr<const GgufFile>> rest_;
   std::shared_ptr<const Manifest> manifest_;
   std::vector<std::shared_ptr<const PackFile>> packs_;
   std::span<const std::byte> bytes_;

@@ -67,7 +67,11 @@ Result<> GgufFile::place_in_packs() {
 }
 
 std::vector<std::span<const std::byte>> GgufFile::data_ranges() const {
-  if (manifest_ == nullptr) return {bytes_};
+  if (manifest_ == nullptr) {
+    std::vector<std::span<const std::byte>> ranges{bytes_};
+    for (const auto& file : rest_) ranges.push_back(file->bytes_);
+    return ranges;
+  }
   std::vector<TensorRef> sorted(manifest_->refs().begin(), manifest_->refs().end());
   std::ranges::sort(sorted, {}, [](const TensorRef& ref) { return std::pair(ref.pack, ref.offset); });
   // Gaps below a large page are cheaper to bring in than to leave out.
@@ -94,12 +98,14 @@ std::vector<MappedPart> GgufFile::parts() const {
   std::vector<MappedPart> parts;
   for (const auto& pack : packs_) parts.push_back({pack->bytes(), pack->path()});
   if (manifest_ == nullptr && file_.size() > 0) parts.push_back({file_.bytes(), file_.path()});
+  for (const auto& file : rest_) parts.push_back({file->file_.bytes(), file->file_.path()});
   return parts;
 }
 
 bool GgufFile::is_damaged() const {
-  return file_.is_damaged() ||
-         std::ranges::any_of(packs_, [](const auto& pack) { return pack->is_damaged(); });
+  const auto is_damaged = [](const auto& part) { return part->is_damaged(); };
+  return file_.is_damaged() || std::ranges::any_of(packs_, is_damaged) ||
+         std::ranges::any_of(rest_, is_damaged);
 }
 
 }  // namespace hearth::gguf

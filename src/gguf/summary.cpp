@@ -100,6 +100,7 @@ Summary summarize(const GgufFile& file, const SummaryLimits& limits) {
   made.version = file.version();
   made.alignment = file.alignment();
   made.file_bytes = file.bytes().size();
+  for (const auto& next : file.rest()) made.file_bytes += next->bytes().size();
   made.header_bytes = file.header().size();
   for (const auto& [key, value] : file.metadata()) {
     made.metadata.push_back({printable(key, limits.text_bytes_max), type_text(value),

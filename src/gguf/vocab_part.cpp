@@ -12,7 +12,13 @@ namespace {
 constexpr std::string_view kPrefix = "tokenizer.ggml.";
 constexpr std::string_view kAlignmentKey = "general.alignment";  // The writer's own.
 
+constexpr std::string_view kSplitPrefix = "split.";  // The model is in one piece from here on.
+
 bool is_vocab(const MetadataEntry& entry) { return entry.key.starts_with(kPrefix); }
+
+bool is_of_the_file(const MetadataEntry& entry) {
+  return entry.key == kAlignmentKey || entry.key.starts_with(kSplitPrefix);
+}
 
 }  // namespace
 
@@ -42,7 +48,7 @@ std::string vocab_file(const GgufFile& file) {
 std::string header_without_vocab(const GgufFile& file) {
   GgufWriter writer;
   for (const MetadataEntry& entry : file.metadata()) {
-    if (entry.key == kAlignmentKey || (is_vocab(entry) && entry.value.is_array())) continue;
+    if (is_of_the_file(entry) || (is_vocab(entry) && entry.value.is_array())) continue;
     writer.set_value(entry.key, entry.value);
   }
   for (const TensorInfo& info : file.tensors()) {

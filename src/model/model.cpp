@@ -51,8 +51,10 @@ std::vector<tensor::DType> types_of(const Weights& weights) {
 
 }  // namespace
 
-std::uint64_t identity_of(const gguf::GgufFile& file) {
-  if (file.manifest() != nullptr) return file.manifest()->identity();
+namespace {
+
+// Of one file, whose weights are not read for it unless they are few.
+std::uint64_t identity_of_part(const gguf::GgufFile& file) {
   constexpr std::size_t kWholeBytesMax = std::size_t{8} << 20;
   if (file.bytes().size() <= kWholeBytesMax) return hash64(file.bytes());
   const std::uint64_t hash = hash64(file.header(), file.bytes().size());
@@ -63,6 +65,18 @@ std::uint64_t identity_of(const gguf::GgufFile& file) {
                                            static_cast<std::uint64_t>(info.st_mtim.tv_sec),
                                            static_cast<std::uint64_t>(info.st_mtim.tv_nsec)};
   return hash64(std::as_bytes(std::span(facts)), hash);
+}
+
+}  // namespace
+
+std::uint64_t identity_of(const gguf::GgufFile& file) {
+  if (file.manifest() != nullptr) return file.manifest()->identity();
+  std::uint64_t identity = identity_of_part(file);
+  for (const auto& next : file.rest()) {
+    const std::uint64_t part = identity_of_part(*next);
+    identity = hash64(std::as_bytes(std::span(&part, 1)), identity);
+  }
+  return identity;
 }
 
 Result<> LoadedModel::use_classifier() {

@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "gguf/gguf_writer.h"
+#include "gguf/split_for_test.h"
 #include "store/import.h"
 #include "store/inventory.h"
 #include "store/store_lock.h"
@@ -152,6 +153,16 @@ TEST_F(PackStoreTest, EqualTensorsAreStoredOnce) {
   EXPECT_EQ(import(folder_ / "three.gguf")->new_bytes, 0U);
   EXPECT_EQ(Inventory::read(store_).packs.size(), 2U);
   expect_same(one, "three");
+}
+
+TEST_F(PackStoreTest, AModelThatIsCutIntoFilesIsStoredInOnePiece) {
+  const fs::path whole = make_file("whole", {1, 2, 3});
+  const fs::path first = gguf::split(whole, 2);
+  const auto report = import(first);
+  ASSERT_TRUE(report) << report.error().message;
+  expect_same(whole, first.stem().string());
+  EXPECT_EQ(GgufFile::open_model(report->manifest)->find("split.count"), nullptr);
+  EXPECT_TRUE(problems().empty());
 }
 
 TEST_F(PackStoreTest, ExtentsBeginAtLargePages) {

@@ -138,11 +138,8 @@ void Finder::add_file(const fs::path& path, std::string_view source) {
     if (known->second < found_.candidates.size()) found_.candidates[known->second].bytes += bytes;
     return;
   }
-  add({clean_name(part->stem), path, std::string(source),
-       fmt::format("'{}' is split into {} files, and split models are not supported yet: "
-                   "join them with llama-gguf-split --merge",
-                   part->stem, part->count),
-       bytes});
+  const std::string first = fmt::format("{}-00001-of-{}.gguf", part->stem, part->count);
+  add({clean_name(part->stem), path.parent_path() / first, std::string(source), {}, bytes});
 }
 
 void Finder::add_folder(const fs::path& folder, std::string_view source) {
