@@ -119,6 +119,9 @@ TEST_F(Embedding, RefusesWhatIsNoEncoderAndWhatIsTooLong) {
 TEST_F(Embedding, RanksDocumentsWithModelsThatDo) {
   ASSERT_TRUE(
       model::make_test_encoder({.pooling = 4}).write(folder_ / "models" / "tiny-ranker.gguf"));
+  std::filesystem::copy_file(std::filesystem::path(HEARTH_SOURCE_DIR) /
+                                 "tests/architectures/qwen3-reranker.gguf",
+                             folder_ / "models" / "qwen3-reranker.gguf");
   const auto hub = open_hub();
   const auto ranking = rank(*hub, {.model = "tiny-ranker",
                                    .query = "the cat",
@@ -129,6 +132,14 @@ TEST_F(Embedding, RanksDocumentsWithModelsThatDo) {
   EXPECT_NE(ranking->scores[0], ranking->scores[1]);
   EXPECT_EQ(ranking->prompt_tokens, 8U + 7 + 8);
   EXPECT_THAT(receipt_of(ranking->receipt_id), HasSubstr(R"("model":"tiny-ranker")"));
+
+  const auto by_decoder =
+      rank(*hub, {.model = "qwen3-reranker", .query = "eat", .documents = {"tea", "o", "tea"}});
+  ASSERT_TRUE(by_decoder) << by_decoder.error().message;
+  EXPECT_EQ(by_decoder->scores[0], by_decoder->scores[2]);
+  EXPECT_NE(by_decoder->scores[0], by_decoder->scores[1]);
+  EXPECT_GT(by_decoder->scores[0], 0.0F);
+  EXPECT_LT(by_decoder->scores[0], 1.0F);
 
   const auto refusal = [&](RerankRequest request, Code code) {
     const auto made = rank(*hub, std::move(request));

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <new>
 
 #include "model/architecture_table.h"
 #include "model/forward.h"
@@ -70,6 +71,7 @@ class DecoderRanker final : public Encoder {
  private:
   struct Session;
 
+  Result<std::vector<Session>> open_sessions(std::span<const TextPair> pairs) const;
   void append_literal(std::string_view literal, std::string& run,
                       std::vector<text::TokenId>& out) const;
   void flush(std::string& run, std::vector<text::TokenId>& out) const;
@@ -162,7 +164,26 @@ struct DecoderRanker::Session {
   }
 };
 
-// Pairs go through the model side by side, as many as fill a batch.
+// As many of the first pairs as fill a batch; one at least.
+Result<std::vector<DecoderRanker::Session>> DecoderRanker::open_sessions(
+    std::span<const TextPair> pairs) const {
+  std::vector<Session> sessions;
+  std::size_t n_tokens = 0;
+  for (const TextPair& pair : pairs) {
+    n_tokens += pair.tokens.size();
+    if (!sessions.empty() && n_tokens > kBatchTokens) break;
+    try {
+      sessions.emplace_back(*model_, pair.tokens);
+    } catch (const std::bad_alloc&) {
+      return fail(Code::kOutOfBudget,
+                  fmt::format("no memory for the keys and values of {} tokens: send a shorter text",
+                              pair.tokens.size()));
+    }
+  }
+  return sessions;
+}
+
+// Pairs go through the model side by side.
 Result<std::vector<float>> DecoderRanker::score(std::span<const TextPair> pairs, ThreadPool& pool,
                                                 std::stop_token stop) const {
   for (const TextPair& pair : pairs) HEARTH_TRY_VOID(check(pair.tokens));
@@ -170,13 +191,7 @@ Result<std::vector<float>> DecoderRanker::score(std::span<const TextPair> pairs,
   HEARTH_TRY_VOID(scratch.reserve(*model_, kBatchTokens));
   std::vector<float> scores;
   while (!pairs.empty()) {
-    std::vector<Session> sessions;
-    std::size_t n_tokens = 0;
-    for (const TextPair& pair : pairs) {
-      n_tokens += pair.tokens.size();
-      if (!sessions.empty() && n_tokens > kBatchTokens) break;
-      sessions.emplace_back(*model_, pair.tokens);
-    }
+    HEARTH_TRY(std::vector<Session> sessions, open_sessions(pairs));
     // Only one that is alone is longer than a batch.
     while (sessions.back().n_done < sessions.back().tokens.size()) {
       if (stop.stop_requested()) return fail(Code::kCancelled, "the request was cancelled");
