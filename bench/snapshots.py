@@ -5,7 +5,7 @@ which is in the page cache.  Definitions:
 
   computed      a prompt that no snapshot knows
   restored      the same prompt after a restart: its pages are read from disk, and what follows it, too
-  prefix        a prompt that ends otherwise, 16 to 24 tokens before its end, after a restart
+  prefix        a prompt that ends otherwise, after a restart: its last two dozen tokens are computed
   from the disk as restored, but the snapshots' files were dropped from the page cache before
   engine        from the moment that the model is ready and the prompt laid out until the first token
                 (first_token_ms - submitted, both of the receipt: ready_ms less queue_ms)
@@ -87,12 +87,15 @@ def measure(model, options, results):
     unequal, n_tokens, n_bytes = 0, 0, 0
     with Restarted([model], cores(), log="warn") as server:
         for number in range(options.rounds):
+            server.home.run("snapshots", "drop")
             text = prompt_of(server, model, f"{model}{number}", options.tokens)
             other = text[:-80] + words(random.Random(number), 6)
             answers = {}
             for name, asked, before in (("computed", text, None), ("restored", text, None),
                                         ("from the disk", text, server.drop_from_page_cache), ("prefix", other, None)):
                 server.restart()
+                if name == "restored":
+                    n_bytes = sum(path.stat().st_size for path in server.snapshot_files())
                 if before:
                     before()
                 found = server.ask(model, asked)
@@ -103,7 +106,6 @@ def measure(model, options, results):
                 if (usage["restored_tokens"] == 0) != (name == "computed"):
                     raise RuntimeError(f"{name}: {usage['restored_tokens']} of {usage['prompt_tokens']} tokens restored")
                 n_tokens = usage["prompt_tokens"]
-            n_bytes = sum(path.stat().st_size for path in server.snapshot_files()) / (number + 1)
             server.home.run("snapshots", "drop")
             server.restart()
             unequal += answers["restored"] != answers["computed"] or answers["from the disk"] != answers["computed"]
