@@ -309,10 +309,14 @@ bool PageStream::wait_for(std::span<const std::byte> bytes) {
 
 // Whether another model of the same pack has these pages and counts on them.
 bool PageStream::is_shared(const Extent& extent) const {
+  const auto has_it = [&](const Extent& theirs) {
+    return theirs.state == State::kReady && overlap(theirs.bytes, extent.bytes);
+  };
   return std::ranges::any_of(reader_->streams_, [&](const PageStream* other) {
-    return other != this && std::ranges::any_of(other->extents_, [&](const Extent& theirs) {
-             return theirs.state == State::kReady && overlap(theirs.bytes, extent.bytes);
-           });
+    const bool may_have_it = other != this && std::ranges::any_of(other->parts_, [&](const auto& part) {
+      return overlap(part.bytes, extent.bytes);
+    });
+    return may_have_it && std::ranges::any_of(other->extents_, has_it);
   });
 }
 

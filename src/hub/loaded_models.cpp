@@ -141,6 +141,12 @@ void LoadedModels::settle(const std::shared_ptr<ResidentModel>& newest) {
   budget_->settle(expected.get());
 }
 
+bool LoadedModels::is_streaming(const std::string& path) const {
+  const std::lock_guard lock(mutex_);
+  const auto resident = of_path(path);
+  return resident != nullptr && resident->stream() != nullptr && resident->stream()->is_streaming();
+}
+
 ReadyModelPtr LoadedModels::any() const {
   const std::lock_guard lock(mutex_);
   const auto whole = std::ranges::find_if(slots_, [](const Slot& s) { return s.resident->is_whole(); });

@@ -51,6 +51,9 @@ class LoadedModels {
   void settle();
   bool is_over_budget() const { return budget_->bytes_used() > budget_->bytes_max(); }
 
+  // Whether its weights are being read for somebody.
+  bool is_streaming(const std::string& path) const;
+
   // A loaded model whose weights are all there, most recently used first; null if there is none.
   ReadyModelPtr any() const;
   bool is_loaded(const std::string& path) const;

@@ -92,6 +92,9 @@ void ModelShelf::check_later(const store::CatalogueEntry& entry) {
 void ModelShelf::check_now(const store::CatalogueEntry& entry) {
   // One part of the time computing, four not: what runs beside it loses little of the memory's speed.
   constexpr int kRestPerWork = 4;
+  while (!is_stopping_ && loaded_.is_streaming(entry.path.string())) {  // Who waits goes first.
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
   std::int64_t resumed_ns = Clock::system().now_monotonic_ns();
   const auto pace = [&] {
     const std::int64_t worked_ns = Clock::system().now_monotonic_ns() - resumed_ns;
