@@ -34,7 +34,7 @@ class SnapshotDesk {
  public:
   // `wake` is called, from the desk's threads, when there is news.
   SnapshotDesk(SnapshotFolderOptions options, std::function<void()> wake);
-  ~SnapshotDesk();  // What is not begun is dropped; what is under way ends first.
+  ~SnapshotDesk();  // What waits to be written is given up; what is under way ends first.
 
   void look(std::uint64_t ticket, SnapshotText text, std::uint32_t first_page);
   // To `to` [hit.pages.size()], as SnapshotFolder::read.
