@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <filesystem>
 #include <fstream>
 #include <future>
@@ -241,6 +242,45 @@ TEST_F(PageStreamTest, ItsEndWaitsForThePieceBeingReadAndForgetsTheRest) {
   gate_.let(100);
   ended.get();
   EXPECT_EQ(gate_.n_asked(), 2U);
+}
+
+// For ThreadSanitizer, too: who computes reads the file's bytes while others take them away.
+TEST_F(PageStreamTest, TakingAndGivingRaceWithoutHarm) {
+  const auto r = std::make_shared<PageReader>();
+  const auto a = stream(r), b = stream(r);
+  std::atomic<bool> is_over = false;
+  std::vector<std::thread> others;
+  for (PageStream* const s : {a.get(), b.get()}) {
+    others.emplace_back([s, &is_over] {
+      while (!is_over) {
+        (void)s->give_back(6 * kMiB, GiveBack::kToDisk);
+        s->want(Want::kGuess);
+        (void)s->forget_guess();
+        (void)s->progress();
+        (void)s->tail();
+        std::this_thread::yield();
+      }
+    });
+  }
+  std::vector<std::thread> computing;
+  std::atomic<int> n_wrong = 0;
+  for (int thread = 0; thread < 3; ++thread) {
+    computing.emplace_back([&, thread] {
+      for (int i = 0; i < 40; ++i) {
+        PageStream::Pass pass(thread == 0 ? a.get() : b.get());
+        for (std::uint32_t stage = 0; stage < 3; ++stage) {
+          if (!pass.wait_for(stage)) ++n_wrong;
+          const std::size_t at = stage == 0 ? 9 * kMiB : stage == 1 ? 20 * kMiB : kMiB;
+          if (file_.bytes()[at] != std::byte{'x'}) ++n_wrong;
+        }
+      }
+    });
+  }
+  for (std::thread& thread : computing) thread.join();
+  is_over = true;
+  for (std::thread& thread : others) thread.join();
+  EXPECT_EQ(n_wrong, 0);
+  EXPECT_FALSE(a->has_problem() || b->has_problem());
 }
 
 TEST_F(PageStreamTest, PagesThatAnotherStreamHasStay) {
