@@ -138,6 +138,10 @@ void add_models(Parser& parser) {
   CLI::App* show = command->add_subcommand("show", "One of them in detail");
   show->add_option("name", options->name, "Name or path")->required();
   parser.on(show, options, &models_show);
+  auto which = std::make_shared<ModelsWhichOptions>();
+  CLI::App* which_command = command->add_subcommand("which", "Which model 'auto' means for a text, and why");
+  which_command->add_option("text", which->text, "The request")->required();
+  parser.on(which_command, which, &models_which);
   auto pulled = std::make_shared<ModelsPullOptions>();
   CLI::App* pull = command->add_subcommand("pull", "Fetch one from Hugging Face, Ollama's library or a URL");
   pull->add_option("name", pulled->name, "ORG/REPO, ORG/REPO:Q4_K_M, NAME:TAG, or the URL of a .gguf file")->required();

@@ -44,6 +44,8 @@ const std::array kKeys = {
               Switch<Config>{FIELD(bool, models.pack)}},
     Key{"models", "drafts", "Smaller models of the same vocabulary that draft for others, as NAME=DRAFT; answers stay the same.",
               List<Config>{FIELD(Strings, models.drafts)}},
+    Key{"models", "task_margin", "By how much the probability of a task must exceed the next one's for 'auto' to take its model.",
+        Number<Config>{FIELD(double, models.task_margin), 0, 1}},
     Key{"adapters", "folders", "Folders that are searched for LoRA adapters, besides those of models.",
               List<Config>{FIELD(Strings, adapters.folders)}},
     Key{"adapters", "memory_mib", "Most memory for adapters that stay loaded, in MiB; 0 means a quarter of the machine's.",
@@ -137,6 +139,23 @@ const std::array kUpstreamKeys = {
                 Integer<U>{FIELD(std::int64_t, idle_timeout_s), 1, 86'400}},
 };
 #undef FIELD
+
+#define FIELD(type, path) [](Config::Task& t) -> type& { return t.path; }
+using T = Config::Task;
+using TaskKey = ConfigKey<T>;
+const std::array kTaskKeys = {
+    TaskKey{"tasks", "name", "What receipts call the task.",
+            Text<T>{FIELD(std::string, name)}},
+    TaskKey{"tasks", "model", "Model that 'auto' means for it, as requests name it, MODEL@ADAPTER and UPSTREAM/MODEL included; empty: by tags, else the default.",
+            Text<T>{FIELD(std::string, model)}},
+    TaskKey{"tasks", "tags", "Words that models of this kind call themselves.",
+            List<T>{FIELD(Strings, tags)}},
+    TaskKey{"tasks", "examples", "Requests of this kind, as people write them; ten or more.",
+            List<T>{FIELD(Strings, examples)}},
+    TaskKey{"tasks", "examples_file", "File with more of them, one a line.",
+            Text<T>{FIELD(std::string, examples_file)}},
+};
+#undef FIELD
 // clang-format on
 
 // Levenshtein distance, for "did you mean".
@@ -223,12 +242,16 @@ Result<Config> parse_config(std::string_view text, const std::string& name) {
       HEARTH_TRY_VOID(assign_list(kUpstreamKeys, name, section.str(), node, config.upstreams));
       continue;
     }
+    if (section.str() == "tasks") {
+      HEARTH_TRY_VOID(assign_list(kTaskKeys, name, section.str(), node, config.tasks));
+      continue;
+    }
     const toml::table* table = node.as_table();
     if (table == nullptr || !is_section(section.str())) {
       return std::unexpected(config_error(
           name, node,
           fmt::format("unknown section '{}'; there are [server], [models], [adapters], [llama_server], "
-                      "[advisor], [budget], [engine], [snapshots] and [[upstreams]]",
+                      "[advisor], [budget], [engine], [snapshots], [[upstreams]] and [[tasks]]",
                       section.str())));
     }
     HEARTH_TRY_VOID(assign_section(kKeys, name, section.str(), *table, config));
@@ -272,6 +295,7 @@ std::vector<ConfigKeyText> explain_config(const Config& config) {
   std::vector<ConfigKeyText> rows;
   explain_keys(kKeys, "", config, rows);
   explain_list(kUpstreamKeys, config.upstreams, rows);
+  explain_list(kTaskKeys, config.tasks, rows);
   return rows;
 }
 

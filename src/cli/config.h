@@ -34,6 +34,7 @@ struct Config {
     std::vector<std::string> drafts;
     std::vector<std::string> pinned;
     std::vector<std::string> preload;
+    double task_margin = 0.4;
   } models;
   struct Adapters {
     std::vector<std::string> folders;
@@ -56,6 +57,15 @@ struct Config {
     std::int64_t idle_timeout_s = 120;
   };
   std::vector<Upstream> upstreams;
+  // Each [[tasks]].
+  struct Task {
+    std::string name;
+    std::string model;
+    std::vector<std::string> tags;
+    std::vector<std::string> examples;
+    std::string examples_file;
+  };
+  std::vector<Task> tasks;
   struct LlamaServer {
     std::string path = "llama-server";
     std::vector<std::string> arguments;

@@ -1,7 +1,12 @@
 #include "cli/open_catalogue.h"
 
+#include <cstdlib>
+#include <sstream>
+
 #include "cli/embedded_model.h"
 #include "cli/paths.h"
+#include "model/architecture_table.h"
+#include "model/encoder.h"
 
 namespace hearth::cli {
 namespace {
@@ -11,6 +16,15 @@ std::filesystem::path expand_home(const std::string& path) {
   const char* home = std::getenv("HOME");
   if (home != nullptr && (path == "~" || path.starts_with("~/"))) return home + path.substr(1);
   return path;
+}
+
+// Those that this program can run: decoders and encoders.
+std::vector<std::string> runnable_architectures() {
+  std::vector<std::string> names;
+  for (const std::string_view name : model::encoder_architectures()) names.emplace_back(name);
+  std::istringstream decoders(model::supported_architectures());
+  for (std::string name; std::getline(decoders >> std::ws, name, ',');) names.push_back(name);
+  return names;
 }
 
 }  // namespace
@@ -27,6 +41,7 @@ Result<store::CatalogueOptions> catalogue_options(const Config& config) {
   options.scan_other_programs = config.models.scan;
   options.store = store_folder();
   options.heads_file = cache_folder() / "heads";
+  options.architectures = runnable_architectures();
   return options;
 }
 

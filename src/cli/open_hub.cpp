@@ -4,6 +4,7 @@
 
 #include "cli/open_catalogue.h"
 #include "cli/paths.h"
+#include "cli/tasks.h"
 #include "cli/upstreams.h"
 #include "hub/create_hub.h"
 
@@ -65,6 +66,7 @@ Result<std::unique_ptr<hub::Hub>> open_hub(const Config& config) {
   HEARTH_TRY(options.catalogue, catalogue_options(config));
   HEARTH_TRY(options.adviser, adviser_options(config));
   options.upstreams = upstream_options(config);
+  HEARTH_TRY(options.tasks, task_options(config));
   options.llama_server = {.program = config.llama_server.path,
                           .arguments = config.llama_server.arguments,
                           .start_timeout = std::chrono::seconds(config.llama_server.start_timeout_s),

@@ -19,6 +19,7 @@ std::string receipt_line(const hub::Receipt& receipt) {
   } else {
     line += fmt::format(" · by {}", receipt.place);
   }
+  if (!receipt.choice.empty()) line += fmt::format(" · chosen: {}", receipt.choice);
   if (!receipt.left_out.empty()) line += fmt::format(" · it takes no {}", receipt.left_out);
   if (receipt.advice == hub::AdviceOutcome::kAdvised) {
     line += fmt::format(" · advised by {} for {}", receipt.adviser, format_usd(receipt.cost_usd_micro));

@@ -60,6 +60,11 @@ struct ModelsShowOptions {
   std::string name;
 };
 Result<> models_show(const Context& context, const ModelsShowOptions& options);
+struct ModelsWhichOptions {
+  std::vector<std::string> text;  // Joined by spaces.
+};
+// Which model "auto" means for a text, and why.
+Result<> models_which(const Context& context, const ModelsWhichOptions& options);
 struct ModelsPullOptions {
   std::string name;
 };

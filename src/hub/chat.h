@@ -124,6 +124,7 @@ struct Receipt {
   std::int64_t cost_usd_micro = 0;
   std::string end;              // "stop", "length", "cancelled" or "error".
   bool advice_relayed = false;  // The answer is the adviser's words, passed on.
+  std::string choice;           // Why this model, where the request left that to the hub and there are tasks.
   std::string upstream;         // The server that answered; empty: Hearth's own engine.
   std::string place;            // Where that is: "http://127.0.0.1:11434/v1, on this machine".
   std::string left_out;         // What that server was not asked for, as it does not take it.

@@ -162,7 +162,7 @@ Conductor::~Conductor() {
 
 Result<std::unique_ptr<Run>> Conductor::plan(ChatRequest request, std::shared_ptr<ChatSink> sink) {
   HEARTH_TRY_VOID(check_request(request));
-  HEARTH_TRY(ModelChoice choice, resolve(request.model));
+  HEARTH_TRY(ModelChoice choice, choose(request));
   if (!choice.upstream) {
     HEARTH_TRY_VOID(check_can_chat(choice.candidates.front()));
     HEARTH_TRY(const std::vector<AdapterEntry> more,
@@ -172,6 +172,7 @@ Result<std::unique_ptr<Run>> Conductor::plan(ChatRequest request, std::shared_pt
 
   auto run = std::make_unique<Run>();
   run->receipt.adapter = receipt_text(choice.adapters);
+  run->receipt.choice = choice.why;
   run->adapter_entries = std::move(choice.adapters);
   run->candidates = std::move(choice.candidates);
   const AdviceMode unsaid = choice.is_auto ? options_.default_advice : AdviceMode::kNever;

@@ -24,6 +24,7 @@
 #include "hub/embedding_desk.h"
 #include "hub/hub.h"
 #include "hub/run.h"
+#include "hub/tasks/task_router.h"
 #include "hub/worker.h"
 #include "ledger/writer.h"
 
@@ -35,12 +36,13 @@ struct ConductorParts {
   std::unique_ptr<ledger::LedgerWriter> writer;  // Of `ledger`.
   std::unique_ptr<net::HttpClient> http;         // Null without an adviser and upstreams.
   std::unique_ptr<advisor::Adviser> adviser;     // Null: nothing ever leaves.
+  std::unique_ptr<UpstreamDirectory> upstreams = {};  // Null, as the next two: there are none.
+  std::unique_ptr<LlamaServer> llama = {};
+  std::unique_ptr<UpstreamDesk> upstream_desk = {};
+  std::unique_ptr<TaskRouter> tasks = {};  // Null: "auto" is the default, whatever is asked.
   std::unique_ptr<engine::Engine> engine;
   std::unique_ptr<ModelShelf> shelf;
   std::unique_ptr<EmbeddingDesk> embedding_desk = {};  // Null: nothing is embedded.
-  std::unique_ptr<UpstreamDirectory> upstreams = {};   // Null, as the next: there are none.
-  std::unique_ptr<LlamaServer> llama = {};             // Null: it is not installed.
-  std::unique_ptr<UpstreamDesk> upstream_desk = {};
 };
 
 struct ConductorOptions {
@@ -92,7 +94,9 @@ class Conductor final : public Hub {
   void on(ProbeAnswered& message);
   void on(Stop& message);
 
-  // Of requests that other servers answer (conductor_upstream.cpp).
+  // Which model a request means (conductor_upstream.cpp, as what follows).
+  Result<ModelChoice> choose(const ChatRequest& request) const;
+  std::string refuse_task(const Result<ModelChoice>& choice, const ChatRequest& request) const;
   Result<ModelChoice> resolve(const std::string& name) const;
   Result<ModelChoice> resolve_default_upstream(bool is_auto) const;
   Result<ModelChoice> resolve_foreign(const std::string& name, Error problem) const;

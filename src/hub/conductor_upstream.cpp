@@ -49,6 +49,40 @@ class Conductor::UpstreamRelay final : public UpstreamSink {
 
 // ---- For callers, from any thread --------------------------------------------------------------
 
+// A request that leaves the choice to the hub is for one of the tasks, or for the default.
+Result<ModelChoice> Conductor::choose(const ChatRequest& request) const {
+  const bool is_auto = request.model.empty() || request.model == "auto";
+  const bool is_local = request.model == "local";
+  const bool has_tasks = parts_.tasks != nullptr && (is_auto || is_local) && request.adapters.empty();
+  if (!has_tasks) return resolve(request.model);
+  TaskChoice task = parts_.tasks->choose(
+      task_text(request), [this](const auto& tags) { return parts_.shelf->find_tagged(tags); });
+  if (!task.model.empty()) {
+    auto choice = resolve(task.model);
+    const std::string problem = refuse_task(choice, request);
+    if (problem.empty()) {
+      choice->is_auto = is_auto;
+      choice->may_leave = !is_local;
+      choice->why = std::move(task.why);
+      return choice;
+    }
+    task.why += fmt::format("; but '{}' {}, so the default", task.model, problem);
+  }
+  HEARTH_TRY(ModelChoice choice, resolve(request.model));
+  choice.why = std::move(task.why);
+  return choice;
+}
+
+// Why a task's model can't answer; empty if it can.
+std::string Conductor::refuse_task(const Result<ModelChoice>& choice, const ChatRequest& request) const {
+  if (!choice) return fmt::format("can't be had ({})", choice.error().message);
+  const bool is_egress = choice->upstream && choice->upstream->is_egress;
+  if (!is_egress) return "";
+  if (request.model == "local") return "is not on this machine, and \"local\" lets nothing leave";
+  const bool is_refused = request.advice.value_or(options_.default_advice) == AdviceMode::kNever;
+  return is_refused ? "is not on this machine, and the request or the configuration says that none is asked" : "";
+}
+
 // A server's own name goes first; then a model of this machine that is called so; then a server of this
 // machine that has one called so; then what the name is only the beginning of.
 Result<ModelChoice> Conductor::resolve(const std::string& name) const {
@@ -113,7 +147,8 @@ void Conductor::plan_upstream(Run& run, UpstreamTarget target) const {
   receipt.place = target.place;
   receipt.advice_detail = "answers of other servers are passed on without advice";
   if (run.rules.mode == AdviceMode::kAlways) receipt.advice = AdviceOutcome::kNotAllowed;
-  run.rule = fmt::format("named: the request asks for '{}'", target.name);
+  run.rule = receipt.choice.empty() ? fmt::format("named: the request asks for '{}'", target.name)
+                                    : fmt::format("task: {} names '{}'", receipt.choice, target.name);
   run.upstream = std::move(target);
 }
 

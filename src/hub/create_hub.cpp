@@ -50,7 +50,12 @@ Result<std::unique_ptr<Hub>> create_hub(HubOptions options, const Clock& clock) 
                                                        *parts.writer, clock));
   }
   HEARTH_TRY_VOID(open_upstreams(options, parts, clock));
+  LlamaServer* const llama = parts.llama.get();
   const std::string default_upstream = take_default_upstream(options);
+  if (!options.tasks.tasks.empty()) {
+    HEARTH_TRY(TaskRouter router, TaskRouter::create(std::move(options.tasks)));
+    parts.tasks = std::make_unique<TaskRouter>(std::move(router));
+  }
   HEARTH_TRY(parts.engine, engine::Engine::create(options.engine, clock));
   if (options.load.reader == nullptr) options.load.reader = std::make_shared<PageReader>();
   const std::shared_ptr<PageReader> reader = options.load.reader;
@@ -63,7 +68,9 @@ Result<std::unique_ptr<Hub>> create_hub(HubOptions options, const Clock& clock) 
                    .reader = reader,
                    .pinned = options.pinned_models,
                    .preloaded = options.preloaded_models,
-                   .adapters_bytes_max = options.adapters_bytes_max},
+                   .adapters_bytes_max = options.adapters_bytes_max,
+                   .other_bytes = [llama] { return llama != nullptr ? llama->bytes_used() : 0; },
+                   .free_other = [llama] { llama->stop_if_idle(); }},
       clock);
   parts.embedding_desk = std::make_unique<EmbeddingDesk>(
       EmbeddingDeskOptions{.budget = parts.shelf->budget(), .n_threads = options.engine.n_threads});

@@ -15,6 +15,7 @@
 #include "engine/engine.h"
 #include "hub/chat.h"
 #include "hub/hub.h"
+#include "hub/tasks/task_router.h"
 #include "hub/upstream/llama_server.h"
 #include "hub/upstream/upstream_options.h"
 #include "store/catalogue.h"
@@ -36,6 +37,7 @@ struct HubOptions {
   std::vector<std::pair<std::string, std::string>> drafts;  // ShelfOptions::drafts.
   engine::EngineOptions engine;
   bool snapshots_of_unstored = false;              // ConductorOptions::keeps_unstored.
+  TaskRouterOptions tasks;                         // Without any, "auto" is `default_model`.
   std::filesystem::path ledger_path;               // Created if it is not there.
   std::optional<advisor::AdviserOptions> adviser;  // Unset: there is none.
   std::vector<UpstreamOptions> upstreams;          // Without these and an adviser nothing ever leaves.

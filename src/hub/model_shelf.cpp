@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "gguf/pack_check.h"
 #include "hub/create_hub.h"
+#include "hub/tasks/model_tags.h"
 #include "model/encoder.h"
 #include "model/memory.h"
 #include "store/adapters.h"
@@ -178,6 +179,12 @@ std::optional<store::CatalogueEntry> ModelShelf::find_foreign(std::string_view n
   return *std::move(entry);
 }
 
+std::string ModelShelf::find_tagged(const std::vector<std::string>& tags) const {
+  wait_for_scan();
+  const std::lock_guard lock(mutex_);
+  return hub::find_tagged(auto_candidates(entries_), adapters_, tags);
+}
+
 Result<ModelChoice> ModelShelf::resolve_model(std::string_view name) {
   wait_for_scan();
   if (name.empty() || name == kAuto) return resolve_default(true);
@@ -304,6 +311,8 @@ Result<std::shared_ptr<ResidentModel>> ModelShelf::load(const store::CatalogueEn
   set_loading({});
   if (!ready) return std::unexpected(std::move(ready).error());
   auto resident = loaded_.keep(entry, *std::move(ready), ms_since(started_ns));
+  const std::uint64_t other_bytes = options_.other_bytes ? options_.other_bytes() : 0;
+  if (other_bytes > 0 && budget_->bytes_used() + other_bytes > budget_->bytes_max()) options_.free_other();
   check_later(entry);
   return resident;
 }

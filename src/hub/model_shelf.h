@@ -69,6 +69,10 @@ struct ShelfOptions {
   // as far as this process may.
   std::vector<std::string> pinned, preloaded;
   std::uint64_t adapters_bytes_max = 0;  // Of resident adapters.
+  // Who else holds models in memory, under the same budget: how much, and a request to let go of what
+  // nobody uses.  Neither may block.
+  std::function<std::uint64_t()> other_bytes = {};
+  std::function<void()> free_other = {};
 };
 
 // What a request's model name stands for.
@@ -79,6 +83,7 @@ struct ModelChoice {
   bool may_leave = true;  // False for "local".
   std::vector<AdapterEntry> adapters;
   std::optional<UpstreamTarget> upstream;  // Another server has it: there are no candidates then.
+  std::string why;  // For "auto" and "local" with tasks: the choice in one sentence.
 };
 
 // A model that was made ready, and which entry it is.
@@ -100,6 +105,8 @@ class ModelShelf {
   Result<std::vector<AdapterEntry>> resolve_adapters(std::span<const AdapterWish> wishes);
   // The whole model of that name which this engine can't run; nullopt if there is none.
   std::optional<store::CatalogueEntry> find_foreign(std::string_view name);
+  // As find_tagged(), of the models that "auto" may mean and of all adapters.
+  std::string find_tagged(const std::vector<std::string>& tags) const;
 
   // Hands the first candidate that loads and that the adapters fit, or the last error, to `done`: at
   // once if all is loaded, else on the loading thread.  `candidates` must not be empty; those that failed a moment ago are

@@ -49,6 +49,7 @@ struct TextPair {
 
 // Whether a model of this GGUF `general.architecture` is an encoder: it embeds and can't chat.
 bool is_encoder_architecture(std::string_view architecture);
+std::span<const std::string_view> encoder_architectures();
 // Whether one may rank documents: an encoder, or a decoder that comes with a classifier
 // (decoder_ranker.h).
 bool may_rank(std::string_view architecture);

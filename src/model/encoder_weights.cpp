@@ -235,7 +235,14 @@ class EncoderBinder {
 
 }  // namespace
 
-bool is_encoder_architecture(std::string_view architecture) { return architecture == "bert"; }
+std::span<const std::string_view> encoder_architectures() {
+  static constexpr std::string_view kNames[] = {"bert"};
+  return kNames;
+}
+
+bool is_encoder_architecture(std::string_view architecture) {
+  return std::ranges::find(encoder_architectures(), architecture) != encoder_architectures().end();
+}
 
 Result<EncoderConfig> read_encoder_config(const GgufFile& file) {
   HEARTH_TRY(const std::string_view architecture, file.get_string("general.architecture"));

@@ -47,6 +47,7 @@ CatalogueEntry make_entry(const Candidate& candidate, const std::optional<FileKe
   entry.n_context = head.n_context;
   entry.shape = head.shape;
   entry.base = head.base;
+  entry.tags = head.tags;
   if (head.is_adapter) {
     entry.name = adapter_name(entry.name);
     entry.problem = !candidate.problem.empty() ? candidate.problem : head.problem;

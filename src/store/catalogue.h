@@ -32,6 +32,7 @@ struct CatalogueEntry {
   std::uint32_t n_context = 0;
   Shape shape;
   std::string base;     // Of an adapter: what its makers called the model.
+  std::vector<std::string> tags;  // What its makers call it, in lower case.
   std::string problem;  // Why it can't run, in one sentence; empty if it can.
   bool is_foreign = false;  // A whole model that can't run here, but may elsewhere.
 };

@@ -31,6 +31,8 @@ struct Made {
   tensor::DType type = tensor::DType::kQ8_0;
   std::string general_type = {};
   bool has_weights = true;
+  std::uint32_t n_layers = 0;
+  std::vector<std::string> tags = {};
 };
 
 class CatalogueTest : public testing::Test {
@@ -52,6 +54,8 @@ class CatalogueTest : public testing::Test {
     if (!made.architecture.empty()) writer.set_string("general.architecture", made.architecture);
     if (!made.general_type.empty()) writer.set_string("general.type", made.general_type);
     writer.set_u32(made.architecture + ".context_length", 4096);
+    if (made.n_layers > 0) writer.set_u32(made.architecture + ".block_count", made.n_layers);
+    if (!made.tags.empty()) writer.set_strings("general.tags", made.tags);
     if (made.has_weights) {
       const std::uint64_t matrix[] = {256, 8}, norm[] = {256};
       const auto zeros = [](std::span<std::byte> out) { std::ranges::fill(out, std::byte{0}); };
@@ -258,6 +262,30 @@ TEST_F(CatalogueTest, ArchitecturesOutsideTheListAreAProblem) {
   options_.architectures = std::vector<std::string>{"llama", "qwen2"};
   EXPECT_EQ(problem_of("a"), "");
   EXPECT_THAT(problem_of("b"), HasSubstr("'mamba' is not supported; supported are llama, qwen2"));
+}
+
+TEST_F(CatalogueTest, WholeModelsThatOthersMayRunAreToldFromBrokenOnes) {
+  write_model(root_ / "mine" / "foreign.gguf", {.architecture = "mamba", .n_layers = 2});
+  write_model(root_ / "mine" / "eyes.gguf", {.architecture = "clip", .n_layers = 2});
+  write_model(root_ / "mine" / "words.gguf", {.architecture = "mamba", .has_weights = false, .n_layers = 2});
+  write_model(root_ / "mine" / "runs.gguf", {.n_layers = 2});
+  write(root_ / "mine" / "broken.gguf", "GGUF");
+  options_.architectures = std::vector<std::string>{"llama"};
+  const Catalogue catalogue = scan();
+  EXPECT_TRUE(catalogue.find_any("foreign")->is_foreign);
+  EXPECT_TRUE(catalogue.find_any((root_ / "mine" / "foreign.gguf").string())->is_foreign);
+  EXPECT_EQ(catalogue.find("foreign").error().code, Code::kUnsupported);
+  for (const char* const name : {"eyes", "words", "runs", "broken"}) {
+    EXPECT_FALSE(catalogue.find_any(name)->is_foreign) << name;
+  }
+}
+
+TEST_F(CatalogueTest, TagsAreWordsInLowerCaseAndAreKept) {
+  write_model(root_ / "mine" / "a.gguf", {.tags = {"Code", "two words", "", std::string(65, 'x'), "chat"}});
+  options_.heads_file = root_ / "heads";
+  for (int i = 0; i < 2; ++i) {  // Read, then remembered.
+    EXPECT_THAT(scan().find("a")->tags, ElementsAre("code", "chat"));
+  }
 }
 
 TEST_F(CatalogueTest, SplitModelsAreOneEntry) {

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <cctype>
 #include <limits>
 #include <map>
 
@@ -46,6 +47,24 @@ Head adapter_head(const gguf::GgufFile& file, Head head) {
   const std::string_view type = file.get_string("adapter.type", "lora").value_or("");
   if (type != "lora") head.problem = fmt::format("its type is '{}', only LoRA can be run", type);
   return head;
+}
+
+// Words, and not too many: what a file says of itself is not trusted.
+std::vector<std::string> tags_of(const gguf::GgufFile& file) {
+  constexpr std::size_t kTagsMax = 32, kTagBytesMax = 64;
+  std::vector<std::string> tags;
+  const auto strings = file.get_strings("general.tags");
+  if (!strings) return tags;
+  for (const std::string_view text : *strings) {
+    if (tags.size() == kTagsMax) break;
+    const bool is_word = !text.empty() && text.size() <= kTagBytesMax &&
+                         std::ranges::all_of(text, [](char c) { return c > ' ' && c <= '~'; });
+    if (!is_word) continue;
+    tags.emplace_back(text);
+    std::ranges::transform(tags.back(), tags.back().begin(),
+                           [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  }
+  return tags;
 }
 
 std::string dominant_type(const gguf::GgufFile& file) {
@@ -96,6 +115,7 @@ Head read_head(const std::filesystem::path& path) {
   head.n_context =
       file->get_u32(fmt::format("{}.context_length", head.architecture), 0).value_or(0);
   head.quantization = dominant_type(*file);
+  head.tags = tags_of(*file);
   if (file->get_string("general.type", "").value_or("") == "adapter") {
     return adapter_head(*file, std::move(head));
   }

@@ -7,6 +7,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <vector>
 
 namespace hearth::store {
 
@@ -37,6 +38,7 @@ struct Head {
   Shape shape;
   bool is_adapter = false;  // Not a model, but a change to one.
   std::string base;         // Of an adapter: what its makers called the model.
+  std::vector<std::string> tags;  // What its makers call it (GGUF general.tags), in lower case.
   std::string problem;  // Why no model can be run from this file; empty if one may.
   bool operator==(const Head&) const = default;
 };

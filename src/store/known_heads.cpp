@@ -12,7 +12,7 @@ namespace hearth::store {
 namespace {
 
 // Raised with every change of what heads say, so that a newer build reads files again.
-constexpr std::string_view kMagic = "hearth heads 2\n";
+constexpr std::string_view kMagic = "hearth heads 3\n";
 constexpr std::size_t kFileBytesMax = std::size_t{64} << 20;
 
 class Writer {
@@ -84,6 +84,9 @@ HeadMap read_heads(const std::filesystem::path& path) {
     known.head.shape.d_model = in.number<std::uint32_t>();
     known.head.shape.d_ff = in.number<std::uint32_t>();
     known.head.shape.n_layers = in.number<std::uint32_t>();
+    for (auto n_tags = in.number<std::uint32_t>(); n_tags > 0 && !in.failed(); --n_tags) {
+      known.head.tags.push_back(in.text());
+    }
     known.path = in.text();
     if (in.failed()) return {};
     heads.emplace(key, std::move(known));
@@ -107,6 +110,8 @@ void write_heads(const std::filesystem::path& path, const HeadMap& heads) {
     body.number(known.head.shape.d_model);
     body.number(known.head.shape.d_ff);
     body.number(known.head.shape.n_layers);
+    body.number(static_cast<std::uint32_t>(known.head.tags.size()));
+    for (const std::string& tag : known.head.tags) body.text(tag);
     body.text(known.path);
   }
   Writer file;
