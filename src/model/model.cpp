@@ -49,10 +49,6 @@ std::vector<tensor::DType> types_of(const Weights& weights) {
   return types;
 }
 
-}  // namespace
-
-namespace {
-
 // Of one file, whose weights are not read for it unless they are few.
 std::uint64_t identity_of_part(const gguf::GgufFile& file) {
   constexpr std::size_t kWholeBytesMax = std::size_t{8} << 20;
