@@ -263,7 +263,7 @@ TEST(SnapshotFolder, AFolderThatVanishesDoesNoHarm) {
   const FakePages pages(FakePages::text(tokens), 150);
   ASSERT_TRUE(folder.save(pages.draft, go_on));
   const SnapshotHit hit = folder.find(FakePages::text(tokens), 0);
-  fs::remove_all(temp.path());
+  temp.vanish();
   std::vector<std::byte> page(pages.draft.text.page_bytes);
   std::vector<std::byte*> to(hit.pages.size(), page.data());
   std::vector<float> logits;

@@ -23,7 +23,7 @@ class SnapshotTempFolder {
     std::string name = (std::filesystem::temp_directory_path() / "hearth_kv_XXXXXX").string();
     root_ = ::mkdtemp(name.data());
   }
-  ~SnapshotTempFolder() { std::filesystem::remove_all(root_); }
+  ~SnapshotTempFolder() { remove(root_); }
   SnapshotTempFolder(const SnapshotTempFolder&) = delete;
   SnapshotTempFolder& operator=(const SnapshotTempFolder&) = delete;
 
@@ -37,11 +37,21 @@ class SnapshotTempFolder {
     std::ranges::sort(all);
     return all;
   }
+  // As a person might at any time: what a writer puts there meanwhile goes, too.
+  void vanish() const { remove(path()); }
   SnapshotFolderOptions options(std::uint64_t bytes_max = std::uint64_t{64} << 20) const {
     return {.folder = path(), .bytes_max = bytes_max, .disk_free_bytes_min = 0};
   }
 
  private:
+  static void remove(const std::filesystem::path& folder) {
+    std::error_code error;
+    do {
+      std::filesystem::remove_all(folder, error);
+    } while (error == std::errc::directory_not_empty);
+    EXPECT_FALSE(error) << error.message();
+  }
+
   std::filesystem::path root_;
 };
 

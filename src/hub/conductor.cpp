@@ -197,11 +197,12 @@ Result<RequestId> Conductor::chat(ChatRequest request, std::shared_ptr<ChatSink>
   {
     const std::lock_guard lock(mutex_);
     if (!is_accepting_) return fail(Code::kUnavailable, "Hearth is shutting down");
-    if (n_runs_ >= options_.requests_max) {
+    if (n_answering_ >= options_.requests_max) {
       return fail(Code::kUnavailable, fmt::format("{} requests are running, which is the limit; "
                                                   "try again in a moment",
-                                                  n_runs_));
+                                                  n_answering_));
     }
+    ++n_answering_;
     ++n_runs_;
     ++stats_.requests;
     run->id = RequestId{++last_id_};
@@ -689,6 +690,7 @@ void Conductor::on(ReceiptStored& message) {
     if (run->receipt.advice == AdviceOutcome::kAdvised) ++stats_.advised;
     stats_.bytes_out += run->receipt.bytes_out;
     stats_.cost_usd_micro += run->receipt.cost_usd_micro;
+    --n_answering_;  // Who hears of the end may ask again at once.
   }
   if (run->error)
     run->sink->on_error(*run->error);

@@ -152,7 +152,8 @@ class Conductor final : public Hub {
   mutable std::mutex mutex_;  // Guards what follows.
   std::condition_variable all_done_;
   std::uint64_t last_id_ = 0;
-  std::uint32_t n_runs_ = 0;
+  std::uint32_t n_runs_ = 0;       // Until their sinks have had their last call.
+  std::uint32_t n_answering_ = 0;  // Until just before it.
   bool is_accepting_ = true;
   HubStats stats_;
   std::int64_t probe_sent_ns_ = 0;  // 0: none is out.
