@@ -89,7 +89,8 @@ std::string list_names(const std::vector<const CatalogueEntry*>& entries) {
 Result<CatalogueEntry> usable(const CatalogueEntry& entry) {
   if (entry.problem.empty()) return entry;
   return fail(Code::kUnsupported,
-              fmt::format("model '{}' can't run: {}", entry.name, entry.problem));
+              fmt::format("model '{}' ('{}') can't run: {}", entry.name, entry.path.string(),
+                          entry.problem));
 }
 
 }  // namespace
