@@ -55,7 +55,7 @@ CatalogueEntry make_entry(const Candidate& candidate, const std::optional<FileKe
   }
   entry.problem = !candidate.problem.empty() ? candidate.problem
                   : !head.problem.empty()    ? head.problem
-                                             : architecture_problem(head, architectures);
+                                             : architecture_problem(entry.path, head, architectures);
   entry.is_foreign = is_foreign(entry, candidate, head);
   return entry;
 }
@@ -89,8 +89,7 @@ std::string list_names(const std::vector<const CatalogueEntry*>& entries) {
 Result<CatalogueEntry> usable(const CatalogueEntry& entry) {
   if (entry.problem.empty()) return entry;
   return fail(Code::kUnsupported,
-              fmt::format("model '{}' ('{}') can't run: {}", entry.name, entry.path.string(),
-                          entry.problem));
+              fmt::format("model '{}' can't run: {}", entry.name, entry.problem));
 }
 
 }  // namespace

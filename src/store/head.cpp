@@ -127,12 +127,13 @@ Head read_head(const std::filesystem::path& path) {
   return head;
 }
 
-std::string architecture_problem(const Head& head, std::span<const std::string> supported) {
+std::string architecture_problem(const std::filesystem::path& path, const Head& head,
+                                 std::span<const std::string> supported) {
   if (supported.empty() || std::ranges::find(supported, head.architecture) != supported.end()) {
     return {};
   }
-  return fmt::format("its architecture '{}' is not supported; supported are {}", head.architecture,
-                     fmt::join(supported, ", "));
+  return fmt::format("'{}': its architecture '{}' is not supported; supported are {}",
+                     path.string(), head.architecture, fmt::join(supported, ", "));
 }
 
 }  // namespace hearth::store

@@ -46,7 +46,9 @@ struct Head {
 // Maps the file and reads metadata and tensor table; never the weights.
 Head read_head(const std::filesystem::path& path);
 
-// The problem of a model of this architecture where only `supported` ones run; empty if none.
-std::string architecture_problem(const Head& head, std::span<const std::string> supported);
+// The problem of a model at `path` of this architecture where only `supported` ones run; empty if
+// none.
+std::string architecture_problem(const std::filesystem::path& path, const Head& head,
+                                 std::span<const std::string> supported);
 
 }  // namespace hearth::store
