@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <mutex>
 #include <optional>
 #include <random>
 #include <thread>
@@ -93,21 +92,13 @@ using AdviserMessage = std::variant<Asked, Recorded, CallEnded, Settled, Cancell
 // Reads an answer on the HTTP thread and reports once, at the end.
 class CallSink final : public net::HttpSink {
  public:
-  CallSink(Mailbox<AdviserMessage>& mailbox, net::HttpClient& client, AdviceId id,
-           std::uint64_t text_bytes_max)
-      : mailbox_(mailbox), client_(client), id_(id), reader_(text_bytes_max) {}
-
-  // Tells the sink its call's id.  The HTTP thread may have been faster and wanted to stop already.
-  void set_call(net::HttpCallId call) {
-    const std::lock_guard lock(mutex_);
-    call_ = call;
-    if (stop_wanted_) client_.cancel(call);
-  }
+  CallSink(Mailbox<AdviserMessage>& mailbox, AdviceId id, std::uint64_t text_bytes_max)
+      : mailbox_(mailbox), id_(id), reader_(text_bytes_max) {}
 
   void on_head(const net::HttpResponseHead& head) override { head_ = head; }
-  void on_body(std::string_view piece) override {
+  bool on_body(std::string_view piece) override {
     digest_.update(piece);
-    if (!reader_.feed(piece)) stop();
+    return reader_.feed(piece);
   }
   void on_end(const net::HttpEnd& end) override {
     reader_.finish();
@@ -124,22 +115,11 @@ class CallSink final : public net::HttpSink {
   }
 
  private:
-  void stop() {
-    const std::lock_guard lock(mutex_);
-    stop_wanted_ = true;
-    if (call_) client_.cancel(*call_);
-  }
-
   Mailbox<AdviserMessage>& mailbox_;
-  net::HttpClient& client_;
   AdviceId id_;
   AnswerReader reader_;
   net::HttpResponseHead head_;
   Sha256Stream digest_;
-
-  std::mutex mutex_;  // Guards what follows.
-  std::optional<net::HttpCallId> call_;
-  bool stop_wanted_ = false;
 };
 
 enum class Step : std::uint8_t { kRecording, kCalling, kSettling, kWaiting };
@@ -298,9 +278,8 @@ void AdviserThread::call(AdviceId id, Question& question) {
                      .response_bytes_max = options_.response_bytes_max};
   const auto left = std::chrono::ceil<milliseconds>(question.deadline - SteadyClock::now());
   post.timeouts.total = std::clamp(left, milliseconds(1), options_.timeouts.total);
-  const auto sink = std::make_shared<CallSink>(mailbox_, client_, id, options_.advice_bytes_max);
+  const auto sink = std::make_shared<CallSink>(mailbox_, id, options_.advice_bytes_max);
   question.http_call = client_.post(std::move(post), sink);
-  sink->set_call(*question.http_call);
 }
 
 void AdviserThread::on(CallEnded& message) {

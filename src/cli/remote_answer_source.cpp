@@ -49,12 +49,13 @@ class Receiver final : public net::HttpSink {
 
   void on_head(const net::HttpResponseHead& head) override { status_ = head.status; }
 
-  void on_body(std::string_view piece) override {
+  bool on_body(std::string_view piece) override {
     if (status_ != 200) {
       error_body_ += piece;
     } else if (auto fed = events_.feed(piece); !fed) {
       pending_->end(std::unexpected(fed.error()));
     }
+    return true;
   }
 
   void on_end(const net::HttpEnd& end) override {

@@ -80,6 +80,7 @@ class Transfer {
   ResponseHeadReader head_;
   bool has_bytes_ = false;
   bool head_given_ = false;
+  bool is_enough_ = false;  // For the sink.
   std::string refusal_;
   std::string too_large_;  // Says what exceeded its limit, once something has.
   std::uint64_t body_bytes_in_ = 0;
@@ -161,7 +162,10 @@ std::size_t Transfer::take_data(std::string_view piece) {
   const std::uint64_t room = request_.response_bytes_max - body_bytes_in_;
   const std::string_view fitting = piece.substr(0, std::min<std::uint64_t>(room, piece.size()));
   body_bytes_in_ += fitting.size();
-  if (!fitting.empty()) sink_->on_body(fitting);
+  if (!fitting.empty() && !sink_->on_body(fitting)) {
+    is_enough_ = true;
+    return 0;
+  }
   if (fitting.size() == piece.size()) return piece.size();
   too_large_ = fmt::format("the answer exceeds the limit of {} bytes", request_.response_bytes_max);
   return 0;
@@ -181,6 +185,7 @@ void Transfer::end(HttpFailure failure, std::string detail) {
 }
 
 void Transfer::end_by_curl(CURLcode code) {
+  if (is_enough_) return end(HttpFailure::kNone, "");
   if (!too_large_.empty()) return end(HttpFailure::kTooLarge, too_large_);
   HttpFailure failure = failure_of(code);
   // curl calls an answer that is no HTTP an unsupported protocol, too.

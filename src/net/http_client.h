@@ -54,7 +54,7 @@ struct HttpResponseHead {
 
 // How a call ended without a whole response.
 enum class HttpFailure : std::uint8_t {
-  kNone,     // A whole response arrived, whatever its status.
+  kNone,     // A whole response arrived, or enough for its sink, whatever its status.
   kConnect,  // No connection: unknown host, refused, TLS, proxy.
   kTimeout,
   kBroken,    // The peer hung up early or does not speak HTTP.
@@ -77,7 +77,7 @@ class HttpSink {
  public:
   virtual ~HttpSink() = default;
   virtual void on_head(const HttpResponseHead& head) = 0;
-  virtual void on_body(std::string_view piece) = 0;
+  virtual bool on_body(std::string_view piece) = 0;  // False: that is enough, the call ends well.
   virtual void on_end(const HttpEnd& end) = 0;
 };
 

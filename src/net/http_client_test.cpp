@@ -18,14 +18,17 @@ using ::testing::Not;
 
 class Recorder final : public HttpSink {
  public:
+  explicit Recorder(std::size_t bytes_wanted = SIZE_MAX) : bytes_wanted_(bytes_wanted) {}
+
   void on_head(const HttpResponseHead& head) override {
     const std::lock_guard lock(mutex_);
     head_ = head;
   }
-  void on_body(std::string_view piece) override {
+  bool on_body(std::string_view piece) override {
     const std::lock_guard lock(mutex_);
     body_.append(piece);
     changed_.notify_all();
+    return body_.size() < bytes_wanted_;
   }
   void on_end(const HttpEnd& end) override {
     const std::lock_guard lock(mutex_);
@@ -53,6 +56,7 @@ class Recorder final : public HttpSink {
   }
 
  private:
+  const std::size_t bytes_wanted_;
   std::mutex mutex_;
   std::condition_variable changed_;
   HttpResponseHead head_;
@@ -244,6 +248,20 @@ TEST_F(HttpClientTest, CancelEndsACallAtOnce) {
   client_->cancel(call);
   EXPECT_EQ(recorder->wait().failure, HttpFailure::kCancelled);
   client_->cancel(call);  // No effect.
+}
+
+TEST_F(HttpClientTest, WhenItsSinkHasEnoughACallEndsWell) {
+  LoopbackServer server([](LoopbackConnection& peer) {
+    peer.read_request();
+    peer.begin_stream();
+    peer.write("all that is wanted");
+    peer.wait_for_hangup();
+  });
+  const auto recorder = std::make_shared<Recorder>(18);
+  client_->post({.url = server.url()}, recorder);
+  EXPECT_EQ(recorder->wait().failure, HttpFailure::kNone);
+  EXPECT_EQ(recorder->head().status, 200);
+  EXPECT_EQ(recorder->body(), "all that is wanted");
 }
 
 TEST_F(HttpClientTest, DestructionEndsWhatRuns) {

@@ -13,7 +13,10 @@ namespace {
 class BodySink final : public net::HttpSink {
  public:
   void on_head(const net::HttpResponseHead& head) override { fetched_.status = head.status; }
-  void on_body(std::string_view piece) override { fetched_.body.append(piece); }
+  bool on_body(std::string_view piece) override {
+    fetched_.body.append(piece);
+    return true;
+  }
   void on_end(const net::HttpEnd& end) override {
     const std::lock_guard lock(mutex_);
     end_ = end;

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <mutex>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -70,21 +69,14 @@ class UpstreamDesk::CallSink final : public net::HttpSink {
           sink_->on_piece(std::move(piece));
         }) {}
 
-  // Tells the sink its call's id.  The HTTP thread may have been faster and wanted to stop already.
-  void set_call(net::HttpCallId call) {
-    const std::lock_guard lock(mutex_);
-    call_ = call;
-    if (stop_wanted_) desk_.client_.cancel(call);
-  }
-
   void on_head(const net::HttpResponseHead& head) override { head_ = head; }
-  void on_body(std::string_view piece) override {
+  bool on_body(std::string_view piece) override {
     digest_.update(piece);
     if (!is_success(head_.status)) {
       error_body_.append(piece.substr(0, kErrorBodyBytesMax - error_body_.size()));
-    } else if (!reader_.feed(piece)) {
-      stop();
+      return true;
     }
+    return reader_.feed(piece);
   }
   void on_end(const net::HttpEnd& end) override {
     reader_.finish();
@@ -109,12 +101,6 @@ class UpstreamDesk::CallSink final : public net::HttpSink {
   }
 
  private:
-  void stop() {
-    const std::lock_guard lock(mutex_);
-    stop_wanted_ = true;
-    if (call_) desk_.client_.cancel(*call_);
-  }
-
   UpstreamDesk& desk_;
   const UpstreamAskId id_;
   const std::shared_ptr<UpstreamSink> sink_;
@@ -123,10 +109,6 @@ class UpstreamDesk::CallSink final : public net::HttpSink {
   net::HttpResponseHead head_;
   std::string error_body_;
   Sha256Stream digest_;
-
-  std::mutex mutex_;  // Guards what follows.
-  std::optional<net::HttpCallId> call_;
-  bool stop_wanted_ = false;
 };
 
 // ---- What a call's end means -------------------------------------------------------------------
@@ -337,7 +319,6 @@ void UpstreamDesk::call(UpstreamAskId id, Question& question) {
   const auto sink = std::make_shared<CallSink>(*this, id, StreamLimits{.n_choices = question.ask.request.n},
                                                question.sink);
   question.http_call = client_.post(std::move(post), sink);
-  sink->set_call(*question.http_call);
 }
 
 // Tells the directory how a call went.

@@ -313,10 +313,15 @@ TEST_F(UpstreamDeskTest, NonsenseIsAnError) {
     peer.begin_stream();
     if (number == 1) peer.write("data: <html>\n\n");
     if (number == 2) peer.write("data: {\"error\":{\"message\":\"out of memory\"}}\n\n");
-    if (number > 2) peer.write("data: [DONE]\n\n");
+    if (number == 3) peer.write("data: [DONE]\n\n");
+    if (number == 4) {
+      peer.write("data: [DONE]\n\n");
+      peer.wait_for_hangup();
+    }
   }, [](UpstreamOptions& upstream) { upstream.attempts_max = 1; });
   EXPECT_THAT(error_of("box/tiny:1b"), HasSubstr("no chat completion"));
   EXPECT_THAT(error_of("box/tiny:1b"), HasSubstr("out of memory"));
+  EXPECT_THAT(error_of("box/tiny:1b"), HasSubstr("before it began"));
   EXPECT_THAT(error_of("box/tiny:1b"), HasSubstr("before it began"));
 }
 
