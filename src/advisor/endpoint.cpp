@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <cctype>
 
+#include "base/ascii.h"
+
 namespace hearth::advisor {
 namespace {
 
@@ -51,10 +53,7 @@ std::string host_of(std::string_view authority) {
       (port.size() > 1 && port.size() <= 6 && port[0] == ':' &&
        std::ranges::all_of(port.substr(1), [](unsigned char c) { return std::isdigit(c) != 0; }));
   if (!port_ok) return "";
-  std::string host(authority.substr(0, end));
-  std::ranges::transform(host, host.begin(),
-                         [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return host;
+  return lower(authority.substr(0, end));
 }
 
 }  // namespace

@@ -4,7 +4,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cctype>
 #include <deque>
 #include <map>
 #include <mutex>
@@ -12,6 +11,7 @@
 #include <thread>
 #include <utility>
 
+#include "base/ascii.h"
 #include "net/curl_failure.h"
 #include "net/response_head.h"
 
@@ -23,11 +23,6 @@ using std::chrono::milliseconds;
 
 constexpr std::string_view kLineBreaks{"\r\n\0", 3};
 constexpr milliseconds kLongestWait{1'000};  // Between two looks at timeouts when nothing happens.
-
-bool equal_ignoring_case(std::string_view a, std::string_view b) {
-  return std::ranges::equal(
-      a, b, [](unsigned char x, unsigned char y) { return std::tolower(x) == std::tolower(y); });
-}
 
 // One call in flight.  Lives on the client's thread.
 class Transfer {

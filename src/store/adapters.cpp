@@ -8,9 +8,9 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
+#include "base/ascii.h"
 #include "base/file.h"
 #include "store/catalogue.h"
-#include "store/file_name.h"
 
 namespace hearth::store {
 namespace {

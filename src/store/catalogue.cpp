@@ -7,9 +7,9 @@
 #include <set>
 #include <utility>
 
+#include "base/ascii.h"
 #include "base/digest.h"
 #include "store/adapters.h"
-#include "store/file_name.h"
 #include "store/places.h"
 
 namespace hearth::store {

@@ -1,14 +1,6 @@
 #include "store/file_name.h"
 
-#include <cctype>
-
 namespace hearth::store {
-
-std::string lower(std::string_view text) {
-  std::string out(text);
-  for (char& c : out) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return out;
-}
 
 std::optional<SplitPart> split_part(std::string_view stem) {
   constexpr std::string_view kShape = "-00000-of-00000";

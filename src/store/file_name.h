@@ -1,4 +1,4 @@
-// Names of files and models: compared without case, and those of models that are cut into files.
+// Names of models that are cut into files.
 #pragma once
 
 #include <optional>
@@ -6,8 +6,6 @@
 #include <string_view>
 
 namespace hearth::store {
-
-std::string lower(std::string_view text);  // ASCII only.
 
 // The place of a file in a split model, from a name like "model-00002-of-00005".
 struct SplitPart {

@@ -4,22 +4,14 @@
 #include <sys/stat.h>
 
 #include <algorithm>
-#include <cctype>
 
+#include "base/ascii.h"
 #include "store/places.h"
 
 namespace hearth::store {
 namespace {
 
 namespace fs = std::filesystem;
-
-bool ends_with_any_case(std::string_view text, std::string_view suffix) {
-  if (text.size() < suffix.size()) return false;
-  return std::ranges::equal(text.substr(text.size() - suffix.size()), suffix, [](char a, char b) {
-    return std::tolower(static_cast<unsigned char>(a)) ==
-           std::tolower(static_cast<unsigned char>(b));
-  });
-}
 
 }  // namespace
 
@@ -52,7 +44,7 @@ void FolderWalk::enter(const fs::path& folder, int depth, std::string_view suffi
     std::error_code ignored;  // A link that leads nowhere is no folder, but has a name.
     if (it->is_directory(ignored)) {
       folders_and_files.emplace_back(it->path(), true);
-    } else if (ends_with_any_case(it->path().filename().native(), suffix)) {
+    } else if (ends_with_ignoring_case(it->path().filename().native(), suffix)) {
       folders_and_files.emplace_back(it->path(), false);
     }
   }

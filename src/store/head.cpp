@@ -5,10 +5,10 @@
 #include <sys/stat.h>
 
 #include <algorithm>
-#include <cctype>
 #include <limits>
 #include <map>
 
+#include "base/ascii.h"
 #include "gguf/gguf_file.h"
 #include "store/adapters.h"
 
@@ -60,9 +60,7 @@ std::vector<std::string> tags_of(const gguf::GgufFile& file) {
     const bool is_word = !text.empty() && text.size() <= kTagBytesMax &&
                          std::ranges::all_of(text, [](char c) { return c > ' ' && c <= '~'; });
     if (!is_word) continue;
-    tags.emplace_back(text);
-    std::ranges::transform(tags.back(), tags.back().begin(),
-                           [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+    tags.push_back(lower(text));
   }
   return tags;
 }

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <utility>
 
+#include "base/ascii.h"
 #include "base/file.h"
 #include "base/utf8.h"
 #include "gguf/manifest.h"
@@ -63,13 +64,6 @@ std::string clean_name(std::string_view text) {
   std::ranges::replace_if(
       name, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; }, '_');
   return name;
-}
-
-bool has_suffix(std::string_view text, std::string_view suffix) {
-  return text.size() >= suffix.size() &&
-         std::ranges::equal(text.substr(text.size() - suffix.size()), suffix, [](char a, char b) {
-           return std::tolower(static_cast<unsigned char>(a)) == b;
-         });
 }
 
 // Collects candidates up to a limit.
@@ -144,7 +138,7 @@ void Finder::add_file(const fs::path& path, std::string_view source) {
 
 void Finder::add_folder(const fs::path& folder, std::string_view source) {
   walk_.files(folder, "", [&](const fs::path& file) {
-    if (has_suffix(file.native(), kSuffix)) return add_file(file, source);
+    if (ends_with_ignoring_case(file.native(), kSuffix)) return add_file(file, source);
     if (file.filename() == kPeftConfig) add_peft(file.parent_path(), source);
   });
 }

@@ -7,6 +7,7 @@
 #include <cctype>
 #include <nlohmann/json.hpp>
 
+#include "base/ascii.h"
 #include "base/file.h"
 #include "net/http_get.h"
 #include "store/environment.h"

@@ -3,18 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cctype>
 
+#include "base/ascii.h"
 #include "store/adapters.h"
 
 namespace hearth::hub {
 namespace {
-
-std::string lower(std::string text) {
-  std::ranges::transform(text, text.begin(),
-                         [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return text;
-}
 
 std::size_t n_shared(const store::CatalogueEntry& entry, const std::vector<std::string>& tags) {
   return static_cast<std::size_t>(std::ranges::count_if(tags, [&](const std::string& tag) {
