@@ -23,10 +23,10 @@ import os
 import random
 import subprocess
 import sys
-from pathlib import Path
 
 from client import run_load
-from results import ROOT, Results, cores
+from models import made_model
+from results import Results, cores
 from servers import HearthServer, LlamaServer
 
 HEARTH = os.environ["HEARTH"]
@@ -56,14 +56,6 @@ def find_peers():
         if bench or server:
             peers.append((name, bench, server))
     return peers
-
-
-def make_model(shape, type_name):
-    path = ROOT / "build/bench" / f"{shape}-{type_name}.gguf"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if not path.exists():
-        subprocess.run([HEARTH, "bench", "model", str(path), "--shape", shape, "--type", type_name], check=True)
-    return path
 
 
 def measure_engine(model, peers, options, results):
@@ -154,7 +146,7 @@ def main():
     peers, results = find_peers(), Results(options.out)
     for shape in options.shapes.split(","):
         for type_name in options.types.split(","):
-            model = make_model(shape, type_name)
+            model = made_model(shape, type_name)
             machine = measure_engine(model, peers if options.only != "streams" else [], options, results)
             if options.only != "engine":
                 run_servers(model, peers, machine, options, results)

@@ -6,11 +6,20 @@ import os
 import re
 import statistics
 import subprocess
+import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 COLUMNS = ["date", "commit", "cpu", "cores", "model", "figure", "unit", "hearth", "hearth_min", "hearth_max",
            "peer", "peer_value", "ratio", "roof", "of_roof_percent"]
+
+
+def exit_with(broken):
+    """Ends the program: 1 where bars were broken, which it names."""
+    for bar in broken:
+        print(f"BROKEN: {bar}", file=sys.stderr)
+    print("all bars hold" if not broken else f"{len(broken)} bars broken")
+    sys.exit(1 if broken else 0)
 
 
 def cpu_name():

@@ -20,16 +20,14 @@ import asyncio
 import os
 import random
 import statistics
-import subprocess
-import sys
 from pathlib import Path
 
 from client import stream
-from results import ROOT, Results, cores
+from models import made_model
+from results import Results, cores, exit_with
 from servers import HearthServer
 from hub_process import Hub
 
-HEARTH = os.environ["HEARTH"]
 RATIO_MIN = 50.0
 
 
@@ -138,24 +136,13 @@ def main():
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--out", help="CSV to append to (default: bench/results/MACHINE.csv)")
     options = parser.parse_args()
-    models = options.model
-    if not models:
-        models = []
-        folder = ROOT / "build/bench"
-        folder.mkdir(parents=True, exist_ok=True)
-        for shape in ("0.5b", "1.5b"):
-            models.append(str(folder / f"{shape}-Q4_K_M.gguf"))
-            if not Path(models[-1]).exists():
-                subprocess.run([HEARTH, "bench", "model", models[-1], "--shape", shape, "--type", "Q4_K_M"], check=True)
+    models = options.model or [str(made_model(shape, "Q4_K_M")) for shape in ("0.5b", "1.5b")]
     results, broken = Results(options.out), []
     for model in models:
         Path(model).read_bytes()  # Into the page cache.
         broken += measure(model, options, results)
     results.write()
-    for bar in broken:
-        print(f"BROKEN: {bar}", file=sys.stderr)
-    print("all bars hold" if not broken else f"{len(broken)} bars broken")
-    sys.exit(1 if broken else 0)
+    exit_with(broken)
 
 
 if __name__ == "__main__":

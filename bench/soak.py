@@ -34,7 +34,8 @@ from pathlib import Path
 from adapter import write_adapter
 from client import percentile, stream
 from encoder import write_encoder
-from results import ROOT, Results, cores
+from models import made_model
+from results import Results, cores, exit_with
 from servers import HearthServer, open_files, resident_bytes
 
 HEARTH = os.environ["HEARTH"]
@@ -187,14 +188,8 @@ def settle(server, n_files_before):
 
 def make_models():
     """The files that are served: of the models, of an encoder, and the folders of the adapters."""
-    folder = ROOT / "build/bench"
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = []
-    for shape, type_name, _ in MODELS:
-        path = folder / f"{shape}-{type_name}.gguf"
-        if not path.exists():
-            subprocess.run([HEARTH, "bench", "model", str(path), "--shape", shape, "--type", type_name], check=True)
-        paths.append(path)
+    paths = [made_model(shape, type_name) for shape, type_name, _ in MODELS]
+    folder = paths[0].parent
     encoder = folder / "encoder.gguf"
     if not encoder.exists():
         write_encoder(folder / "encoder")
@@ -262,10 +257,7 @@ def main():
         results = Results(options.out)
         broken = judge(soak, left, results, options)
         results.write()
-    for bar in broken:
-        print(f"BROKEN: {bar}", file=sys.stderr)
-    print("all bars hold" if not broken else f"{len(broken)} bars broken")
-    sys.exit(1 if broken else 0)
+    exit_with(broken)
 
 
 if __name__ == "__main__":

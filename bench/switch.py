@@ -42,7 +42,8 @@ import time
 from pathlib import Path
 
 from client import percentile, stream
-from results import ROOT, Results, cores
+from models import made_model
+from results import Results, cores, exit_with
 from servers import HearthServer, LlamaServer, get_json
 
 HEARTH = os.environ["HEARTH"]
@@ -56,13 +57,9 @@ LIBC.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_i
 
 
 def make_models(wanted):
-    folder = ROOT / "build/bench"
-    folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for shape, type_name in wanted:
-        path = folder / f"{shape}-{type_name}.gguf"
-        if not path.exists():
-            subprocess.run([HEARTH, "bench", "model", str(path), "--shape", shape, "--type", type_name], check=True)
+        path = made_model(shape, type_name)
         drop(path)  # What comes back from the disk does so in large folios.
         paths.append(path)
     return paths
@@ -383,10 +380,7 @@ def main():
     if not shutil.which("llama-swap"):
         print("llama-swap: not installed")
     results.write()
-    for bar in broken:
-        print(f"BROKEN: {bar}", file=sys.stderr)
-    print("all bars hold" if not broken else f"{len(broken)} bars broken")
-    sys.exit(1 if broken else 0)
+    exit_with(broken)
 
 
 if __name__ == "__main__":
