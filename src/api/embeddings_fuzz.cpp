@@ -8,7 +8,7 @@
 #include <string>
 #include <string_view>
 
-#include "api/openai_embeddings.h"
+#include "api/openai/embeddings.h"
 #include "api/rerank.h"
 #include "base/result.h"
 

@@ -1,4 +1,4 @@
-// Fuzzes the path from a body to a request of either endpoint: what is accepted keeps its
+// Fuzzes the path from a body to a request of each protocol: what is accepted keeps its
 // limits, what is refused is a 400 whose rendering is JSON again, and answers that repeat the
 // input are JSON, too.
 #include <simdjson.h>
@@ -9,14 +9,21 @@
 #include <string>
 #include <string_view>
 
-#include "api/openai_request.h"
-#include "api/openai_response.h"
+#include "api/anthropic/messages_request.h"
+#include "api/anthropic/messages_writer.h"
+#include "api/chat_fields.h"
+#include "api/ollama/chat_request.h"
+#include "api/ollama/chat_writer.h"
+#include "api/openai/request.h"
+#include "api/openai/response.h"
+#include "api/responses/responses_request.h"
 #include "base/result.h"
 #include "base/utf8.h"
 
 namespace {
 
 namespace openai = hearth::api::openai;
+namespace ollama = hearth::api::ollama;
 
 void check_json(const std::string& text) {
   simdjson::dom::parser parser;
@@ -30,10 +37,10 @@ void check_request(const openai::Request& r) {
   HEARTH_CHECK(s.top_p > 0 && s.top_p <= 1 && s.typical_p > 0 && s.typical_p <= 1);
   HEARTH_CHECK(s.min_p >= 0 && s.min_p <= 1 && s.repetition_penalty > 0);
   HEARTH_CHECK(r.chat.n >= 1 && r.chat.n <= hearth::hub::kChoicesMax);
-  HEARTH_CHECK(r.chat.stop.size() <= openai::kStopsMax);
+  HEARTH_CHECK(r.chat.stop.size() <= hearth::api::kStopsMax);
   HEARTH_CHECK(s.logit_bias.size() <= openai::kLogitBiasMax);
   HEARTH_CHECK(r.chat.n_top_logprobs <= openai::kTopLogprobsMax);
-  HEARTH_CHECK(!r.chat.model.empty() && r.chat.model.size() <= openai::kModelNameBytesMax);
+  HEARTH_CHECK(!r.chat.model.empty() && r.chat.model.size() <= hearth::api::kModelNameBytesMax);
   HEARTH_CHECK(r.chat.messages.empty() == (r.endpoint == openai::Endpoint::kCompletion));
   for (const auto& message : r.chat.messages) HEARTH_CHECK(hearth::is_valid_utf8(message.content));
 }
@@ -44,7 +51,7 @@ void check_answer(openai::Endpoint endpoint, std::string_view input) {
   token.top = {token.token};
   const openai::AnswerHead head{.endpoint = endpoint, .id = "x", .model = std::string(input),
                                 .logprobs = true};
-  const openai::Choice choices[] = {{.text = std::string(input), .tokens = {token}}};
+  const hearth::api::Choice choices[] = {{.text = std::string(input), .tokens = {token}}};
   check_json(openai::render_answer(head, choices, {}, {}));
   std::string stream;
   openai::ChunkRenderer(head).text(stream, 0, input, token, 0);
@@ -52,6 +59,33 @@ void check_answer(openai::Endpoint endpoint, std::string_view input) {
   HEARTH_CHECK(stream.starts_with("data: ") && stream.ends_with("\n\n"));
   HEARTH_CHECK(stream.find_first_of("\r\n") == stream.size() - 2);
   check_json(stream.substr(6));
+}
+
+struct Protocol {
+  std::expected<hearth::api::ChatCall, hearth::api::ApiError> (*parse)(std::string_view body);
+  std::string (*render_error)(const hearth::api::ApiError& error);
+};
+
+constexpr Protocol kProtocols[] = {
+    {hearth::api::anthropic::parse_call, hearth::api::anthropic::render_error},
+    {hearth::api::anthropic::parse_count, hearth::api::anthropic::render_error},
+    {hearth::api::responses::parse_call, hearth::api::render_error},
+    {[](std::string_view body) { return ollama::parse_call(ollama::Endpoint::kChat, body); }, ollama::render_error},
+    {[](std::string_view body) { return ollama::parse_call(ollama::Endpoint::kGenerate, body); },
+     ollama::render_error},
+};
+
+void check_call(const Protocol& protocol, std::string_view body) {
+  const auto call = protocol.parse(body);
+  if (!call) {
+    HEARTH_CHECK(call.error().status == 400);
+    return check_json(protocol.render_error(call.error()));
+  }
+  HEARTH_CHECK(call->chat.messages.size() <= 3 * body.size());
+  for (const auto& message : call->chat.messages) HEARTH_CHECK(hearth::is_valid_utf8(message.content));
+  hearth::api::Choice choice{.text = std::string(body.substr(0, 200))};
+  for (const auto& tool : call->chat.tools) choice.tool_calls.push_back({"id", tool.name, tool.parameters});
+  check_json(call->make_writer({.id = "x"})->whole({&choice, 1}, {}, {}));
 }
 
 }  // namespace
@@ -68,5 +102,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     }
     check_answer(endpoint, body.substr(0, 200));
   }
+  for (const Protocol& protocol : kProtocols) check_call(protocol, body);
   return 0;
 }

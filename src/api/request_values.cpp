@@ -4,9 +4,7 @@
 
 #include <algorithm>
 
-#include "api/openai_request.h"
-
-namespace hearth::api::openai {
+namespace hearth::api {
 namespace {
 
 using dom::element_type;
@@ -144,4 +142,4 @@ Parsed<> set_optional_text(std::string& out, std::string_view path, dom::object 
   return {};
 }
 
-}  // namespace hearth::api::openai
+}  // namespace hearth::api

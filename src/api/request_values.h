@@ -13,9 +13,11 @@
 #include "api/error_status.h"
 #include "base/result.h"
 
-namespace hearth::api::openai {
+namespace hearth::api {
 
 namespace dom = simdjson::dom;
+
+inline constexpr std::size_t kJsonDepthMax = 64;
 
 template <class T = void>
 using Parsed = std::expected<T, ApiError>;
@@ -47,4 +49,4 @@ std::string at(std::string_view path, std::string_view member);
 Parsed<> set_optional_text(std::string& out, std::string_view path, dom::object object,
                            const char* member);
 
-}  // namespace hearth::api::openai
+}  // namespace hearth::api

@@ -6,30 +6,18 @@
 #include <numeric>
 #include <vector>
 
+#include "api/chat_fields.h"
 #include "api/json_writer.h"
-#include "api/openai_request.h"
-#include "api/request_values.h"
 #include "base/result.h"
 
 namespace hearth::api::rerank {
 namespace {
 
-namespace dom = simdjson::dom;
-using openai::Parsed;
-using openai::refuse;
-
-// The member's value; absent where it is missing or null.
-std::optional<dom::element> member(dom::object body, std::string_view name) {
-  dom::element value;
-  if (body[name].get(value) != simdjson::SUCCESS || value.is_null()) return std::nullopt;
-  return value;
-}
-
 Parsed<std::string> read_text(dom::object body, std::string_view name) {
   const auto value = member(body, name);
-  if (!value) return openai::missing(name);
-  HEARTH_TRY(const std::string_view text, openai::as_string(name, *value));
-  if (text.empty()) return openai::missing(name);
+  if (!value) return missing(name);
+  HEARTH_TRY(const std::string_view text, as_string(name, *value));
+  if (text.empty()) return missing(name);
   return std::string(text);
 }
 
@@ -39,20 +27,20 @@ Parsed<std::string> read_document(std::size_t index, dom::element value) {
   dom::object object;
   if (value.get_object().get(object) == simdjson::SUCCESS) {
     const auto text = member(object, "text");
-    if (!text) return openai::missing(openai::at(path, "text"));
+    if (!text) return missing(at(path, "text"));
     value = *text;
   }
-  HEARTH_TRY(const std::string_view text, openai::as_string(path, value));
+  HEARTH_TRY(const std::string_view text, as_string(path, value));
   return std::string(text);
 }
 
 Parsed<> read_documents(dom::object body, Request& request) {
   const auto value = member(body, "documents");
-  if (!value) return openai::missing("documents");
-  HEARTH_TRY(const dom::array list, openai::as_array("documents", *value));
+  if (!value) return missing("documents");
+  HEARTH_TRY(const dom::array list, as_array("documents", *value));
   for (const dom::element each : list) {
     if (request.work.documents.size() == hub::kRerankDocumentsMax) {
-      return openai::too_many("documents", hub::kRerankDocumentsMax, list.size());
+      return too_many("documents", hub::kRerankDocumentsMax, list.size());
     }
     HEARTH_TRY(std::string text, read_document(request.work.documents.size(), each));
     request.work.documents.push_back(std::move(text));
@@ -64,11 +52,11 @@ Parsed<> read_documents(dom::object body, Request& request) {
 Parsed<> read_options(dom::object body, Request& request) {
   if (const auto value = member(body, "top_n")) {
     constexpr std::int64_t kMax = std::int64_t{1} << 31;
-    HEARTH_TRY(const std::int64_t n, openai::as_integer("top_n", *value, 1, kMax));
+    HEARTH_TRY(const std::int64_t n, as_integer("top_n", *value, 1, kMax));
     request.top_n = static_cast<std::size_t>(n);
   }
   if (const auto value = member(body, "return_documents")) {
-    HEARTH_TRY(request.returns_documents, openai::as_bool("return_documents", *value));
+    HEARTH_TRY(request.returns_documents, as_bool("return_documents", *value));
   }
   return {};
 }
@@ -77,13 +65,13 @@ Parsed<> read_options(dom::object body, Request& request) {
 
 std::expected<Request, ApiError> parse(std::string_view body) {
   dom::parser parser;
-  HEARTH_TRY(const dom::object object, openai::parse_body(parser, body));
+  HEARTH_TRY(const dom::object object, parse_body(parser, body));
   Request request;
   HEARTH_TRY(request.work.model, read_text(object, "model"));
-  if (request.work.model.size() > openai::kModelNameBytesMax) {
+  if (request.work.model.size() > kModelNameBytesMax) {
     return refuse("string_above_max_length", "model",
                   fmt::format("Invalid 'model': expected at most {} bytes, but got {} instead.",
-                              openai::kModelNameBytesMax, request.work.model.size()));
+                              kModelNameBytesMax, request.work.model.size()));
   }
   HEARTH_TRY(request.work.query, read_text(object, "query"));
   HEARTH_TRY_VOID(read_documents(object, request));

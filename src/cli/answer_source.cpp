@@ -19,7 +19,7 @@ class LocalSink final : public hub::ChatSink {
   void on_reasoning(std::uint32_t, const std::string& text) override { pending_->add_thinking(text); }
   void on_tool_call(std::uint32_t, const hub::ToolCallPiece&) override {}  // None is offered.
   void on_status(const std::string& text) override { pending_->add_status(text); }
-  void on_choice_end(std::uint32_t, engine::FinishReason reason) override { pending_->set_reason(reason); }
+  void on_choice_end(std::uint32_t, const hub::ChoiceEnd& end) override { pending_->set_reason(end.reason); }
   void on_finish(const hub::Usage&, const hub::Receipt& receipt) override { pending_->end(receipt); }
   void on_error(const Error& error) override { pending_->end(std::unexpected(error)); }
 

@@ -16,6 +16,7 @@
 #include "cli/paths.h"
 #include "cli/terminal.h"
 #include "cli/verbs.h"
+#include "cli/version.h"
 #include "ledger/ledger.h"
 #include "server/server.h"
 
@@ -63,6 +64,7 @@ void apply_log_level(const std::string& name) {
 
 Result<server::ServerOptions> server_options(const Context& context, const ServeOptions& options) {
   server::ServerOptions made;
+  made.version = kVersion;
   made.http.address = options.host.value_or(context.config.server.host);
   made.http.port = static_cast<std::uint16_t>(options.port.value_or(static_cast<int>(context.config.server.port)));
   made.host_names = context.config.server.host_names;

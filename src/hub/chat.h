@@ -77,6 +77,7 @@ struct ChatRequest {
   std::string reasoning_effort;      // For the template, as the client wrote it; empty: unsaid.
   std::string template_arguments;    // chat_template_kwargs, a JSON object; empty: none.
   std::optional<AdviceMode> advice;  // Unset: the configuration's default.
+  bool counts_only = false;  // Loads the model, lays out the prompt, and ends with its tokens in the usage.
   bool may_store = true;             // The client did not say `store: false`.
   // Whether what the prompt leaves in the engine may be kept on disk; unset: as `may_store` says.
   std::optional<bool> may_keep_prompt;

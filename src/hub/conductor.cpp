@@ -80,7 +80,7 @@ bool fits_format(const Run& run) {
 }
 
 Result<> check_request(const ChatRequest& request) {
-  if (request.messages.empty() && request.prompt.empty()) {
+  if (request.messages.empty() && request.prompt.empty() && !request.counts_only) {
     return fail(Code::kInvalidArgument, "there is neither a message nor a prompt");
   }
   if (request.n < 1 || request.n > kChoicesMax) {
@@ -351,6 +351,11 @@ void Conductor::on(Admitted& message) {
   Run& run = *message.run;
   const RequestId id = run.id;
   runs_.emplace(id, std::move(message.run));
+  if (run.upstream && run.request.counts_only) {
+    return fail_run(run, Error{Code::kUnsupported,
+                               "tokens are counted for models of this machine alone, and another server has "
+                               "this one; ask it for an answer, whose usage says how many there were"});
+  }
   if (run.upstream) return begin_upstream(run);
   parts_.shelf->get(run.candidates, run.adapter_entries, [this, id](Result<Loaded> loaded) {
     inbox_.put(ModelReady{id, std::move(loaded)});
@@ -393,6 +398,7 @@ void Conductor::on(PromptReady& message) {
   run->constraint = std::move(message.constraint);
   if (message.stage == Stage::kPreparing) {
     if (!message.prompt) return fail_run(*run, message.prompt.error());
+    if (run->request.counts_only) return end_count(*run, message.prompt->tokens.size());
     begin_draft(*run, *message.prompt);
   } else if (message.prompt) {
     begin_final(*run, *message.prompt);
@@ -501,7 +507,10 @@ void Conductor::on(JobEnded& message) {
   answer.is_running = false;
   const bool is_final = run->stage == Stage::kFinishing;
   const bool has_failed = message.event.reason == engine::FinishReason::kError;
-  if (!is_final || !has_failed) answer.reason = message.event.reason;
+  if (!is_final || !has_failed) {
+    answer.reason = message.event.reason;
+    answer.stop_string = message.event.stop_string;
+  }
   account(*run, message.event, is_final);
 
   if (has_failed) {
@@ -658,10 +667,18 @@ void Conductor::show(Run& run, std::uint32_t choice, std::string text) {
 void Conductor::end_choice(Run& run, std::uint32_t choice) {
   Answer& answer = run.answers[choice];
   if (std::exchange(answer.is_choice_ended, true)) return;
-  run.sink->on_choice_end(choice, answer.reason);
+  run.sink->on_choice_end(choice, {answer.reason, answer.stop_string});
 }
 
 // ---- Ends --------------------------------------------------------------------------------------
+
+// Nothing was generated: there is nothing to keep a receipt of.
+void Conductor::end_count(Run& run, std::size_t n_tokens) {
+  run.stage = Stage::kStoring;
+  run.receipt.usage.prompt_tokens = static_cast<std::uint32_t>(n_tokens);
+  ReceiptStored nothing_to_store{run.id};
+  on(nothing_to_store);
+}
 
 void Conductor::store_receipt(Run& run) {
   run.stage = Stage::kStoring;

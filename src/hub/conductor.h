@@ -123,6 +123,7 @@ class Conductor final : public Hub {
   void show(Run& run, std::uint32_t choice, std::string text);
   void account(Run& run, const engine::FinishEvent& event, bool is_final);
   void cancel_run(Run& run);
+  void end_count(Run& run, std::size_t n_tokens);
   void store_receipt(Run& run);
   Result<store::CatalogueEntry> encoder_entry(const std::string& name) const;
   template <class Made>

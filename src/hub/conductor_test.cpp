@@ -106,6 +106,27 @@ const advisor::Advice kGoodAdvice{.status = advisor::AdviceStatus::kAnswered,
                                   .bytes_out = 321,
                                   .cost_usd_micro = 42};
 
+TEST_F(ConductorTest, CountsTokensWithoutAnAnswer) {
+  start(say_sure);
+  ChatRequest request = question();
+  request.counts_only = true;
+  const auto counted = answered(request);
+  ASSERT_TRUE(counted->receipt());
+  EXPECT_EQ(counted->text(), "");
+  EXPECT_EQ(counted->n_choice_ends(), 0);
+  const auto spoken = answered(question());
+  EXPECT_EQ(counted->receipt()->usage.prompt_tokens, spoken->receipt()->usage.prompt_tokens);
+  EXPECT_FALSE(ledger_->receipt(counted->receipt()->id)) << "nothing was answered";
+}
+
+TEST_F(ConductorTest, SaysWhichStopStringEndedAnAnswer) {
+  start([](FakeJob& job) {
+    job.say("The sky");
+    job.end({.stop_string = " is"});
+  });
+  EXPECT_EQ(answered(question())->stop_string(), " is");
+}
+
 TEST_F(ConductorTest, AnswersLocallyAndStoresTheReceiptFirst) {
   start(say_sure);
   const auto sink = answered(question());

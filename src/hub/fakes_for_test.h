@@ -296,10 +296,11 @@ class CollectingSink final : public ChatSink {
     status_ = text;
     changed_.notify_all();
   }
-  void on_choice_end(std::uint32_t choice, engine::FinishReason reason) override {
+  void on_choice_end(std::uint32_t choice, const ChoiceEnd& end) override {
     const std::lock_guard lock(mutex_);
     ++n_choice_ends_[choice];
-    reasons_[choice] = reason;
+    reasons_[choice] = end.reason;
+    stop_strings_[choice] = end.stop_string;
   }
   void on_finish(const Usage&, const Receipt& receipt) override {
     const std::lock_guard lock(mutex_);
@@ -361,6 +362,10 @@ class CollectingSink final : public ChatSink {
     const std::lock_guard lock(mutex_);
     return reasons_[choice];
   }
+  std::string stop_string(std::uint32_t choice = 0) {
+    const std::lock_guard lock(mutex_);
+    return stop_strings_[choice];
+  }
 
  private:
   template <class Condition>
@@ -376,6 +381,7 @@ class CollectingSink final : public ChatSink {
   std::map<std::uint32_t, std::vector<ToolCall>> calls_;
   std::map<std::uint32_t, int> n_choice_ends_;
   std::map<std::uint32_t, engine::FinishReason> reasons_;
+  std::map<std::uint32_t, std::string> stop_strings_;
   std::string status_;
   std::optional<Receipt> receipt_;
   std::optional<Error> error_;

@@ -19,6 +19,12 @@ namespace hearth::hub {
 
 enum class RequestId : std::uint64_t {};
 
+// How a choice's answer ended.
+struct ChoiceEnd {
+  engine::FinishReason reason = engine::FinishReason::kStop;
+  std::string stop_string;  // That of the request's `stop` which ended it; empty for none.
+};
+
 // Receives a request's events, one at a time, from the hub's or the engine's threads: do little,
 // never block.  on_finish or on_error is the last call, exactly once.
 class ChatSink {
@@ -33,7 +39,7 @@ class ChatSink {
   virtual void on_tool_call(std::uint32_t choice, const ToolCallPiece& piece) = 0;
   // What the hub is doing meanwhile, for clients that show it: "asking the adviser ...".
   virtual void on_status(const std::string& text) = 0;
-  virtual void on_choice_end(std::uint32_t choice, engine::FinishReason reason) = 0;
+  virtual void on_choice_end(std::uint32_t choice, const ChoiceEnd& end) = 0;
   virtual void on_finish(const Usage& usage, const Receipt& receipt) = 0;
   virtual void on_error(const Error& error) = 0;
 };

@@ -61,6 +61,7 @@ struct Answer {
   std::string text;  // The draft: without thinking and calls.
   advisor::ConfidenceMeter meter;
   engine::FinishReason reason = engine::FinishReason::kStop;
+  std::string stop_string;  // That ended it.
   bool ended_unsure = false;
   bool is_choice_ended = false;  // The sink knows.
 };

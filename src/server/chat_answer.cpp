@@ -8,14 +8,10 @@
 #include <utility>
 #include <vector>
 
-#include "api/openai_response.h"
 #include "base/clock.h"
-#include "net/sse.h"
 
 namespace hearth::server {
 namespace {
-
-namespace openai = api::openai;
 
 // Joins two facts that may come in either order: the hub's id of a request, and that nobody waits for
 // it any more.
@@ -46,44 +42,43 @@ std::uint64_t random_bits() {
   return generator();
 }
 
-openai::AnswerHead answer_head(const openai::Request& request) {
-  const bool chat = request.endpoint == openai::Endpoint::kChat;
-  return {.endpoint = request.endpoint,
-          .id = fmt::format("{}-{:016x}{:08x}", chat ? "chatcmpl" : "cmpl", random_bits(),
-                            random_bits() >> 32),
-          .created_unix_s = Clock::system().now_unix_us() / 1'000'000,
-          .model = request.chat.model,
-          .logprobs = request.logprobs,
-          .include_usage = request.include_usage};
+api::AnswerMark draw_mark() {
+  return {.id = fmt::format("{:016x}{:08x}", random_bits(), random_bits() >> 32),
+          .created_unix_us = Clock::system().now_unix_us()};
 }
 
 // What both kinds of answers do at their end.
 class AnswerSink : public hub::ChatSink {
  public:
-  explicit AnswerSink(const ChatCall& call)
-      : head_(answer_head(call.request)), headers_(call.headers), exchange_(call.exchange),
-        metrics_(call.metrics),
-        n_choices_(call.request.chat.n),
-        echo_(call.request.echo ? call.request.chat.prompt : std::string()) {}
+  explicit AnswerSink(ChatExchange& chat)
+      : writer_(chat.call.make_writer(draw_mark())),
+        headers_(std::move(chat.headers)),
+        render_error_(chat.render_error),
+        exchange_(chat.exchange),
+        metrics_(chat.metrics),
+        n_choices_(chat.call.chat.n),
+        counts_only_(chat.call.chat.counts_only) {}
 
   // Before the first byte of the answer: an error with its status.
   void refuse(const api::ApiError& error) {
     metrics_->count_response(error.status);
-    exchange_->respond(error_response(error, headers_));
+    exchange_->respond(error_response(error, headers_, render_error_));
   }
 
  protected:
   void observe(const hub::Receipt& receipt) {
+    if (counts_only_) return;
     metrics_->first_token.observe_ms(receipt.first_token_ms);
     metrics_->total.observe_ms(receipt.total_ms);
   }
 
-  const openai::AnswerHead head_;
+  const std::unique_ptr<api::AnswerWriter> writer_;
   net::HeaderList headers_;
+  const RenderError render_error_;
   const std::shared_ptr<net::HttpExchange> exchange_;
   const std::shared_ptr<Metrics> metrics_;
   const std::uint32_t n_choices_;
-  const std::string echo_;
+  const bool counts_only_;  // Nothing is generated, and no receipt kept.
 };
 
 // Collects an answer and sends it in one piece.
@@ -91,14 +86,12 @@ class AnswerSink : public hub::ChatSink {
 // Threading: the hub's events come one at a time.
 class WholeAnswer final : public AnswerSink {
  public:
-  explicit WholeAnswer(const ChatCall& call) : AnswerSink(call), choices_(n_choices_) {
-    for (openai::Choice& choice : choices_) choice.text = echo_;
-  }
+  explicit WholeAnswer(ChatExchange& chat) : AnswerSink(chat), choices_(n_choices_) {}
 
   void on_text(std::uint32_t choice, const std::string& text, const engine::TokenEvent& token) override {
     if (choice >= choices_.size()) return;
     choices_[choice].text += text;
-    if (head_.logprobs && !token.token.bytes.empty()) choices_[choice].tokens.push_back(token);
+    if (writer_->wants_tokens() && !token.token.bytes.empty()) choices_[choice].tokens.push_back(token);
   }
 
   void on_reasoning(std::uint32_t choice, const std::string& text) override {
@@ -106,27 +99,26 @@ class WholeAnswer final : public AnswerSink {
   }
 
   void on_tool_call(std::uint32_t choice, const hub::ToolCallPiece& piece) override {
-    if (choice < choices_.size()) openai::append_tool_call(choices_[choice].tool_calls, piece);
+    if (choice < choices_.size()) api::append_tool_call(choices_[choice].tool_calls, piece);
   }
 
   void on_status(const std::string&) override {}
 
-  void on_choice_end(std::uint32_t choice, engine::FinishReason reason) override {
-    if (choice < choices_.size()) choices_[choice].reason = reason;
+  void on_choice_end(std::uint32_t choice, const hub::ChoiceEnd& end) override {
+    if (choice < choices_.size()) choices_[choice].end = end;
   }
 
   void on_finish(const hub::Usage& usage, const hub::Receipt& receipt) override {
     observe(receipt);
     metrics_->count_response(200);
-    headers_.emplace_back("x-hearth-receipt", receipt.id);
-    exchange_->respond({.body = openai::render_answer(head_, choices_, usage, receipt),
-                        .headers = std::move(headers_)});
+    if (!counts_only_) headers_.emplace_back("x-hearth-receipt", receipt.id);
+    exchange_->respond({.body = writer_->whole(choices_, usage, receipt), .headers = std::move(headers_)});
   }
 
   void on_error(const Error& error) override { refuse(api::api_error(error)); }
 
  private:
-  std::vector<openai::Choice> choices_;
+  std::vector<api::Choice> choices_;
 };
 
 // Sends an answer piece by piece.
@@ -134,59 +126,47 @@ class WholeAnswer final : public AnswerSink {
 // Threading: the hub's events come one at a time, heartbeats from the I/O thread; a mutex orders them.
 class StreamedAnswer final : public AnswerSink {
  public:
-  explicit StreamedAnswer(const ChatCall& call)
-      : AnswerSink(call),
-        chunks_(head_),
-        text_bytes_(n_choices_, 0),
-        has_tool_calls_(n_choices_, false) {}
+  explicit StreamedAnswer(ChatExchange& chat) : AnswerSink(chat) {}
 
   void on_text(std::uint32_t choice, const std::string& text, const engine::TokenEvent& token) override {
     const std::lock_guard lock(mutex_);
-    if (choice >= text_bytes_.size()) return;
     start();
-    chunks_.text(out_, choice, text, token, text_bytes_[choice]);
-    text_bytes_[choice] += token.token.bytes.empty() ? text.size() : token.token.bytes.size();
+    writer_->text(out_, choice, text, token);
     send();
   }
 
   void on_reasoning(std::uint32_t choice, const std::string& text) override {
     const std::lock_guard lock(mutex_);
     start();
-    chunks_.reasoning(out_, choice, text);
+    writer_->reasoning(out_, choice, text);
     send();
   }
 
   void on_tool_call(std::uint32_t choice, const hub::ToolCallPiece& piece) override {
     const std::lock_guard lock(mutex_);
-    if (choice >= has_tool_calls_.size()) return;
     start();
-    has_tool_calls_[choice] = true;
-    chunks_.tool_call(out_, choice, piece);
+    writer_->tool_call(out_, choice, piece);
     send();
   }
 
   void on_status(const std::string& text) override {
     const std::lock_guard lock(mutex_);
     start();
-    net::append_sse_comment(out_, text);
+    writer_->status(out_, text);
     send();
   }
 
-  void on_choice_end(std::uint32_t choice, engine::FinishReason reason) override {
+  void on_choice_end(std::uint32_t choice, const hub::ChoiceEnd& end) override {
     const std::lock_guard lock(mutex_);
     start();
-    send_held_finish(nullptr);
-    if (choice < n_choices_) held_finish_ = {choice, reason};  // The last one waits for the receipt.
+    writer_->choice_end(out_, choice, end);
     send();
   }
 
   void on_finish(const hub::Usage& usage, const hub::Receipt& receipt) override {
     const std::lock_guard lock(mutex_);
     start();
-    send_held_finish(head_.include_usage ? nullptr : &receipt);
-    if (head_.include_usage) chunks_.usage(out_, usage, receipt);
-    net::append_sse_comment(out_, "x-hearth-receipt: " + receipt.id);
-    openai::ChunkRenderer::done(out_);
+    writer_->finish(out_, usage, receipt);
     send();
     exchange_->end_stream();
     observe(receipt);
@@ -196,17 +176,12 @@ class StreamedAnswer final : public AnswerSink {
     const std::lock_guard lock(mutex_);
     if (!started_) return refuse(api::api_error(error));
     ++metrics_->streams_failed;
-    openai::ChunkRenderer::error(out_, api::api_error(error));
+    writer_->error(out_, api::api_error(error));
     send();
     exchange_->end_stream(true);
   }
 
-  void heartbeat() {
-    const std::lock_guard lock(mutex_);
-    start();
-    net::append_sse_comment(out_, "still working");
-    send();
-  }
+  void heartbeat() { on_status("still working"); }
 
  private:
   void start() {
@@ -215,19 +190,8 @@ class StreamedAnswer final : public AnswerSink {
     net::HeaderList headers = headers_;
     headers.emplace_back("Cache-Control", "no-cache");
     headers.emplace_back("X-Accel-Buffering", "no");  // Asks proxies not to hold events back.
-    exchange_->start_stream({.content_type = "text/event-stream; charset=utf-8",
-                             .headers = std::move(headers)});
-    for (std::uint32_t i = 0; i < n_choices_; ++i) {
-      chunks_.role(out_, i);
-      if (!echo_.empty()) chunks_.text(out_, i, echo_, {}, 0);
-    }
-  }
-
-  void send_held_finish(const hub::Receipt* receipt) {
-    if (!held_finish_) return;
-    const auto [choice, reason] = *held_finish_;
-    chunks_.finish(out_, choice, reason, has_tool_calls_[choice], receipt);
-    held_finish_.reset();
+    exchange_->start_stream({.content_type = writer_->content_type(), .headers = std::move(headers)});
+    writer_->begin(out_);
   }
 
   void send() {
@@ -235,19 +199,15 @@ class StreamedAnswer final : public AnswerSink {
     out_.clear();
   }
 
-  std::mutex mutex_;
-  openai::ChunkRenderer chunks_;
-  std::vector<std::size_t> text_bytes_;  // By choice, so far.
-  std::vector<bool> has_tool_calls_;     // By choice.
-  std::optional<std::pair<std::uint32_t, engine::FinishReason>> held_finish_;
-  std::string out_;  // Kept for its memory.
+  std::mutex mutex_;  // Guards what follows, and the writer.
+  std::string out_;   // Kept for its memory.
   bool started_ = false;
 };
 
-std::shared_ptr<AnswerSink> make_sink(const ChatCall& call) {
-  if (!call.request.stream) return std::make_shared<WholeAnswer>(call);
-  auto sink = std::make_shared<StreamedAnswer>(call);
-  call.exchange->on_idle(call.heartbeat_every, [weak = std::weak_ptr(sink)] {
+std::shared_ptr<AnswerSink> make_sink(ChatExchange& chat) {
+  if (!chat.call.stream) return std::make_shared<WholeAnswer>(chat);
+  auto sink = std::make_shared<StreamedAnswer>(chat);
+  chat.exchange->on_idle(chat.heartbeat_every, [weak = std::weak_ptr(sink)] {
     if (const auto alive = weak.lock()) alive->heartbeat();
   });
   return sink;
@@ -255,21 +215,21 @@ std::shared_ptr<AnswerSink> make_sink(const ChatCall& call) {
 
 }  // namespace
 
-void answer_chat(hub::Hub& hub, ChatCall call) {
-  if (call.exchange->cancelled()) return;  // Left while it waited for a thread.
-  if (!call.request.seed_given) call.request.chat.sampling.seed = random_bits();
-  const auto sink = make_sink(call);
+void answer_chat(hub::Hub& hub, ChatExchange chat) {
+  if (chat.exchange->cancelled()) return;  // Left while it waited for a thread.
+  if (!chat.call.chat.has_seed) chat.call.chat.sampling.seed = random_bits();
+  const auto sink = make_sink(chat);
   const auto link = std::make_shared<CancelLink>(hub);
-  call.exchange->on_cancel([link] { link->cancel(); });
-  const auto id = hub.chat(std::move(call.request.chat), sink);
+  chat.exchange->on_cancel([link] { link->cancel(); });
+  const auto id = hub.chat(std::move(chat.call.chat), sink);
   if (id) return link->admitted(*id);
   sink->on_error(id.error());
 }
 
-net::ServerResponse error_response(const api::ApiError& error, net::HeaderList headers) {
+net::ServerResponse error_response(const api::ApiError& error, net::HeaderList headers, RenderError render) {
   if (error.retry_after_s) headers.emplace_back("Retry-After", std::to_string(*error.retry_after_s));
   if (error.status == 401) headers.emplace_back("WWW-Authenticate", "Bearer");
-  return {.status = error.status, .body = api::render_error(error), .headers = std::move(headers)};
+  return {.status = error.status, .body = render(error), .headers = std::move(headers)};
 }
 
 }  // namespace hearth::server

@@ -3,14 +3,18 @@
 #include <stop_token>
 #include <utility>
 
-#include "api/openai_embeddings.h"
+#include "api/ollama/chat_writer.h"
+#include "api/ollama/embed.h"
+#include "api/openai/embeddings.h"
 #include "api/rerank.h"
+#include "base/clock.h"
 #include "server/chat_answer.h"
 
 namespace hearth::server {
 namespace {
 
 namespace openai = api::openai;
+namespace ollama = api::ollama;
 
 void respond(const EmbeddingCall& call, const api::ApiError& error) {
   call.metrics->count_response(error.status);
@@ -48,6 +52,39 @@ void answer_embeddings(hub::Hub& hub, EmbeddingCall call) {
     respond(call, asked, std::move(made));
   });
   if (!taken) respond(call, openai::embeddings_error(taken.error()));
+}
+
+static void answer_ollama(hub::Hub& hub, const EmbeddingCall& call, ollama::EmbedEndpoint endpoint) {
+  const auto refuse = [](const EmbeddingCall& whom, const api::ApiError& error) {
+    whom.metrics->count_response(error.status);
+    whom.exchange->respond(error_response(error, whom.headers, ollama::render_error));
+  };
+  if (call.exchange->cancelled()) return;
+  auto request = ollama::parse_embed(endpoint, call.exchange->request().body);
+  if (!request) return refuse(call, request.error());
+
+  std::stop_source stop;
+  call.exchange->on_cancel([stop]() mutable { stop.request_stop(); });
+  hub::EmbeddingRequest work = std::move(request->work);
+  work.stop = stop.get_token();
+  const std::int64_t began_ns = Clock::system().now_monotonic_ns();
+  const auto taken = hub.embed(std::move(work), [=, asked = *request](Result<hub::Embeddings> made) {
+    if (!made) return refuse(call, openai::embeddings_error(made.error()));
+    const std::string receipt_id = made->receipt_id;
+    const double ms = static_cast<double>(Clock::system().now_monotonic_ns() - began_ns) / 1e6;
+    auto body = ollama::render_embed(endpoint, asked, *std::move(made), ms);
+    if (!body) return refuse(call, body.error());
+    respond(call, *std::move(body), receipt_id);
+  });
+  if (!taken) refuse(call, openai::embeddings_error(taken.error()));
+}
+
+void answer_ollama_embed(hub::Hub& hub, EmbeddingCall call) {
+  answer_ollama(hub, call, ollama::EmbedEndpoint::kEmbed);
+}
+
+void answer_ollama_embeddings(hub::Hub& hub, EmbeddingCall call) {
+  answer_ollama(hub, call, ollama::EmbedEndpoint::kEmbeddings);
 }
 
 void answer_rerank(hub::Hub& hub, EmbeddingCall call) {

@@ -1,4 +1,4 @@
-// The bridge for /v1/embeddings and /v1/rerank: a parsed body to the hub, and its vectors or scores
+// The bridge for embeddings and /v1/rerank: a parsed body to the hub, and its vectors or scores
 // back.
 #pragma once
 
@@ -19,5 +19,7 @@ struct EmbeddingCall {
 // Each answers the exchange, now or when the hub is done.  A client that leaves ends the work.
 void answer_embeddings(hub::Hub& hub, EmbeddingCall call);
 void answer_rerank(hub::Hub& hub, EmbeddingCall call);
+void answer_ollama_embed(hub::Hub& hub, EmbeddingCall call);
+void answer_ollama_embeddings(hub::Hub& hub, EmbeddingCall call);
 
 }  // namespace hearth::server

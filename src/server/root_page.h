@@ -23,12 +23,15 @@ code { background: #f0ede8; padding: 0 .25em; border-radius: 3px; }
 <h1>Hearth</h1>
 <p>This is a hybrid AI hub: it answers with models on this machine, and asks a cloud model for advice
 only when that pays and only what you allow.</p>
-<p>Point any OpenAI client at this address with <code>/v1</code> behind it, and ask for the model
+<p>Point any OpenAI client at this address with <code>/v1</code> behind it, or an Anthropic or Ollama client at
+this address as it is, and ask for the model
 <code>auto</code> (the hub decides) or <code>local</code> (nothing may leave this machine):</p>
 <ul>
-<li><code>POST /v1/chat/completions</code> and <code>POST /v1/completions</code></li>
-<li><code>POST /v1/embeddings</code></li>
-<li><code>POST /v1/rerank</code></li>
+<li>OpenAI: <code>POST /v1/chat/completions</code>, <code>/v1/responses</code>, <code>/v1/completions</code>,
+<code>/v1/embeddings</code>, <code>/v1/rerank</code></li>
+<li>Anthropic: <code>POST /v1/messages</code>, <code>/v1/messages/count_tokens</code></li>
+<li>Ollama: <code>POST /api/chat</code>, <code>/api/generate</code>, <code>/api/embed</code>, <code>/api/show</code>,
+<a href="/api/tags"><code>GET /api/tags</code></a>, <a href="/api/ps"><code>/api/ps</code></a></li>
 <li><a href="/v1/models"><code>GET /v1/models</code></a>: the models of this machine</li>
 <li><a href="/health"><code>GET /health</code></a> and <a href="/metrics"><code>GET /metrics</code></a></li>
 </ul>

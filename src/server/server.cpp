@@ -7,9 +7,16 @@
 #include <atomic>
 #include <utility>
 
+#include "api/anthropic/messages_request.h"
+#include "api/anthropic/messages_writer.h"
 #include "api/memory_report.h"
-#include "api/openai_request.h"
-#include "api/openai_response.h"
+#include "api/ollama/chat_request.h"
+#include "api/ollama/chat_writer.h"
+#include "api/ollama/models.h"
+#include "api/openai/chat_writer.h"
+#include "api/openai/response.h"
+#include "api/responses/responses_request.h"
+#include "api/router.h"
 #include "base/clock.h"
 #include "net/router.h"
 #include "server/chat_answer.h"
@@ -23,6 +30,8 @@ namespace {
 
 using Exchange = std::shared_ptr<net::HttpExchange>;
 namespace openai = api::openai;
+namespace ollama = api::ollama;
+namespace anthropic = api::anthropic;
 
 enum RouteId : int {
   kRoot,
@@ -35,7 +44,21 @@ enum RouteId : int {
   kEmbeddings,
   kRerank,
   kReceipt,
-  kMemory
+  kMemory,
+  kResponses,
+  kMessages,
+  kCountTokens,
+  kOllamaChat,
+  kOllamaGenerate,
+  kOllamaEmbed,
+  kOllamaEmbeddings,
+  kOllamaTags,
+  kOllamaLoaded,
+  kOllamaShow,
+  kOllamaVersion,
+  kRouterModels,
+  kRouterLoad,
+  kRouterProps
 };
 
 constexpr auto kRoutes = std::to_array<net::Route>({
@@ -51,9 +74,76 @@ constexpr auto kRoutes = std::to_array<net::Route>({
     {"POST", "/v1/reranking", kRerank},
     {"POST", "/rerank", kRerank},
     {"POST", "/reranking", kRerank},
+    {"POST", "/v1/responses", kResponses},
+    {"POST", "/v1/messages", kMessages},
+    {"POST", "/v1/messages/count_tokens", kCountTokens},
+    {"POST", "/api/chat", kOllamaChat},
+    {"POST", "/api/generate", kOllamaGenerate},
+    {"POST", "/api/embed", kOllamaEmbed},
+    {"POST", "/api/embeddings", kOllamaEmbeddings},
+    {"GET", "/api/tags", kOllamaTags},
+    {"GET", "/api/ps", kOllamaLoaded},
+    {"POST", "/api/show", kOllamaShow},
+    {"GET", "/api/version", kOllamaVersion},
+    {"GET", "/models", kRouterModels},
+    {"POST", "/models/load", kRouterLoad},
+    {"GET", "/props", kRouterProps},
     {"GET", "/hearth/v1/receipts/*", kReceipt},
     {"GET", "/hearth/v1/memory", kMemory},
 });
+
+// Requests that are answered by a model, in words.
+struct ChatRoute {
+  RouteId route;
+  std::expected<api::ChatCall, api::ApiError> (*parse)(std::string_view body);
+};
+
+constexpr auto kChatRoutes = std::to_array<ChatRoute>({
+    {kChat, [](std::string_view body) { return openai::parse_call(openai::Endpoint::kChat, body); }},
+    {kCompletion, [](std::string_view body) { return openai::parse_call(openai::Endpoint::kCompletion, body); }},
+    {kResponses, api::responses::parse_call},
+    {kMessages, anthropic::parse_call},
+    {kCountTokens, anthropic::parse_count},
+    {kOllamaChat, [](std::string_view body) { return ollama::parse_call(ollama::Endpoint::kChat, body); }},
+    {kOllamaGenerate, [](std::string_view body) { return ollama::parse_call(ollama::Endpoint::kGenerate, body); }},
+    {kRouterLoad, api::router::parse_load},
+});
+
+struct EmbeddingRoute {
+  RouteId route;
+  void (*answer)(hub::Hub& hub, EmbeddingCall call);
+};
+
+constexpr auto kEmbeddingRoutes = std::to_array<EmbeddingRoute>({
+    {kEmbeddings, answer_embeddings},
+    {kRerank, answer_rerank},
+    {kOllamaEmbed, answer_ollama_embed},
+    {kOllamaEmbeddings, answer_ollama_embeddings},
+});
+
+template <class Row, std::size_t N>
+const Row* find_route(const std::array<Row, N>& rows, RouteId route) {
+  const auto* const row = std::ranges::find(rows, route, &Row::route);
+  return row == rows.end() ? nullptr : row;
+}
+
+// Errors have the shape of the protocol that a path belongs to.
+struct ErrorRow {
+  std::string_view prefix;
+  RenderError render;
+};
+
+constexpr auto kErrorShapes = std::to_array<ErrorRow>({
+    {"/v1/messages", anthropic::render_error},
+    {"/api/", ollama::render_error},
+});
+
+RenderError error_shape(std::string_view path) {
+  for (const ErrorRow& row : kErrorShapes) {
+    if (path.starts_with(row.prefix)) return row.render;
+  }
+  return api::render_error;
+}
 
 // What a monitor or a browser may see without a key: that something is here.
 bool is_public(const net::RouteMatch& match) { return match.id == kRoot || match.id == kHealth; }
@@ -89,7 +179,8 @@ struct Server::State {
   // Answering, on workers.
   void handle(Exchange exchange);
   void answer(RouteId route, const std::string& rest, const Exchange& exchange);
-  void answer_chat_request(openai::Endpoint endpoint, const Exchange& exchange);
+  void answer_chat_request(const ChatRoute& route, const Exchange& exchange);
+  net::ServerResponse ollama_show(std::string_view body);
   net::ServerResponse health();
   net::ServerResponse models();
   net::ServerResponse model(const std::string& id);
@@ -144,7 +235,8 @@ net::ServerResponse Server::State::answer_options(const net::ServerRequest& requ
   if (access.allows_origin(request.header("Origin"))) {
     response.headers.emplace_back("Access-Control-Allow-Methods", match.allowed);
     response.headers.emplace_back("Access-Control-Allow-Headers",
-                                  "authorization, content-type, x-api-key, x-hearth-advice");
+                                  "authorization, content-type, x-api-key, anthropic-version, anthropic-beta, "
+                                  "x-hearth-advice");
     response.headers.emplace_back("Access-Control-Max-Age", "600");
   }
   metrics->count_response(204);
@@ -167,7 +259,7 @@ net::HeaderList Server::State::common_headers(const net::ServerRequest& request)
 net::ServerResponse Server::State::refusal(const api::ApiError& error,
                                            const net::ServerRequest& request) {
   metrics->count_response(error.status);
-  return error_response(error, common_headers(request));
+  return error_response(error, common_headers(request), error_shape(request.path()));
 }
 
 // ---- Answers ----
@@ -182,14 +274,14 @@ void Server::State::respond(const Exchange& exchange, net::ServerResponse respon
 void Server::State::handle(Exchange exchange) {
   const net::RouteMatch match = route_of(exchange->request());
   const auto route = static_cast<RouteId>(match.id);
-  const bool asks_model =
-      route == kChat || route == kCompletion || route == kEmbeddings || route == kRerank;
+  const bool asks_model = find_route(kChatRoutes, route) != nullptr || find_route(kEmbeddingRoutes, route) != nullptr;
   WorkerPool& workers = asks_model ? chat_workers : status_worker;
   const bool queued = workers.submit([this, exchange, route, rest = match.rest] {
     answer(route, rest, exchange);
   });
   if (!queued) {
-    respond(exchange, error_response(api::api_error(503, "The server is stopping or overloaded.")));
+    respond(exchange, error_response(api::api_error(503, "The server is stopping or overloaded."), {},
+                                     error_shape(exchange->request().path())));
   }
 }
 
@@ -209,33 +301,36 @@ void Server::State::answer(RouteId route, const std::string& rest, const Exchang
     case kModel: return respond(exchange, model(rest));
     case kReceipt: return respond(exchange, receipt(rest));
     case kMemory: return respond(exchange, {.body = api::render_memory(hub.memory(), hub.upstreams())});
-    case kChat: return answer_chat_request(openai::Endpoint::kChat, exchange);
-    case kCompletion: return answer_chat_request(openai::Endpoint::kCompletion, exchange);
-    case kEmbeddings:
-      return answer_embeddings(hub, {.headers = common_headers(exchange->request()),
-                                     .exchange = exchange,
-                                     .metrics = metrics});
-    case kRerank:
-      return answer_rerank(hub, {.headers = common_headers(exchange->request()),
-                                 .exchange = exchange,
-                                 .metrics = metrics});
+    case kOllamaTags: return respond(exchange, {.body = ollama::render_tags(usable_models())});
+    case kOllamaLoaded: return respond(exchange, {.body = ollama::render_loaded(usable_models(), hub.memory())});
+    case kOllamaShow: return respond(exchange, ollama_show(exchange->request().body));
+    case kOllamaVersion: return respond(exchange, {.body = ollama::render_version(options.version)});
+    case kRouterModels: return respond(exchange, {.body = api::router::render_models(usable_models())});
+    case kRouterProps: return respond(exchange, {.body = api::router::render_props(usable_models())});
+    default: break;
+  }
+  if (const auto* const chat = find_route(kChatRoutes, route)) return answer_chat_request(*chat, exchange);
+  if (const auto* const row = find_route(kEmbeddingRoutes, route)) {
+    row->answer(hub, {.headers = common_headers(exchange->request()), .exchange = exchange, .metrics = metrics});
   }
 }
 
-void Server::State::answer_chat_request(openai::Endpoint endpoint, const Exchange& exchange) {
+void Server::State::answer_chat_request(const ChatRoute& route, const Exchange& exchange) {
   const net::ServerRequest& request = exchange->request();
-  auto parsed = openai::parse_request(endpoint, request.body);
-  if (!parsed) return respond(exchange, error_response(parsed.error()));
+  const RenderError render = error_shape(request.path());
+  auto parsed = route.parse(request.body);
+  if (!parsed) return respond(exchange, error_response(parsed.error(), {}, render));
 
   const std::string_view advice = request.header("x-hearth-advice");
   if (!parsed->chat.advice && !advice.empty()) {
     const auto mode = openai::parse_advice(advice, "x-hearth-advice");
-    if (!mode) return respond(exchange, error_response(mode.error()));
+    if (!mode) return respond(exchange, error_response(mode.error(), {}, render));
     parsed->chat.advice = *mode;
   }
   parsed->chat.client = access.client_name(request);
-  answer_chat(hub, {.request = *std::move(parsed),
+  answer_chat(hub, {.call = *std::move(parsed),
                     .headers = common_headers(request),
+                    .render_error = render,
                     .exchange = exchange,
                     .metrics = metrics,
                     .heartbeat_every = options.heartbeat_every});
@@ -274,6 +369,16 @@ net::ServerResponse Server::State::model(const std::string& id) {
                            ? fmt::format("The model '{}' can't run: {}", id, broken->problem)
                            : fmt::format("The model '{}' does not exist. GET /v1/models lists those "
                                          "that do.", id)}));
+}
+
+net::ServerResponse Server::State::ollama_show(std::string_view body) {
+  const auto name = ollama::parse_show(body);
+  if (!name) return error_response(name.error(), {}, ollama::render_error);
+  const auto usable = usable_models();
+  if (const auto* const found = ollama::find_model(usable, *name)) return {.body = ollama::render_show(*found)};
+  return error_response(api::api_error(404, fmt::format("model '{}' not found; GET /api/tags lists those that "
+                                                        "there are", *name)),
+                        {}, ollama::render_error);
 }
 
 net::ServerResponse Server::State::receipt(const std::string& id) {

@@ -1,9 +1,12 @@
 // The hub's HTTP face: routes, access, and the bridge to the hub.
 //
-//   POST /v1/chat/completions   POST /v1/completions   POST /v1/embeddings   POST /v1/rerank
-//   GET  /v1/models             GET  /v1/models/{id}
-//   GET  /health                GET  /metrics
-//   GET  /hearth/v1/receipts/{id}                      GET /
+//   OpenAI       POST /v1/chat/completions, /v1/completions, /v1/responses, /v1/embeddings, /v1/rerank
+//                GET  /v1/models, /v1/models/{id}
+//   Anthropic    POST /v1/messages, /v1/messages/count_tokens
+//   Ollama       POST /api/chat, /api/generate, /api/embed, /api/embeddings, /api/show
+//                GET  /api/tags, /api/ps, /api/version
+//   llama.cpp    POST /models/load   GET /models, /props
+//   Hearth       GET  /hearth/v1/receipts/{id}, /hearth/v1/memory, /health, /metrics, /
 //
 // A request's way: head read → access and route judged (no body yet) → body read → a worker thread
 // parses it and asks the hub → the answer flows through the exchange.  The I/O thread does
@@ -33,6 +36,7 @@ struct ServerOptions {
   // health, metrics and lists, so that these never wait for a model.
   unsigned n_workers = 4;
   std::chrono::milliseconds heartbeat_every{15'000};
+  std::string version;  // Of Hearth, for clients that ask.
   // A receipt as JSON text, by its id; unset: the route answers 404.
   std::function<Result<std::string>(const std::string& id)> find_receipt;
 };

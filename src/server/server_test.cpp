@@ -110,6 +110,68 @@ TEST(Server, WithoutAUsageChunkTheFinishCarriesTheReceipt) {
   EXPECT_THAT(s.data[5], HasSubstr(R"("hearth":{"id":)"));
 }
 
+TEST(Server, EachProtocolHasItsAnswerAndItsErrors) {
+  struct Row {
+    const char* path;
+    const char* body;
+    const char* answer;  // A part of it.
+    const char* error;   // Of a body that is no JSON.
+  };
+  static constexpr Row kRows[] = {
+      {"/v1/responses", R"({"model":"fake","input":"hello there"})", R"("text":"You said: hello there ")",
+       R"({"error":{"message":)"},
+      {"/v1/messages", R"({"model":"fake","max_tokens":9,"messages":[{"role":"user","content":"hello there"}]})",
+       R"("text":"You said: hello there ")", R"({"type":"error","error":{"type":"invalid_request_error")"},
+      {"/v1/messages/count_tokens", R"({"model":"fake","messages":[{"role":"user","content":"a"}]})",
+       R"({"input_tokens":1})", R"({"type":"error",)"},
+      {"/api/chat", R"({"model":"fake","stream":false,"messages":[{"role":"user","content":"hello there"}]})",
+       R"("content":"You said: hello there ")", R"({"error":"The request's body is not valid JSON)"},
+      {"/api/generate", R"({"model":"fake","stream":false,"prompt":"hello there"})",
+       R"("response":"You said: hello there ")", R"({"error":")"},
+      {"/api/embed", R"({"model":"fake-encoder","input":"ab"})", R"("embeddings":[[2,1]])", R"({"error":")"},
+      {"/api/show", R"({"model":"fake"})", R"("capabilities":["completion")", R"({"error":")"},
+      {"/models/load", R"({"model":"fake"})", R"({"success":true})", R"({"error":{"message":)"},
+  };
+  const Fixture f;
+  for (const Row& row : kRows) {
+    const TestResponse good = f.request("POST", row.path, row.body);
+    EXPECT_EQ(good.status, 200) << row.path << good.body;
+    EXPECT_THAT(good.body, HasSubstr(row.answer)) << row.path;
+    const TestResponse bad = f.request("POST", row.path, "{");
+    EXPECT_EQ(bad.status, 400) << row.path;
+    EXPECT_THAT(bad.body, testing::StartsWith(row.error)) << row.path;
+  }
+}
+
+TEST(Server, EachProtocolStreams) {
+  const Fixture f;
+  const TestResponse lines =
+      f.request("POST", "/api/chat", R"({"model":"fake","messages":[{"role":"user","content":"count 2"}]})");
+  EXPECT_THAT(lines.head, HasSubstr("Content-Type: application/x-ndjson"));
+  EXPECT_THAT(lines.body, HasSubstr("\n"));
+  const TestResponse events = f.request(
+      "POST", "/v1/messages",
+      R"({"model":"fake","max_tokens":9,"stream":true,"messages":[{"role":"user","content":"count 2"}]})");
+  EXPECT_THAT(events.head, HasSubstr("Content-Type: text/event-stream"));
+  EXPECT_THAT(events.body, testing::EndsWith("event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n"));
+  const TestResponse broken = f.request(
+      "POST", "/v1/messages",
+      R"({"model":"fake","max_tokens":9,"stream":true,"messages":[{"role":"user","content":"break"}]})");
+  EXPECT_THAT(broken.body, HasSubstr("event: error\n"));
+  EXPECT_THAT(f.request("POST", "/v1/responses", R"({"model":"fake","stream":true,"input":"count 2"})").body,
+              HasSubstr("event: response.completed\n"));
+}
+
+TEST(Server, ListsModelsForEveryProtocol) {
+  const Fixture f;
+  EXPECT_THAT(f.get("/api/tags").body, HasSubstr(R"("model":"org/fake-2")"));
+  EXPECT_THAT(f.get("/api/tags").body, Not(HasSubstr("broken")));
+  EXPECT_THAT(f.get("/api/version").body, HasSubstr("version"));
+  EXPECT_THAT(f.get("/models").body, HasSubstr(R"("status":{"value":"unloaded"})"));
+  EXPECT_THAT(f.get("/props").body, HasSubstr(R"("n_ctx":8192)"));
+  EXPECT_EQ(f.request("POST", "/api/show", R"({"model":"nobody"})").status, 404);
+}
+
 constexpr const char* kTools =
     R"("tools":[{"type":"function","function":{"name":"f"}},{"type":"function","function":{"name":"g"}}])";
 

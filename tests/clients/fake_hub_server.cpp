@@ -48,6 +48,7 @@ int main(int argc, char** argv) {
   hearth::server::FakeHub hub{std::chrono::microseconds(step_us)};
   hearth::server::ServerOptions options;
   options.http.port = static_cast<std::uint16_t>(port);
+  options.version = "0.0.0-fake";
   auto server = hearth::server::Server::create(std::move(options), hub);
   if (!server) {
     std::fprintf(stderr, "fake_hub_server: %s\n", server.error().message.c_str());

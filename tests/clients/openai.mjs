@@ -1,41 +1,17 @@
-// The openai package against a hub: models, chat, streams, errors, leaving early.
+// The openai package against a hub: models, chat, responses, streams, errors, leaving early.
 //
 // Usage: node openai.mjs BASE_URL MODEL.  Checks what any model must satisfy; prints a line per check
 // and exits 1 at the end if one failed.
 import assert from "node:assert/strict";
-import { createRequire } from "node:module";
-import { pathToFileURL } from "node:url";
+import { baseUrl, check, errorOf, finish, load, model } from "./check.mjs";
 
-const [baseUrl, model] = process.argv.slice(2);
-const require = createRequire(`${process.env.CLIENTS}/package.json`);
-const { default: OpenAI } = await import(pathToFileURL(require.resolve("openai")).href);
+const { default: OpenAI } = await load("openai");
 const client = new OpenAI({
   baseURL: `${baseUrl}/v1`,
   apiKey: process.env.HEARTH_API_KEY,
   maxRetries: 0,
 });
 const messages = [{ role: "user", content: process.env.PROMPT }];
-
-let failures = 0;
-async function check(name, body) {
-  try {
-    await body();
-    console.log(`ok    ${name}`);
-  } catch (error) {
-    failures += 1;
-    console.log(`FAIL  ${name}\n      ${error.stack ?? error}`);
-  }
-}
-
-// The error that `call` must end with.
-async function errorOf(call) {
-  try {
-    await call();
-  } catch (error) {
-    return error;
-  }
-  assert.fail("the call succeeded");
-}
 
 function checkUsage(usage) {
   assert.ok(usage.prompt_tokens > 0);
@@ -188,6 +164,44 @@ if (model === "fake") {
   });
 }
 
+await check("responses, whole", async () => {
+  const r = await client.responses.create({ model, input: process.env.PROMPT, instructions: "Be brief.",
+    max_output_tokens: 24, store: false });
+  assert.equal(r.object, "response");
+  assert.match(r.status, /^(completed|incomplete)$/);
+  assert.ok(r.output_text.length > 0);
+  assert.equal(r.usage.total_tokens, r.usage.input_tokens + r.usage.output_tokens);
+});
+
+await check("responses, streamed", async () => {
+  const stream = client.responses.stream({ model, input: [{ role: "user", content: process.env.PROMPT }],
+    max_output_tokens: 24, store: false });
+  let text = "", numbers = [];
+  for await (const event of stream) {
+    numbers.push(event.sequence_number);
+    if (event.type === "response.output_text.delta") text += event.delta;
+  }
+  const final = await stream.finalResponse();
+  assert.equal(final.output_text, text);
+  assert.deepEqual(numbers, numbers.map((_, i) => i));
+});
+
+if (model === "fake") {
+  await check("responses: thinking, calls and their results", async () => {
+    const flat = tools.map(({ function: f }) => ({ type: "function", strict: false, ...f }));
+    const stream = client.responses.stream({ model, input: "call them", tools: flat, store: false });
+    for await (const _ of stream);
+    const { output } = await stream.finalResponse();
+    assert.deepEqual(output.map(({ type }) => type), ["reasoning", "message", "function_call", "function_call"]);
+    assert.deepEqual(JSON.parse(output[2].arguments), { of: "weather \u20ac" });
+    const next = await client.responses.create({ model, store: false, tools: flat, input: [
+      { role: "user", content: "call them" }, ...output.map(({ parsed, parsed_arguments, ...item }) => item),
+      { type: "function_call_output", call_id: output[2].call_id, output: "sunny" },
+      { type: "function_call_output", call_id: output[3].call_id, output: "noon" }] });
+    assert.equal(next.output_text, "You said: noon ");
+  });
+}
+
 await check("errors have their class, status, param and code", async () => {
   const range = await errorOf(() => client.chat.completions.create({ model, messages, temperature: 9 }));
   assert.ok(range instanceof OpenAI.BadRequestError, String(range));
@@ -227,4 +241,4 @@ await check("20 streams at once", async () => {
   assert.ok(texts.every((text) => text.length > 0));
 });
 
-process.exit(failures > 0 ? 1 : 0);
+finish();

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The clients that people use, unchanged, against a real hub: the openai package and pi (tests/clients)."""
+"""The clients that people use, unchanged, against a real hub: the openai, @anthropic-ai/sdk and ollama packages and pi (tests/clients)."""
 
 import subprocess
 import unittest
@@ -20,6 +20,12 @@ class Clients(unittest.TestCase):
 
     def test_openai_package(self):
         self.meet("openai")
+
+    def test_anthropic_package(self):
+        self.meet("anthropic")
+
+    def test_ollama_package(self):
+        self.meet("ollama")
 
     def test_pi(self):
         self.meet("pi")

@@ -8,7 +8,7 @@
 //   status    a status, then one token         refuse    chat() itself says kUnavailable
 //   overflow  chat() says the prompt is too long
 //   call      thinks, says a word, then calls every tool of the request with {"of": "..."}
-// and anything else is repeated word by word.
+// and anything else is repeated word by word.  Where tokens are only counted, a message is one.
 #pragma once
 
 #include <fmt/format.h>
@@ -47,6 +47,11 @@ class FakeHub final : public hub::Hub {
         request.model != "org/fake-2") {
       return fail(Code::kNotFound, fmt::format("no model named '{}'; there are: fake, org/fake-2",
                                                request.model));
+    }
+    if (request.counts_only) {
+      const std::size_t n = request.messages.size();
+      sink->on_finish({.prompt_tokens = static_cast<std::uint32_t>(n)}, {});
+      return hub::RequestId{next_id_++};
     }
     const std::string text = request.messages.empty() ? request.prompt : request.messages.back().content;
     if (text.starts_with("refuse")) return fail(Code::kUnavailable, "the queue is full");
@@ -236,7 +241,7 @@ class FakeHub final : public hub::Hub {
       return true;
     }
     for (std::uint32_t i = 0; i < n; ++i) {
-      job.sink->on_choice_end(i, at_limit ? engine::FinishReason::kLength : engine::FinishReason::kStop);
+      job.sink->on_choice_end(i, {at_limit ? engine::FinishReason::kLength : engine::FinishReason::kStop, ""});
     }
     hub::Receipt receipt;
     receipt.id = "r-0123456789abcdefghijklmnop";

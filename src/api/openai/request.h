@@ -5,7 +5,7 @@
 // clients send fields of every other server, too.  The extensions of local servers that change
 // sampling are known: top_k, min_p, typical_p, repetition_penalty or repeat_penalty.
 //
-// Tools and what belongs to them are read by openai_tools.h.
+// Tools and what belongs to them are read by openai/tools.h.
 #pragma once
 
 #include <cstddef>
@@ -19,12 +19,7 @@
 
 namespace hearth::api::openai {
 
-inline constexpr std::size_t kJsonDepthMax = 64;
-inline constexpr std::size_t kMessagesMax = 16'384;
-inline constexpr std::size_t kStopsMax = 16;
-inline constexpr std::size_t kStopBytesMax = 1'024;
 inline constexpr std::size_t kLogitBiasMax = 4'096;
-inline constexpr std::size_t kModelNameBytesMax = 512;
 inline constexpr std::uint32_t kTopLogprobsMax = 20;
 
 enum class Endpoint : std::uint8_t { kChat, kCompletion };
@@ -36,7 +31,6 @@ struct Request {
   bool include_usage = false;  // stream_options.include_usage
   bool logprobs = false;
   bool echo = false;           // Completions: repeat the prompt.
-  bool seed_given = false;     // Else the server draws one.
 };
 
 // Threading: any thread; each keeps a parser of its own.

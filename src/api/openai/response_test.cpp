@@ -1,5 +1,5 @@
 // Answers are valid JSON whatever the model says, and have the shape that strict clients expect.
-#include "api/openai_response.h"
+#include "api/openai/response.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -85,7 +85,7 @@ TEST(JsonWriter, NumbersAndCommas) {
 }
 
 TEST(OpenAiResponse, AWholeChatAnswer) {
-  const Choice choices[] = {{.text = "Hello \"you\"\n"}, {.text = "b", .reason = engine::FinishReason::kLength}};
+  const Choice choices[] = {{.text = "Hello \"you\"\n"}, {.text = "b", .end = {engine::FinishReason::kLength, ""}}};
   const std::string json = render_answer(head_of(Endpoint::kChat), choices, kUsage, receipt());
   EXPECT_EQ(at(json, "/object"), R"("chat.completion")");
   EXPECT_EQ(at(json, "/created"), "1700000000");
@@ -149,7 +149,7 @@ TEST(OpenAiResponse, AChatStream) {
 TEST(OpenAiResponse, AMessageWithThinkingAndCalls) {
   const Choice choices[] = {
       {.reasoning = "Hm.", .tool_calls = {{"call_1", "f", "{\"a\": \"\n\"}"}, {"call_2", "g", "{}"}}},
-      {.text = "Both.", .tool_calls = {{"call_3", "f", "{"}}, .reason = engine::FinishReason::kLength}};
+      {.text = "Both.", .tool_calls = {{"call_3", "f", "{"}}, .end = {engine::FinishReason::kLength, ""}}};
   const std::string json = render_answer(head_of(Endpoint::kChat), choices, kUsage, receipt());
   EXPECT_EQ(at(json, "/choices/0/message/content"), "null");
   EXPECT_EQ(at(json, "/choices/0/message/reasoning_content"), R"("Hm.")");

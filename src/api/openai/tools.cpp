@@ -1,4 +1,4 @@
-#include "api/openai_tools.h"
+#include "api/openai/tools.h"
 
 #include <fmt/format.h>
 
@@ -11,15 +11,6 @@ namespace {
 
 constexpr auto kEfforts = std::to_array<std::string_view>(
     {"none", "minimal", "low", "medium", "high", "xhigh", "max"});
-
-bool is_function_name(std::string_view name) {
-  const auto is_allowed = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
-           c == '-' || c == '.';
-  };
-  return !name.empty() && name.size() <= kFunctionNameBytesMax &&
-         std::ranges::all_of(name, is_allowed);
-}
 
 // The member `function` of a tool or of a choice, which must be of the type "function".
 Parsed<dom::object> function_of(std::string_view path, dom::element value) {
@@ -46,13 +37,11 @@ Parsed<std::string_view> name_of(std::string_view path, dom::object function) {
 
 Parsed<hub::Tool> parse_tool(std::string_view path, dom::element value) {
   HEARTH_TRY(const dom::object function, function_of(path, value));
-  HEARTH_TRY(const std::string_view name, name_of(path, function));
-  if (!is_function_name(name)) {
-    return refuse("invalid_value", at(path, "function.name"),
-                  fmt::format("Invalid '{}.function.name': expected 1 to {} letters, digits, '_', '-' "
-                              "or '.'.", path, kFunctionNameBytesMax));
-  }
-  hub::Tool tool{.name = std::string(name), .definition = simdjson::minify(function)};
+  const std::string param = at(path, "function.name");
+  const auto name = member(function, "name");
+  if (!name) return missing(param);
+  hub::Tool tool{.definition = simdjson::minify(function)};
+  HEARTH_TRY(tool.name, function_name(param, *name));
   dom::element parameters;
   if (function["parameters"].get(parameters) == simdjson::SUCCESS && !parameters.is_null()) {
     HEARTH_TRY_VOID(as_object(at(path, "function.parameters"), parameters));
@@ -144,21 +133,6 @@ Parsed<> set_template_arguments(hub::ChatRequest& request, std::string_view para
   return refuse("string_above_max_length", std::string(param),
                 fmt::format("Invalid '{}': expected at most {} bytes, but got {} instead.", param,
                             kTemplateArgumentsBytesMax, request.template_arguments.size()));
-}
-
-Parsed<> check_tool_choice(const hub::ChatRequest& request) {
-  if (request.tool_choice != hub::ToolChoice::kRequired) return {};
-  if (request.tools.empty()) {
-    return refuse("invalid_value", "tool_choice",
-                  "Invalid value for 'tool_choice': it needs 'tools' to choose from.");
-  }
-  if (request.tool_name.empty()) return {};
-  if (std::ranges::find(request.tools, request.tool_name, &hub::Tool::name) != request.tools.end()) {
-    return {};
-  }
-  return refuse("invalid_value", "tool_choice",
-                fmt::format("Tool choice '{}' not found in 'tools' parameter.",
-                            request.tool_name.substr(0, 80)));
 }
 
 Parsed<> set_tool_calls(hub::Message& out, std::string_view path, dom::object message) {

@@ -1,4 +1,4 @@
-#include "api/openai_response.h"
+#include "api/openai/response.h"
 
 #include <fmt/format.h>
 
@@ -132,7 +132,7 @@ void write_choice(JsonWriter& json, const AnswerHead& head, std::uint32_t index,
     json.key("text").value(choice.text);
   }
   write_logprobs(json, head, choice.tokens, 0);
-  json.key("finish_reason").value(finish_reason_name(choice.reason, !choice.tool_calls.empty())).end_object();
+  json.key("finish_reason").value(finish_reason_name(choice.end.reason, !choice.tool_calls.empty())).end_object();
 }
 
 void write_model(JsonWriter& json, const hub::ModelEntry& model, std::int64_t created_unix_s) {
@@ -164,14 +164,6 @@ void write_model(JsonWriter& json, const hub::ModelEntry& model, std::int64_t cr
 const char* finish_reason_name(engine::FinishReason reason, bool has_tool_calls) {
   if (reason != engine::FinishReason::kStop) return "length";
   return has_tool_calls ? "tool_calls" : "stop";
-}
-
-void append_tool_call(std::vector<hub::ToolCall>& calls, const hub::ToolCallPiece& piece) {
-  if (piece.index >= calls.size()) calls.resize(piece.index + 1);
-  hub::ToolCall& call = calls[piece.index];
-  call.id += piece.id;
-  call.name += piece.name;
-  call.arguments += piece.arguments;
 }
 
 std::string render_answer(const AnswerHead& head, std::span<const Choice> choices,

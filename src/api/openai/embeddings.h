@@ -5,6 +5,8 @@
 // length 1, as models trained for it (Matryoshka) want.
 #pragma once
 
+#include <simdjson.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <expected>
@@ -28,6 +30,11 @@ struct EmbeddingsRequest {
 
 // Threading: any thread.
 std::expected<EmbeddingsRequest, ApiError> parse_embeddings(std::string_view body);
+// The same of other protocols' bodies, whose texts are in the member `input_param`.
+std::expected<EmbeddingsRequest, ApiError> parse_embeddings(simdjson::dom::object body, std::string_view input_param);
+
+// Shortens the vectors to the `dimensions` asked for; an ApiError if the model has fewer.
+std::expected<void, ApiError> fit_dimensions(const EmbeddingsRequest& request, hub::Embeddings& made);
 
 // The whole answer; an ApiError if more `dimensions` were asked for than the model has.
 std::expected<std::string, ApiError> render_embeddings(const EmbeddingsRequest& request,

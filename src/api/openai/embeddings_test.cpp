@@ -1,5 +1,5 @@
 // /v1/embeddings: what is read, what is refused in which words, and what goes out.
-#include "api/openai_embeddings.h"
+#include "api/openai/embeddings.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -5,22 +5,17 @@
 #include <cstddef>
 #include <string_view>
 
-#include "api/request_values.h"
+#include "api/chat_fields.h"
 #include "hub/chat.h"
 
 namespace hearth::api::openai {
 
-inline constexpr std::size_t kToolsMax = 1'024;
-inline constexpr std::size_t kFunctionNameBytesMax = 128;
 inline constexpr std::size_t kTemplateArgumentsBytesMax = 65'536;
 
 Parsed<> set_tools(hub::ChatRequest& request, std::string_view param, dom::element value);
 Parsed<> set_tool_choice(hub::ChatRequest& request, std::string_view param, dom::element value);
 Parsed<> set_reasoning_effort(hub::ChatRequest& request, std::string_view param, dom::element value);
 Parsed<> set_template_arguments(hub::ChatRequest& request, std::string_view param, dom::element value);
-
-// When all of them are set: a choice needs the tools that it speaks of.
-Parsed<> check_tool_choice(const hub::ChatRequest& request);
 
 // The calls of an assistant's message at `path`.
 Parsed<> set_tool_calls(hub::Message& out, std::string_view path, dom::object message);

@@ -1,4 +1,4 @@
-#include "api/openai_embeddings.h"
+#include "api/openai/embeddings.h"
 
 #include <fmt/format.h>
 
@@ -9,9 +9,8 @@
 #include <span>
 #include <utility>
 
+#include "api/chat_fields.h"
 #include "api/json_writer.h"
-#include "api/openai_request.h"
-#include "api/request_values.h"
 #include "base/result.h"
 
 namespace hearth::api::openai {
@@ -19,13 +18,6 @@ namespace {
 
 constexpr const char* kInputKinds =
     "a string, an array of strings, an array of tokens, or an array of arrays of tokens";
-
-// The member's value; absent where it is missing or null.
-std::optional<dom::element> member(dom::object body, std::string_view name) {
-  dom::element value;
-  if (body[name].get(value) != simdjson::SUCCESS || value.is_null()) return std::nullopt;
-  return value;
-}
 
 // ---- Fields ----
 
@@ -76,9 +68,9 @@ Parsed<hub::EmbeddingInput> read_one(dom::element value) {
   return wrong_type("input", kInputKinds, value);
 }
 
-Parsed<> read_input(dom::object body, EmbeddingsRequest& request) {
-  const auto value = member(body, "input");
-  if (!value) return missing("input");
+Parsed<> read_input(dom::object body, std::string_view param, EmbeddingsRequest& request) {
+  const auto value = member(body, param);
+  if (!value) return missing(param);
   auto& inputs = request.work.inputs;
   dom::array list;
   // A string, or an array of tokens: one text.
@@ -170,7 +162,24 @@ void shorten(std::vector<float>& vector, std::size_t n) {
   for (float& number : vector) number *= scale;
 }
 
-Parsed<> fit_dimensions(const EmbeddingsRequest& request, hub::Embeddings& made) {
+}  // namespace
+
+std::expected<EmbeddingsRequest, ApiError> parse_embeddings(std::string_view body) {
+  dom::parser parser;
+  HEARTH_TRY(const dom::object object, parse_body(parser, body));
+  return parse_embeddings(object, "input");
+}
+
+std::expected<EmbeddingsRequest, ApiError> parse_embeddings(dom::object body, std::string_view input_param) {
+  EmbeddingsRequest request;
+  HEARTH_TRY_VOID(read_model(body, request));
+  HEARTH_TRY_VOID(read_input(body, input_param, request));
+  HEARTH_TRY_VOID(read_format(body, request));
+  HEARTH_TRY_VOID(read_dimensions(body, request));
+  return request;
+}
+
+std::expected<void, ApiError> fit_dimensions(const EmbeddingsRequest& request, hub::Embeddings& made) {
   if (!request.dimensions) return {};
   for (std::vector<float>& vector : made.vectors) {
     if (*request.dimensions > vector.size()) {
@@ -182,19 +191,6 @@ Parsed<> fit_dimensions(const EmbeddingsRequest& request, hub::Embeddings& made)
     if (*request.dimensions < vector.size()) shorten(vector, *request.dimensions);
   }
   return {};
-}
-
-}  // namespace
-
-std::expected<EmbeddingsRequest, ApiError> parse_embeddings(std::string_view body) {
-  dom::parser parser;
-  HEARTH_TRY(const dom::object object, parse_body(parser, body));
-  EmbeddingsRequest request;
-  HEARTH_TRY_VOID(read_model(object, request));
-  HEARTH_TRY_VOID(read_input(object, request));
-  HEARTH_TRY_VOID(read_format(object, request));
-  HEARTH_TRY_VOID(read_dimensions(object, request));
-  return request;
 }
 
 std::expected<std::string, ApiError> render_embeddings(const EmbeddingsRequest& request,

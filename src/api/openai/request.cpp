@@ -1,4 +1,4 @@
-#include "api/openai_request.h"
+#include "api/openai/request.h"
 
 #include <fmt/format.h>
 #include <simdjson.h>
@@ -12,13 +12,11 @@
 #include <utility>
 
 #include "api/answer_format.h"
-#include "api/openai_tools.h"
-#include "api/request_values.h"
+#include "api/chat_fields.h"
+#include "api/openai/tools.h"
 
 namespace hearth::api::openai {
 namespace {
-
-namespace dom = simdjson::dom;
 
 // ---- Fields of a request: one table, one function each ----
 
@@ -28,11 +26,6 @@ struct Field {
   std::string_view name;
   Setter set;
 };
-
-template <class T>
-using Limits = std::numeric_limits<T>;
-
-constexpr std::int64_t kTokensMax = Limits<std::int32_t>::max();
 
 template <auto Member>
 Parsed<> set_bool(Request& r, std::string_view param, dom::element value) {
@@ -52,18 +45,6 @@ Parsed<> set_field(Request& r, std::string_view param, dom::element value) {
   return Set(r.chat, param, value);
 }
 
-Parsed<> set_model(Request& r, std::string_view param, dom::element value) {
-  HEARTH_TRY(const std::string_view name, as_string(param, value));
-  if (name.empty()) return missing(param);
-  if (name.size() > kModelNameBytesMax) {
-    return refuse("string_above_max_length", std::string(param),
-                  fmt::format("Invalid 'model': expected at most {} bytes, but got {} instead.",
-                              kModelNameBytesMax, name.size()));
-  }
-  r.chat.model = name;
-  return {};
-}
-
 // Sampling: numbers with a range and a place.
 template <auto Member, double Min, double Max>
 Parsed<> set_sampling(Request& r, std::string_view param, dom::element value) {
@@ -81,54 +62,9 @@ Parsed<> set_share(Request& r, std::string_view param, dom::element value) {
   return {};
 }
 
-// -1 and 0 both mean "all": servers differ.
-Parsed<> set_top_k(Request& r, std::string_view param, dom::element value) {
-  HEARTH_TRY(const std::int64_t k, as_integer(param, value, -1, kTokensMax));
-  r.chat.sampling.top_k = static_cast<std::uint32_t>(std::max<std::int64_t>(k, 0));
-  return {};
-}
-
-Parsed<> set_seed(Request& r, std::string_view param, dom::element value) {
-  HEARTH_TRY(const std::int64_t seed,
-             as_integer(param, value, Limits<std::int64_t>::min(), Limits<std::int64_t>::max()));
-  r.chat.sampling.seed = static_cast<std::uint64_t>(seed);
-  r.seed_given = r.chat.has_seed = true;
-  return {};
-}
-
 Parsed<> set_n(Request& r, std::string_view param, dom::element value) {
   HEARTH_TRY(const std::int64_t n, as_integer(param, value, 1, hub::kChoicesMax));
   r.chat.n = static_cast<std::uint32_t>(n);
-  return {};
-}
-
-Parsed<> set_max_tokens(Request& r, std::string_view param, dom::element value) {
-  HEARTH_TRY(const std::int64_t n, as_integer(param, value, 1, kTokensMax));
-  r.chat.max_tokens = static_cast<std::uint32_t>(n);
-  return {};
-}
-
-Parsed<> add_stop(Request& r, std::string_view param, dom::element value) {
-  HEARTH_TRY(const std::string_view text, as_string(param, value));
-  if (text.empty() || text.size() > kStopBytesMax) {
-    return refuse("invalid_value", std::string(param),
-                  fmt::format("Invalid '{}': a stop string must have 1 to {} bytes, but this has {}.",
-                              param, kStopBytesMax, text.size()));
-  }
-  r.chat.stop.emplace_back(text);
-  return {};
-}
-
-Parsed<> set_stop(Request& r, std::string_view param, dom::element value) {
-  r.chat.stop.clear();
-  if (value.is_string()) return add_stop(r, param, value);
-  if (!value.is_array()) return wrong_type(param, "a string or an array of strings", value);
-  HEARTH_TRY(const dom::array stops, as_array(param, value));
-  if (stops.size() > kStopsMax) return too_many(param, kStopsMax, stops.size());
-  std::size_t i = 0;
-  for (const dom::element stop : stops) {
-    HEARTH_TRY_VOID(add_stop(r, fmt::format("{}[{}]", param, i++), stop));
-  }
   return {};
 }
 
@@ -346,12 +282,6 @@ Parsed<> refuse_suffix(Request&, std::string_view param, dom::element value) {
                 "Unsupported value: 'suffix' must be empty; this hub completes text at its end only.");
 }
 
-Parsed<> set_temperature(Request& r, std::string_view param, dom::element value) {
-  HEARTH_TRY_VOID((set_sampling<&engine::SamplingOptions::temperature, 0.0, 2.0>(r, param, value)));
-  r.chat.has_temperature = true;
-  return {};
-}
-
 // How long OpenAI keeps a prompt's prefix: in memory, or for a day on disks.  Here: on disk or not.
 Parsed<> set_retention(Request& r, std::string_view param, dom::element value) {
   HEARTH_TRY(const std::string_view retention, as_string(param, value));
@@ -369,22 +299,22 @@ Parsed<> check_best_of(Request& r, std::string_view param, dom::element value) {
 using S = engine::SamplingOptions;
 
 constexpr auto kSharedFields = std::to_array<Field>({
-    {"model", set_model},
-    {"temperature", set_temperature},
-    {"top_p", set_share<&S::top_p>},
+    {"model", set_field<set_model>},
+    {"temperature", set_field<set_temperature>},
+    {"top_p", set_field<set_top_p>},
     {"min_p", set_sampling<&S::min_p, 0.0, 1.0>},
     {"typical_p", set_share<&S::typical_p>},
-    {"top_k", set_top_k},
+    {"top_k", set_field<set_top_k>},
     {"repetition_penalty", set_sampling<&S::repetition_penalty, 0.01, 10.0>},
     {"repeat_penalty", set_sampling<&S::repetition_penalty, 0.01, 10.0>},
     {"frequency_penalty", set_sampling<&S::frequency_penalty, -2.0, 2.0>},
     {"presence_penalty", set_sampling<&S::presence_penalty, -2.0, 2.0>},
     {"logit_bias", set_logit_bias},
     {"lora", set_lora},
-    {"seed", set_seed},
+    {"seed", set_field<set_seed>},
     {"n", set_n},
-    {"max_tokens", set_max_tokens},
-    {"stop", set_stop},
+    {"max_tokens", set_field<set_max_tokens>},
+    {"stop", set_field<set_stop>},
     {"ignore_eos", set_chat_bool<&hub::ChatRequest::ignore_eos>},
     {"store", set_chat_bool<&hub::ChatRequest::may_store>},
     {"prompt_cache_retention", set_retention},
@@ -407,7 +337,7 @@ constexpr auto kChatFields = std::to_array<Field>({
     {"messages", set_messages},
     {"logprobs", set_bool<&Request::logprobs>},
     {"top_logprobs", set_top_logprobs},
-    {"max_completion_tokens", set_max_tokens},
+    {"max_completion_tokens", set_field<set_max_tokens>},
     {"tools", set_field<set_tools>},
     {"tool_choice", set_field<set_tool_choice>},
     {"parallel_tool_calls", set_chat_bool<&hub::ChatRequest::parallel_tool_calls>},
@@ -469,10 +399,6 @@ Parsed<Request> parse_with(dom::parser& parser, Endpoint endpoint, std::string_v
   return r;
 }
 
-// A parser holds some ten times the bytes of the largest body it saw: each thread keeps one for bodies
-// up to this size, and a larger body gets one of its own.
-constexpr std::size_t kParserKeptBytes = std::size_t{1} << 20;
-
 }  // namespace
 
 std::expected<hub::AdviceMode, ApiError> parse_advice(std::string_view text, std::string_view param) {
@@ -485,10 +411,7 @@ std::expected<hub::AdviceMode, ApiError> parse_advice(std::string_view text, std
 }
 
 std::expected<Request, ApiError> parse_request(Endpoint endpoint, std::string_view body) {
-  thread_local dom::parser kept;
-  if (body.size() <= kParserKeptBytes) return parse_with(kept, endpoint, body);
-  dom::parser once;
-  return parse_with(once, endpoint, body);
+  return with_parser(body.size(), [&](dom::parser& parser) { return parse_with(parser, endpoint, body); });
 }
 
 }  // namespace hearth::api::openai

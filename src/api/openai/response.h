@@ -12,7 +12,8 @@
 #include <string_view>
 #include <vector>
 
-#include "api/openai_request.h"
+#include "api/answer_writer.h"
+#include "api/openai/request.h"
 #include "engine/engine.h"
 #include "hub/hub.h"
 
@@ -28,20 +29,8 @@ struct AnswerHead {
   bool include_usage = false;
 };
 
-// One choice of a whole answer, collected from a sink's events.
-struct Choice {
-  std::string text;
-  std::string reasoning;
-  std::vector<hub::ToolCall> tool_calls;
-  std::vector<engine::TokenEvent> tokens;  // Kept only for log-probabilities.
-  engine::FinishReason reason = engine::FinishReason::kStop;
-};
-
 // "stop", "tool_calls" or "length"; an answer that was cut off for any reason is "length".
 const char* finish_reason_name(engine::FinishReason reason, bool has_tool_calls);
-
-// Adds a piece to the calls that it belongs to.
-void append_tool_call(std::vector<hub::ToolCall>& calls, const hub::ToolCallPiece& piece);
 
 std::string render_answer(const AnswerHead& head, std::span<const Choice> choices,
                           const hub::Usage& usage, const hub::Receipt& receipt);

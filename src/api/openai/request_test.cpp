@@ -1,9 +1,11 @@
 // What real clients send is understood; what is wrong is refused by name, both sides of each limit.
-#include "api/openai_request.h"
+#include "api/openai/request.h"
 
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include "api/chat_fields.h"
 
 namespace hearth::api::openai {
 namespace {
@@ -35,7 +37,7 @@ TEST(OpenAiRequest, TheLeastChat) {
   ASSERT_EQ(r.chat.messages.size(), 1U);
   EXPECT_EQ(r.chat.messages[0].role, hub::Role::kUser);
   EXPECT_EQ(r.chat.messages[0].content, "hi");
-  EXPECT_FALSE(r.stream || r.seed_given || r.logprobs || r.include_usage);
+  EXPECT_FALSE(r.stream || r.chat.has_seed || r.logprobs || r.include_usage);
   EXPECT_FALSE(r.chat.advice.has_value());
   EXPECT_EQ(r.chat.max_tokens, 0U);
 }
@@ -117,7 +119,7 @@ TEST(OpenAiRequest, EverySamplingField) {
   EXPECT_FLOAT_EQ(s.frequency_penalty, -0.5F);
   EXPECT_FLOAT_EQ(s.presence_penalty, 1.0F);
   EXPECT_EQ(s.seed, static_cast<std::uint64_t>(-7));
-  EXPECT_TRUE(r.seed_given);
+  EXPECT_TRUE(r.chat.has_seed);
   EXPECT_THAT(s.logit_bias, ElementsAre(Pair(5, -100.0F), Pair(7, 1.5F)));
   EXPECT_EQ(r.chat.n, 2U);
   EXPECT_THAT(r.chat.stop, ElementsAre("a", "b"));
