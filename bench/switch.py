@@ -10,6 +10,9 @@ one token is answered.  Definitions:
   first token   from a request's last byte sent to the first piece of its answer, at the client
   tax           first token after a switch minus that of the second request; also as a share of one
                 sweep of the model's weights at this machine's measured read bandwidth
+  control       first token of a third request to the same model, after this program, and not the hub, has
+                read the weights of another; minus that of the second.  What of the tax is only that other
+                weights lie in the processor's caches
   equal         a fixed greedy request, sent on one switch in twenty, is answered as by a hub that was
                 started for this model alone
 
@@ -115,12 +118,25 @@ def known_facts(paths, file):
     return tuple({path: facts[what][path.stem] for path in paths} for what in ("sweeps", "answers"))
 
 
+def read_all(path):
+    """Reads a file's pages through all cores' caches, as a sweep of its weights does."""
+    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, mmap.MAP_PRIVATE, mmap.PROT_READ | mmap.PROT_WRITE) as mapped:
+        at = ctypes.addressof(ctypes.c_char.from_buffer(mapped))
+        share = len(mapped) // cores()
+        readers = [threading.Thread(target=LIBC.memcmp, args=[ctypes.c_void_p(at + i * share)] * 2 + [ctypes.c_size_t(share)])
+                   for i in range(cores())]
+        for reader in readers:
+            reader.start()
+        for reader in readers:
+            reader.join()
+
+
 def switch_around(asker, paths, n_switches, answers, what):
-    """[(path, ready ms or None, first ms, tax ms)] of so many random switches; the number of unequal answers."""
+    """[(path, ready ms or None, first ms, tax ms, control ms)] of so many random switches; how many answers were unequal."""
     chance = random.Random(7)
-    found, unequal, current = [], 0, None
+    found, unequal, current, before = [], 0, None, None
     for number in range(n_switches):
-        current = chance.choice([path for path in paths if path != current])
+        before, current = current, chance.choice([path for path in paths if path != current])
         if sys.stderr.isatty():
             print(f"\r\033[K{what}: switch {number + 1} of {n_switches}", end="", file=sys.stderr, flush=True)
         if answers and number % 20 == 19:
@@ -128,7 +144,11 @@ def switch_around(asker, paths, n_switches, answers, what):
             continue
         after = asker.ask(current, prompt(chance))
         usual = asker.ask(current, prompt(chance))
-        found.append((current, after.receipt.get("ready_ms"), 1e3 * after.first, 1e3 * (after.first - usual.first)))
+        control = None
+        if before is not None and answers and number % 4 == 0:
+            read_all(before)
+            control = 1e3 * (asker.ask(current, prompt(chance)).first - usual.first)
+        found.append((current, after.receipt.get("ready_ms"), 1e3 * after.first, 1e3 * (after.first - usual.first), control))
     if sys.stderr.isatty():
         print("\r\033[K", end="", file=sys.stderr)
     return found, unequal
@@ -149,14 +169,17 @@ def measure_hearth(paths, options, answers, sweeps, kept, results):
         large = huge_share(server)
     ready, first, tax = ([row[i] for row in found] for i in (1, 2, 3))
     share = [row[3] / sweeps[row[0]] for row in found]
+    control = [(row[4], row[4] / sweeps[row[0]]) for row in found if row[4] is not None]
     for figure, values in (("ready", ready), ("first token", first), ("tax", tax)):
         for name, value in (("p50", statistics.median(values)), ("p99", percentile(values, 0.99))):
             results.add("eight models", f"switch, {what}: {figure} {name}", "ms", [value])
     results.add("eight models", f"switch, {what}: median tax / sweep", "", [statistics.median(share)])
+    controls = [statistics.median(values) for values in zip(*control)]
+    results.add("eight models", f"switch, {what}: median control / sweep", "", [controls[1]])
     print(f"{what}: {len(found)} switches  ready p50 {statistics.median(ready):.2f} ms, p99 {percentile(ready, 0.99):.2f} ms  "
           f"first token p50 {statistics.median(first):.1f} ms  tax p50 {statistics.median(tax):.2f} ms "
           f"({100 * statistics.median(share):.1f} % of a sweep), p99 {percentile(tax, 0.99):.1f} ms  "
-          f"{unequal} unequal answers, {100 * large:.0f} % mapped by large pages")
+          f"control p50 {controls[0]:.2f} ms ({100 * controls[1]:.1f} %)  {unequal} unequal answers, {100 * large:.0f} % mapped by large pages")
     broken = [f"{what}: {unequal} answers differ from a fresh load's"] if unequal else []
     if percentile(ready, 0.99) > READY_P99_MS_MAX:
         broken.append(f"{what}: ready p99 is {percentile(ready, 0.99):.2f} ms, at most {READY_P99_MS_MAX:g} ms were to be reached")
