@@ -161,6 +161,23 @@ void add_ledger(Parser& parser) {
   parser.on(command->add_subcommand("verify", "Check the hash chain from its first row to its last"), &ledger_verify);
 }
 
+void add_advisor_file(Parser& parser, CLI::App* advisor, const char* name, const char* what,
+                      Result<> (*run)(const Context&, const AdvisorFileOptions&)) {
+  auto options = std::make_shared<AdvisorFileOptions>();
+  CLI::App* command = advisor->add_subcommand(name, what);
+  command->add_option("file", options->file, "Recorded answers, a JSON object per line")->required();
+  command->add_option("--model", options->model, "Name of the local model here (default: as the rows name it)");
+  command->add_option("--quantisation", options->quantisation, "Its quantisation, as Q4_K_M");
+  parser.on(command, options, run);
+}
+
+void add_advisor(Parser& parser) {
+  CLI::App* command = parser.app.add_subcommand("advisor", "When asking the adviser pays, and what came of it");
+  command->require_subcommand(1);
+  add_advisor_file(parser, command, "calibrate", "Learn from recorded answers when asking pays", &advisor_calibrate);
+  add_advisor_file(parser, command, "eval", "How well that spends calls on recorded answers", &advisor_eval);
+}
+
 void add_snapshots(Parser& parser) {
   CLI::App* command = parser.app.add_subcommand("snapshots", "What models computed of prompts, kept on disk over restarts");
   command->require_subcommand(1);
@@ -314,6 +331,7 @@ Invocation parse_command_line(int argc, const char* const* argv) {
   add_chat(*parser);
   add_models(*parser);
   add_ledger(*parser);
+  add_advisor(*parser);
   add_snapshots(*parser);
   add_config(*parser);
   parser.get()->on(parser->app.add_subcommand("doctor", "Check what this machine offers and what could go wrong"), &doctor);

@@ -105,6 +105,16 @@ struct LedgerShowOptions {
 Result<> ledger_show(const Context& context, const LedgerShowOptions& options);
 Result<> ledger_verify(const Context& context);
 
+struct AdvisorFileOptions {
+  std::string file;          // Recorded answers, a JSON object per line (advisor/gate/pair_row.h).
+  std::string model;         // Empty: as the rows name it.
+  std::string quantisation;  // "Q4_K_M"; empty: not said.
+};
+// Learns from recorded answers when asking the adviser pays.
+Result<> advisor_calibrate(const Context& context, const AdvisorFileOptions& options);
+// Says what that is worth on recorded answers.
+Result<> advisor_eval(const Context& context, const AdvisorFileOptions& options);
+
 Result<> snapshots_list(const Context& context);
 Result<> snapshots_drop(const Context& context);
 
