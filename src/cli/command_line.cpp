@@ -192,6 +192,15 @@ void add_config(Parser& parser) {
   parser.on(command, options, &config);
 }
 
+void add_redact(Parser& parser) {
+  auto options = std::make_shared<RedactOptions>();
+  CLI::App* command = parser.app.add_subcommand("redact", "Replace personal data and secrets in standard input");
+  command->add_option("--dictionary", options->dictionaries, "File with lines 'TYPE: word or phrase'; may be given again")
+      ->allow_extra_args(false);
+  command->add_option("--tagger", options->tagger, "Weights of train.py in place of the built-in ones");
+  parser.on(command, options, &redact);
+}
+
 void add_bench(Parser& parser) {
   CLI::App* command = parser.app.add_subcommand("bench", "Measure this machine and the engine on it");
   command->require_subcommand(1);
@@ -333,6 +342,7 @@ Invocation parse_command_line(int argc, const char* const* argv) {
   add_ledger(*parser);
   add_advisor(*parser);
   add_snapshots(*parser);
+  add_redact(*parser);
   add_config(*parser);
   parser.get()->on(parser->app.add_subcommand("doctor", "Check what this machine offers and what could go wrong"), &doctor);
   add_bench(*parser);

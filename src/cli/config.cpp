@@ -80,6 +80,8 @@ const std::array kKeys = {
               Integer<Config>{FIELD(std::int64_t, advisor.max_output_tokens), 1, 1 << 20}},
     Key{"advisor", "timeout_s", "Seconds after which the local answer is given without advice.",
               Integer<Config>{FIELD(std::int64_t, advisor.timeout_s), 1, 3600}},
+    Key{"privacy", "dictionaries", "Files with words that must not leave, a line each: TYPE: word or phrase.",
+              List<Config>{FIELD(Strings, privacy.dictionaries)}},
     Key{"budget", "usd_per_day", "Most US dollars spent on advice in a UTC day.",
               Number<Config>{FIELD(double, budget.usd_per_day), 0, 1'000'000}},
     Key{"budget", "usd_per_request", "Most US dollars spent on advice for one request.",

@@ -85,6 +85,9 @@ struct Config {
     std::int64_t max_output_tokens = 1024;
     std::int64_t timeout_s = 60;
   } advisor;
+  struct Privacy {
+    std::vector<std::string> dictionaries;
+  } privacy;
   struct Budget {
     double usd_per_day = 1.0;
     double usd_per_request = 0.10;

@@ -118,6 +118,13 @@ Result<> advisor_eval(const Context& context, const AdvisorFileOptions& options)
 Result<> snapshots_list(const Context& context);
 Result<> snapshots_drop(const Context& context);
 
+struct RedactOptions {
+  std::vector<std::string> dictionaries;  // Besides those of the configuration.
+  std::string tagger;                     // File of weights in place of the built-in ones; empty: those.
+};
+// Standard input without what should not leave, or, with --json, where that is.
+Result<> redact(const Context& context, const RedactOptions& options);
+
 struct ConfigOptions {
   bool explain = false;
 };

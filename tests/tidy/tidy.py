@@ -15,7 +15,7 @@ from pathlib import Path
 FLOORS = {
     "base": 0,
     "tensor": 1, "net": 1, "sandbox": 1, "ledger": 1,
-    "gguf": 2, "text": 2, "device": 2,
+    "gguf": 2, "text": 2, "device": 2, "privacy": 2,
     "model": 3, "store": 3,
     "engine": 4, "advisor": 4, "compute": 4, "convert": 4,
     "hub": 5,
