@@ -77,7 +77,7 @@ constexpr std::array kGroupings = {
     Grouping{"3-3-3-4", "-. *", false},    Grouping{"4-3-3-4", "-. *", false},
     Grouping{"2-2-2-2-2", "-. ", false},   Grouping{"2-2-2-2", "-. ", false},
     Grouping{"3-2-3", " ", false},         Grouping{"3-3-3", " -", false},
-    Grouping{"3-4", " -", false},          Grouping{"2-4-4", " -.", true},
+    Grouping{"3-4", "-", false},          Grouping{"2-4-4", " -.", true},
     Grouping{"3-4-4", " -.", true},        Grouping{"4-3-3", " -.", true},
     Grouping{"4-3-4", " -.", true},        Grouping{"5-6", " -./", true},
     Grouping{"4-6", " -./", true},         Grouping{"4-7", " -./", true},
