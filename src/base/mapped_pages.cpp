@@ -96,7 +96,7 @@ void give_back(const MappedPart& part, std::span<const std::byte> bytes, GiveBac
   if (pages.end > end && pages.end != all.end) pages.end -= page_bytes();
   if (pages.size() == 0) return;
   (void)::madvise(pages.at(), pages.size(), MADV_DONTNEED);
-  if (where == GiveBack::kToCache) return;
+  if (where == GiveBack::kToCache || part.fill) return;
   const int fd = ::open(part.path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (fd < 0) return;
   const auto offset = static_cast<off_t>(pages.begin - all.begin);

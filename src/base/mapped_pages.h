@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <span>
 #include <vector>
 
@@ -12,10 +13,13 @@ namespace hearth {
 // What one page-table entry can map at best; file systems with large folios reach it.
 inline constexpr std::size_t kLargePageBytes = std::size_t{2} << 20;
 
-// A whole file as it is mapped, from its first byte on.
+// A whole file as it is mapped, from its first byte on; or memory that somebody fills.
 struct MappedPart {
   std::span<const std::byte> bytes;
   std::filesystem::path path;
+  // Of memory: makes what is to be in a range of it, and returns 0 or an errno.  `path` is what it is
+  // made from then.
+  std::function<int(std::span<const std::byte>)> fill = {};
 };
 
 // Asks for large pages wherever `mapped` is read from now on.  Only advice.

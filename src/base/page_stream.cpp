@@ -63,9 +63,14 @@ std::vector<Block> blocks_of(const std::vector<MappedPart>& parts,
 }
 
 Error read_error(const MappedPart& part, int error) {
+  if (error == EBADMSG) {
+    return {Code::kCorrupt, fmt::format("the model '{}' can't be restored from its base: run `hearth models "
+                                        "verify`, and import what it lists again",
+                                        part.path.string())};
+  }
   struct stat info {};
   const bool is_known = ::stat(part.path.c_str(), &info) == 0;
-  if (is_known && static_cast<std::size_t>(info.st_size) < part.bytes.size()) {
+  if (!part.fill && is_known && static_cast<std::size_t>(info.st_size) < part.bytes.size()) {
     return {Code::kCorrupt,
             fmt::format("the file '{}' was cut off: it has {} bytes of {}; get it from its source again",
                         part.path.string(), info.st_size, part.bytes.size())};
@@ -131,10 +136,11 @@ void PageReader::read() {
     extent.is_guessed = is_guess;
     if (is_guess) is_guessing_ = true;
     const std::span<const std::byte> bytes = extent.bytes;
+    const MappedPart& part = piece.stream->parts_[extent.part];
 
     lock.unlock();
     const auto began = Clock::now();
-    const int error = options_.bring_in(bytes);
+    const int error = part.fill ? part.fill(bytes) : options_.bring_in(bytes);
     const auto took = Clock::now() - began;
     lock.lock();
 

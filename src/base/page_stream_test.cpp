@@ -3,10 +3,13 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
+#include <cerrno>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <future>
@@ -206,6 +209,37 @@ TEST_F(PageStreamTest, WhatGoesToTheCacheLeavesThisProcessOnly) {
   EXPECT_EQ(s->give_back(UINT64_MAX, GiveBack::kToCache), kBytes);
   EXPECT_EQ(mapped_bytes(std::span(&range, 1))[0].mapped, 0U);
   EXPECT_EQ(cached(), kBytes);
+}
+
+// A part may also be memory that somebody fills: it comes in the same order, goes, and comes again.
+TEST_F(PageStreamTest, MemoryIsFilledAsAFileIsRead) {
+  constexpr std::size_t kMade = 8 * kMiB;
+  void* const at = ::mmap(nullptr, kMade, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  ASSERT_NE(at, MAP_FAILED);
+  auto* const made = static_cast<std::byte*>(at);
+  const std::span<const std::byte> bytes(made, kMade);
+  std::atomic<int> error = 0;
+  const auto fill = [&](std::span<const std::byte> range) {
+    std::memset(made + (range.data() - made), 'm', range.size());
+    return error.load();
+  };
+  gate_.let(100);
+  const auto all = file_.bytes();
+  const StagedBytes staged[] = {{all, 0}, {bytes, 1}};
+  PageStream s(reader(), {{all, path_}, {bytes, path_, fill}}, staged, 2);
+  const auto is_made = [&] { return std::ranges::all_of(bytes, [](std::byte b) { return b == std::byte{'m'}; }); };
+  { ASSERT_TRUE(PageStream::Pass(&s).wait_for(1U)); }
+  EXPECT_TRUE(is_made());
+  EXPECT_EQ(s.give_back(kMade, GiveBack::kToDisk), kMade);
+  EXPECT_EQ(made[kMade / 2], std::byte{0});  // The kernel has it.
+  EXPECT_EQ(cached(), kBytes);
+  { ASSERT_TRUE(PageStream::Pass(&s).wait_for(1U)); }
+  EXPECT_TRUE(is_made());
+  (void)s.give_back(kMade, GiveBack::kToDisk);
+  error = EBADMSG;
+  EXPECT_FALSE(PageStream::Pass(&s).wait_for(1U));
+  EXPECT_NE(s.problem()->message.find("can't be restored from its base"), std::string::npos);
+  ::munmap(at, kMade);
 }
 
 TEST_F(PageStreamTest, GuessesYieldAndRestAndAreCounted) {

@@ -117,6 +117,11 @@ void add_models_store(Parser& parser, CLI::App* models) {
       ->required();
   command->add_option("--name", import->name, "What requests will call it (default: the file's name)");
   command->add_option("--type", import->type, "Quantise first: Q8_0, Q4_K_M, ... (default: as it is; a folder: Q4_K_M)");
+  command->add_option("--delta-of", import->delta_of,
+                      "Keep only what makes it of this model of the store, its base before the fine-tuning");
+  command->add_option("--as", import->as,
+                      "How: exact (default), 1bit (a sign for each weight), or lowrank:R (an adapter of rank R)");
+  command->add_option("--text", import->text, "A file by which to measure what 1bit and lowrank cost");
   command->add_option("--threads", import->threads, "Threads (default: one per core)")->check(CLI::Range(1, 1024));
   command->add_flag("--force", import->force, "Replace the model of that name");
   parser.on(command, import, &models_import);

@@ -11,8 +11,9 @@
 #include "cli/verbs.h"
 #include "gguf/manifest.h"
 #include "hub/upstream/child_process.h"
-#include "store/inventory.h"
 #include "store/adapters.h"
+#include "store/delta_base.h"
+#include "store/inventory.h"
 
 namespace hearth::cli {
 namespace {
@@ -26,7 +27,23 @@ nlohmann::ordered_json to_json(const store::CatalogueEntry& entry, const char* k
           {"architecture", entry.architecture},
           {"quantization", entry.quantization},
           {"context_tokens", entry.n_context},
+          {"base", entry.base},
           {"problem", entry.problem}};
+}
+
+// Of a model that is kept as a difference of another one, and of one that is the base of others.
+void add_delta_rows(const gguf::Manifest& manifest, std::vector<std::vector<std::string>>& rows) {
+  if (const std::string base = store::delta_base_of(manifest); !base.empty()) {
+    std::uint64_t bytes = 0, n = 0;
+    for (const gguf::TensorRef& ref : manifest.refs()) {
+      if (!gguf::is_delta(ref.layout)) continue;
+      bytes += ref.bytes;
+      ++n;
+    }
+    rows.push_back({"difference of", fmt::format("{}: {} tensors in {}", base, n, format_bytes(bytes))});
+  }
+  const auto deltas = store::deltas_of({store_folder()}, manifest.name());
+  if (!deltas.empty()) rows.push_back({"base of", fmt::format("{}", fmt::join(deltas, ", "))});
 }
 
 // Whence an imported model came, and what of it other imported models have as well.
@@ -42,6 +59,7 @@ void add_store_rows(const std::filesystem::path& path, std::vector<std::vector<s
   rows.push_back({"imported from", std::string(manifest->source_path())});
   rows.push_back({"tensors", fmt::format("{} in {} packs", manifest->refs().size(), manifest->packs().size())});
   rows.push_back({"shared", format_bytes(shared)});
+  add_delta_rows(*manifest, rows);
 }
 
 // "store: 3 models, 1.2 GB on disk, 0.1 GB spared by sharing"; nothing without imported models.
@@ -116,7 +134,8 @@ nlohmann::ordered_json to_json(const hub::ModelEntry& entry) {
 }
 
 std::string state_of(const store::CatalogueEntry& entry, bool has_llama) {
-  if (entry.problem.empty()) return "";
+  const bool is_delta = entry.source == "store" && !entry.base.empty();
+  if (entry.problem.empty()) return is_delta ? "difference of " + entry.base : "";
   return entry.is_foreign && has_llama ? "runs in llama-server" : "can't run: " + entry.problem;
 }
 

@@ -1,135 +1,26 @@
 // `hearth models import`, `rm`, `gc` and `verify`: the models that Hearth keeps itself.
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <chrono>
-#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "cli/import_delta.h"
+#include "cli/import_file.h"
+#include "cli/import_source.h"
 #include "cli/interrupt.h"
-#include "cli/open_catalogue.h"
 #include "cli/paths.h"
 #include "cli/progress_bar.h"
 #include "cli/terminal.h"
 #include "cli/verbs.h"
-#include "convert/quantize_model.h"
-#include "gguf/gguf_file.h"
-#include "model/packed_weights.h"
-#include "model/vocab.h"
-#include "store/file_name.h"
-#include "store/head.h"
-#include "store/import.h"
-#include "store/inventory.h"
 #include "store/upkeep.h"
 
 namespace hearth::cli {
 namespace {
 
-namespace fs = std::filesystem;
 using Clock = std::chrono::steady_clock;
 
 gguf::StorePaths store_paths() { return {store_folder()}; }
-
-// What is to be imported, and what it will be called.
-struct Source {
-  fs::path path;
-  std::string name;
-};
-
-Result<Source> find_source(const Context& context, const ModelsImportOptions& options) {
-  Source source;
-  std::error_code error;
-  if (fs::exists(options.source, error)) {
-    source.path = fs::absolute(options.source, error).lexically_normal();
-    // "models/qwen/" has no last part of its own.
-    const fs::path last = source.path.has_filename() ? source.path : source.path.parent_path();
-    source.name = fs::is_directory(source.path, error) ? last.filename() : last.stem();
-    if (const auto part = store::split_part(source.name)) source.name = part->stem;
-  } else {
-    HEARTH_TRY(const store::Catalogue catalogue, open_catalogue(context.config));
-    HEARTH_TRY(const store::CatalogueEntry entry, catalogue.find(options.source));
-    if (entry.source == "store") {
-      return fail(Code::kInvalidArgument, fmt::format("'{}' is imported already", entry.name));
-    }
-    source = {entry.path, entry.name};
-  }
-  if (!options.name.empty()) source.name = options.name;
-  return source;
-}
-
-// A file in the store's folder that goes when it is no longer needed.
-class ScratchFile {
- public:
-  explicit ScratchFile(fs::path path) : path_(std::move(path)) {}
-  ~ScratchFile() {
-    std::error_code ignored;
-    fs::remove(path_, ignored);
-  }
-  ScratchFile(const ScratchFile&) = delete;
-  ScratchFile& operator=(const ScratchFile&) = delete;
-  const fs::path& path() const { return path_; }
-
- private:
-  fs::path path_;
-};
-
-// A folder in Hugging Face's layout, or a file that is to have another type, as a GGUF file.
-Result<> convert_to(const fs::path& out, const Source& source, const ModelsImportOptions& options,
-                    bool shows_progress) {
-  const std::string type = options.type.empty() ? "Q4_K_M" : options.type;
-  const convert::Recipe* const recipe = convert::find_recipe(type);
-  if (recipe == nullptr) {
-    return fail(Code::kInvalidArgument, fmt::format("'{}' is no type that is written: choose one of {}",
-                                                    type, convert::known_recipes()));
-  }
-  HEARTH_TRY(const convert::ModelSource opened, convert::open_source(source.path));
-  ProgressBar bar(shows_progress);
-  HEARTH_TRY([[maybe_unused]] const convert::QuantizeReport report,
-             convert::quantize_model(opened, out,
-                                     {.recipe = recipe,
-                                      .n_threads = options.threads,
-                                      .overwrite = true,
-                                      .progress = [&bar](const convert::Progress& progress) {
-                                        bar.show(progress.done, progress.total, progress.tensor);
-                                        return !take_interrupt();
-                                      }}));
-  return {};
-}
-
-Result<store::ImportReport> import_file(const fs::path& path, const std::string& name,
-                                        const ModelsImportOptions& options, bool shows_progress) {
-  HEARTH_TRY(const gguf::GgufFile file, gguf::GgufFile::open(path));
-  HEARTH_TRY(const auto layouts, model::store_layouts(file));
-  ProgressBar bar(shows_progress);
-  HEARTH_TRY(const store::ImportReport report,
-             store::import_model(file, {.store = store_paths(),
-                                        .name = name,
-                                        .quantization = store::read_head(path).quantization,
-                                        .layouts = layouts,
-                                        .replace = options.force,
-                                        .n_threads = options.threads,
-                                        .progress = [&bar](const store::ImportProgress& progress) {
-                                          bar.show(progress.done, progress.total, progress.tensor);
-                                          return !take_interrupt();
-                                        }}));
-  // The first request finds the vocabulary's image made.
-  HEARTH_TRY(const gguf::GgufFile stored, gguf::GgufFile::open_model(report.manifest));
-  HEARTH_TRY([[maybe_unused]] const auto tokenizer, model::load_tokenizer(stored));
-  return report;
-}
-
-Result<store::ImportReport> import_source(const Source& source, const ModelsImportOptions& options,
-                                          bool shows_progress) {
-  std::error_code error;
-  if (!fs::is_directory(source.path, error) && options.type.empty()) {
-    return import_file(source.path, source.name, options, shows_progress);
-  }
-  fs::create_directories(store_folder(), error);
-  const ScratchFile scratch(store_folder() / fmt::format(".convert-{}.gguf", ::getpid()));
-  HEARTH_TRY_VOID(convert_to(scratch.path(), source, options, shows_progress));
-  return import_file(scratch.path(), source.name, options, shows_progress);
-}
 
 store::UpkeepWatch watch_with(ProgressBar& bar) {
   return [&bar](const store::UpkeepProgress& progress) {
@@ -149,10 +40,15 @@ void print_freed(const Context& context, const store::FreeReport& freed) {
 }  // namespace
 
 Result<> models_import(const Context& context, const ModelsImportOptions& options) {
-  HEARTH_TRY(const Source source, find_source(context, options));
+  HEARTH_TRY(const ImportSource source, find_import_source(context, options));
   watch_interrupts();
+  if (!options.delta_of.empty()) return import_delta(context, source, options);
+  if (!options.as.empty() || !options.text.empty()) {
+    return fail(Code::kInvalidArgument, "--as and --text belong to --delta-of BASE: name the base");
+  }
   const auto start = Clock::now();
-  HEARTH_TRY(const store::ImportReport report, import_source(source, options, !context.json));
+  HEARTH_TRY(const ImportFile file, prepare_import(source, options, !context.json));
+  HEARTH_TRY(const store::ImportReport report, import_file(file.path(), source.name, {}, options, !context.json));
   const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
   if (context.json) {
     print_out(nlohmann::ordered_json{{"name", source.name},
@@ -165,7 +61,7 @@ Result<> models_import(const Context& context, const ModelsImportOptions& option
               "\n");
     return {};
   }
-  const std::uint64_t shared = report.bytes - report.new_bytes;
+  const std::uint64_t shared = report.shared_bytes;
   print_out(fmt::format("imported {}: {} tensors, {}{} in {:.1f} s\nask it: hearth ask --model {} \"...\"\n",
                         source.name, report.n_tensors, format_bytes(report.bytes),
                         shared == 0 ? "" : fmt::format(", {} of which the store had", format_bytes(shared)),

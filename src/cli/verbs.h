@@ -86,6 +86,9 @@ struct ModelsImportOptions {
   std::string source;  // A GGUF file, a folder in Hugging Face's layout, or a name.
   std::string name;    // Empty: the file's or the entry's.
   std::string type;    // Empty: as the file has it; a folder becomes Q4_K_M.
+  std::string delta_of;  // A model of the store; empty: kept whole.
+  std::string as;        // "exact" (also empty), "1bit" or "lowrank:R".
+  std::string text;      // A file to compare by; empty: a text of the program's own.
   unsigned threads = 0;
   bool force = false;
 };

@@ -42,6 +42,7 @@ inline constexpr std::uint32_t kAlignmentMax = 1U << 20;
 
 class Manifest;
 class PackFile;
+class RestoredTensors;
 
 struct MetadataEntry {
   std::string_view key;
@@ -83,7 +84,13 @@ class GgufFile {
 
   // As open(), or a model of the store by its manifest: its tensors lie in packs then, in the layout
   // that each names, and its vocabulary elsewhere.  Only for those who look at `layout`.
+  //
+  // Tensors that the store keeps as deltas of a base have their place then, but no bytes: restore()
+  // fills all of them, and each of parts() says how to fill some.
   static Result<GgufFile> open_model(const std::filesystem::path& path);
+
+  // The metadata and the tensor table of a manifest, which it borrows: no tensor has data.
+  static Result<GgufFile> header_of(const Manifest& manifest);
 
   const std::string& name() const { return name_; }
   std::uint32_t version() const { return version_; }
@@ -93,9 +100,14 @@ class GgufFile {
   std::span<const std::shared_ptr<const GgufFile>> rest() const { return rest_; }
   // Of a model of the store; else null.
   const Manifest* manifest() const { return manifest_.get(); }
+  // Fills the tensors that are kept as deltas; nothing to do where there are none.
+  Result<> restore() const;
+  // Those tensors; null where there are none.
+  const RestoredTensors* restored() const { return restored_.get(); }
   // Where the tensors' bytes lie, a few ranges in all.
   std::vector<std::span<const std::byte>> data_ranges() const;
-  // The mapped files that they lie in; none of borrowed bytes.
+  // The mapped files that they lie in, and the memory of those that are restored; none of borrowed
+  // bytes.
   std::vector<MappedPart> parts() const;
   // Whether a byte that was read is not there any more: what was computed from it is wrong.
   bool is_damaged() const;
@@ -129,12 +141,14 @@ class GgufFile {
   Result<> open_rest(const std::filesystem::path& path, std::uint32_t n_files);
   Result<> join_tensors();
   Result<> place_in_packs();
+  Result<> place_deltas(const std::vector<std::size_t>& indices);
 
   std::string name_;
   MappedFile file_;
   std::vector<std::shared_ptr<const GgufFile>> rest_;
   std::shared_ptr<const Manifest> manifest_;
   std::vector<std::shared_ptr<const PackFile>> packs_;
+  std::shared_ptr<const RestoredTensors> restored_;
   std::span<const std::byte> bytes_;
   std::size_t header_bytes_ = 0;
   std::uint32_t version_ = 0;

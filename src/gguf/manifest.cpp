@@ -142,7 +142,9 @@ std::filesystem::path StorePaths::vocab_source(const Sha256& key) const {
   return vocab() / fmt::format("{}.gguf", to_hex(key));
 }
 
-std::filesystem::path StorePaths::manifest(std::string_view name) const {
+namespace {
+
+std::string file_of(std::string_view name) {
   std::string file;
   for (const char c : name) {
     const auto byte = static_cast<unsigned char>(c);
@@ -154,7 +156,17 @@ std::filesystem::path StorePaths::manifest(std::string_view name) const {
       file += fmt::format("%{:02X}", byte);
     }
   }
-  return models() / (file + std::string(kManifestSuffix));
+  return file;
+}
+
+}  // namespace
+
+std::filesystem::path StorePaths::manifest(std::string_view name) const {
+  return models() / (file_of(name) + std::string(kManifestSuffix));
+}
+
+std::filesystem::path StorePaths::adapter(std::string_view name) const {
+  return adapters() / (file_of(name) + ".gguf");
 }
 
 StorePaths StorePaths::of_manifest(const std::filesystem::path& manifest) {

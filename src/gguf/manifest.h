@@ -76,11 +76,13 @@ struct StorePaths {
   std::filesystem::path packs() const { return root / "packs"; }
   std::filesystem::path models() const { return root / "models"; }
   std::filesystem::path vocab() const { return root / "vocab"; }
+  std::filesystem::path adapters() const { return root / "adapters"; }
   std::filesystem::path lock() const { return root / "lock"; }
   std::filesystem::path pack(const Sha256& id) const;
   std::filesystem::path vocab_source(const Sha256& key) const;
   // The name's bytes that a file can't have are escaped as %XX.
   std::filesystem::path manifest(std::string_view name) const;
+  std::filesystem::path adapter(std::string_view name) const;
   // Of a manifest that lies in its store's folder.
   static StorePaths of_manifest(const std::filesystem::path& manifest);
 };

@@ -33,7 +33,9 @@ Result<> check_packs(const GgufFile& file, const std::function<bool()>& goes_on)
       return fail(Code::kCorrupt,
                   fmt::format("the pack '{}' is damaged in tensor '{}': see `hearth models verify`, "
                               "and import '{}' again",
-                              pack.path().string(), file.tensors()[i].name, manifest->name()));
+                              pack.path().string(),
+                              i < file.tensors().size() ? file.tensors()[i].name : "of its base",
+                              manifest->name()));
     }
     if (!goes_on()) return fail(Code::kCancelled, "the check was stopped");
   }

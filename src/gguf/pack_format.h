@@ -2,14 +2,17 @@
 //
 //   packs/ID.pack       head: PackHead, PackObject[n_objects]; then the objects' bytes
 //   models/NAME.model   ManifestHead, then sections: a GGUF header without vocabulary, TensorRef for
-//                       each of its tensors in their order, PackRef, texts
+//                       each of its tensors in their order and then for each object of another
+//                       model that one of them is a delta of, PackRef, texts
+//   adapters/NAME.gguf  what `import --as lowrank` made: adapters over models of the store
 //   vocab/KEY.gguf      a GGUF file with the keys under `tokenizer.ggml.` and no tensors
 //   vocab/KEY.vN        the image of its tokenizer (text/vocab_image.h), version N; made again at need
 //
 // An object is one tensor in one layout, named by the SHA-256 of layout, type, shape and bytes: equal
 // tensors are stored once, whoever imports them.  Objects lie in extents that begin at multiples of
 // 2 MiB, since that is what a large page maps.  A pack is written once and never changed; a model is
-// a manifest that names objects.  A manifest carries the model's own GGUF header, so that every
+// a manifest that names objects.  An object may also be a delta (tensor_delta.h) of another, which a
+// manifest names beside it, so that nothing that is needed is ever free to go.  A manifest carries the model's own GGUF header, so that every
 // hyperparameter has one reader, whether a model was imported or not.
 //
 // All numbers are little-endian; all structs are plain bytes without padding.
@@ -44,6 +47,21 @@ enum class StoredLayout : std::uint32_t {
 inline StoredLayout stored_layout(tensor::WeightLayout layout) {
   return layout == tensor::WeightLayout::kPacked ? StoredLayout::kPacked : StoredLayout::kRows;
 }
+
+// The tensor's bytes are made of another object's; the rest says how they lie then.
+inline constexpr std::uint32_t kDeltaFlag = 0x1'0000;
+constexpr bool is_delta(StoredLayout layout) {
+  return (static_cast<std::uint32_t>(layout) & kDeltaFlag) != 0;
+}
+constexpr StoredLayout as_delta(StoredLayout layout) {
+  return static_cast<StoredLayout>(static_cast<std::uint32_t>(layout) | kDeltaFlag);
+}
+constexpr StoredLayout without_delta(StoredLayout layout) {
+  return static_cast<StoredLayout>(static_cast<std::uint32_t>(layout) & ~kDeltaFlag);
+}
+
+// The key of a manifest's header that names the model whose tensors it needs.
+inline constexpr const char* kDeltaOfKey = "hearth.delta_of";
 
 struct PackHead {
   std::uint64_t magic = kPackMagic;

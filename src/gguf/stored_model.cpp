@@ -2,13 +2,26 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <utility>
 
 #include "gguf/gguf_file.h"
 #include "gguf/manifest.h"
 #include "gguf/pack_file.h"
+#include "gguf/restored_tensors.h"
 
 namespace hearth::gguf {
+namespace {
+
+std::unexpected<Error> import_again(std::string_view model, std::string_view what) {
+  return fail(Code::kCorrupt, fmt::format("'{}' {}: import it again", model, what));
+}
+
+}  // namespace
+
+Result<GgufFile> GgufFile::header_of(const Manifest& manifest) {
+  return parse_header(manifest.header(), manifest.file_name());
+}
 
 Result<GgufFile> GgufFile::open_model(const std::filesystem::path& path) {
   {
@@ -21,7 +34,7 @@ Result<GgufFile> GgufFile::open_model(const std::filesystem::path& path) {
 Result<GgufFile> GgufFile::open_manifest(const std::filesystem::path& path) {
   HEARTH_TRY(Manifest opened, Manifest::open(path));
   const auto manifest = std::make_shared<const Manifest>(std::move(opened));
-  HEARTH_TRY(GgufFile file, parse_header(manifest->header(), path.string()));
+  HEARTH_TRY(GgufFile file, header_of(*manifest));
   file.manifest_ = manifest;
   const StorePaths store = StorePaths::of_manifest(path);
   for (const PackRef& ref : manifest->packs()) {
@@ -38,32 +51,68 @@ Result<GgufFile> GgufFile::open_manifest(const std::filesystem::path& path) {
   return file;
 }
 
-// Points each tensor at its bytes.
+// Points each tensor at its bytes, or to where they will be.
 Result<> GgufFile::place_in_packs() {
   const auto refs = manifest_->refs();
-  if (refs.size() != tensors_.size()) {
-    return fail(Code::kCorrupt, fmt::format("'{}' has {} tensors and names {}: import it again",
-                                            name_, tensors_.size(), refs.size()));
+  if (refs.size() < tensors_.size()) {
+    return import_again(name_, fmt::format("has {} tensors and names {}", tensors_.size(), refs.size()));
   }
-  for (std::size_t i = 0; i < refs.size(); ++i) {
+  std::vector<std::size_t> deltas;
+  for (std::size_t i = 0; i < tensors_.size(); ++i) {
     TensorInfo& info = tensors_[i];
     const TensorRef& ref = refs[i];
-    if (tensor_bytes(info) != ref.bytes) {
-      return fail(Code::kCorrupt, fmt::format("'{}': tensor '{}' {} does not have {} bytes: import "
-                                              "the model again",
-                                              name_, info.name, info.shape_text(), ref.bytes));
-    }
-    if (ref.layout != StoredLayout::kRows && ref.layout != StoredLayout::kPacked) {
+    const StoredLayout layout = without_delta(ref.layout);
+    if (layout != StoredLayout::kRows && layout != StoredLayout::kPacked) {
       return fail(Code::kUnsupported,
                   fmt::format("'{}' was imported by another version of Hearth, whose layout of "
                               "weights this one does not read: import it again",
                               name_));
     }
+    info.layout = layout == StoredLayout::kPacked ? tensor::WeightLayout::kPacked
+                                                  : tensor::WeightLayout::kRows;
+    if (is_delta(ref.layout)) {
+      deltas.push_back(i);
+      continue;
+    }
+    if (tensor_bytes(info) != ref.bytes) {
+      return import_again(name_, fmt::format("has a tensor '{}' {} that does not have {} bytes",
+                                             info.name, info.shape_text(), ref.bytes));
+    }
     info.data = packs_[ref.pack]->bytes().subspan(ref.offset, ref.bytes);
-    info.layout = ref.layout == StoredLayout::kPacked ? tensor::WeightLayout::kPacked
-                                                      : tensor::WeightLayout::kRows;
   }
+  if (refs.size() > tensors_.size() && deltas.empty()) {
+    return import_again(name_, fmt::format("has {} tensors and names {}", tensors_.size(), refs.size()));
+  }
+  return deltas.empty() ? Result<>{} : place_deltas(deltas);
+}
+
+// Gives the tensors `indices`, which are deltas, memory of their own.
+Result<> GgufFile::place_deltas(const std::vector<std::size_t>& indices) {
+  const auto refs = manifest_->refs();
+  const auto bytes_of = [&](const TensorRef& ref) {
+    return packs_[ref.pack]->bytes().subspan(ref.offset, ref.bytes);
+  };
+  std::map<Sha256, std::span<const std::byte>> bases;
+  for (const TensorRef& ref : refs.subspan(tensors_.size())) bases[ref.key] = bytes_of(ref);
+  std::vector<RestoredTensors::Tensor> wanted;
+  for (const std::size_t i : indices) {
+    const TensorInfo& info = tensors_[i];
+    const auto size = tensor_bytes(info);
+    if (!size) {
+      return import_again(name_, fmt::format("has a tensor '{}' of the impossible shape {}", info.name,
+                                             info.shape_text()));
+    }
+    wanted.push_back({.name = std::string(info.name),
+                      .form = {info.type, info.layout, info.dims[0], *size},
+                      .delta = bytes_of(refs[i])});
+  }
+  HEARTH_TRY(restored_, RestoredTensors::reserve(std::move(wanted), std::move(bases)));
+  for (std::size_t n = 0; n < indices.size(); ++n) tensors_[indices[n]].data = restored_->data(n);
   return {};
+}
+
+Result<> GgufFile::restore() const {
+  return restored_ == nullptr ? Result<>{} : restored_->fill_all();
 }
 
 std::vector<std::span<const std::byte>> GgufFile::data_ranges() const {
@@ -72,7 +121,10 @@ std::vector<std::span<const std::byte>> GgufFile::data_ranges() const {
     for (const auto& file : rest_) ranges.push_back(file->bytes_);
     return ranges;
   }
-  std::vector<TensorRef> sorted(manifest_->refs().begin(), manifest_->refs().end());
+  std::vector<TensorRef> sorted;
+  for (const TensorRef& ref : manifest_->refs().first(tensors_.size())) {
+    if (!is_delta(ref.layout)) sorted.push_back(ref);
+  }
   std::ranges::sort(sorted, {}, [](const TensorRef& ref) { return std::pair(ref.pack, ref.offset); });
   // Gaps below a large page are cheaper to bring in than to leave out.
   std::vector<TensorRef> joined;
@@ -91,12 +143,19 @@ std::vector<std::span<const std::byte>> GgufFile::data_ranges() const {
   for (const TensorRef& ref : joined) {
     ranges.push_back(packs_[ref.pack]->bytes().subspan(ref.offset, ref.bytes));
   }
+  if (restored_ != nullptr) ranges.push_back(restored_->bytes());
   return ranges;
 }
 
 std::vector<MappedPart> GgufFile::parts() const {
   std::vector<MappedPart> parts;
   for (const auto& pack : packs_) parts.push_back({pack->bytes(), pack->path()});
+  if (restored_ != nullptr) {
+    const auto fill = [restored = restored_](std::span<const std::byte> range) {
+      return restored->fill(range);
+    };
+    parts.push_back({restored_->bytes(), name_, fill});
+  }
   if (manifest_ == nullptr && file_.size() > 0) parts.push_back({file_.bytes(), file_.path()});
   for (const auto& file : rest_) parts.push_back({file->file_.bytes(), file->file_.path()});
   return parts;

@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "gguf/gguf_writer.h"
+#include "gguf/pack_format.h"
 
 namespace hearth::gguf {
 namespace {
@@ -45,10 +46,11 @@ std::string vocab_file(const GgufFile& file) {
   return writer.to_bytes();
 }
 
-std::string header_without_vocab(const GgufFile& file) {
+std::string header_without_vocab(const GgufFile& file, std::string_view delta_of) {
   GgufWriter writer;
+  if (!delta_of.empty()) writer.set_string(kDeltaOfKey, delta_of);
   for (const MetadataEntry& entry : file.metadata()) {
-    if (is_of_the_file(entry) || (is_vocab(entry) && entry.value.is_array())) continue;
+    if (entry.key == kDeltaOfKey || is_of_the_file(entry) || (is_vocab(entry) && entry.value.is_array())) continue;
     writer.set_value(entry.key, entry.value);
   }
   for (const TensorInfo& info : file.tensors()) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "base/digest.h"
 #include "gguf/gguf_file.h"
@@ -15,7 +16,8 @@ Sha256 vocab_key(const GgufFile& file);
 // A GGUF file with those keys and no tensors.
 std::string vocab_file(const GgufFile& file);
 
-// The header of `file` without the vocabulary's arrays, all tensors in their order.
-std::string header_without_vocab(const GgufFile& file);
+// The header of `file` without the vocabulary's arrays, all tensors in their order; of a model that is
+// kept as a delta, with the name of its base (kDeltaOfKey).
+std::string header_without_vocab(const GgufFile& file, std::string_view delta_of = {});
 
 }  // namespace hearth::gguf

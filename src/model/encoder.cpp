@@ -260,6 +260,7 @@ class LoadedEncoder final : public Encoder {
     HEARTH_TRY(made->weights_, bind_encoder_weights(source, made->config_));
     HEARTH_TRY(made->tokenizer_, load_tokenizer(source, options.image_folder));
     HEARTH_TRY_VOID(made->check_vocabulary());
+    HEARTH_TRY_VOID(source.restore());
     for (const auto& range : source.data_ranges()) prefault(range);
     return made;
   }

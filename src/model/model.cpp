@@ -150,11 +150,13 @@ Result<std::shared_ptr<const Model>> LoadedModel::create(gguf::GgufFile file,
 
 // The weights' pages: a copy of them, a stream that begins when somebody wants it, or all at once.
 Result<> LoadedModel::bring_in(const LoadOptions& options) {
+  const bool is_streamed = !options.pack && options.reader != nullptr && !file_.parts().empty();
+  if (!is_streamed) HEARTH_TRY_VOID(file_.restore());
   if (options.pack) {
     ThreadPool pool(0);
     return packed_.take(weights_, pool);
   }
-  if (options.reader != nullptr && !file_.parts().empty()) {
+  if (is_streamed) {
     stream_ = make_weight_stream(file_, weights_, options.reader);
     return {};
   }

@@ -31,7 +31,7 @@ struct CatalogueEntry {
   std::string quantization;  // The type that most weight bytes have: "Q4_K".
   std::uint32_t n_context = 0;
   Shape shape;
-  std::string base;     // Of an adapter: what its makers called the model.
+  std::string base;     // As Head's.
   std::vector<std::string> tags;  // What its makers call it, in lower case.
   std::string problem;  // Why it can't run, in one sentence; empty if it can.
   bool is_foreign = false;  // A whole model that can't run here, but may elsewhere.

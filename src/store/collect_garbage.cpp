@@ -5,6 +5,7 @@
 // kill at any moment leaves models that are whole.  A manifest that can't be read might name
 // anything: while there is one, no pack is touched.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -13,6 +14,8 @@
 #include <set>
 
 #include "base/file.h"
+#include "store/delta_base.h"
+#include "store/head.h"
 #include "store/inventory.h"
 #include "store/pack_writer.h"
 #include "store/store_lock.h"
@@ -146,14 +149,44 @@ Result<FreeReport> collect_garbage(const gguf::StorePaths& store, const UpkeepWa
   return Collector(store, watch).run();
 }
 
+namespace {
+
+// What others are differences of stays.
+Result<> refuse_base(const gguf::StorePaths& store, std::string_view name) {
+  const std::vector<std::string> deltas = deltas_of(store, name);
+  if (deltas.empty()) return {};
+  return fail(Code::kInvalidArgument,
+              fmt::format("'{}' is the base of {}, which {} kept as {} of it: remove {} first, or "
+                          "import {} whole",
+                          name, fmt::join(deltas, ", "), deltas.size() == 1 ? "is" : "are",
+                          deltas.size() == 1 ? "a difference" : "differences",
+                          deltas.size() == 1 ? "that" : "those", deltas.size() == 1 ? "it" : "them"));
+}
+
+// Unlinks it; false if it is not there.
+Result<bool> remove_at(const fs::path& path) {
+  if (::unlink(path.c_str()) == 0) {
+    sync_folder(path.parent_path());
+    return true;
+  }
+  if (errno == ENOENT) return false;
+  return std::unexpected(file_error("remove", path, errno));
+}
+
+}  // namespace
+
 Result<FreeReport> remove_model(const gguf::StorePaths& store, std::string_view name) {
   HEARTH_TRY(const StoreLock lock, StoreLock::take(store));
-  const fs::path path = store.manifest(name);
-  if (::unlink(path.c_str()) != 0) {
-    if (errno != ENOENT) return std::unexpected(file_error("remove", path, errno));
+  std::error_code ignored;
+  const fs::path adapter = store.adapter(name);
+  const std::uint64_t adapter_bytes = file_key(adapter).value_or(FileKey{}).bytes;
+  if (fs::exists(store.manifest(name), ignored)) HEARTH_TRY_VOID(refuse_base(store, name));
+  HEARTH_TRY(bool is_gone, remove_at(store.manifest(name)));
+  if (!is_gone) {
+    HEARTH_TRY(is_gone, remove_at(adapter));
+    if (is_gone) return FreeReport{1, adapter_bytes};
     return fail(Code::kNotFound, fmt::format("the store has no model '{}'", name));
   }
-  sync_folder(store.models());
   return Collector(store, {}).run();
 }
 

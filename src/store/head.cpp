@@ -10,6 +10,7 @@
 
 #include "base/ascii.h"
 #include "gguf/gguf_file.h"
+#include "gguf/pack_format.h"
 #include "store/adapters.h"
 
 namespace hearth::store {
@@ -120,6 +121,7 @@ Head read_head(const std::filesystem::path& path) {
   const auto number = [&](std::string_view key) {
     return file->get_u32(fmt::format("{}.{}", head.architecture, key), 0).value_or(0);
   };
+  head.base = file->get_string(gguf::kDeltaOfKey, "").value_or("");
   head.shape = {number("embedding_length"), number("feed_forward_length"), number("block_count")};
   head.problem = problem_of(*file, head.architecture);
   return head;

@@ -37,7 +37,9 @@ struct Head {
   std::uint32_t n_context = 0;
   Shape shape;
   bool is_adapter = false;  // Not a model, but a change to one.
-  std::string base;         // Of an adapter: what its makers called the model.
+  // Of an adapter: what its makers called the model; of a stored model that is kept as a difference of
+  // another one, that one's name.
+  std::string base;
   std::vector<std::string> tags;  // What its makers call it (GGUF general.tags), in lower case.
   std::string problem;  // Why no model can be run from this file; empty if one may.
   bool operator==(const Head&) const = default;

@@ -74,6 +74,10 @@ class Importer {
                               "--force to replace it",
                               options_.name));
     }
+    if (!options_.delta.base.empty()) {
+      HEARTH_TRY_VOID(refuse_own_base());
+      HEARTH_TRY(base_, DeltaBase::open(options_.store, options_.delta.base));
+    }
     HEARTH_TRY_VOID(store_vocab());
     HEARTH_TRY_VOID(store_tensors());
     HEARTH_TRY_VOID(write_store_file(path, write_manifest(draft())));
@@ -82,6 +86,13 @@ class Importer {
   }
 
  private:
+  Result<> refuse_own_base() const {
+    if (options_.delta.base != options_.name) return {};
+    return fail(Code::kInvalidArgument,
+                fmt::format("'{}' can't be kept as a difference of itself: choose another --name",
+                            options_.name));
+  }
+
   bool goes_on() const { return !options_.progress || options_.progress(progress_); }
 
   Result<> store_vocab() {
@@ -109,6 +120,8 @@ class Importer {
         HEARTH_TRY_VOID(store_tensor(info, i, known, writer));
       }
     }
+    // What deltas need beside the tensors themselves.
+    for (const auto& [key, ref] : base_refs_) refs_.push_back(ref);
     if (source_.is_damaged()) {
       return fail(Code::kCorrupt, fmt::format("'{}' was changed while it was read: import it when "
                                               "it is complete",
@@ -135,19 +148,55 @@ class Importer {
     report_.bytes += bytes.size();
     ++report_.n_tensors;
     progress_.done += bytes.size();
+    if (refer_to_twin(object, bytes, index, known)) {
+      report_.shared_bytes += bytes.size();
+      return {};
+    }
+    if (base_) {
+      if (auto delta = base_->delta_of(info, layout, bytes, options_.delta.form, pool_)) {
+        return store_delta(object, bytes.size(), *std::move(delta), index, known, writer);
+      }
+    }
+    return store_new(object, bytes, index, writer);
+  }
+
+  // Names an object of that key and these bytes if there is one.
+  bool refer_to_twin(const PackObject& object, std::span<const std::byte> bytes, std::size_t index,
+                     const KnownObjects& known) {
     if (const auto twin = known.find(object.key, bytes)) {
-      refs_[index] = ref_to(*twin->object, pack_index(*twin->stored));
-      return {};
+      refs_[index] = ref_to(*twin->object, pack_index(twin->stored->id, twin->stored->pack.value()->bytes().size()));
+      return true;
     }
-    if (const auto twin = written_.find(object.key); twin != written_.end()) {
-      refs_[index] = ref_to(twin->second, 0);
-      return {};
-    }
+    const auto twin = written_.find(object.key);
+    if (twin == written_.end()) return false;
+    refs_[index] = ref_to(twin->second, 0);
+    return true;
+  }
+
+  Result<> store_new(PackObject object, std::span<const std::byte> bytes, std::size_t index,
+                     PackWriter& writer) {
     report_.new_bytes += bytes.size();
     HEARTH_TRY(object, writer.append(object, bytes));
     written_.emplace(object.key, object);
     refs_[index] = ref_to(object, 0);
     return {};
+  }
+
+  // `object` describes the whole tensor, of `whole_bytes`.
+  Result<> store_delta(PackObject object, std::uint64_t whole_bytes, DeltaBase::Delta delta,
+                       std::size_t index, const KnownObjects& known, PackWriter& writer) {
+    const auto bytes = std::as_bytes(std::span(delta.bytes));
+    object.layout = gguf::as_delta(object.layout);
+    object.key = object_key(object, bytes);
+    ++report_.n_deltas;
+    report_.delta_bytes += bytes.size();
+    report_.delta_whole_bytes += whole_bytes;
+    if (delta.loss) report_.losses.push_back(*std::move(delta.loss));
+    const gguf::PackRef& pack = base_->packs()[delta.base.pack];
+    delta.base.pack = pack_index(pack.id, pack.file_bytes);
+    base_refs_.emplace(delta.base.key, delta.base);
+    if (refer_to_twin(object, bytes, index, known)) return {};
+    return store_new(object, bytes, index, writer);
   }
 
   // A matrix, or several in one tensor, in panels.
@@ -168,12 +217,10 @@ class Importer {
   }
 
   // The place of an older pack in this manifest's list; 0 is the new one's.
-  std::uint32_t pack_index(const StoredPack& stored) {
-    const auto found = std::ranges::find(packs_, stored.id, &gguf::PackRef::id);
+  std::uint32_t pack_index(const Sha256& id, std::uint64_t file_bytes) {
+    const auto found = std::ranges::find(packs_, id, &gguf::PackRef::id);
     const auto index = static_cast<std::uint32_t>(found - packs_.begin());
-    if (found == packs_.end()) {
-      packs_.push_back({stored.id, (*stored.pack)->bytes().size()});
-    }
+    if (found == packs_.end()) packs_.push_back({id, file_bytes});
     return index;
   }
 
@@ -190,7 +237,7 @@ class Importer {
     std::error_code ignored;
     made.source_path = std::filesystem::absolute(source_.name(), ignored).string();
     made.quantization = options_.quantization;
-    made.header = gguf::header_without_vocab(source_);
+    made.header = gguf::header_without_vocab(source_, base_refs_.empty() ? "" : base_->name());
     made.refs = std::move(refs_);
     made.packs = std::move(packs_);
     drop_unused_first_pack(made);
@@ -215,6 +262,8 @@ class Importer {
   std::vector<gguf::TensorRef> refs_;
   std::vector<gguf::PackRef> packs_{gguf::PackRef{}};  // The first is the one being written.
   std::map<Sha256, PackObject> written_;
+  std::optional<DeltaBase> base_;
+  std::map<Sha256, gguf::TensorRef> base_refs_;  // By key: what deltas are restored from.
   tensor::AlignedBuffer<std::byte> buffer_;
 };
 

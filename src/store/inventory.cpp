@@ -70,7 +70,7 @@ StoreUsage usage_of(const Inventory& inventory) {
   usage.n_packs = inventory.packs.size();
   for (const StoredModel& model : inventory.models) {
     if (!model.manifest) continue;
-    for (const gguf::TensorRef& ref : model.manifest->refs()) usage.model_bytes += ref.bytes;
+    usage.model_bytes += model.manifest->head().n_weight_bytes;
   }
   std::uint64_t named_bytes = 0;
   for (const StoredPack& stored : inventory.packs) {

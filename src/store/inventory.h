@@ -44,7 +44,7 @@ struct StoreUsage {
   std::uint64_t n_models = 0, n_packs = 0, n_objects = 0;
   std::uint64_t file_bytes = 0;      // Of packs, as the disk has them.
   std::uint64_t model_bytes = 0;     // Of all models, each counted as if it were alone.
-  std::uint64_t shared_bytes = 0;    // That equal tensors spare.
+  std::uint64_t shared_bytes = 0;    // That equal tensors, and differences of others, spare.
   std::uint64_t unnamed_bytes = 0;   // That gc would free.
 };
 StoreUsage usage_of(const Inventory& inventory);

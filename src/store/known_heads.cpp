@@ -12,7 +12,7 @@ namespace hearth::store {
 namespace {
 
 // Raised with every change of what heads say, so that a newer build reads files again.
-constexpr std::string_view kMagic = "hearth heads 3\n";
+constexpr std::string_view kMagic = "hearth heads 4\n";
 constexpr std::size_t kFileBytesMax = std::size_t{64} << 20;
 
 class Writer {

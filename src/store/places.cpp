@@ -15,6 +15,7 @@
 #include "gguf/manifest.h"
 #include "store/adapters.h"
 #include "store/catalogue.h"
+#include "store/delta_base.h"
 #include "store/environment.h"
 #include "store/file_name.h"
 #include "store/folder_walk.h"
@@ -78,6 +79,7 @@ class Finder {
   void add_file(const fs::path& path, std::string_view source);
   void add_folder(const fs::path& folder, std::string_view source);
   void add_store(const gguf::StorePaths& store);
+  void add_store_adapters(const gguf::StorePaths& store);
   void add_peft(const fs::path& folder, std::string_view source);
   void add_huggingface(const fs::path& hub);
   void add_ollama(const fs::path& models);
@@ -93,6 +95,7 @@ class Finder {
 FoundFiles Finder::run() {
   if (options_.embedded) add_file(*options_.embedded, "embedded");
   if (options_.store) add_store({*options_.store});
+  if (options_.store) add_store_adapters({*options_.store});
   for (const auto& folder : options_.folders) add_folder(folder, "config");
   if (options_.pulled) add_folder(*options_.pulled, "pulled");
   for (const auto& folder : options_.adapter_folders) add_folder(folder, "config");
@@ -172,6 +175,12 @@ void Finder::add_store(const gguf::StorePaths& store) {
     }
     add(std::move(candidate));
   });
+}
+
+void Finder::add_store_adapters(const gguf::StorePaths& store) {
+  for (const fs::path& path : stored_adapters(store)) {
+    add({clean_name(path.stem().string()), path, "store", {}, 0});
+  }
 }
 
 void Finder::add_huggingface(const fs::path& hub) {

@@ -21,7 +21,7 @@ namespace fs = std::filesystem;
 constexpr auto kPatience = std::chrono::milliseconds(100);
 
 Result<> make_folders(const gguf::StorePaths& store) {
-  for (const fs::path& folder : {store.packs(), store.models(), store.vocab()}) {
+  for (const fs::path& folder : {store.packs(), store.models(), store.vocab(), store.adapters()}) {
     std::error_code error;
     fs::create_directories(folder, error);
     if (error) return std::unexpected(file_error("create the folder", folder, error.value()));
@@ -30,7 +30,7 @@ Result<> make_folders(const gguf::StorePaths& store) {
 }
 
 void remove_leftovers(const gguf::StorePaths& store) {
-  for (const fs::path& folder : {store.packs(), store.models(), store.vocab()}) {
+  for (const fs::path& folder : {store.packs(), store.models(), store.vocab(), store.adapters()}) {
     std::error_code error;
     for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
       const bool is_ours = it->path().filename().native().starts_with(kTemporaryPrefix);

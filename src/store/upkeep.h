@@ -38,7 +38,8 @@ struct FreeReport {
 // more is unnamed.  Models that run keep what they have mapped.
 Result<FreeReport> collect_garbage(const gguf::StorePaths& store, const UpkeepWatch& watch = {});
 
-// Drops a model and frees what only it had.  kNotFound if there is none of that name.
+// Drops a model, or an adapter that the store made, and frees what only it had.  kNotFound if there is
+// none of that name, kInvalidArgument naming them while others are kept as differences of it.
 Result<FreeReport> remove_model(const gguf::StorePaths& store, std::string_view name);
 
 }  // namespace hearth::store

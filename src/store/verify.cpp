@@ -7,7 +7,10 @@
 #include <set>
 
 #include "gguf/gguf_file.h"
+#include "gguf/restored_tensors.h"
 #include "gguf/vocab_part.h"
+#include "store/delta_base.h"
+#include "store/head.h"
 #include "store/inventory.h"
 #include "store/object_key.h"
 #include "store/upkeep.h"
@@ -29,6 +32,7 @@ class Verifier {
   Result<VerifyReport> run() {
     for (const StoredPack& stored : inventory_.packs) HEARTH_TRY_VOID(check_pack(stored));
     for (const StoredModel& model : inventory_.models) check_model(model);
+    for (const auto& path : stored_adapters(store_)) check_adapter(path);
     return std::move(report_);
   }
 
@@ -101,7 +105,19 @@ class Verifier {
     if (auto problem = vocab_problem(manifest.head().vocab)) return problem;
     const auto file = gguf::GgufFile::open_model(model.path);
     if (!file) return file.error().message;
-    return std::nullopt;
+    if (file->restored() == nullptr) return std::nullopt;
+    const auto restored = file->restored()->check({});
+    return restored ? std::nullopt : std::optional(restored.error().message);
+  }
+
+  // Of an adapter that the store made: its name's file reads as one.
+  void check_adapter(const std::filesystem::path& path) {
+    ++report_.n_models;
+    const Head head = read_head(path);
+    if (head.problem.empty() && head.is_adapter) return;
+    report_.problems.push_back(fmt::format(
+        "adapter '{}': {}", path.stem().string(), head.problem.empty() ? "it is none" : head.problem));
+    report_.bad_models.push_back(path.stem().string());
   }
 
   std::optional<std::string> vocab_problem(const Sha256& key) {

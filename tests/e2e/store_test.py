@@ -86,6 +86,73 @@ class StoreTest(unittest.TestCase):
         self.run_ok("models", "rm", "two")
         self.assertEqual(self.names("config"), ["two"])
 
+    def fine_tune(self, base, name, seed):
+        """A copy of a file in half precision in which every third weight is a little larger."""
+        rng = random.Random(seed)
+        data = bytearray(base.read_bytes())
+        # Weights take the last parts of the file; of a number, the first byte is the least.
+        for at in range(len(data) // 2 & ~3, len(data), 2):
+            if rng.random() < 1 / 3 and data[at] < 240:
+                data[at] += rng.randrange(1, 8)
+        path = self.home.path / f"{name}.gguf"
+        path.write_bytes(data)
+        return path
+
+    def test_a_fine_tune_is_kept_as_a_difference_and_answers_alike(self):
+        base = self.make_model("base", kind="F16")
+        tuned = self.fine_tune(base, "tuned", 1)
+        expected = self.ask(tuned).stdout
+        missing = self.home.run("models", "import", str(tuned), "--delta-of", "base")
+        self.assertEqual(missing.returncode, 3)
+        self.run_ok("models", "import", str(base))
+        report = json.loads(self.run_ok("models", "import", str(tuned), "--delta-of", "base", "--json"))
+        self.assertEqual((report["form"], report["losses"]), ("exact", []))
+        self.assertLess(report["new_bytes"], 0.6 * report["bytes"])
+        tuned.unlink()
+        self.assertEqual(self.ask("tuned").stdout, expected)
+        with Hub(self.home) as hub:  # Restored layer by layer here, while it answers.
+            body = {"messages": [{"role": "user", "content": "one two three"}], "max_tokens": 8, "temperature": 0}
+            answers = [hub.request("POST", "/v1/chat/completions", {**body, "model": m}) for m in ("tuned", "base", "tuned")]
+            self.assertEqual([status for status, _, _ in answers], [200, 200, 200], answers)
+            texts = [answer["choices"][0]["message"] for _, _, answer in answers]
+            self.assertEqual(texts[0], texts[2])
+        self.assertIn("difference of base", self.run_ok("models", "list"))
+        self.assertIn("base of", self.run_ok("models", "show", "base"))
+        refused = self.home.run("models", "rm", "base")
+        self.assertEqual(refused.returncode, 2)
+        self.assertIn("is the base of tuned", refused.stderr)
+        self.assertEqual(len(refused.stderr.strip().splitlines()), 1, refused.stderr)
+        self.run_ok("models", "gc")
+        self.assertEqual(self.verify()["problems"], [])
+        self.run_ok("models", "rm", "tuned")
+        self.run_ok("models", "rm", "base")
+        self.assertEqual(self.packs(), [])
+
+    def test_a_fine_tune_as_signs_or_as_an_adapter_says_what_it_costs(self):
+        base = self.make_model("base", kind="F16")
+        tuned = self.fine_tune(base, "tuned", 1)
+        self.run_ok("models", "import", str(base))
+        bit = json.loads(self.run_ok("models", "import", str(tuned), "--delta-of", "base", "--as", "1bit",
+                                     "--name", "bit", "--json"))
+        self.assertLess(bit["new_bytes"], bit["bytes"] / 8)
+        low = json.loads(self.run_ok("models", "import", str(tuned), "--delta-of", "base", "--as", "lowrank:8",
+                                     "--name", "low", "--json"))
+        self.assertEqual(low["model"], "base@low")
+        for report in (bit, low):
+            self.assertGreater(report["divergence"]["tokens"], 100)
+            self.assertGreater(len(report["losses"]), 5)
+        self.assertEqual(self.ask("bit").returncode, 0)
+        self.assertEqual(self.ask("base@low").returncode, 0)
+        text = self.run_ok("models", "import", str(tuned), "--delta-of", "base", "--as", "1bit", "--name", "bit", "--force")
+        self.assertIn("divergence", text)
+        self.assertIn("relative error", text)
+        self.assertEqual(self.home.run("models", "import", str(tuned), "--delta-of", "base", "--as", "2bit").returncode, 2)
+        self.assertEqual(self.home.run("models", "import", str(tuned), "--as", "1bit").returncode, 2)
+        self.assertEqual(self.home.run("models", "rm", "base").returncode, 2)
+        for name in ("bit", "low", "base"):
+            self.run_ok("models", "rm", name)
+        self.assertEqual(self.packs(), [])
+
     def kill_at_random(self, rng, *args):
         """Starts a writer and kills it within the time that it takes; whether it was quicker."""
         process = subprocess.Popen([HEARTH, *args], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
@@ -100,17 +167,22 @@ class StoreTest(unittest.TestCase):
         rng = random.Random(seed)
         kept = self.make_model("kept", 1)
         others = [self.make_model(f"other{i}", 2 + i) for i in range(3)]
+        deltas = [self.fine_tune(kept, f"delta{i}", i) for i in range(2)]
         self.run_ok("models", "import", str(kept))
-        answer = self.ask("kept").stdout
+        self.run_ok("models", "import", str(deltas[0]), "--delta-of", "kept", "--name", "tuned")
+        answer, tuned = self.ask("kept").stdout, self.ask("tuned").stdout
         for i in range(KILLS):
             path = rng.choice(others)
-            verb = rng.choice(["import", "import", "import", "rm", "gc"])
-            args = {"import": ["import", str(path), "--force"], "rm": ["rm", path.stem], "gc": ["gc"]}[verb]
+            verb = rng.choice(["import", "import", "delta", "delta", "adapter", "rm", "gc"])
+            delta = ["import", str(rng.choice(deltas)), "--delta-of", "kept", "--force"]
+            args = {"import": ["import", str(path), "--force"], "delta": delta,
+                    "adapter": [*delta, "--as", "lowrank:2", "--name", "low"],
+                    "rm": ["rm", path.stem], "gc": ["gc"]}[verb]
             self.kill_at_random(rng, "models", *args)
             report = self.verify()
             self.assertEqual(report["problems"], [], f"kill {i} of {verb}, seed {seed}")
             self.assertIn("kept", self.names())
-        self.assertEqual(self.ask("kept").stdout, answer)
+        self.assertEqual((self.ask("kept").stdout, self.ask("tuned").stdout), (answer, tuned))
         for path in others:
             self.run_ok("models", "import", str(path), "--force")
         self.run_ok("models", "gc")
