@@ -23,6 +23,7 @@ struct Choice {
   std::string text;
   std::string reasoning;
   std::vector<hub::ToolCall> tool_calls;
+  std::vector<std::string> advice;  // That came before the text.
   std::vector<engine::TokenEvent> tokens;  // Kept only for log-probabilities.
   hub::ChoiceEnd end;
 };
@@ -54,6 +55,8 @@ class AnswerWriter {
                     const engine::TokenEvent& token) = 0;
   virtual void reasoning(std::string& out, std::uint32_t choice, std::string_view text) = 0;
   virtual void tool_call(std::string& out, std::uint32_t choice, const hub::ToolCallPiece& piece) = 0;
+  // Advice came; most protocols have no word for it.
+  virtual void advice(std::string& out, std::string_view text) { (void)out, (void)text; }
   // What the hub does meanwhile; clients that do not know it must be able to pass it over.
   virtual void status(std::string& out, std::string_view text) = 0;
   virtual void choice_end(std::string& out, std::uint32_t choice, const hub::ChoiceEnd& end) = 0;

@@ -590,6 +590,7 @@ void Conductor::on(AdviceCame& message) {
   run->receipt.advice = AdviceOutcome::kAdvised;
   run->receipt.advice_detail = "the local model finished the answer with the adviser's advice";
   run->advice_text = std::move(advice.text);
+  run->sink->on_advice(run->receipt.adviser, run->advice_text);
   if (run->model->model->relays_advice() && fits_format(*run)) return relay_advice(*run);
 
   // The advice enters as a turn of its own; the prefix cache still holds all turns before it.

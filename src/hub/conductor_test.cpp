@@ -215,6 +215,7 @@ TEST_F(ConductorTest, AnUnsureDraftGetsAdviceAndTheLocalModelFinishes) {
   const auto sink = answered(request);
   EXPECT_EQ(sink->text(), "Final answer.") << "the draft must not show";
   EXPECT_THAT(sink->status(), HasSubstr("asking the adviser acme/wise-1"));
+  EXPECT_THAT(sink->advice(), StartsWith("acme/wise-1: "));
   const Receipt receipt = *sink->receipt();
   EXPECT_EQ(receipt.advice, AdviceOutcome::kAdvised);
   EXPECT_EQ(receipt.adviser, "acme/wise-1");

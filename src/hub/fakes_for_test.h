@@ -296,6 +296,10 @@ class CollectingSink final : public ChatSink {
     status_ = text;
     changed_.notify_all();
   }
+  void on_advice(const std::string& adviser, const std::string& text) override {
+    const std::lock_guard lock(mutex_);
+    advice_ = adviser + ": " + text;
+  }
   void on_choice_end(std::uint32_t choice, const ChoiceEnd& end) override {
     const std::lock_guard lock(mutex_);
     ++n_choice_ends_[choice];
@@ -362,6 +366,10 @@ class CollectingSink final : public ChatSink {
     const std::lock_guard lock(mutex_);
     return reasons_[choice];
   }
+  std::string advice() {
+    const std::lock_guard lock(mutex_);
+    return advice_;
+  }
   std::string stop_string(std::uint32_t choice = 0) {
     const std::lock_guard lock(mutex_);
     return stop_strings_[choice];
@@ -382,6 +390,7 @@ class CollectingSink final : public ChatSink {
   std::map<std::uint32_t, int> n_choice_ends_;
   std::map<std::uint32_t, engine::FinishReason> reasons_;
   std::map<std::uint32_t, std::string> stop_strings_;
+  std::string advice_;  // "ADVISER: WORDS".
   std::string status_;
   std::optional<Receipt> receipt_;
   std::optional<Error> error_;

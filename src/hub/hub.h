@@ -39,6 +39,10 @@ class ChatSink {
   virtual void on_tool_call(std::uint32_t choice, const ToolCallPiece& piece) = 0;
   // What the hub is doing meanwhile, for clients that show it: "asking the adviser ...".
   virtual void on_status(const std::string& text) = 0;
+  // Advice came, before the answer that weighs it: PROVIDER/NAME and its words.
+  virtual void on_advice(const std::string& adviser, const std::string& text) {
+    (void)adviser, (void)text;
+  }
   virtual void on_choice_end(std::uint32_t choice, const ChoiceEnd& end) = 0;
   virtual void on_finish(const Usage& usage, const Receipt& receipt) = 0;
   virtual void on_error(const Error& error) = 0;

@@ -103,6 +103,7 @@ class WholeAnswer final : public AnswerSink {
   }
 
   void on_status(const std::string&) override {}
+  void on_advice(const std::string&, const std::string& text) override { choices_[0].advice.push_back(text); }
 
   void on_choice_end(std::uint32_t choice, const hub::ChoiceEnd& end) override {
     if (choice < choices_.size()) choices_[choice].end = end;
@@ -153,6 +154,13 @@ class StreamedAnswer final : public AnswerSink {
     const std::lock_guard lock(mutex_);
     start();
     writer_->status(out_, text);
+    send();
+  }
+
+  void on_advice(const std::string&, const std::string& text) override {
+    const std::lock_guard lock(mutex_);
+    start();
+    writer_->advice(out_, text);
     send();
   }
 

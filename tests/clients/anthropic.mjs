@@ -61,6 +61,20 @@ if (model === "fake") {
   await check("tools and thinking, streamed", async () =>
     checkCalls(await client.messages.stream(callPlease).finalMessage()));
 
+  await check("the advisor tool: the hub's adviser, in its blocks", async () => {
+    const tool = { type: "advisor_20260301", name: "advisor", model: "claude-opus-4-6", max_uses: 1 };
+    const ask = { model, max_tokens: 9, betas: ["advisor-tool-2026-03-01"], tools: [tool],
+      messages: [{ role: "user", content: "advise" }] };
+    const whole = await client.beta.messages.create(ask);
+    assert.deepEqual(whole.content.map(({ type }) => type), ["server_tool_use", "advisor_tool_result", "text"]);
+    assert.equal(whole.content[1].content.text, "Mind the \u20ac.");
+    const streamed = await client.beta.messages.stream(ask).finalMessage();
+    assert.deepEqual(streamed.content.map(({ type }) => type), whole.content.map(({ type }) => type));
+    const next = await client.beta.messages.create({ ...ask, messages: [
+      ...ask.messages, { role: "assistant", content: whole.content }, { role: "user", content: "thanks" }] });
+    assert.equal(next.content[0].text, "You said: thanks ");
+  });
+
   await check("a round trip: call, result, answer", async () => {
     const { content } = await client.messages.create(callPlease);
     const results = content.filter(({ type }) => type === "tool_use")

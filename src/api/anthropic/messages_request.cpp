@@ -14,10 +14,13 @@
 namespace hearth::api::anthropic {
 namespace {
 
+constexpr std::string_view kAdvisorTool = "advisor_";  // And the date of its definition.
+
 struct Request {
   hub::ChatRequest chat;
   bool stream = false;
   bool thinks = false;
+  bool knows_advice = false;  // The client offers the advisor tool.
   std::string effort;
 };
 
@@ -124,6 +127,17 @@ Parsed<> add_tool_result(Turns& turns, std::string_view path, dom::object block)
   return {};
 }
 
+// What an adviser said in an earlier turn, which the model weighed while it thought.
+Parsed<> add_advice(Turns& turns, std::string_view path, dom::object block) {
+  const auto content = member(block, "content");
+  if (!content) return missing(at(path, "content"));
+  HEARTH_TRY(const dom::object result, as_object(at(path, "content"), *content));
+  std::string text;
+  HEARTH_TRY_VOID(set_optional_text(text, at(path, "content"), result, "text"));
+  append_line(turns.current().reasoning, text);
+  return {};
+}
+
 struct BlockRow {
   std::string_view type;
   hub::Role role;  // Who may send it.
@@ -137,6 +151,8 @@ constexpr auto kBlocks = std::to_array<BlockRow>({
     {"thinking", hub::Role::kAssistant, add_thinking},
     {"redacted_thinking", hub::Role::kAssistant, skip_block},
     {"tool_use", hub::Role::kAssistant, add_tool_use},
+    {"server_tool_use", hub::Role::kAssistant, skip_block},
+    {"advisor_tool_result", hub::Role::kAssistant, add_advice},
     {"tool_result", hub::Role::kUser, add_tool_result},
 });
 
@@ -212,6 +228,11 @@ Parsed<> add_tool(Request& r, std::string_view path, dom::element value) {
   HEARTH_TRY(const dom::object tool, as_object(path, value));
   std::string type;
   HEARTH_TRY_VOID(set_optional_text(type, path, tool, "type"));
+  // Whom the hub asks, and whether, is the configuration's business and not the client's.
+  if (type.starts_with(kAdvisorTool)) {
+    r.knows_advice = true;
+    return {};
+  }
   if (!type.empty() && type != "custom") {
     return refuse("unsupported_value", at(path, "type"),
                   fmt::format("Unsupported tool '{}' at '{}': this hub runs no tools itself; send tools with "
@@ -258,6 +279,11 @@ Parsed<> set_tool_choice(Request& r, std::string_view param, dom::element value)
   if (type == "tool") {
     HEARTH_TRY_VOID(set_optional_text(r.chat.tool_name, param, choice, "name"));
     if (r.chat.tool_name.empty()) return missing(at(param, "name"));
+    if (r.knows_advice && r.chat.tool_name == "advisor") {
+      r.chat.advice = hub::AdviceMode::kAlways;
+      r.chat.tool_choice = hub::ToolChoice::kAuto;
+      r.chat.tool_name.clear();
+    }
   }
   if (const auto alone = member(choice, "disable_parallel_tool_use")) {
     HEARTH_TRY(const bool is_alone, as_bool(at(param, "disable_parallel_tool_use"), *alone));
@@ -354,8 +380,8 @@ std::expected<ChatCall, ApiError> parse_call(std::string_view body) {
   std::string model = request.chat.model;
   return ChatCall{.chat = std::move(request.chat),
                   .stream = request.stream,
-                  .make_writer = [model = std::move(model)](const AnswerMark& mark) {
-                    return make_messages_writer(mark, model);
+                  .make_writer = [model = std::move(model), shows = request.knows_advice](const AnswerMark& mark) {
+                    return make_messages_writer(mark, model, shows);
                   }};
 }
 

@@ -13,6 +13,7 @@ namespace {
 using hub::Role;
 using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::Not;
 
 hub::ChatRequest parsed(std::string_view body) {
   auto call = parse_call(body);
@@ -141,6 +142,46 @@ TEST(MessagesWriter, BlocksOpenAndCloseInOrder) {
   EXPECT_THAT(out, HasSubstr(R"("stop_reason":"tool_use")"));
   EXPECT_THAT(out, HasSubstr(R"("usage":{"input_tokens":5,"cache_creation_input_tokens":0,"cache_read_input_tokens":4,)"
                              R"("output_tokens":3})"));
+}
+
+constexpr const char* kAdvisor = R"("tools":[{"type":"advisor_20260301","name":"advisor","model":"any","max_uses":2}])";
+
+TEST(Advisor, IsTheHubsOwnAndShowsItsBlocks) {
+  const std::string hi = R"([{"role":"user","content":"Hi"}])";
+  const auto call = parse_call(with(hi, kAdvisor));
+  ASSERT_TRUE(call.has_value()) << call.error().message;
+  EXPECT_TRUE(call->chat.tools.empty());
+  EXPECT_FALSE(call->chat.advice) << "whether to ask is the configuration's business";
+  std::string out;
+  const auto writer = call->make_writer({.id = "x"});
+  writer->begin(out);
+  writer->advice(out, "Mind the gap.");
+  writer->text(out, 0, "Yes.", {});
+  writer->choice_end(out, 0, {});
+  writer->finish(out, {}, {});
+  EXPECT_THAT(event_types(out),
+              ElementsAre("message_start", "content_block_start", "content_block_stop", "content_block_start",
+                          "content_block_stop", "content_block_start", "content_block_delta", "content_block_stop",
+                          "message_delta", "message_stop"));
+  const Choice choice{.text = "Yes.", .advice = {"Mind the gap."}};
+  EXPECT_THAT(call->make_writer({.id = "x"})->whole({&choice, 1}, {}, {}),
+              HasSubstr(R"("content":[{"type":"server_tool_use","id":"srvtoolu_x00","name":"advisor","input":{}},)"
+                        R"({"type":"advisor_tool_result","tool_use_id":"srvtoolu_x00","content":)"
+                        R"({"type":"advisor_result","text":"Mind the gap."}},{"type":"text","text":"Yes."}])"));
+  EXPECT_THAT(make_messages_writer({}, "m")->whole({&choice, 1}, {}, {}), Not(HasSubstr("advisor"))) << "not offered";
+}
+
+TEST(Advisor, CanBeAskedForAndIsReplayed) {
+  const auto asked = parsed(with(R"([{"role":"user","content":"Hi"}])",
+                                 std::string(kAdvisor) + R"(,"tool_choice":{"type":"tool","name":"advisor"})"));
+  EXPECT_EQ(asked.advice, hub::AdviceMode::kAlways);
+  EXPECT_EQ(asked.tool_choice, hub::ToolChoice::kAuto);
+  const auto replayed = parsed(with(R"([{"role":"user","content":"a"},{"role":"assistant","content":[
+    {"type":"server_tool_use","id":"s","name":"advisor","input":{}},
+    {"type":"advisor_tool_result","tool_use_id":"s","content":{"type":"advisor_result","text":"Mind the gap."}},
+    {"type":"text","text":"Yes."}]},{"role":"user","content":"b"}])"));
+  EXPECT_EQ(replayed.messages[1].reasoning, "Mind the gap.");
+  EXPECT_EQ(replayed.messages[1].content, "Yes.");
 }
 
 TEST(MessagesWriter, SaysWhyItStopped) {

@@ -45,11 +45,25 @@ std::string input_of(const std::string& arguments) {
   return "{}";
 }
 
+// The two blocks of the advisor tool: that it was asked, and what it said.
+std::string asks_adviser(std::string_view id) {
+  return fmt::format(R"({{"type":"server_tool_use","id":"{}","name":"advisor","input":{{}}}})", id);
+}
+
+std::string advice_came(std::string_view id, std::string_view text) {
+  std::string out;
+  JsonWriter json(out);
+  json.begin_object().key("type").value("advisor_tool_result").key("tool_use_id").value(id);
+  json.key("content").begin_object().key("type").value("advisor_result").key("text").value(text);
+  json.end_object().end_object();
+  return out;
+}
+
 // Writes a message's blocks one after the other: only one is open at a time.
 class MessagesWriter final : public AnswerWriter {
  public:
-  MessagesWriter(const AnswerMark& mark, std::string model)
-      : id_("msg_" + mark.id), model_(std::move(model)) {}
+  MessagesWriter(const AnswerMark& mark, std::string model, bool shows_advice)
+      : id_("msg_" + mark.id), model_(std::move(model)), shows_advice_(shows_advice) {}
 
   std::string whole(std::span<const Choice> choices, const hub::Usage& usage,
                     const hub::Receipt& receipt) const override;
@@ -58,20 +72,24 @@ class MessagesWriter final : public AnswerWriter {
             const engine::TokenEvent& token) override;
   void reasoning(std::string& out, std::uint32_t choice, std::string_view text) override;
   void tool_call(std::string& out, std::uint32_t choice, const hub::ToolCallPiece& piece) override;
+  void advice(std::string& out, std::string_view text) override;
   void status(std::string& out, std::string_view text) override;
   void choice_end(std::string& out, std::uint32_t choice, const hub::ChoiceEnd& end) override;
   void finish(std::string& out, const hub::Usage& usage, const hub::Receipt& receipt) override;
   void error(std::string& out, const ApiError& error) override;
 
  private:
-  enum class Block : std::uint8_t { kNone, kText, kThinking, kToolUse };
+  enum class Block : std::uint8_t { kNone, kText, kThinking, kToolUse, kWhole };
 
   void write_head(JsonWriter& json) const;
   void open(std::string& out, Block block, std::string_view content);
   void close(std::string& out);
   void delta(std::string& out, const char* type, const char* member, std::string_view text);
 
+  std::string advice_id(int number) const { return fmt::format("srvtoolu_{}{:02x}", id_.substr(4), number); }
+
   const std::string id_, model_;
+  const bool shows_advice_;
   Block block_ = Block::kNone;
   int n_blocks_ = 0;  // The open one's index is one less.
   bool has_tool_calls_ = false;
@@ -95,6 +113,9 @@ std::string MessagesWriter::whole(std::span<const Choice> choices, const hub::Us
   json.begin_object();
   write_head(json);
   json.key("content").begin_array();
+  for (int i = 0; shows_advice_ && i < static_cast<int>(choice.advice.size()); ++i) {
+    json.raw(asks_adviser(advice_id(i))).raw(advice_came(advice_id(i), choice.advice[static_cast<std::size_t>(i)]));
+  }
   if (!choice.reasoning.empty()) {
     json.begin_object().key("type").value("thinking").key("thinking").value(choice.reasoning);
     json.key("signature").value(kSignature).end_object();
@@ -176,6 +197,14 @@ void MessagesWriter::tool_call(std::string& out, std::uint32_t, const hub::ToolC
   if (!piece.arguments.empty()) delta(out, "input_json_delta", "partial_json", piece.arguments);
 }
 
+void MessagesWriter::advice(std::string& out, std::string_view text) {
+  if (!shows_advice_) return;
+  const std::string id = advice_id(n_blocks_);
+  open(out, Block::kWhole, asks_adviser(id));
+  open(out, Block::kWhole, advice_came(id, text));
+  close(out);
+}
+
 void MessagesWriter::status(std::string& out, std::string_view text) {
   net::append_sse_comment(out, text);
   event(out, "ping", R"({"type":"ping"})");
@@ -210,8 +239,8 @@ void MessagesWriter::error(std::string& out, const ApiError& error) { event(out,
 
 }  // namespace
 
-std::unique_ptr<AnswerWriter> make_messages_writer(const AnswerMark& mark, std::string model) {
-  return std::make_unique<MessagesWriter>(mark, std::move(model));
+std::unique_ptr<AnswerWriter> make_messages_writer(const AnswerMark& mark, std::string model, bool shows_advice) {
+  return std::make_unique<MessagesWriter>(mark, std::move(model), shows_advice);
 }
 
 std::string render_error(const ApiError& error) {

@@ -12,7 +12,8 @@
 
 namespace hearth::api::anthropic {
 
-std::unique_ptr<AnswerWriter> make_messages_writer(const AnswerMark& mark, std::string model);
+// `shows_advice`: the client offered Anthropic's advisor tool, and gets its two blocks where advice came.
+std::unique_ptr<AnswerWriter> make_messages_writer(const AnswerMark& mark, std::string model, bool shows_advice = false);
 
 // {"type":"error","error":{"type","message"}}
 std::string render_error(const ApiError& error);

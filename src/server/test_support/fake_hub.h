@@ -7,6 +7,7 @@
 //   break     two tokens, then on_error        euro      "€" in two tokens, then "uro"
 //   status    a status, then one token         refuse    chat() itself says kUnavailable
 //   overflow  chat() says the prompt is too long
+//   advise    says that advice came, then one token
 //   call      thinks, says a word, then calls every tool of the request with {"of": "..."}
 // and anything else is repeated word by word.  Where tokens are only counted, a message is one.
 #pragma once
@@ -145,6 +146,7 @@ class FakeHub final : public hub::Hub {
     End end = End::kFinish;
     bool status = false;
     bool calls = false;  // The request's tools, in pieces.
+    std::string advice;  // That comes before the tokens.
   };
   struct Job {
     Script script;
@@ -176,6 +178,8 @@ class FakeHub final : public hub::Hub {
       s.tokens = {"\xE2\x82", "\xAC", "uro"};
     } else if (word == "call") {
       s = {.tokens = {"Wait. "}, .calls = true};
+    } else if (word == "advise") {
+      s = {.tokens = {"With advice. "}, .advice = "Mind the \u20ac."};
     } else if (word == "status") {
       s = {{"done"}, End::kFinish, true};
     } else {
@@ -219,6 +223,7 @@ class FakeHub final : public hub::Hub {
       return true;
     }
     if (job.n_sent == 0 && job.script.status) job.sink->on_status("asking the adviser");
+    if (job.n_sent == 0 && !job.script.advice.empty()) job.sink->on_advice("fake/adviser", job.script.advice);
     if (job.n_sent == 0 && job.script.calls) {
       for (std::uint32_t i = 0; i < n; ++i) job.sink->on_reasoning(i, "Hm.");
     }
