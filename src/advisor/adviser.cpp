@@ -11,13 +11,11 @@
 #include <utility>
 #include <variant>
 
-#include "advisor/answer_reader.h"
-#include "advisor/api_key.h"
+#include "advisor/advice_call.h"
 #include "advisor/brief.h"
-#include "advisor/endpoint.h"
+#include "advisor/provider.h"
 #include "advisor/recorded_call.h"
 #include "advisor/retry.h"
-#include "base/digest.h"
 #include "base/log.h"
 #include "base/mailbox.h"
 
@@ -28,44 +26,6 @@ using SteadyClock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
 constexpr milliseconds kIdleWait{60'000};
-
-// How a call ended, as the HTTP thread saw it.
-struct CallResult {
-  net::HttpEnd end;
-  net::HttpResponseHead head;
-  std::string text;
-  TokenUse use;
-  ProviderError error;
-  bool is_complete = false;
-  bool is_cut = false;
-  bool is_garbled = false;
-  Sha256 response_sha256{};
-
-  bool is_success_status() const { return head.status >= 200 && head.status < 300; }
-};
-
-CallVerdict judge(const CallResult& result) {
-  if (!result.end.may_have_sent) {
-    return {"not_sent", "can't be reached: " + result.end.detail, false};
-  }
-  // An answer that reached our limit was cut by us: what came is good.
-  if (result.is_cut && !result.text.empty()) return {"too_long", ""};
-  if (result.head.status != 0 && !result.is_success_status()) {
-    return {"refused", fmt::format("answered {}: {}", result.head.status, words_of(result.error)),
-            false};
-  }
-  // Once the whole answer is there, how the connection ends is of no interest.
-  if (result.is_complete && !result.text.empty() && !result.error.is_set()) return {"answered", ""};
-  if (result.is_garbled) return {"broken", "answered something that is no chat completion"};
-  if (auto verdict = judge_transport(result.end)) return *verdict;
-  if (result.error.is_set()) {
-    const bool is_charged = !result.text.empty() || result.use.is_reported();
-    return {"refused", "gave up: " + words_of(result.error), is_charged};
-  }
-  if (!result.is_complete) return {"broken", "broke off in the middle of its answer"};
-  if (result.text.empty()) return {"answered", "answered with no text"};
-  return {"answered", ""};
-}
 
 struct Asked {
   AdviceId id;
@@ -89,67 +49,44 @@ struct Cancelled {
 struct Stop {};
 using AdviserMessage = std::variant<Asked, Recorded, CallEnded, Settled, Cancelled, Stop>;
 
-// Reads an answer on the HTTP thread and reports once, at the end.
-class CallSink final : public net::HttpSink {
- public:
-  CallSink(Mailbox<AdviserMessage>& mailbox, AdviceId id, std::uint64_t text_bytes_max)
-      : mailbox_(mailbox), id_(id), reader_(text_bytes_max) {}
-
-  void on_head(const net::HttpResponseHead& head) override { head_ = head; }
-  bool on_body(std::string_view piece) override {
-    digest_.update(piece);
-    return reader_.feed(piece);
-  }
-  void on_end(const net::HttpEnd& end) override {
-    reader_.finish();
-    mailbox_.put(CallEnded{id_,
-                           {.end = end,
-                            .head = std::move(head_),
-                            .text = reader_.text(),
-                            .use = reader_.use(),
-                            .error = reader_.error(),
-                            .is_complete = reader_.is_complete(),
-                            .is_cut = reader_.is_cut(),
-                            .is_garbled = reader_.is_garbled(),
-                            .response_sha256 = digest_.finish()}});
-  }
-
- private:
-  Mailbox<AdviserMessage>& mailbox_;
-  AdviceId id_;
-  AnswerReader reader_;
-  net::HttpResponseHead head_;
-  Sha256Stream digest_;
-};
-
 enum class Step : std::uint8_t { kRecording, kCalling, kSettling, kWaiting };
 
 // One question on its way.  Lives on the adviser's thread.
 struct Question {
   AdviceRequest request;
   std::shared_ptr<AdviceSink> sink;
-  std::string body;
-  Traffic traffic;
-  std::int64_t reserved_usd_micro = 0;
   SteadyClock::time_point deadline;
 
+  std::size_t provider = 0;  // That is asked now.
+  std::string body;          // Of the call to it.
+  Traffic traffic;
+  std::uint32_t n_tries = 0;  // Of it.
+  bool is_counted = false;    // Its circuit breaker waits to hear how the call went.
+
   Step step = Step::kRecording;
-  std::uint32_t n_tries = 0;
   std::optional<ledger::CallId> call;
   std::optional<net::HttpCallId> http_call;
   SteadyClock::time_point retry_at;      // While kWaiting,
   std::optional<milliseconds> retry_in;  // as decided when the call had ended.
   bool is_cancelled = false;
   Advice advice;
+  std::size_t n_detail_kept = 0;  // Bytes of advice.detail about providers before the present one.
+
+  // Why there is no answer yet.  What was tried says more than what could not be.
+  void note(AdviceStatus status, std::string_view detail) {
+    advice.status = advice.detail.empty() || status == AdviceStatus::kFailed ? status : advice.status;
+    advice.detail.resize(n_detail_kept);
+    advice.detail += advice.detail.empty() ? "" : "; ";
+    advice.detail += detail;
+  }
 };
 
 class AdviserThread final : public Adviser {
  public:
-  AdviserThread(AdviserOptions options, Endpoint endpoint, std::string key, net::HttpClient& client,
-                ledger::LedgerWriter& writer, const Clock& clock)
-      : options_(std::move(options)),
-        endpoint_(std::move(endpoint)),
-        key_(std::move(key)),
+  AdviserThread(std::vector<Provider> providers, net::HttpClient& client, ledger::LedgerWriter& writer,
+                const Clock& clock)
+      : options_(providers[0].options),
+        providers_(std::move(providers)),
         client_(client),
         writer_(writer),
         clock_(clock),
@@ -177,6 +114,10 @@ class AdviserThread final : public Adviser {
   void on(Cancelled& message);
   void on(Stop& message);
 
+  void ask_next(AdviceId id, Question& question);
+  bool begin(Question& question);
+  void count(Question& question, const CallResult& result, const CallVerdict& verdict);
+  void withdraw(Question& question);
   void record(AdviceId id, Question& question);
   void call(AdviceId id, Question& question);
   void cancel_question(AdviceId id, Question& question);
@@ -187,8 +128,7 @@ class AdviserThread final : public Adviser {
   Question* find(AdviceId id);
 
   const AdviserOptions options_;
-  const Endpoint endpoint_;
-  const std::string key_;
+  std::vector<Provider> providers_;  // Their circuit breakers are the thread's own.
   net::HttpClient& client_;
   ledger::LedgerWriter& writer_;
   const Clock& clock_;
@@ -223,32 +163,61 @@ void AdviserThread::on(Asked& message) {
   question.sink = std::move(message.sink);
   question.deadline = SteadyClock::now() + options_.deadline;
   if (is_stopping_) return end(message.id, AdviceStatus::kCancelled, "Hearth is shutting down");
-  if (!options_.prices) {
-    return end(message.id, AdviceStatus::kUnknownPrice,
-               fmt::format("the prices of {} are unknown; set price_in_usd_per_mtok and "
-                           "price_out_usd_per_mtok under [advisor]",
-                           options_.full_name()));
+  ask_next(message.id, question);
+}
+
+// Of the advisers from `question.provider` on, the first that can be asked; the end if there is none.
+void AdviserThread::ask_next(AdviceId id, Question& question) {
+  for (; question.provider < providers_.size(); ++question.provider) {
+    question.n_detail_kept = question.advice.detail.size();
+    if (begin(question)) return record(id, question);
   }
-  question.body = brief_body(question.request, options_, endpoint_.max_tokens_key);
+  const AdviceStatus status = question.advice.status;
+  end(id, status, std::move(question.advice.detail));
+}
+
+// Makes the question ready for its present provider; else notes why that can't be asked.
+bool AdviserThread::begin(Question& question) {
+  Provider& provider = providers_[question.provider];
+  const std::string name = provider.options.full_name();
+  if (!provider.prices) {
+    question.note(AdviceStatus::kUnknownPrice,
+                  fmt::format("the prices of {} are unknown; set price_in_usd_per_mtok and "
+                              "price_out_usd_per_mtok of that adviser",
+                              name));
+    return false;
+  }
+  const std::int64_t now = clock_.now_monotonic_ns();
+  if (!provider.circuit.let_through(now)) {
+    question.note(AdviceStatus::kFailed,
+                  fmt::format("the adviser {} has failed {} times in a row, so it is left alone for another {:.1f} s; "
+                              "the last time it {}",
+                              name, provider.circuit.n_failures(),
+                              static_cast<double>(provider.circuit.rest_left_ns(now)) / 1e9, provider.last_failure));
+    return false;
+  }
+  question.is_counted = true;
+  question.n_tries = 0;
+  question.body = provider.wire->body(brief_request(question.request, provider.options));
   question.traffic = {.request_bytes = question.body.size(),
-                      .max_output_tokens = options_.max_output_tokens};
-  question.reserved_usd_micro = worst_case_usd_micro(*options_.prices, question.traffic);
-  record(message.id, question);
+                      .max_output_tokens = provider.options.max_output_tokens};
+  return true;
 }
 
 // Nothing leaves before this is on disk.
 void AdviserThread::record(AdviceId id, Question& question) {
   question.step = Step::kRecording;
+  const Provider& provider = providers_[question.provider];
   ledger::CallIntent intent{.request_id = question.request.request_id,
-                            .provider = options_.provider,
-                            .url = endpoint_.chat_url,
-                            .model = options_.model,
-                            .headers = recorded_headers(json_call_headers(key_)),
+                            .provider = provider.options.provider,
+                            .url = provider.url,
+                            .model = provider.options.model,
+                            .headers = recorded_headers(wire_headers(*provider.wire, provider.key)),
                             .body = question.body,
                             .rule = question.request.rule,
-                            .reserved_usd_micro = question.reserved_usd_micro};
-  writer_.post([this, id, intent = std::move(intent)](ledger::Ledger& ledger) {
-    mailbox_.put(Recorded{id, ledger.begin_call(intent, options_.budget)});
+                            .reserved_usd_micro = worst_case_usd_micro(*provider.prices, question.traffic)};
+  writer_.post([this, id, intent = std::move(intent), budget = provider.options.budget](ledger::Ledger& ledger) {
+    mailbox_.put(Recorded{id, ledger.begin_call(intent, budget)});
   });
 }
 
@@ -256,13 +225,17 @@ void AdviserThread::on(Recorded& message) {
   Question* const question = find(message.id);
   if (question == nullptr) return;
   if (!message.call) {
+    withdraw(*question);
     const bool is_budget = message.call.error().code == Code::kOutOfBudget;
-    return end(message.id, is_budget ? AdviceStatus::kOverBudget : AdviceStatus::kFailed,
-               message.call.error().message);
+    question->note(is_budget ? AdviceStatus::kOverBudget : AdviceStatus::kFailed, message.call.error().message);
+    if (question->is_cancelled || is_stopping_ || !is_budget) question->provider = providers_.size();
+    ++question->provider;
+    return ask_next(message.id, *question);
   }
   question->call = *message.call;
   if (question->is_cancelled || is_stopping_) {
     question->is_cancelled = true;
+    withdraw(*question);
     return settle(message.id, *question, {.outcome = "not_sent"});
   }
   call(message.id, *question);
@@ -271,14 +244,17 @@ void AdviserThread::on(Recorded& message) {
 void AdviserThread::call(AdviceId id, Question& question) {
   question.step = Step::kCalling;
   ++question.n_tries;
-  net::HttpPost post{.url = endpoint_.chat_url,
-                     .headers = json_call_headers(key_),
+  const Provider& provider = providers_[question.provider];
+  net::HttpPost post{.url = provider.url,
+                     .headers = wire_headers(*provider.wire, provider.key),
                      .body = question.body,
-                     .timeouts = options_.timeouts,
-                     .response_bytes_max = options_.response_bytes_max};
+                     .timeouts = provider.options.timeouts,
+                     .response_bytes_max = provider.options.response_bytes_max};
   const auto left = std::chrono::ceil<milliseconds>(question.deadline - SteadyClock::now());
-  post.timeouts.total = std::clamp(left, milliseconds(1), options_.timeouts.total);
-  const auto sink = std::make_shared<CallSink>(mailbox_, id, options_.advice_bytes_max);
+  post.timeouts.total = std::clamp(left, milliseconds(1), provider.options.timeouts.total);
+  const auto sink = std::make_shared<CallSink>(
+      *provider.wire, provider.options.advice_bytes_max,
+      [this, id](CallResult result) { mailbox_.put(CallEnded{id, std::move(result)}); });
   question.http_call = client_.post(std::move(post), sink);
 }
 
@@ -286,15 +262,18 @@ void AdviserThread::on(CallEnded& message) {
   Question* const question = find(message.id);
   if (question == nullptr || question->step != Step::kCalling) return;
   CallResult& result = message.result;
+  const Provider& provider = providers_[question->provider];
   const CallVerdict verdict = judge(result);
+  count(*question, result, verdict);
   Advice& advice = question->advice;
+  advice.adviser = provider.options.full_name();
   if (result.end.may_have_sent) {
     ++advice.attempts;
     advice.bytes_out += question->body.size();
   }
   Traffic traffic = question->traffic;
-  traffic.content_bytes = result.text.size();
-  const ledger::Settlement settlement = settlement_of({.prices = *options_.prices,
+  traffic.content_bytes = result.content_bytes;
+  const ledger::Settlement settlement = settlement_of({.prices = *provider.prices,
                                                        .traffic = traffic,
                                                        .use = result.use,
                                                        .http_status = result.head.status,
@@ -306,15 +285,33 @@ void AdviserThread::on(CallEnded& message) {
   if (verdict.problem.empty()) {
     advice.text = std::move(result.text);
   } else {
-    advice.detail = fmt::format("the adviser {} {}", options_.full_name(), verdict.problem);
+    question->note(AdviceStatus::kFailed, fmt::format("the adviser {} {}", advice.adviser, verdict.problem));
     const double jitter = std::uniform_real_distribution<>()(random_);
     question->retry_in = retry_delay({.failure = result.end.failure,
                                       .head = std::move(result.head),
                                       .error = result.error,
-                                      .has_text = !result.text.empty()},
+                                      .has_text = result.content_bytes > 0},
                                      question->n_tries, clock_.now_unix_us(), jitter);
   }
   settle(message.id, *question, settlement);
+}
+
+// Tells the provider's circuit breaker how a call went.
+void AdviserThread::count(Question& question, const CallResult& result, const CallVerdict& verdict) {
+  if (!std::exchange(question.is_counted, false)) return;
+  Provider& provider = providers_[question.provider];
+  if (is_providers_failure(result, verdict)) {
+    provider.last_failure = verdict.problem;
+    provider.circuit.fail(clock_.now_monotonic_ns());
+  } else if (verdict.problem.empty()) {
+    provider.circuit.succeed();
+  } else {
+    provider.circuit.withdraw();
+  }
+}
+
+void AdviserThread::withdraw(Question& question) {
+  if (std::exchange(question.is_counted, false)) providers_[question.provider].circuit.withdraw();
 }
 
 // Settled before anything else happens, so that a retry's reservation sees what this call cost.
@@ -340,7 +337,12 @@ void AdviserThread::on(Settled& message) {
     return end(message.id, AdviceStatus::kCancelled, "the question was withdrawn");
   }
   const auto retry_in = std::exchange(question->retry_in, std::nullopt);
-  const bool is_due = retry_in && question->n_tries < options_.attempts_max &&
+  if (question->provider + 1 < providers_.size() && SteadyClock::now() < question->deadline) {
+    ++question->provider;
+    return ask_next(message.id, *question);
+  }
+  const std::uint32_t attempts_max = providers_[question->provider].options.attempts_max;
+  const bool is_due = retry_in && question->n_tries < attempts_max &&
                       SteadyClock::now() + *retry_in < question->deadline;
   if (!is_due) return end(message.id, AdviceStatus::kFailed, std::move(advice.detail));
   question->step = Step::kWaiting;
@@ -358,7 +360,9 @@ SteadyClock::time_point AdviserThread::next_retry() const {
 void AdviserThread::retry_due() {
   const auto now = SteadyClock::now();
   for (auto& [id, question] : questions_) {
-    if (question.step == Step::kWaiting && question.retry_at <= now) record(id, question);
+    if (question.step != Step::kWaiting || question.retry_at > now) continue;
+    question.is_counted = true;  // A question that has begun goes on, rest or no rest.
+    record(id, question);
   }
 }
 
@@ -394,20 +398,18 @@ void AdviserThread::end(AdviceId id, AdviceStatus status, std::string detail) {
 
 Result<std::unique_ptr<Adviser>> Adviser::create(AdviserOptions options, net::HttpClient& client,
                                                  ledger::LedgerWriter& writer, const Clock& clock) {
-  HEARTH_TRY(Endpoint endpoint, parse_endpoint(options.base_url));
-  HEARTH_TRY(std::string key, read_api_key(options.key_env, options.key_file));
-  if (options.model.empty()) {
-    return fail(Code::kInvalidArgument, "advisor.model is empty; name the model to ask");
+  return create(std::vector{std::move(options)}, client, writer, clock);
+}
+
+Result<std::unique_ptr<Adviser>> Adviser::create(std::vector<AdviserOptions> advisers, net::HttpClient& client,
+                                                 ledger::LedgerWriter& writer, const Clock& clock) {
+  HEARTH_CHECK(!advisers.empty());
+  std::vector<Provider> providers;
+  for (AdviserOptions& options : advisers) {
+    HEARTH_TRY(Provider provider, open_provider(std::move(options)));
+    providers.push_back(std::move(provider));
   }
-  if (options.provider.empty()) {
-    return fail(Code::kInvalidArgument, "advisor.provider is empty; give the provider a name");
-  }
-  if (options.max_output_tokens == 0 || options.attempts_max == 0) {
-    return fail(Code::kInvalidArgument,
-                "the adviser's limits of tokens and attempts must not be 0");
-  }
-  return std::make_unique<AdviserThread>(std::move(options), std::move(endpoint), std::move(key),
-                                         client, writer, clock);
+  return std::make_unique<AdviserThread>(std::move(providers), client, writer, clock);
 }
 
 }  // namespace hearth::advisor

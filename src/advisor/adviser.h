@@ -3,9 +3,13 @@
 //
 // One question is one or more attempts.  Each attempt reserves its worst-case price and
 // is committed to the ledger before its first byte leaves; afterwards it is settled from
-// the provider's own usage, within what the bytes that really moved make plausible.  A
-// failure is tried again only while nothing of an answer has arrived, only if the kind
-// of failure may pass by itself, and only before the question's deadline.
+// the provider's own usage, within what the bytes that really moved make plausible.
+//
+// There may be several advisers, in an order of preference.  One that fails, has no known price, does not
+// fit the budget or has failed so often that it rests (circuit.h) is passed over for the next, which is asked
+// from the beginning: what a broken answer said until then is dropped.  The last one is tried again, but only
+// while nothing of an answer has arrived, only if the kind of failure may pass by itself, and only before the
+// question's deadline.
 //
 // Whatever happens, the asker gets exactly one Advice, whose status and detail say what.
 #pragma once
@@ -28,11 +32,12 @@ namespace hearth::advisor {
 
 struct AdviserOptions {
   std::string provider = "openai";  // Its name in receipts and in the ledger.
-  std::string base_url;             // "https://HOST/v1"; no credentials, query or fragment.
+  std::string wire;                 // As wire/wire.h names it; empty: by the host.
+  std::string base_url;             // "https://HOST/v1"; no credentials, query or fragment.  Empty: the wire's home.
   std::string model;
   std::string key_env;           // Environment variable that holds the API key.
   std::string key_file;          // Or a file that does; nobody but its owner may read it.
-  std::optional<Prices> prices;  // Unset: unknown, and nothing is asked.
+  std::optional<Prices> prices;  // Unset: as price_list.h has them, else unknown, and nothing is asked.
   ledger::BudgetLimits budget;
   double threshold = 0.5;  // Asked when confidence is below this.
   std::uint32_t max_output_tokens = 1024;
@@ -71,6 +76,7 @@ struct Advice {
   AdviceStatus status = AdviceStatus::kFailed;
   std::string text;                 // Set for kAnswered, never empty then; valid UTF-8.
   std::string detail;               // One sentence; empty for kAnswered.
+  std::string adviser;              // That answered, or was asked last; empty: none was asked.
   std::uint32_t attempts = 0;       // That may have sent something.
   std::uint64_t bytes_out = 0;      // Bodies of all attempts that may have left.
   std::int64_t cost_usd_micro = 0;  // Charged, all attempts together.
@@ -93,9 +99,13 @@ class Adviser {
   static Result<std::unique_ptr<Adviser>> create(AdviserOptions options, net::HttpClient& client,
                                                  ledger::LedgerWriter& writer,
                                                  const Clock& clock = Clock::system());
+  // At least one, in order of preference.  The first one's threshold and deadline are those of all.
+  static Result<std::unique_ptr<Adviser>> create(std::vector<AdviserOptions> advisers, net::HttpClient& client,
+                                                 ledger::LedgerWriter& writer,
+                                                 const Clock& clock = Clock::system());
   virtual ~Adviser() = default;  // Every sink gets its advice first.
 
-  virtual const AdviserOptions& options() const = 0;
+  virtual const AdviserOptions& options() const = 0;  // Of the first.
   virtual AdviceId ask(AdviceRequest request, std::shared_ptr<AdviceSink> sink) = 0;
   virtual void cancel(AdviceId advice) = 0;  // No effect on one that has ended.
 };

@@ -17,6 +17,7 @@
 #include <random>
 #include <set>
 
+#include "advisor/circuit.h"
 #include "base/file.h"
 #include "ledger/verify.h"
 #include "net/loopback_server.h"
@@ -474,6 +475,156 @@ TEST_F(AdviserTest, ALedgerThatCantBeWrittenMeansNothingLeaves) {
   EXPECT_TRUE(rows().empty());
 }
 
+// ---- Several advisers
+
+class AdvisersTest : public AdviserTest {
+ protected:
+  // Asks two: the first runs `script`, the second answers well.
+  Advice ask_two(LoopbackServer::Script script, std::function<void(AdviserOptions&)> change = {}) {
+    server_ = std::make_unique<LoopbackServer>(std::move(script));
+    second_ = std::make_unique<LoopbackServer>([](LoopbackConnection& peer) {
+      peer.read_request();
+      answer_well(peer);
+    });
+    AdviserOptions first = options_for(server_->url("/v1")), second = options_for(second_->url("/v1"));
+    second.provider = "second";
+    if (change) change(first);
+    auto adviser = Adviser::create({std::move(first), std::move(second)}, *client_, *writer_, clock_);
+    EXPECT_TRUE(adviser);
+    adviser_ = std::move(*adviser);
+    return ask();
+  }
+  std::string providers() const {
+    std::string names;
+    for (const ledger::EgressRow& row : rows()) {
+      if (!row.provider.empty()) names += row.provider + " ";
+    }
+    return names;
+  }
+  FakeClock clock_;  // Stands still: nobody rests long enough.
+  std::unique_ptr<LoopbackServer> second_;
+};
+
+TEST_F(AdvisersTest, TheFirstIsPreferred) {
+  const Advice advice = ask_two([](LoopbackConnection& peer) {
+    peer.read_request();
+    answer_well(peer);
+  });
+  EXPECT_EQ(advice.adviser, "acme/wise-1");
+  EXPECT_EQ(second_->n_connections(), 0);
+}
+
+TEST_F(AdvisersTest, OneThatRefusesIsFollowedByTheNextAtOnce) {
+  const Advice advice = ask_two([](LoopbackConnection& peer) {
+    peer.read_request();
+    peer.respond(503, "{}", "Retry-After: 100\r\n");
+  });
+  EXPECT_EQ(advice.status, AdviceStatus::kAnswered) << advice.detail;
+  EXPECT_EQ(advice.adviser, "second/wise-1");
+  EXPECT_EQ(advice.attempts, 2U);
+  EXPECT_EQ(advice.cost_usd_micro, 106);
+  EXPECT_EQ(providers(), "acme second ");
+}
+
+TEST_F(AdvisersTest, WhatABrokenAnswerSaidIsDroppedAndPaidFor) {
+  const Advice advice = ask_two([](LoopbackConnection& peer) {
+    peer.read_request();
+    peer.begin_stream();
+    peer.write(chunk("It is "));
+  });
+  EXPECT_EQ(advice.text, "It is blue.") << "said once";
+  EXPECT_EQ(advice.adviser, "second/wise-1");
+  const auto all = rows();
+  ASSERT_EQ(all.size(), 4U) << "a call each";
+  EXPECT_EQ(all[1].outcome, "broken");
+  EXPECT_EQ(advice.cost_usd_micro, all[1].charged_usd_micro + 106);
+  EXPECT_EQ(advice.bytes_out, all[0].body.size() + all[2].body.size());
+}
+
+TEST_F(AdvisersTest, OneWithoutAPriceOrTooDearIsPassedOver) {
+  const auto answer = [](LoopbackConnection& peer) {
+    peer.read_request();
+    answer_well(peer);
+  };
+  EXPECT_EQ(ask_two(answer, [](AdviserOptions& first) { first.prices.reset(); }).adviser, "second/wise-1");
+  EXPECT_EQ(ask_two(answer, [](AdviserOptions& first) { first.budget.request_usd_micro = 1; }).adviser,
+            "second/wise-1");
+  EXPECT_EQ(providers(), "second second ");
+}
+
+TEST_F(AdvisersTest, OneThatKeepsFailingIsLeftAlone) {
+  Advice advice = ask_two([](LoopbackConnection& peer) {
+    peer.read_request();
+    peer.respond(500, "{}");
+  });
+  for (std::uint32_t i = 1; i < Circuit::kFailuresMax + 3; ++i) advice = ask(question(fmt::format("r-{}", i)));
+  EXPECT_EQ(advice.adviser, "second/wise-1");
+  EXPECT_EQ(server_->n_connections(), static_cast<int>(Circuit::kFailuresMax));
+}
+
+TEST_F(AdvisersTest, WhenNoneCanAnswerEachSaysWhy) {
+  server_ = std::make_unique<LoopbackServer>([](LoopbackConnection& peer) {
+    peer.read_request();
+    peer.respond(401, "{\"error\":{\"message\":\"bad key\"}}");
+  });
+  AdviserOptions first = options_for("http://127.0.0.1:9/v1"), last = options_for(server_->url("/v1"));
+  first.prices.reset();
+  last.provider = "last";
+  adviser_ = std::move(*Adviser::create({first, last}, *client_, *writer_));
+  const Advice advice = ask();
+  EXPECT_EQ(advice.status, AdviceStatus::kFailed);
+  EXPECT_THAT(advice.detail, HasSubstr("the prices of acme/wise-1 are unknown"));
+  EXPECT_THAT(advice.detail, HasSubstr("; the adviser last/wise-1 answered 401: bad key"));
+}
+
+TEST_F(AdviserTest, SpeaksEachProvidersWords) {
+  struct Row {
+    const char* wire;
+    const char* stream;
+    const char* line;
+    const char* text;
+    std::int64_t cost;  // Of kPrices.
+  };
+  // Input 90 of which 40 cached and 30 written (10 of them for an hour), output 57; 90 and 30; 54 and 19.
+  const Row rows_of_wires[] = {
+      {"anthropic", "anthropic_stream", "POST /v1/messages ", "Let me look.", 60 + 25 + 20 + 2 * 57},
+      {"responses", "responses_stream", "POST /v1/responses ", "Wait \xE2\x82\xAC.", 82 + 10 + 2 * 30},
+      {"gemini", "gemini_stream", "POST /v1/models/wise-1:streamGenerateContent?alt=sse ", "Looking ",
+       54 + 2 * 19}};
+  const std::filesystem::path corpus = std::filesystem::path(HEARTH_SOURCE_DIR) / "fuzz/corpus/answer";
+  for (const Row& row : rows_of_wires) {
+    const std::string stream = read_file(corpus / row.stream, 1 << 20).value().substr(1);
+    LoopbackRequest seen;
+    server_ = std::make_unique<LoopbackServer>([&](LoopbackConnection& peer) {
+      seen = peer.read_request();
+      peer.begin_stream();
+      peer.write(stream);
+    });
+    AdviserOptions options = options_for(server_->url("/v1"));
+    options.wire = row.wire;
+    start(std::move(options));
+    const Advice advice = ask();
+    EXPECT_EQ(advice.status, AdviceStatus::kAnswered) << row.wire << ": " << advice.detail;
+    EXPECT_EQ(advice.text, row.text);
+    EXPECT_THAT(seen.head, HasSubstr(row.line));
+    EXPECT_THAT(seen.head, HasSubstr(kKey));
+    EXPECT_EQ(advice.cost_usd_micro, row.cost) << row.wire;
+    EXPECT_EQ(rows()[rows().size() - 2].body, seen.body);
+  }
+}
+
+TEST_F(AdviserTest, ARefusalIsNoAdvice) {
+  const Advice advice = ask_server([](LoopbackConnection& peer) {
+    peer.read_request();
+    peer.begin_stream();
+    peer.write(chunk("I'd rather") +
+               "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"content_filter\"}]}\n\n" + usage(100, 3) + kDone);
+  });
+  EXPECT_EQ(advice.status, AdviceStatus::kFailed);
+  EXPECT_THAT(advice.detail, HasSubstr("would not answer"));
+  EXPECT_EQ(advice.cost_usd_micro, 106);
+}
+
 TEST_F(AdviserTest, OptionsThatCantWorkAreRefused) {
   const auto code = [&](AdviserOptions options) {
     const auto adviser = Adviser::create(std::move(options), *client_, *writer_);
@@ -481,6 +632,9 @@ TEST_F(AdviserTest, OptionsThatCantWorkAreRefused) {
   };
   AdviserOptions options = options_for("http://127.0.0.1:9/v1");
   options.model.clear();
+  EXPECT_EQ(code(options), Code::kInvalidArgument);
+  options = options_for("http://127.0.0.1:9/v1");
+  options.wire = "telegraph";
   EXPECT_EQ(code(options), Code::kInvalidArgument);
   options = options_for("not a url");
   EXPECT_EQ(code(options), Code::kInvalidArgument);

@@ -1,14 +1,11 @@
 #include "advisor/brief.h"
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 
 #include "base/utf8.h"
 
 namespace hearth::advisor {
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 constexpr std::string_view kInstruction =
     "You advise a small language model that answers a user on the user's own machine. Answer the "
@@ -63,18 +60,11 @@ std::string brief_text(const AdviceRequest& request, std::uint64_t bytes_max) {
   return text + "Question:\n" + question;
 }
 
-std::string brief_body(const AdviceRequest& request, const AdviserOptions& options,
-                       std::string_view max_tokens_key) {
-  Json body = {
-      {"model", options.model},
-      {"messages",
-       {{{"role", "system"}, {"content", kInstruction}},
-        {{"role", "user"}, {"content", brief_text(request, options.brief_bytes_max)}}}},
-      {"stream", true},
-      {"stream_options", {{"include_usage", true}}},
-  };
-  body[std::string(max_tokens_key)] = options.max_output_tokens;
-  return body.dump(-1, ' ', false, Json::error_handler_t::replace);
+WireRequest brief_request(const AdviceRequest& request, const AdviserOptions& options) {
+  return {.model = options.model,
+          .system = std::string(kInstruction),
+          .turns = {{.text = brief_text(request, options.brief_bytes_max)}},
+          .max_tokens = options.max_output_tokens};
 }
 
 }  // namespace hearth::advisor

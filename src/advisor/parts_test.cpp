@@ -8,11 +8,13 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
-#include "advisor/answer_reader.h"
 #include "advisor/api_key.h"
 #include "advisor/brief.h"
+#include "advisor/circuit.h"
 #include "advisor/endpoint.h"
+#include "advisor/price_list.h"
 #include "advisor/retry.h"
+#include "advisor/wire/answer_reader.h"
 #include "base/file.h"
 #include "base/utf8.h"
 
@@ -116,8 +118,8 @@ TEST(Brief, CutsLongTextsAtCharacters) {
 
 TEST(Brief, BodyAsksForAStreamWithUsage) {
   const AdviserOptions options{.model = "wise", .max_output_tokens = 77};
-  const auto body =
-      nlohmann::json::parse(brief_body({.conversation = {{true, "q\xFF"}}}, options, "max_tokens"));
+  const auto body = nlohmann::json::parse(wire_format(Wire::kChat).body(
+      brief_request({.conversation = {{true, "q\xFF"}}}, options)));
   EXPECT_EQ(body["model"], "wise");
   EXPECT_EQ(body["max_tokens"], 77);
   EXPECT_EQ(body["stream"], true);
@@ -126,7 +128,7 @@ TEST(Brief, BodyAsksForAStreamWithUsage) {
 }
 
 TEST(AnswerReader, ReadsAStreamWithUsage) {
-  AnswerReader reader(1000);
+  AnswerReader reader(wire_format(Wire::kChat), {.text_bytes_max = 1000});
   EXPECT_TRUE(reader.feed(
       "data: {\"choices\":[{\"delta\":{\"role\":\"assistant\",\"content\":\"\"}}]}\n\n"
       "data: {\"choices\":[{\"delta\":{\"content\":\"Hel\"}}]}\n\n"
@@ -143,21 +145,21 @@ TEST(AnswerReader, ReadsAStreamWithUsage) {
 }
 
 TEST(AnswerReader, ReadsAPlainObjectAndErrorsInEachForm) {
-  AnswerReader plain(1000);
+  AnswerReader plain(wire_format(Wire::kChat), {.text_bytes_max = 1000});
   plain.feed(" {\"choices\":[{\"message\":{\"content\":\"Hi\"},\"finish_reason\":\"stop\"}],");
   plain.feed("\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":1}}");
   plain.finish();
   EXPECT_EQ(plain.text(), "Hi");
   EXPECT_TRUE(plain.is_complete());
 
-  AnswerReader in_stream(1000);
+  AnswerReader in_stream(wire_format(Wire::kChat), {.text_bytes_max = 1000});
   in_stream.feed("data: {\"error\":{\"message\":\"too busy\",\"type\":\"overloaded\"}}\n\n");
   EXPECT_EQ(in_stream.error().type, "overloaded");
-  AnswerReader wrapped(1000);
+  AnswerReader wrapped(wire_format(Wire::kChat), {.text_bytes_max = 1000});
   wrapped.feed("[{\"error\":{\"code\":429,\"message\":\"slow\"}}]");
   wrapped.finish();
   EXPECT_EQ(wrapped.error().code, "429");
-  AnswerReader words(1000);
+  AnswerReader words(wire_format(Wire::kChat), {.text_bytes_max = 1000});
   words.feed("{\"error\":\"no such model\"}");
   words.finish();
   EXPECT_EQ(words.error().message, "no such model");
@@ -168,7 +170,7 @@ TEST(AnswerReader, DistrustsEverything) {
        {"{", "null", "data: 7\n\n", "data: {\"choices\":7}\n\n", "{\"choices\":[7]}",
         "{\"choices\":[{\"message\":7}],\"usage\":{\"prompt_tokens\":\"many\"}}",
         "{\"usage\":{\"prompt_tokens\":-5,\"completion_tokens\":1e300}}", "<html>", ""}) {
-    AnswerReader reader(10);
+    AnswerReader reader(wire_format(Wire::kChat), {.text_bytes_max = 10});
     reader.feed(odd);
     reader.finish();
     EXPECT_EQ(reader.text(), "") << odd;
@@ -177,12 +179,12 @@ TEST(AnswerReader, DistrustsEverything) {
 }
 
 TEST(AnswerReader, CutsTextAtItsLimit) {
-  AnswerReader reader(5);
+  AnswerReader reader(wire_format(Wire::kChat), {.text_bytes_max = 5});
   EXPECT_FALSE(
       reader.feed("data: {\"choices\":[{\"delta\":{\"content\":\"abc\xE2\x82\xAC\"}}]}\n\n"));
   EXPECT_TRUE(reader.is_cut());
   EXPECT_EQ(reader.text(), "abc");
-  AnswerReader exact(6);
+  AnswerReader exact(wire_format(Wire::kChat), {.text_bytes_max = 6});
   EXPECT_TRUE(
       exact.feed("data: {\"choices\":[{\"delta\":{\"content\":\"abc\xE2\x82\xAC\"}}]}\n\n"));
   EXPECT_FALSE(exact.is_cut());
@@ -230,6 +232,86 @@ TEST(Retry, BacksOffUpToALimit) {
   EXPECT_EQ(retry_delay(status(500), 2, 0, 0), milliseconds(1000));
   EXPECT_EQ(retry_delay(status(500), 9, 0, 0), milliseconds(8000));
   EXPECT_EQ(retry_delay(status(500), 1, 0, 1), milliseconds(375));
+}
+
+TEST(Circuit, OpensProbesAndCloses) {
+  Circuit circuit;
+  std::int64_t now = 1;
+  for (std::uint32_t i = 0; i + 1 < Circuit::kFailuresMax; ++i) {
+    ASSERT_TRUE(circuit.let_through(now));
+    circuit.fail(now);
+  }
+  EXPECT_EQ(circuit.state(now), CircuitState::kClosed);
+  ASSERT_TRUE(circuit.let_through(now));
+  circuit.fail(now);
+  EXPECT_EQ(circuit.state(now), CircuitState::kOpen);
+  EXPECT_FALSE(circuit.let_through(now));
+  EXPECT_EQ(circuit.rest_left_ns(now), Circuit::kRestNs);
+
+  now += Circuit::kRestNs;
+  EXPECT_EQ(circuit.state(now), CircuitState::kHalfOpen);
+  EXPECT_TRUE(circuit.let_through(now));
+  EXPECT_FALSE(circuit.let_through(now)) << "one probe at a time";
+  circuit.fail(now);
+  EXPECT_EQ(circuit.rest_left_ns(now), 2 * Circuit::kRestNs);
+
+  now += 2 * Circuit::kRestNs;
+  EXPECT_TRUE(circuit.let_through(now));
+  circuit.withdraw();
+  EXPECT_TRUE(circuit.let_through(now)) << "a probe that was cancelled tells nothing";
+  circuit.succeed();
+  EXPECT_EQ(circuit.state(now), CircuitState::kClosed);
+  EXPECT_TRUE(circuit.let_through(now));
+  EXPECT_TRUE(circuit.let_through(now));
+}
+
+TEST(Circuit, RestsAreBounded) {
+  Circuit circuit;
+  for (int i = 0; i < 60; ++i) circuit.fail(0);
+  EXPECT_EQ(circuit.rest_left_ns(0), Circuit::kRestMaxNs);
+}
+
+TEST(PriceList, KnowsModelsAtTheirMakersAlone) {
+  const auto sonnet = list_price("api.anthropic.com", "claude-sonnet-4-6");
+  ASSERT_TRUE(sonnet);
+  EXPECT_EQ(*sonnet, (Prices{3'000'000, 15'000'000, 300'000, 3'750'000}));
+  EXPECT_EQ(list_price("api.anthropic.com", "claude-haiku-4-5-20251001")->in_usd_micro_per_mtok, 1'000'000);
+  EXPECT_EQ(list_price("api.openai.com", "gpt-5.4-2026-03-05")->out_usd_micro_per_mtok, 15'000'000);
+  for (const char* other : {"claude-sonnet-4-6-fast", "claude-sonnet-4", "claude-sonnet-4-6-2025100", "gpt-5.4", ""}) {
+    EXPECT_FALSE(list_price("api.anthropic.com", other)) << other;
+  }
+  EXPECT_FALSE(list_price("openrouter.ai", "claude-sonnet-4-6"));
+  for (const ListPrice& row : price_list()) {
+    EXPECT_EQ(row.found_on.size(), 10U) << row.model;
+    EXPECT_TRUE(row.source.starts_with("https://")) << row.model;
+    EXPECT_GT(row.prices.in_usd_micro_per_mtok, 0) << row.model;
+    EXPECT_GE(row.prices.out_usd_micro_per_mtok, row.prices.in_usd_micro_per_mtok) << row.model;
+  }
+}
+
+TEST(Retry, KnowsEachProvidersWayToSayWhenAndNever) {
+  const auto google = [](const char* details) {
+    return read_error_body(fmt::format(
+        R"([{{"error":{{"code":429,"message":"slow","status":"RESOURCE_EXHAUSTED","details":[{}]}}}}])", details));
+  };
+  const auto delay = [](ProviderError error) { return retry_delay(status(429, {}, std::move(error)), 1, 0, 0); };
+  EXPECT_EQ(delay(google(R"({"@type":"x/RetryInfo","retryDelay":"22s"})")), milliseconds(22'000));
+  EXPECT_EQ(delay(google(R"({"retryDelay":"0.0125s"})")), milliseconds(13));
+  EXPECT_EQ(delay(google(R"({"retryDelay":"soon"})")), milliseconds(500));
+  EXPECT_FALSE(delay(google(R"({"violations":[{"quotaId":"GenerateRequestsPerDayPerProject"}]},{"retryDelay":"1s"})")));
+  EXPECT_FALSE(delay(read_error_body(
+      R"({"type":"error","error":{"type":"rate_limit_error","message":"spent","details":{"error_code":"enforced_spend_limit_reached"}}})")));
+  EXPECT_TRUE(delay(read_error_body(R"({"type":"error","error":{"type":"rate_limit_error","message":"slow"}})")));
+  EXPECT_EQ(delay({.code = "slow_down"}), milliseconds(8'000));
+  EXPECT_TRUE(retry_delay(status(200, {}, {.type = "UNAVAILABLE"}), 1, 0, 0));
+}
+
+TEST(ProviderJson, NestingIsBounded) {
+  const auto nested = [](std::size_t n) { return std::string(n, '[') + std::string(n, ']'); };
+  EXPECT_FALSE(parse_json(nested(kNestingMax)).is_discarded());
+  EXPECT_TRUE(parse_json(nested(kNestingMax + 1)).is_discarded());
+  EXPECT_FALSE(parse_json("\"" + std::string(1000, '[') + "\"").is_discarded());
+  EXPECT_FALSE(parse_json(R"(["\"", "[[[["])").is_discarded());
 }
 
 }  // namespace

@@ -35,8 +35,8 @@ TEST(Pricing, CachedTokensCostTheFullPriceIfTheirsIsUnknown) {
 
 TEST(Pricing, NoReportCostsTheWorstCase) {
   EXPECT_EQ(charge_usd_micro(kPrices, kTraffic, {}), worst_case_usd_micro(kPrices, kTraffic));
-  EXPECT_EQ(charge_usd_micro(kPrices, kTraffic, {.prompt_tokens = 1}),
-            worst_case_usd_micro(kPrices, kTraffic));
+  EXPECT_EQ(charge_usd_micro(kPrices, kTraffic, {.prompt_tokens = 250}), 250 * 3 + 200 * 15)
+      << "a stream that broke: its input is known, its output is not";
   EXPECT_EQ(reported_usd_micro(kPrices, {}), 0);
 }
 
@@ -48,11 +48,44 @@ TEST(Pricing, LiesAreBroughtIntoWhatTheBytesAllow) {
   EXPECT_EQ(charge_usd_micro(kPrices, kTraffic,
                              {.prompt_tokens = 1'000'000'000, .completion_tokens = 1'000'000'000}),
             worst_case_usd_micro(kPrices, kTraffic));
-  // "All of it cached, and more".
+  // "All of it cached, and more": what can't be makes nothing cheaper.
   EXPECT_EQ(
       charge_usd_micro(kPrices, kTraffic,
                        {.prompt_tokens = 250, .cached_tokens = 9999, .completion_tokens = 25}),
-      250 * 300'000 / 1'000'000 + 25 * 15);
+      250 * 3 + 25 * 15);
+}
+
+TEST(Pricing, FourBucketsHaveFourPrices) {
+  Prices prices = kPrices;
+  prices.cache_write_usd_micro_per_mtok = 3'750'000;
+  TokenUse use{.prompt_tokens = 800, .cached_tokens = 400, .completion_tokens = 100, .cache_write_tokens = 200};
+  EXPECT_EQ(charge_usd_micro(prices, kTraffic, use), 200 * 3 + 400 * 300 / 1000 + 200 * 15 / 4 + 100 * 15);
+  EXPECT_EQ(reported_usd_micro(prices, use), charge_usd_micro(prices, kTraffic, use));
+  use.kept_write_tokens = 80;  // At twice the price of input.
+  EXPECT_EQ(charge_usd_micro(prices, kTraffic, use), 600 + 120 + 120 * 15 / 4 + 80 * 6 + 1500);
+  EXPECT_EQ(worst_case_usd_micro(prices, kTraffic), 1000 * 15 / 4 + 200 * 15) << "all of it might be written";
+  use.cache_write_tokens = 401;  // More parts than the whole.
+  EXPECT_EQ(charge_usd_micro(prices, kTraffic, use), 800 * 15 / 4 + 1500);
+}
+
+TEST(Pricing, LongPromptsMakeTheWholeCallDearer) {
+  Prices prices = kPrices;
+  prices.long_prompt_tokens = 600;
+  prices.long_in_percent = 200;
+  prices.long_out_percent = 150;
+  const auto charge = [&](std::int64_t prompt) {
+    return charge_usd_micro(prices, kTraffic, {.prompt_tokens = prompt, .cached_tokens = 100, .completion_tokens = 100});
+  };
+  EXPECT_EQ(charge(600), 500 * 3 + 30 + 1500);
+  EXPECT_EQ(charge(601), 2 * (501 * 3 + 30) + 1500 * 3 / 2);
+  EXPECT_EQ(worst_case_usd_micro(prices, kTraffic), 2 * 3000 + 3000 * 3 / 2);
+}
+
+TEST(Pricing, WhatTheProviderAddsIsReserved) {
+  Traffic traffic = kTraffic;
+  traffic.added_prompt_tokens = 500;
+  EXPECT_EQ(worst_case_usd_micro(kPrices, traffic), 1500 * 3 + 200 * 15);
+  EXPECT_EQ(charge_usd_micro(kPrices, traffic, {.prompt_tokens = 1400, .completion_tokens = 30}), 4200 + 450);
 }
 
 TEST(Pricing, NothingOverflows) {

@@ -6,14 +6,6 @@
 
 namespace hearth::advisor {
 
-std::vector<net::HttpHeader> json_call_headers(const std::string& key) {
-  std::vector<net::HttpHeader> all = {{"Content-Type", "application/json"},
-                                      {"Accept", "text/event-stream, application/json"},
-                                      {"User-Agent", "hearth"}};
-  if (!key.empty()) all.push_back({"Authorization", "Bearer " + key, true});
-  return all;
-}
-
 std::string recorded_headers(std::span<const net::HttpHeader> headers) {
   std::string lines;
   for (const net::HttpHeader& header : headers) {

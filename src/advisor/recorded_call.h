@@ -15,9 +15,6 @@
 
 namespace hearth::advisor {
 
-// The headers of a JSON call with a bearer key; no key: no such header.
-std::vector<net::HttpHeader> json_call_headers(const std::string& key);
-
 // As lines; a secret's value is left out.
 std::string recorded_headers(std::span<const net::HttpHeader> headers);
 

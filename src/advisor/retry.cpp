@@ -27,6 +27,7 @@ constexpr std::string_view kPassing[] = {
     "server_error",        "api_error",      "overloaded",  "overloaded_error",
     "rate_limit_exceeded", "slow_down",      "timeout",     "rate_limit_error",
     "timeout_error",       "internal_error", "unavailable", "engine_overloaded",
+    "RESOURCE_EXHAUSTED",  "UNAVAILABLE",    "INTERNAL",    "DEADLINE_EXCEEDED",
 };
 
 template <std::size_t N>
@@ -40,7 +41,7 @@ bool is_passing_status(int status) {
 }
 
 bool may_pass(const CallEvidence& evidence) {
-  if (evidence.has_text || names_one_of(evidence.error, kFinal)) return false;
+  if (evidence.has_text || evidence.error.is_spent || names_one_of(evidence.error, kFinal)) return false;
   switch (evidence.failure) {
     case net::HttpFailure::kCancelled:
     case net::HttpFailure::kTooLarge:
@@ -74,7 +75,8 @@ std::optional<double> seconds_until(const std::string& value, std::int64_t now_u
 }
 
 // What the server asks for; nullopt if it asks for nothing that makes sense.
-std::optional<double> asked_delay_ms(const net::HttpResponseHead& head, std::int64_t now_unix_us) {
+std::optional<double> asked_delay_ms(const CallEvidence& evidence, std::int64_t now_unix_us) {
+  const net::HttpResponseHead& head = evidence.head;
   if (const std::string* const ms = head.find("retry-after-ms")) {
     char* end = nullptr;
     const double value = std::strtod(ms->c_str(), &end);
@@ -83,6 +85,7 @@ std::optional<double> asked_delay_ms(const net::HttpResponseHead& head, std::int
   if (const std::string* const after = head.find("retry-after")) {
     if (const auto seconds = seconds_until(*after, now_unix_us)) return *seconds * 1000;
   }
+  if (evidence.error.retry_ms >= 0) return static_cast<double>(evidence.error.retry_ms);
   return std::nullopt;
 }
 
@@ -91,10 +94,13 @@ std::optional<double> asked_delay_ms(const net::HttpResponseHead& head, std::int
 std::optional<milliseconds> retry_delay(const CallEvidence& evidence, std::uint32_t n_tries,
                                         std::int64_t now_unix_us, double jitter) {
   if (!may_pass(evidence)) return std::nullopt;
-  if (const auto asked = asked_delay_ms(evidence.head, now_unix_us); asked && *asked >= 0) {
+  if (const auto asked = asked_delay_ms(evidence, now_unix_us); asked && *asked >= 0) {
     if (*asked > static_cast<double>(kRetryAfterMax.count())) return std::nullopt;
     return milliseconds(static_cast<std::int64_t>(std::ceil(*asked)));
   }
+  // "Slower": not before the longest of the usual waits.
+  const bool is_slow_down = evidence.error.code == "slow_down" || evidence.error.type == "slow_down";
+  if (is_slow_down) return milliseconds(static_cast<std::int64_t>(kDelayMaxMs));
   const double doubled = kFirstDelayMs * std::pow(2, std::min(n_tries > 0 ? n_tries - 1 : 0U, 10U));
   const double delay = std::min(doubled, kDelayMaxMs) * (1 - 0.25 * jitter);
   return milliseconds(static_cast<std::int64_t>(delay));

@@ -3,14 +3,14 @@
 // The rules of the big providers' own clients: 408, 409, 429 and 5xx may pass by
 // themselves, and so may a connection that did not come about or broke; but a 429 that
 // means "no money left" will not.  A server may order or forbid with x-should-retry, and
-// say when with retry-after-ms or retry-after.
+// say when with retry-after-ms, retry-after or (Google) within the error.
 #pragma once
 
 #include <chrono>
 #include <cstdint>
 #include <optional>
 
-#include "advisor/answer_reader.h"
+#include "advisor/provider_json.h"
 #include "net/http_client.h"
 
 namespace hearth::advisor {

@@ -58,8 +58,10 @@ const std::array kKeys = {
         Integer<Config>{FIELD(std::int64_t, llama_server.start_timeout_s), 1, 86'400}},
     Key{"llama_server", "idle_stop_s", "Seconds without a request after which it is stopped.",
         Integer<Config>{FIELD(std::int64_t, llama_server.idle_stop_s), 1, 1 << 30}},
-    Key{"advisor", "base_url", "OpenAI-compatible endpoint of the adviser, as https://HOST/v1. Empty: no adviser.",
+    Key{"advisor", "base_url", "Address of the adviser, as https://HOST/v1; empty: where its wire's maker serves it, or, if wire is empty too, no adviser.",
               Text<Config>{FIELD(std::string, advisor.base_url)}},
+    Key{"advisor", "wire", "How the adviser is spoken to: chat, openai, hearth, responses, anthropic or gemini; empty: by its host, else chat.",
+              Text<Config>{FIELD(std::string, advisor.wire)}},
     Key{"advisor", "model", "Model that is asked for advice.",
               Text<Config>{FIELD(std::string, advisor.model)}},
     Key{"advisor", "provider", "Name of the provider in receipts and the ledger.",
@@ -68,9 +70,9 @@ const std::array kKeys = {
               Text<Config>{FIELD(std::string, advisor.key_env)}},
     Key{"advisor", "key_file", "File that holds the adviser's API key; only its owner may read it.",
               Text<Config>{FIELD(std::string, advisor.key_file)}},
-    Key{"advisor", "price_in_usd_per_mtok", "Price of a million input tokens in US dollars; below 0: unknown, and nothing is asked.",
+    Key{"advisor", "price_in_usd_per_mtok", "Price of a million input tokens in US dollars; below 0: as [[prices]] or Hearth's own list say, else unknown, and nothing is asked.",
               Number<Config>{FIELD(double, advisor.price_in_usd_per_mtok), -1, 10'000}},
-    Key{"advisor", "price_out_usd_per_mtok", "Price of a million output tokens in US dollars; below 0: unknown, and nothing is asked.",
+    Key{"advisor", "price_out_usd_per_mtok", "Price of a million output tokens in US dollars; below 0: as for input.",
               Number<Config>{FIELD(double, advisor.price_out_usd_per_mtok), -1, 10'000}},
     Key{"advisor", "threshold", "The adviser is asked when the local answer's confidence is below this.",
               Number<Config>{FIELD(double, advisor.threshold), 0, 1}},
@@ -115,8 +117,10 @@ using UpstreamKey = ConfigKey<U>;
 const std::array kUpstreamKeys = {
     UpstreamKey{"upstreams", "name", "What requests put before its models' names, as NAME/MODEL.",
                 Text<U>{FIELD(std::string, name)}},
-    UpstreamKey{"upstreams", "url", "Address of an OpenAI-compatible server, as http://127.0.0.1:11434/v1.",
+    UpstreamKey{"upstreams", "url", "Address of the server, as http://127.0.0.1:11434/v1; empty: where its wire's maker serves it.",
                 Text<U>{FIELD(std::string, url)}},
+    UpstreamKey{"upstreams", "wire", "How it is spoken to: chat, openai, hearth, responses, anthropic or gemini; empty: by its host, else chat.",
+                Text<U>{FIELD(std::string, wire)}},
     UpstreamKey{"upstreams", "key_env", "Environment variable that holds its API key.",
                 Text<U>{FIELD(std::string, key_env)}},
     UpstreamKey{"upstreams", "key_file", "File that holds its API key; only its owner may read it.",
@@ -125,9 +129,9 @@ const std::array kUpstreamKeys = {
                 Maybe<U>{FIELD(std::optional<bool>, local)}},
     UpstreamKey{"upstreams", "models", "Its models to list; empty: all that a server of this machine names.",
                 List<U>{FIELD(Strings, models)}},
-    UpstreamKey{"upstreams", "price_in_usd_per_mtok", "Price of a million input tokens in US dollars, for what leaves this machine; below 0: unknown, and nothing leaves.",
+    UpstreamKey{"upstreams", "price_in_usd_per_mtok", "Price of a million input tokens in US dollars, for what leaves this machine; below 0: as [[prices]] or Hearth's own list say, else unknown, and nothing leaves.",
                 Number<U>{FIELD(double, price_in_usd_per_mtok), -1, 10'000}},
-    UpstreamKey{"upstreams", "price_out_usd_per_mtok", "Price of a million output tokens in US dollars; below 0: unknown, and nothing leaves.",
+    UpstreamKey{"upstreams", "price_out_usd_per_mtok", "Price of a million output tokens in US dollars; below 0: as for input.",
                 Number<U>{FIELD(double, price_out_usd_per_mtok), -1, 10'000}},
     UpstreamKey{"upstreams", "max_output_tokens", "Most tokens that are paid for where a request sets no limit.",
                 Integer<U>{FIELD(std::int64_t, max_output_tokens), 1, 1 << 20}},
@@ -139,6 +143,54 @@ const std::array kUpstreamKeys = {
                 Integer<U>{FIELD(std::int64_t, first_byte_timeout_s), 1, 86'400}},
     UpstreamKey{"upstreams", "idle_timeout_s", "Seconds to wait between two pieces of an answer.",
                 Integer<U>{FIELD(std::int64_t, idle_timeout_s), 1, 86'400}},
+};
+#undef FIELD
+
+#define FIELD(type, path) [](Config::Adviser& a) -> type& { return a.path; }
+using A = Config::Adviser;
+using AdviserKey = ConfigKey<A>;
+const std::array kAdviserKeys = {
+    AdviserKey{"advisers", "provider", "Name of the provider in receipts and the ledger.",
+               Text<A>{FIELD(std::string, provider)}},
+    AdviserKey{"advisers", "wire", "How it is spoken to: chat, openai, hearth, responses, anthropic or gemini; empty: by its host, else chat.",
+               Text<A>{FIELD(std::string, wire)}},
+    AdviserKey{"advisers", "base_url", "Its address, as https://HOST/v1; empty: where its wire's maker serves it.",
+               Text<A>{FIELD(std::string, base_url)}},
+    AdviserKey{"advisers", "model", "Model that is asked for advice.",
+               Text<A>{FIELD(std::string, model)}},
+    AdviserKey{"advisers", "key_env", "Environment variable that holds its API key.",
+               Text<A>{FIELD(std::string, key_env)}},
+    AdviserKey{"advisers", "key_file", "File that holds its API key; only its owner may read it.",
+               Text<A>{FIELD(std::string, key_file)}},
+    AdviserKey{"advisers", "max_output_tokens", "Most tokens of advice that are paid for.",
+               Integer<A>{FIELD(std::int64_t, max_output_tokens), 1, 1 << 20}},
+    AdviserKey{"advisers", "attempts", "How often it is tried, if it is the last that can be asked.",
+               Integer<A>{FIELD(std::int64_t, attempts), 1, 10}},
+};
+#undef FIELD
+
+#define FIELD(type, path) [](Config::Price& p) -> type& { return p.path; }
+using P = Config::Price;
+using PriceKey = ConfigKey<P>;
+const std::array kPriceKeys = {
+    PriceKey{"prices", "provider", "Whose price it is: the provider of an adviser or the name of an upstream.",
+             Text<P>{FIELD(std::string, provider)}},
+    PriceKey{"prices", "model", "The model, as the provider calls it.",
+             Text<P>{FIELD(std::string, model)}},
+    PriceKey{"prices", "in_usd_per_mtok", "Price of a million input tokens in US dollars.",
+             Number<P>{FIELD(double, in_usd_per_mtok), 0, 10'000}},
+    PriceKey{"prices", "out_usd_per_mtok", "Price of a million output tokens in US dollars, thinking included.",
+             Number<P>{FIELD(double, out_usd_per_mtok), 0, 10'000}},
+    PriceKey{"prices", "cached_usd_per_mtok", "Price of a million input tokens found in a cache; below 0: as other input.",
+             Number<P>{FIELD(double, cached_usd_per_mtok), -1, 10'000}},
+    PriceKey{"prices", "cache_write_usd_per_mtok", "Price of a million input tokens written to a cache; below 0: the most that the wire's providers ask.",
+             Number<P>{FIELD(double, cache_write_usd_per_mtok), -1, 10'000}},
+    PriceKey{"prices", "long_prompt_tokens", "A prompt of more tokens makes the whole call dearer; 0: none does.",
+             Integer<P>{FIELD(std::int64_t, long_prompt_tokens), 0, 1 << 30}},
+    PriceKey{"prices", "long_in_factor", "How much dearer its input is, of each kind.",
+             Number<P>{FIELD(double, long_in_factor), 1, 10}},
+    PriceKey{"prices", "long_out_factor", "How much dearer its output is.",
+             Number<P>{FIELD(double, long_out_factor), 1, 10}},
 };
 #undef FIELD
 
@@ -248,12 +300,21 @@ Result<Config> parse_config(std::string_view text, const std::string& name) {
       HEARTH_TRY_VOID(assign_list(kTaskKeys, name, section.str(), node, config.tasks));
       continue;
     }
+    if (section.str() == "advisers") {
+      HEARTH_TRY_VOID(assign_list(kAdviserKeys, name, section.str(), node, config.advisers));
+      continue;
+    }
+    if (section.str() == "prices") {
+      HEARTH_TRY_VOID(assign_list(kPriceKeys, name, section.str(), node, config.prices));
+      continue;
+    }
     const toml::table* table = node.as_table();
     if (table == nullptr || !is_section(section.str())) {
       return std::unexpected(config_error(
           name, node,
           fmt::format("unknown section '{}'; there are [server], [models], [adapters], [llama_server], "
-                      "[advisor], [budget], [engine], [snapshots], [[upstreams]] and [[tasks]]",
+                      "[advisor], [budget], [engine], [snapshots], [[upstreams]], [[advisers]], "
+                      "[[prices]] and [[tasks]]",
                       section.str())));
     }
     HEARTH_TRY_VOID(assign_section(kKeys, name, section.str(), *table, config));
@@ -297,6 +358,8 @@ std::vector<ConfigKeyText> explain_config(const Config& config) {
   std::vector<ConfigKeyText> rows;
   explain_keys(kKeys, "", config, rows);
   explain_list(kUpstreamKeys, config.upstreams, rows);
+  explain_list(kAdviserKeys, config.advisers, rows);
+  explain_list(kPriceKeys, config.prices, rows);
   explain_list(kTaskKeys, config.tasks, rows);
   return rows;
 }

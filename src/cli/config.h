@@ -44,6 +44,7 @@ struct Config {
   struct Upstream {
     std::string name;
     std::string url;
+    std::string wire;
     std::string key_env;
     std::string key_file;
     std::optional<bool> local;
@@ -74,6 +75,7 @@ struct Config {
   } llama_server;
   struct Advisor {
     std::string base_url;
+    std::string wire;
     std::string model;
     std::string provider = "openai";
     std::string key_env;
@@ -88,6 +90,31 @@ struct Config {
   struct Privacy {
     std::vector<std::string> dictionaries;
   } privacy;
+  // Each [[advisers]]: after the one of [advisor], in order of preference.
+  struct Adviser {
+    std::string provider;
+    std::string wire;
+    std::string base_url;
+    std::string model;
+    std::string key_env;
+    std::string key_file;
+    std::int64_t max_output_tokens = 1024;
+    std::int64_t attempts = 3;
+  };
+  std::vector<Adviser> advisers;
+  // Each [[prices]]: of a model of an adviser or an upstream.
+  struct Price {
+    std::string provider;
+    std::string model;
+    double in_usd_per_mtok = -1;
+    double out_usd_per_mtok = -1;
+    double cached_usd_per_mtok = -1;
+    double cache_write_usd_per_mtok = -1;
+    std::int64_t long_prompt_tokens = 0;
+    double long_in_factor = 1;
+    double long_out_factor = 1;
+  };
+  std::vector<Price> prices;
   struct Budget {
     double usd_per_day = 1.0;
     double usd_per_request = 0.10;

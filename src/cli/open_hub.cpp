@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "cli/advisers.h"
 #include "cli/open_catalogue.h"
 #include "cli/paths.h"
 #include "cli/tasks.h"
@@ -14,25 +15,6 @@ namespace {
 hub::AdviceMode advice_mode(const std::string& name) {
   if (name == "never") return hub::AdviceMode::kNever;
   return name == "always" ? hub::AdviceMode::kAlways : hub::AdviceMode::kAuto;
-}
-
-Result<std::optional<advisor::AdviserOptions>> adviser_options(const Config& config) {
-  if (config.advisor.base_url.empty()) return std::optional<advisor::AdviserOptions>{};
-  if (config.advisor.model.empty()) {
-    return fail(Code::kInvalidArgument, "advisor.base_url is set but advisor.model is not: name the model to ask");
-  }
-  advisor::AdviserOptions options;
-  options.provider = config.advisor.provider;
-  options.base_url = config.advisor.base_url;
-  options.model = config.advisor.model;
-  options.key_env = config.advisor.key_env;
-  options.key_file = config.advisor.key_file;
-  options.prices = prices_of(config.advisor.price_in_usd_per_mtok, config.advisor.price_out_usd_per_mtok);
-  options.budget = budget_of(config.budget);
-  options.threshold = config.advisor.threshold;
-  options.max_output_tokens = static_cast<std::uint32_t>(config.advisor.max_output_tokens);
-  options.deadline = std::chrono::seconds(config.advisor.timeout_s);
-  return std::optional(options);
 }
 
 // "NAME=DRAFT", each.
@@ -64,8 +46,8 @@ engine::SnapshotOptions snapshot_options(const Config::Snapshots& config) {
 Result<std::unique_ptr<hub::Hub>> open_hub(const Config& config) {
   hub::HubOptions options;
   HEARTH_TRY(options.catalogue, catalogue_options(config));
-  HEARTH_TRY(options.adviser, adviser_options(config));
-  options.upstreams = upstream_options(config);
+  HEARTH_TRY(options.advisers, adviser_options(config));
+  HEARTH_TRY(options.upstreams, upstream_options(config));
   HEARTH_TRY(options.tasks, task_options(config));
   options.llama_server = {.program = config.llama_server.path,
                           .arguments = config.llama_server.arguments,

@@ -1,39 +1,25 @@
 #include "cli/upstreams.h"
 
 #include <chrono>
-#include <cmath>
+#include <utility>
 
+#include "cli/advisers.h"
 #include "hub/upstream/upstream_directory.h"
 #include "net/http_client.h"
 
 namespace hearth::cli {
-namespace {
-
-std::int64_t usd_micro(double usd) { return std::llround(usd * 1e6); }
-
-}  // namespace
-
-std::optional<advisor::Prices> prices_of(double in_usd_per_mtok, double out_usd_per_mtok) {
-  if (in_usd_per_mtok < 0 || out_usd_per_mtok < 0) return std::nullopt;
-  return advisor::Prices{.in_usd_micro_per_mtok = usd_micro(in_usd_per_mtok),
-                         .out_usd_micro_per_mtok = usd_micro(out_usd_per_mtok)};
-}
-
-ledger::BudgetLimits budget_of(const Config::Budget& budget) {
-  return {.day_usd_micro = usd_micro(budget.usd_per_day),
-          .request_usd_micro = usd_micro(budget.usd_per_request)};
-}
-
-std::vector<hub::UpstreamOptions> upstream_options(const Config& config) {
+Result<std::vector<hub::UpstreamOptions>> upstream_options(const Config& config) {
   std::vector<hub::UpstreamOptions> all;
   for (const Config::Upstream& upstream : config.upstreams) {
     hub::UpstreamOptions& options = all.emplace_back();
     options.name = upstream.name;
     options.url = upstream.url;
+    options.wire = upstream.wire;
     options.key_env = upstream.key_env;
     options.key_file = upstream.key_file;
     options.is_local = upstream.local;
     options.models = upstream.models;
+    HEARTH_TRY(options.model_prices, model_prices(config, upstream.name));
     options.prices = prices_of(upstream.price_in_usd_per_mtok, upstream.price_out_usd_per_mtok);
     options.budget = budget_of(config.budget);
     options.max_output_tokens = static_cast<std::uint32_t>(upstream.max_output_tokens);
@@ -47,8 +33,9 @@ std::vector<hub::UpstreamOptions> upstream_options(const Config& config) {
 
 Result<UpstreamReport> report_upstreams(const Config& config) {
   if (config.upstreams.empty()) return UpstreamReport{};
+  HEARTH_TRY(auto options, upstream_options(config));
   HEARTH_TRY(const auto client, net::HttpClient::create());
-  HEARTH_TRY(const auto directory, hub::UpstreamDirectory::create(upstream_options(config), *client));
+  HEARTH_TRY(const auto directory, hub::UpstreamDirectory::create(std::move(options), *client));
   UpstreamReport report;
   report.models = directory->models();
   report.states = directory->states();

@@ -1,10 +1,8 @@
 // Other servers, as the configuration names them.
 #pragma once
 
-#include <optional>
 #include <vector>
 
-#include "advisor/pricing.h"
 #include "base/result.h"
 #include "cli/config.h"
 #include "hub/hub.h"
@@ -12,12 +10,8 @@
 
 namespace hearth::cli {
 
-// A budget that is given in dollars and an unknown price must never meet as zero: both prices or none.
-std::optional<advisor::Prices> prices_of(double in_usd_per_mtok, double out_usd_per_mtok);
-
-ledger::BudgetLimits budget_of(const Config::Budget& budget);
-
-std::vector<hub::UpstreamOptions> upstream_options(const Config& config);
+// kInvalidArgument as model_prices().
+Result<std::vector<hub::UpstreamOptions>> upstream_options(const Config& config);
 
 struct UpstreamReport {
   std::vector<hub::ModelEntry> models;

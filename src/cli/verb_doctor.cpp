@@ -10,7 +10,9 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "advisor/provider.h"
 #include "base/thread_pool.h"
+#include "cli/advisers.h"
 #include "cli/api_keys.h"
 #include "cli/background.h"
 #include "cli/open_catalogue.h"
@@ -91,17 +93,21 @@ Finding check_ledger(const Context&) {
 }
 
 Finding check_adviser(const Context& context) {
-  const auto& advisor = context.config.advisor;
-  if (advisor.base_url.empty()) return {Verdict::kNote, "none set up: nothing ever leaves this machine ([advisor] in the configuration)"};
-  if (advisor.model.empty()) return {Verdict::kWrong, "advisor.base_url is set but advisor.model is not"};
-  if (advisor.price_in_usd_per_mtok < 0 || advisor.price_out_usd_per_mtok < 0) {
-    return {Verdict::kWrong, "its price is unknown, so it is never asked: set price_in_usd_per_mtok and price_out_usd_per_mtok"};
+  const auto advisers = adviser_options(context.config);
+  if (!advisers) return {Verdict::kWrong, advisers.error().message};
+  if (advisers->empty()) return {Verdict::kNote, "none set up: nothing ever leaves this machine ([advisor] in the configuration)"};
+  std::vector<std::string> names;
+  for (const advisor::AdviserOptions& options : *advisers) {
+    const auto provider = advisor::open_provider(options);
+    if (!provider) return {Verdict::kWrong, provider.error().message};
+    if (!provider->prices) {
+      return {Verdict::kWrong, fmt::format("the price of {} is unknown, so it is never asked: set price_in_usd_per_mtok and "
+                                           "price_out_usd_per_mtok", options.full_name())};
+    }
+    names.push_back(options.full_name());
   }
-  if (!advisor.key_env.empty() && std::getenv(advisor.key_env.c_str()) == nullptr) {
-    return {Verdict::kWrong, fmt::format("${} is not set, so there is no key", advisor.key_env)};
-  }
-  return {Verdict::kOk, fmt::format("{}/{} below confidence {}, ${} a day at most (not contacted)", advisor.provider,
-                                    advisor.model, advisor.threshold, context.config.budget.usd_per_day)};
+  return {Verdict::kOk, fmt::format("{} below confidence {}, ${} a day at most (not contacted)", fmt::join(names, ", then "),
+                                    context.config.advisor.threshold, context.config.budget.usd_per_day)};
 }
 
 Finding check_upstreams(const Context& context) {

@@ -583,6 +583,7 @@ void Conductor::on(AdviceCame& message) {
   advisor::Advice& advice = message.advice;
   run->receipt.bytes_out += advice.bytes_out;
   run->receipt.cost_usd_micro += advice.cost_usd_micro;
+  if (!advice.adviser.empty()) run->receipt.adviser = advice.adviser;
   if (run->is_cancelled) return cancel_run(*run);
   if (advice.status != advisor::AdviceStatus::kAnswered) {
     return give_draft(*run, outcome_of(advice.status), std::move(advice.detail));

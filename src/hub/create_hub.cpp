@@ -44,9 +44,9 @@ Result<std::unique_ptr<Hub>> create_hub(HubOptions options, const Clock& clock) 
   HEARTH_TRY(parts.ledger,
              ledger::Ledger::open(options.ledger_path, ledger::Ledger::Mode::kReadWrite, clock));
   parts.writer = std::make_unique<ledger::LedgerWriter>(*parts.ledger);
-  if (options.adviser) {
+  if (!options.advisers.empty()) {
     HEARTH_TRY(parts.http, net::HttpClient::create());
-    HEARTH_TRY(parts.adviser, advisor::Adviser::create(*std::move(options.adviser), *parts.http,
+    HEARTH_TRY(parts.adviser, advisor::Adviser::create(std::move(options.advisers), *parts.http,
                                                        *parts.writer, clock));
   }
   HEARTH_TRY_VOID(open_upstreams(options, parts, clock));

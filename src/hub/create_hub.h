@@ -4,7 +4,6 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -39,7 +38,7 @@ struct HubOptions {
   bool snapshots_of_unstored = false;              // ConductorOptions::keeps_unstored.
   TaskRouterOptions tasks;                         // Without any, "auto" is `default_model`.
   std::filesystem::path ledger_path;               // Created if it is not there.
-  std::optional<advisor::AdviserOptions> adviser;  // Unset: there is none.
+  std::vector<advisor::AdviserOptions> advisers;   // In order of preference; empty: there is none.
   std::vector<UpstreamOptions> upstreams;          // Without these and an adviser nothing ever leaves.
   // Runs what the engine can't, if it is installed.
   LlamaServerOptions llama_server = {.program = ""};

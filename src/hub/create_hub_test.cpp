@@ -247,10 +247,10 @@ TEST_F(CreateHubTest, AdviceEntersAsATurnAndTheEarlierTokensAreCached) {
                       "\"usage\":{\"prompt_tokens\":120,\"completion_tokens\":3}}");
   });
   add_random_model("random");
-  options_.adviser = advisor::AdviserOptions{
+  options_.advisers = {advisor::AdviserOptions{
       .provider = "acme", .base_url = server.url("/v1"), .model = "wise-1",
       .prices = advisor::Prices{1'000'000, 2'000'000},
-      .budget = {.day_usd_micro = 1'000'000, .request_usd_micro = 1'000'000}};
+      .budget = {.day_usd_micro = 1'000'000, .request_usd_micro = 1'000'000}}};
   start();
   ChatRequest request = question();
   request.messages[0].content = std::string(300, 'q') + " and more of the question.";

@@ -177,6 +177,8 @@ Result<ChatBody> make_chat_body(const ChatRequest& request, const BodyOptions& o
       body["logit_bias"][fmt::format("{}", token)] = bias;
     }
   }
+  if (options.keeps_nothing) body["store"] = false;
+  if (options.asks_nobody) body["hearth"] = {{"advice", "never"}};
   add_tools(request, body);
   HEARTH_TRY_VOID(add_format(request, options, body));
   made.json = body.dump(-1, ' ', false, Json::error_handler_t::replace);

@@ -20,6 +20,8 @@ struct BodyOptions {
   ServerKind kind = ServerKind::kUnknown;
   std::string_view max_tokens_key = "max_tokens";
   std::uint32_t max_tokens_default = 0;  // Where the request sets no limit; 0: none either.
+  bool keeps_nothing = false;  // Say that nothing is to be stored there,
+  bool asks_nobody = false;    // and (to another Hearth) that nobody else is to be asked.
 };
 
 struct ChatBody {
@@ -28,7 +30,7 @@ struct ChatBody {
   std::string left_out;          // Names of what the server does not take: "top_k, min_p".
 };
 
-// kUnsupported names what such a server can't do.
+// As OpenAI's chat.  kUnsupported names what such a server can't do.
 Result<ChatBody> make_chat_body(const ChatRequest& request, const BodyOptions& options);
 
 }  // namespace hearth::hub

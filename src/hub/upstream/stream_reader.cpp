@@ -103,7 +103,7 @@ void StreamReader::take_event(const net::SseEvent& event) {
 }
 
 void StreamReader::take_answer(std::string_view text, const char* message_key) {
-  Json json = Json::parse(is_valid_utf8(text) ? std::string(text) : sanitize_utf8(text), nullptr, false);
+  Json json = advisor::parse_json(is_valid_utf8(text) ? std::string(text) : sanitize_utf8(text));
   if (json.is_array() && json.size() == 1) json = Json(json[0]);  // Some wrap errors in an array.
   if (!json.is_object()) {
     is_garbled_ = true;

@@ -1,4 +1,4 @@
-// Reads what another server answers to a chat or a plain completion, as it arrives: a stream of
+// Reads what another server answers in the words of OpenAI's chat to a chat or a plain completion, as it arrives: a stream of
 // events, one JSON object from servers that ignore "stream", or an error in either form.
 //
 // Nothing in an answer is trusted: sizes and counts are bounded, invalid UTF-8 becomes U+FFFD, wrong types
@@ -7,60 +7,34 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "advisor/pricing.h"
 #include "advisor/provider_json.h"
-#include "engine/engine.h"
-#include "hub/chat.h"
+#include "hub/upstream/upstream_reader.h"
 #include "net/sse.h"
 
 namespace hearth::hub {
 
-// A part of one choice's answer.
-struct UpstreamPiece {
-  std::uint32_t choice = 0;
-  std::string reasoning;
-  std::string text;
-  std::vector<engine::TokenEvent> tokens;  // Of the text, with log-probabilities, where they came.
-  std::vector<ToolCallPiece> calls;
-
-  bool is_empty() const { return reasoning.empty() && text.empty() && tokens.empty() && calls.empty(); }
-};
-
-struct StreamLimits {
-  std::uint32_t n_choices = 1;
-  std::uint64_t text_bytes_max = std::uint64_t{64} << 20;  // Of text, thinking and arguments together.
-  std::uint32_t calls_max = 128;                           // Of a choice.
-  std::uint32_t n_top_logprobs_max = 20;
-};
-
 // Threading: externally synchronised.
-class StreamReader {
+class StreamReader final : public UpstreamReader {
  public:
-  using OnPiece = std::function<void(UpstreamPiece)>;
-
   StreamReader(StreamLimits limits, OnPiece on_piece);
   StreamReader(const StreamReader&) = delete;
   StreamReader& operator=(const StreamReader&) = delete;
 
-  // False once nothing more is wanted: the stream is done, over its limit, or makes no sense.
-  bool feed(std::string_view bytes);
-  // After the last byte: reads what came as one JSON object.
-  void finish();
-
-  // As the server says it, for each choice; empty: not yet.
-  const std::vector<std::string>& finish_reasons() const { return finish_reasons_; }
-  const advisor::TokenUse& use() const { return use_; }
-  const advisor::ProviderError& error() const { return error_; }
-  const std::string& model() const { return model_; }         // That answers, as it says.
-  std::uint64_t content_bytes() const { return content_bytes_; }
-  bool is_complete() const;
-  bool is_cut() const { return is_cut_; }          // At text_bytes_max.
-  bool is_garbled() const { return is_garbled_; }  // It was neither form.
+  bool feed(std::string_view bytes) override;
+  void finish() override;
+  std::vector<std::string> finish_reasons() const override { return finish_reasons_; }
+  const advisor::TokenUse& use() const override { return use_; }
+  const advisor::ProviderError& error() const override { return error_; }
+  std::uint64_t content_bytes() const override { return content_bytes_; }
+  bool is_complete() const override;
+  bool is_cut() const override { return is_cut_; }
+  bool is_garbled() const override { return is_garbled_; }
+  const std::string& model() const { return model_; }  // That answers, as it says.
 
  private:
   enum class Form : std::uint8_t { kUnknown, kEvents, kObject };

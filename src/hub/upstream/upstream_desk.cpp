@@ -9,6 +9,9 @@
 #include "advisor/retry.h"
 #include "base/digest.h"
 #include "base/log.h"
+#include "hub/upstream/provider_body.h"
+#include "hub/upstream/provider_reader.h"
+#include "hub/upstream/stream_reader.h"
 
 namespace hearth::hub {
 namespace {
@@ -51,10 +54,16 @@ std::uint32_t plausible(std::int64_t reported, std::uint64_t max) {
 // nobody saw (hidden thinking).
 Usage usage_of(const advisor::TokenUse& use, const advisor::Traffic& traffic) {
   const std::uint64_t most = traffic.max_output_tokens != 0 ? traffic.max_output_tokens : UINT64_MAX;
-  const std::uint32_t prompt = plausible(use.prompt_tokens, traffic.request_bytes);
+  const std::uint32_t prompt = plausible(use.prompt_tokens, traffic.request_bytes + traffic.added_prompt_tokens);
   return {.prompt_tokens = prompt,
           .cached_tokens = plausible(use.cached_tokens, prompt),
           .completion_tokens = plausible(use.completion_tokens, most)};
+}
+
+std::unique_ptr<UpstreamReader> make_reader(const advisor::WireFormat& wire, const StreamLimits& limits,
+                                            UpstreamReader::OnPiece on_piece) {
+  if (wire.is_chat()) return std::make_unique<StreamReader>(limits, std::move(on_piece));
+  return std::make_unique<ProviderReader>(wire, limits, std::move(on_piece));
 }
 
 }  // namespace
@@ -62,12 +71,15 @@ Usage usage_of(const advisor::TokenUse& use, const advisor::Traffic& traffic) {
 // Reads an answer on the HTTP thread, hands on what it says, and reports once, at the end.
 class UpstreamDesk::CallSink final : public net::HttpSink {
  public:
-  CallSink(UpstreamDesk& desk, UpstreamAskId id, const StreamLimits& limits,
+  CallSink(UpstreamDesk& desk, UpstreamAskId id, const advisor::WireFormat& wire, const StreamLimits& limits,
            std::shared_ptr<UpstreamSink> sink)
-      : desk_(desk), id_(id), sink_(std::move(sink)), reader_(limits, [this](UpstreamPiece piece) {
+      : desk_(desk),
+        id_(id),
+        sink_(std::move(sink)),
+        reader_(make_reader(wire, limits, [this](UpstreamPiece piece) {
           has_content_ = true;
           sink_->on_piece(std::move(piece));
-        }) {}
+        })) {}
 
   void on_head(const net::HttpResponseHead& head) override { head_ = head; }
   bool on_body(std::string_view piece) override {
@@ -76,27 +88,23 @@ class UpstreamDesk::CallSink final : public net::HttpSink {
       error_body_.append(piece.substr(0, kErrorBodyBytesMax - error_body_.size()));
       return true;
     }
-    return reader_.feed(piece);
+    return reader_->feed(piece);
   }
   void on_end(const net::HttpEnd& end) override {
-    reader_.finish();
-    const auto refusal = nlohmann::json::parse(error_body_, nullptr, false);
-    advisor::ProviderError error = reader_.error();
-    if (!error_body_.empty()) error = advisor::read_error(advisor::member(refusal, "error"));
-    if (!error_body_.empty() && !error.is_set()) {
-      error.message = advisor::short_text(advisor::text_member(refusal, "message"));
-    }
+    reader_->finish();
+    const bool is_refused = !error_body_.empty();
     desk_.mailbox_.put(CallEnded{id_,
                                  {.end = end,
                                   .head = std::move(head_),
-                                  .use = reader_.use(),
-                                  .error = std::move(error),
-                                  .finish_reasons = reader_.finish_reasons(),
-                                  .content_bytes = reader_.content_bytes(),
+                                  .use = reader_->use(),
+                                  .error = is_refused ? advisor::read_error_body(error_body_) : reader_->error(),
+                                  .finish_reasons = reader_->finish_reasons(),
+                                  .carried = reader_->carried(),
+                                  .content_bytes = reader_->content_bytes(),
                                   .has_content = has_content_,
-                                  .is_complete = reader_.is_complete(),
-                                  .is_cut = reader_.is_cut(),
-                                  .is_garbled = reader_.is_garbled(),
+                                  .is_complete = reader_->is_complete(),
+                                  .is_cut = reader_->is_cut(),
+                                  .is_garbled = reader_->is_garbled(),
                                   .response_sha256 = digest_.finish()}});
   }
 
@@ -104,7 +112,7 @@ class UpstreamDesk::CallSink final : public net::HttpSink {
   UpstreamDesk& desk_;
   const UpstreamAskId id_;
   const std::shared_ptr<UpstreamSink> sink_;
-  StreamReader reader_;
+  const std::unique_ptr<UpstreamReader> reader_;
   bool has_content_ = false;
   net::HttpResponseHead head_;
   std::string error_body_;
@@ -133,7 +141,7 @@ UpstreamDesk::Judged UpstreamDesk::judge(const CallResult& result) {
     return {{"broken", "answered something that is no chat completion"}, Code::kCorrupt, true};
   }
   if (result.error.is_set()) {
-    const bool is_charged = result.has_content || result.use.is_reported();
+    const bool is_charged = result.has_content || result.use.prompt_tokens >= 0;
     return {{"refused", "gave up: " + advisor::words_of(result.error), is_charged}, Code::kUnavailable, true};
   }
   if (auto verdict = advisor::judge_transport(result.end)) {
@@ -203,15 +211,27 @@ Result<> UpstreamDesk::prepare(Question& question) {
   question.child.endpoint.max_tokens_key = "max_tokens";
   question.child.options.name = "llama-server";
   const auto& server = server_of(question);
-  HEARTH_TRY(question.body,
-             make_chat_body(question.ask.request,
-                            {.model = target.model,
-                             .kind = target.kind,
-                             .max_tokens_key = server.endpoint.max_tokens_key,
-                             .max_tokens_default = target.is_egress ? server.options.max_output_tokens : 0}));
+  const advisor::WireFormat& wire = *server.wire;
+  const BodyOptions options{.model = target.model,
+                            .kind = target.kind,
+                            .max_tokens_key = wire.wire == advisor::Wire::kOpenAi ? "max_completion_tokens"
+                                                                                  : server.endpoint.max_tokens_key,
+                            .max_tokens_default = target.is_egress ? server.options.max_output_tokens : 0,
+                            .keeps_nothing = wire.wire != advisor::Wire::kChat,
+                            .asks_nobody = wire.wire == advisor::Wire::kHearth};
+  const ChatRequest& request = question.ask.request;
+  HEARTH_TRY(question.body, wire.is_chat() ? make_chat_body(request, options)
+                                           : make_provider_body(wire, request, options, carried_));
   question.traffic = {.request_bytes = question.body.json.size(),
-                      .max_output_tokens = question.body.max_tokens * question.ask.request.n};
+                      .max_output_tokens = question.body.max_tokens * request.n,
+                      .added_prompt_tokens = request.tools.empty() ? 0 : wire.tool_prompt_tokens};
   return {};
+}
+
+std::string UpstreamDesk::url_of(const Question& question) const {
+  const auto& server = server_of(question);
+  if (question.ask.request.messages.empty()) return server.endpoint.base + "/completions";
+  return server.wire->url(server.endpoint.base, question.ask.target.model);
 }
 
 void UpstreamDesk::begin(UpstreamAskId id, Question& question) {
@@ -278,13 +298,12 @@ void UpstreamDesk::record(UpstreamAskId id, Question& question) {
   ledger::CallIntent intent{
       .request_id = question.ask.receipt_id,
       .provider = server.options.name,
-      .url = question.ask.request.messages.empty() ? server.endpoint.base + "/completions"
-                                                   : server.endpoint.chat_url,
+      .url = url_of(question),
       .model = question.ask.target.model,
-      .headers = advisor::recorded_headers(advisor::json_call_headers(server.key)),
+      .headers = advisor::recorded_headers(advisor::wire_headers(*server.wire, server.key)),
       .body = question.body.json,
       .rule = question.ask.rule,
-      .reserved_usd_micro = advisor::worst_case_usd_micro(*server.options.prices, question.traffic)};
+      .reserved_usd_micro = advisor::worst_case_usd_micro(*question.ask.target.prices, question.traffic)};
   writer_.post([this, id, intent = std::move(intent), budget = server.options.budget](ledger::Ledger& ledger) {
     mailbox_.put(Recorded{id, ledger.begin_call(intent, budget)});
   });
@@ -309,15 +328,14 @@ void UpstreamDesk::call(UpstreamAskId id, Question& question) {
   question.step = Step::kCalling;
   ++question.n_tries;
   const auto& server = server_of(question);
-  const bool is_chat = !question.ask.request.messages.empty();
-  net::HttpPost post{.url = is_chat ? server.endpoint.chat_url : server.endpoint.base + "/completions",
-                     .headers = advisor::json_call_headers(server.key),
+  net::HttpPost post{.url = url_of(question),
+                     .headers = advisor::wire_headers(*server.wire, server.key),
                      .body = question.body.json,
                      .timeouts = server.options.timeouts,
                      .response_bytes_max = server.options.response_bytes_max,
                      .no_proxy = server.endpoint.is_loopback};
-  const auto sink = std::make_shared<CallSink>(*this, id, StreamLimits{.n_choices = question.ask.request.n},
-                                               question.sink);
+  const auto sink = std::make_shared<CallSink>(
+      *this, id, *server.wire, StreamLimits{.n_choices = question.ask.request.n}, question.sink);
   question.http_call = client_.post(std::move(post), sink);
 }
 
@@ -340,7 +358,7 @@ void UpstreamDesk::on(CallEnded& message) {
   CallResult& result = message.result;
   const Judged judged = judge(result);
   count(*question, judged);
-  const auto& server = server_of(*question);
+  for (auto& [call, state] : result.carried) carried_.put(call, std::move(state));
   UpstreamEnd& end = question->end;
   end.finish_reasons = std::move(result.finish_reasons);
   end.usage = usage_of(result.use, question->traffic);
@@ -358,7 +376,7 @@ void UpstreamDesk::on(CallEnded& message) {
   advisor::Traffic traffic = question->traffic;
   traffic.content_bytes = result.content_bytes;
   const ledger::Settlement settlement =
-      advisor::settlement_of({.prices = *server.options.prices,
+      advisor::settlement_of({.prices = *question->ask.target.prices,
                               .traffic = traffic,
                               .use = result.use,
                               .http_status = result.head.status,

@@ -25,8 +25,9 @@
 #include "base/mailbox.h"
 #include "base/result.h"
 #include "hub/chat.h"
+#include "hub/upstream/carried_state.h"
 #include "hub/upstream/chat_body.h"
-#include "hub/upstream/stream_reader.h"
+#include "hub/upstream/upstream_reader.h"
 #include "hub/upstream/upstream_directory.h"
 #include "ledger/writer.h"
 
@@ -82,6 +83,7 @@ class UpstreamDesk {
     advisor::TokenUse use;
     advisor::ProviderError error;
     std::vector<std::string> finish_reasons;
+    std::vector<std::pair<std::string, std::string>> carried;
     std::uint64_t content_bytes = 0;
     bool has_content = false;
     bool is_complete = false;
@@ -160,6 +162,7 @@ class UpstreamDesk {
   void on(Stop& message);
 
   Result<> prepare(Question& question);
+  std::string url_of(const Question& question) const;
   const UpstreamDirectory::Server& server_of(const Question& question) const;
   void lease(UpstreamAskId id, Question& question);
   void note_failure(Question& question, const CallResult& result, const Judged& judged);
@@ -185,6 +188,7 @@ class UpstreamDesk {
 
   // The thread's own.
   std::unordered_map<UpstreamAskId, Question> questions_;
+  CarriedStates carried_;
   std::minstd_rand random_{std::random_device{}()};
   bool is_stopping_ = false;
 

@@ -377,7 +377,7 @@ TEST_F(UpstreamDeskTest, AServerThatKeepsFailingIsLeftAlone) {
     if (works) return answer_well(peer, request, number);
     peer.respond(503, "{}");
   }, [](UpstreamOptions& upstream) { upstream.attempts_max = 1; });
-  for (std::uint32_t i = 0; i < Circuit::kFailuresMax; ++i) EXPECT_THAT(error_of("box/tiny:1b"), HasSubstr("503"));
+  for (std::uint32_t i = 0; i < advisor::Circuit::kFailuresMax; ++i) EXPECT_THAT(error_of("box/tiny:1b"), HasSubstr("503"));
   EXPECT_NE(hub_->upstreams()[0].circuit, "closed");
   works = true;
   // Refused at once until a health check finds it well; then one request probes it.

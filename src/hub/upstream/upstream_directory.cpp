@@ -9,12 +9,14 @@
 #include <utility>
 
 #include "advisor/api_key.h"
-#include "advisor/recorded_call.h"
+#include "advisor/provider.h"
 #include "base/log.h"
 
 namespace hearth::hub {
 namespace {
 
+using advisor::circuit_state_name;
+using advisor::CircuitState;
 using std::chrono::milliseconds;
 
 constexpr std::int64_t kListingAgeNs = 5'000'000'000;  // Older ones are asked for again.
@@ -65,34 +67,49 @@ std::string names_of(const std::vector<UpstreamModel>& models) {
 
 }  // namespace
 
-const char* circuit_state_name(CircuitState state) {
-  constexpr const char* kNames[] = {"closed", "open", "half-open"};
-  return kNames[static_cast<std::size_t>(state)];
-}
-
 Result<std::unique_ptr<UpstreamDirectory>> UpstreamDirectory::create(
     std::vector<UpstreamOptions> upstreams, net::HttpClient& client, const Clock& clock) {
   HEARTH_TRY_VOID(check_names(upstreams));
   std::vector<std::unique_ptr<Server>> servers;
   for (UpstreamOptions& options : upstreams) {
-    auto server = std::make_unique<Server>();
-    const std::string setting = fmt::format("the url of upstream '{}'", options.name);
-    HEARTH_TRY(const advisor::Endpoint given, advisor::parse_endpoint(options.url, setting));
-    server->root = root_of(given.base);
-    if (given.base == server->root) options.url = server->root + "/v1";
-    HEARTH_TRY(server->endpoint, advisor::parse_endpoint(options.url, setting));
-    HEARTH_TRY(server->key, advisor::read_api_key(options.key_env, options.key_file,
-                                                  fmt::format("upstream '{}''s", options.name)));
-    if (options.attempts_max == 0 || options.max_output_tokens == 0) {
-      return fail(Code::kInvalidArgument,
-                  fmt::format("the limits of upstream '{}' must not be 0", options.name));
-    }
-    server->is_here = options.is_local.value_or(server->endpoint.is_loopback);
-    server->options = std::move(options);
+    HEARTH_TRY(std::unique_ptr<Server> server, open(std::move(options)));
     servers.push_back(std::move(server));
   }
   return std::unique_ptr<UpstreamDirectory>(
       new UpstreamDirectory(std::move(servers), client, clock));
+}
+
+Result<std::unique_ptr<UpstreamDirectory::Server>> UpstreamDirectory::open(UpstreamOptions options) {
+  auto server = std::make_unique<Server>();
+  const advisor::WireFormat* const named = advisor::find_wire(options.wire);
+  if (options.url.empty() && named != nullptr) options.url = named->home;
+  const std::string setting = fmt::format("the url of upstream '{}'", options.name);
+  HEARTH_TRY(const advisor::Endpoint given, advisor::parse_endpoint(options.url, setting));
+  server->wire = advisor::wire_of(options.wire, given.host);
+  if (server->wire == nullptr) {
+    return fail(Code::kInvalidArgument, fmt::format("the wire '{}' of upstream '{}' is none of: {}", options.wire,
+                                                    options.name, advisor::wire_names()));
+  }
+  server->root = root_of(given.base);
+  if (given.base == server->root) options.url = server->root + std::string(server->wire->path);
+  HEARTH_TRY(server->endpoint, advisor::parse_endpoint(options.url, setting));
+  HEARTH_TRY(server->key, advisor::read_api_key(options.key_env, options.key_file,
+                                                fmt::format("upstream '{}''s", options.name)));
+  if (options.attempts_max == 0 || options.max_output_tokens == 0) {
+    return fail(Code::kInvalidArgument,
+                fmt::format("the limits of upstream '{}' must not be 0", options.name));
+  }
+  // The other wires are those of clouds: whoever stands behind a loopback address and speaks one most likely
+  // passes it on.
+  if (!server->wire->is_chat() && options.is_local.value_or(false)) {
+    return fail(Code::kInvalidArgument,
+                fmt::format("upstream '{}' can't count as this machine: servers of this machine are asked by the "
+                            "wire 'chat', not '{}'",
+                            options.name, server->wire->name));
+  }
+  server->is_here = options.is_local.value_or(server->wire->is_chat() && server->endpoint.is_loopback);
+  server->options = std::move(options);
+  return server;
 }
 
 UpstreamDirectory::UpstreamDirectory(std::vector<std::unique_ptr<Server>> servers,
@@ -167,7 +184,7 @@ Result<Fetched> UpstreamDirectory::get(const Server& server, const std::string& 
                                        const std::stop_token& stop) {
   return fetch(client_,
                {.url = url,
-                .headers = advisor::json_call_headers(server.key),
+                .headers = advisor::wire_headers(*server.wire, server.key),
                 .timeouts = kListTimeouts,
                 .response_bytes_max = kListingBytesMax,
                 .is_get = true,
@@ -222,7 +239,7 @@ std::string UpstreamDirectory::elsewhere_of(const Server& server, const Upstream
   if (const auto known = shown_.find(key); known != shown_.end()) return known->second;
   const auto shown = fetch(client_,
                            {.url = server.root + "/api/show",
-                            .headers = advisor::json_call_headers(server.key),
+                            .headers = advisor::wire_headers(*server.wire, server.key),
                             .body = nlohmann::json({{"model", model.name}}).dump(),
                             .timeouts = kListTimeouts,
                             .response_bytes_max = kListingBytesMax,
@@ -239,6 +256,17 @@ std::string UpstreamDirectory::elsewhere_of(const Server& server, const Upstream
 
 // ---- For others --------------------------------------------------------------------------------
 
+namespace {
+
+std::optional<advisor::Prices> prices_of(const UpstreamDirectory::Server& server, const std::string& model) {
+  const UpstreamOptions& options = server.options;
+  const auto own = std::ranges::find(options.model_prices, model, &std::pair<std::string, advisor::Prices>::first);
+  const auto& configured = own != options.model_prices.end() ? std::optional(own->second) : options.prices;
+  return advisor::known_prices(configured, *server.wire, server.endpoint.host, model);
+}
+
+}  // namespace
+
 UpstreamTarget UpstreamDirectory::target_of(std::size_t number, const UpstreamModel& model) const {
   const Server& server = *servers_[number];
   UpstreamTarget target{.server = number,
@@ -246,6 +274,7 @@ UpstreamTarget UpstreamDirectory::target_of(std::size_t number, const UpstreamMo
                         .name = fmt::format("{}/{}", server.options.name, model.name),
                         .kind = health_[number].listing.kind,
                         .is_egress = !server.is_here || !model.elsewhere.empty()};
+  if (target.is_egress) target.prices = prices_of(server, model.name);
   target.place = fmt::format("{}, {}", server.endpoint.base,
                              !target.is_egress                ? "on this machine"
                              : model.elsewhere.empty()        ? "not on this machine"
@@ -255,7 +284,7 @@ UpstreamTarget UpstreamDirectory::target_of(std::size_t number, const UpstreamMo
 
 Result<> UpstreamDirectory::check_prices(const UpstreamTarget& target) const {
   const UpstreamOptions& options = servers_[target.server]->options;
-  if (!target.is_egress || options.prices) return {};
+  if (!target.is_egress || target.prices) return {};
   return fail(Code::kInvalidArgument,
               fmt::format("'{}' runs at {}, so what it is asked leaves this machine, and its prices are "
                           "unknown: set price_in_usd_per_mtok and price_out_usd_per_mtok of upstream "

@@ -21,11 +21,12 @@
 #include <thread>
 #include <vector>
 
+#include "advisor/circuit.h"
 #include "advisor/endpoint.h"
+#include "advisor/wire/wire.h"
 #include "base/clock.h"
 #include "base/result.h"
 #include "hub/hub.h"
-#include "hub/upstream/circuit.h"
 #include "hub/upstream/fetch.h"
 #include "hub/upstream/listing.h"
 #include "hub/upstream/llama_server.h"
@@ -41,6 +42,7 @@ struct UpstreamTarget {
   std::string name;   // SERVER/MODEL.
   ServerKind kind = ServerKind::kUnknown;
   bool is_egress = true;
+  std::optional<advisor::Prices> prices;  // Unset: unknown, or nothing leaves.
   std::string place;  // For receipts and lists: "http://127.0.0.1:11434/v1, on this machine".
   std::optional<LlamaModel> child;  // Run by llama-server, which Hearth starts; `server` says nothing then.
 };
@@ -72,6 +74,7 @@ class UpstreamDirectory {
   struct Server {
     UpstreamOptions options;
     advisor::Endpoint endpoint;
+    const advisor::WireFormat* wire = &advisor::wire_format(advisor::Wire::kChat);
     std::string root;  // The address without a path.
     std::string key;
     bool is_here = false;  // Its address counts as this machine.
@@ -86,7 +89,7 @@ class UpstreamDirectory {
 
  private:
   struct Health {
-    Circuit circuit;
+    advisor::Circuit circuit;
     UpstreamListing listing;
     std::optional<std::string> problem;  // Why the last listing failed.
     std::uint64_t n_listings = 0;        // Tried so far.
@@ -97,6 +100,7 @@ class UpstreamDirectory {
 
   UpstreamDirectory(std::vector<std::unique_ptr<Server>> servers, net::HttpClient& client,
                     const Clock& clock);
+  static Result<std::unique_ptr<Server>> open(UpstreamOptions options);
   void watch(const std::stop_token& stop);
   void list_all(const std::stop_token& stop);
   Result<UpstreamListing> list(const Server& server, const std::stop_token& stop);

@@ -1,4 +1,4 @@
-// The small parts of upstreams: lists of models, where they run, bodies, the circuit breaker.
+// The small parts of upstreams: lists of models, where they run, bodies.
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -6,7 +6,6 @@
 #include <nlohmann/json.hpp>
 
 #include "hub/upstream/chat_body.h"
-#include "hub/upstream/circuit.h"
 #include "hub/upstream/listing.h"
 #include "hub/upstream/upstream_options.h"
 #include "text/grammar/grammar.h"
@@ -160,43 +159,6 @@ TEST(ChatBody, SetsTheLimitThatIsPaidFor) {
   EXPECT_EQ(json::parse(made->json)["max_completion_tokens"], 512);
   EXPECT_EQ(json::parse(made->json)["prompt"], "Once");
   EXPECT_EQ(made->max_tokens, 512U);
-}
-
-TEST(Circuit, OpensProbesAndCloses) {
-  Circuit circuit;
-  std::int64_t now = 1;
-  for (std::uint32_t i = 0; i + 1 < Circuit::kFailuresMax; ++i) {
-    ASSERT_TRUE(circuit.let_through(now));
-    circuit.fail(now);
-  }
-  EXPECT_EQ(circuit.state(now), CircuitState::kClosed);
-  ASSERT_TRUE(circuit.let_through(now));
-  circuit.fail(now);
-  EXPECT_EQ(circuit.state(now), CircuitState::kOpen);
-  EXPECT_FALSE(circuit.let_through(now));
-  EXPECT_EQ(circuit.rest_left_ns(now), Circuit::kRestNs);
-
-  now += Circuit::kRestNs;
-  EXPECT_EQ(circuit.state(now), CircuitState::kHalfOpen);
-  EXPECT_TRUE(circuit.let_through(now));
-  EXPECT_FALSE(circuit.let_through(now)) << "one probe at a time";
-  circuit.fail(now);
-  EXPECT_EQ(circuit.rest_left_ns(now), 2 * Circuit::kRestNs);
-
-  now += 2 * Circuit::kRestNs;
-  EXPECT_TRUE(circuit.let_through(now));
-  circuit.withdraw();
-  EXPECT_TRUE(circuit.let_through(now)) << "a probe that was cancelled tells nothing";
-  circuit.succeed();
-  EXPECT_EQ(circuit.state(now), CircuitState::kClosed);
-  EXPECT_TRUE(circuit.let_through(now));
-  EXPECT_TRUE(circuit.let_through(now));
-}
-
-TEST(Circuit, RestsAreBounded) {
-  Circuit circuit;
-  for (int i = 0; i < 60; ++i) circuit.fail(0);
-  EXPECT_EQ(circuit.rest_left_ns(0), Circuit::kRestMaxNs);
 }
 
 }  // namespace

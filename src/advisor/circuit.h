@@ -10,12 +10,17 @@
 #pragma once
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
 
-namespace hearth::hub {
+namespace hearth::advisor {
 
 enum class CircuitState : std::uint8_t { kClosed, kOpen, kHalfOpen };
-const char* circuit_state_name(CircuitState state);
+
+constexpr const char* circuit_state_name(CircuitState state) {
+  constexpr const char* kNames[] = {"closed", "open", "half-open"};
+  return kNames[static_cast<std::size_t>(state)];
+}
 
 // Threading: externally synchronised.
 class Circuit {
@@ -65,4 +70,4 @@ class Circuit {
   bool is_probing_ = false;
 };
 
-}  // namespace hearth::hub
+}  // namespace hearth::advisor
