@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "cli/advisers.h"
+
 namespace hearth::cli {
 namespace {
 
@@ -81,6 +83,31 @@ TEST(Config, ExplanationsCoverEveryKeyAndReadBack) {
         header + "\n" + row.key.substr(dot + 1) + " = " + row.default_value + "\n", "t");
     EXPECT_TRUE(one) << row.key << ": " << one.error().message;
   }
+}
+
+TEST(Config, AdvisersHaveAnOrderAndPricesAreTheirs) {
+  const auto config = parse_config(
+      "[advisor]\nbase_url = 'https://one/v1'\nmodel = 'm'\nprovider = 'one'\nprice_in_usd_per_mtok = 1\n"
+      "price_out_usd_per_mtok = 2\n"
+      "[[advisers]]\nprovider = 'two'\nwire = 'anthropic'\nmodel = 'x'\nattempts = 5\n"
+      "[[prices]]\nprovider = 'two'\nmodel = 'x'\nin_usd_per_mtok = 3\nout_usd_per_mtok = 15\n"
+      "cached_usd_per_mtok = 0.3\nlong_prompt_tokens = 200000\nlong_in_factor = 2\nlong_out_factor = 1.5\n",
+      "hearth.toml");
+  ASSERT_TRUE(config) << config.error().message;
+  const auto advisers = adviser_options(*config);
+  ASSERT_TRUE(advisers) << advisers.error().message;
+  ASSERT_EQ(advisers->size(), 2U);
+  EXPECT_EQ((*advisers)[0].prices->out_usd_micro_per_mtok, 2'000'000);
+  EXPECT_EQ((*advisers)[1].wire, "anthropic");
+  EXPECT_EQ((*advisers)[1].attempts_max, 5U);
+  EXPECT_EQ(*(*advisers)[1].prices, (advisor::Prices{3'000'000, 15'000'000, 300'000, -1, 200'000, 200, 150}));
+  EXPECT_TRUE(adviser_options(Config{})->empty());
+  Config half;
+  half.advisers.push_back({.provider = "two", .model = "x"});
+  EXPECT_THAT(adviser_options(half).error().message, HasSubstr("wire or base_url"));
+  half.advisers[0].wire = "gemini";
+  half.prices.push_back({.provider = "two", .model = "x", .in_usd_per_mtok = 1});
+  EXPECT_THAT(adviser_options(half).error().message, HasSubstr("not whole")) << "half a price is none";
 }
 
 TEST(Config, ReadsListsOfSections) {

@@ -48,6 +48,8 @@ class Call:
     wire: str
     scenario: str
     body: bytes
+    path: str = ""
+    headers: dict = dataclasses.field(default_factory=dict)
     bill: int = 0
     is_certain: bool = True
 
@@ -387,7 +389,7 @@ class Emulator:
                 self.strangers.append((strange, raw))
             return writer.whole(400, SPEAKERS[self.wire].error(400, "invalid_request_error", strange))
         scenario, seed = self.fails_as.get(found[1], found[1]), int(found[2])
-        call = Call(self.wire, scenario, raw)
+        call = Call(self.wire, scenario, raw, handler.path, dict(handler.headers))
         with self.lock:
             self.calls.append(call)
             self.tries[scenario, seed] = self.tries.get((scenario, seed), 0) + 1
@@ -484,6 +486,9 @@ class Emulator:
 
     # ---- What costs nothing
 
+    def do_busy_always(self, writer, call, usage, seed, n):
+        self.error(writer, 503, "overloaded_error", retry_after_ms="1")
+
     def do_spent(self, writer, call, usage, seed, n):
         self.error(writer, 429, "spent")
 
@@ -528,10 +533,10 @@ class Emulator:
         call.is_certain = False
         self.released.wait(60)
 
-    # ---- Lies: the bill is what it says it is, as far as that can be
+    # ---- Lies: nobody can know the bill
 
     def lie(self, writer, call, told, usage, seed):
-        call.bill, call.is_certain = told.bill(self.wire), False
+        call.is_certain = False
         self.stream(writer, *self.say(usage, seed, told=told))
 
     def do_lie_zero(self, writer, call, usage, seed, n):
@@ -544,6 +549,4 @@ class Emulator:
         self.lie(writer, call, Usage(-500, 0, 0, -10), usage, seed)
 
     def do_lie_parts(self, writer, call, usage, seed, n):
-        told = dataclasses.replace(usage, cached=usage.prompt * 3, written=0)
-        call.bill, call.is_certain = 0, False
-        self.stream(writer, *self.say(usage, seed, told=told))
+        self.lie(writer, call, dataclasses.replace(usage, cached=usage.prompt * 3, written=0), usage, seed)

@@ -7,6 +7,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/file.h"
 #include "hub/conductor.h"
 #include "hub/fakes_for_test.h"
 #include "ledger/verify.h"
@@ -537,6 +538,90 @@ TEST(UpstreamDirectory, RefusesSettingsThatCantWork) {
               HasSubstr("two"));
   EXPECT_THAT(message({{.name = "a", .url = "http://127.0.0.1:1", .key_env = "HEARTH_NOT_SET"}}),
               AllOf(HasSubstr("HEARTH_NOT_SET"), HasSubstr("'a'")));
+}
+
+// ---- Providers with words of their own ----------------------------------------------------------
+
+std::string recorded(const char* name) {
+  const std::filesystem::path folder = std::filesystem::path(HEARTH_SOURCE_DIR) / "fuzz/corpus/answer";
+  return read_file(folder / name, 1 << 20).value().substr(1);
+}
+
+void speak_anthropic(UpstreamOptions& upstream) {
+  make_egress(upstream);
+  upstream.is_local.reset();
+  upstream.wire = "anthropic";
+}
+
+TEST_F(UpstreamDeskTest, AProviderIsAskedInItsOwnWords) {
+  start([](LoopbackConnection& peer, const LoopbackRequest&, int) {
+    peer.begin_stream();
+    peer.write(recorded("anthropic_stream"));
+  }, speak_anthropic);
+  ChatRequest request = question("box/claude-x");
+  request.tools = {{"weather", R"({"name":"weather"})", ""}};
+  const auto sink = ask(request);
+  EXPECT_TRUE(sink->wait());
+  EXPECT_EQ(sink->text(), "Let me look.");
+  EXPECT_EQ(sink->reasoning(), "Which city");
+  const Receipt receipt = *sink->receipt();
+  EXPECT_EQ(receipt.usage.cached_tokens, 40U);
+  EXPECT_THAT(receipt.place, HasSubstr("not on this machine"));
+  // 20 of input and 40 cached at 3, 20 written at 3.75, 10 for an hour at 6, 57 of output at 15.
+  EXPECT_EQ(receipt.cost_usd_micro, 180 + 75 + 60 + 855);
+  ASSERT_EQ(rows().size(), 2U);
+  EXPECT_EQ(rows()[0].body, upstream_->bodies()[0]);
+  EXPECT_THAT(rows()[0].url, HasSubstr("/v1/messages"));
+  EXPECT_THAT(rows()[0].headers, HasSubstr("x-api-key: (not recorded)"));
+  EXPECT_THAT(upstream_->head(), HasSubstr("x-api-key: sk-secret-123"));
+
+  // The call comes back with its result, and the provider gets back what it had signed.
+  request.messages.push_back({.role = Role::kAssistant, .tool_calls = {{"toolu_1", "weather", "{}"}}});
+  request.messages.push_back({.role = Role::kTool, .content = "rain", .tool_call_id = "toolu_1"});
+  EXPECT_TRUE(ask(request)->wait());
+  EXPECT_THAT(upstream_->bodies()[1], HasSubstr(R"("signature":"c2ln")"));
+  expect_whole_ledger();
+}
+
+TEST_F(UpstreamDeskTest, AProvidersErrorsAndBrokenStreamsAreAccounted) {
+  start([](LoopbackConnection& peer, const LoopbackRequest&, int number) {
+    if (number == 1) return peer.respond(429, R"({"error":{"type":"rate_limit_error"}})", "retry-after-ms: 1\r\n");
+    peer.begin_stream();
+    peer.write(recorded("anthropic_error"));
+  }, speak_anthropic);
+  EXPECT_THAT(error_of("box/claude-x"), HasSubstr("Overloaded"));
+  const auto all = rows();
+  ASSERT_EQ(all.size(), 4U) << "a call each";
+  EXPECT_EQ(all[1].charged_usd_micro, 0);
+  EXPECT_EQ(all[3].charged_usd_micro, 180 + 75 + 60 + 256 * 15) << "its input is known, its output is not";
+  expect_whole_ledger();
+}
+
+TEST_F(UpstreamDeskTest, CloudWiresAreNeverThisMachine) {
+  UpstreamOptions upstream{.name = "box", .url = "http://127.0.0.1:9", .wire = "gemini", .is_local = true};
+  const auto client = std::move(*net::HttpClient::create());
+  EXPECT_THAT(UpstreamDirectory::create({upstream}, *client).error().message, HasSubstr("can't count as this machine"));
+  upstream.is_local.reset();
+  upstream.prices = kPrices;
+  const auto directory = UpstreamDirectory::create({upstream}, *client);
+  ASSERT_TRUE(directory);
+  EXPECT_EQ((*directory)->server(0).endpoint.base, "http://127.0.0.1:9/v1beta");
+  EXPECT_TRUE((**(*directory)->find("box/gemini-x")).is_egress);
+  upstream.wire = "telegraph";
+  EXPECT_THAT(UpstreamDirectory::create({upstream}, *client).error().message, HasSubstr("none of: chat, openai"));
+}
+
+TEST_F(UpstreamDeskTest, PricesGoByModelThenByServerThenByTheMakersList) {
+  UpstreamOptions upstream{.name = "claude", .wire = "anthropic"};
+  upstream.model_prices = {{"special", advisor::Prices{.in_usd_micro_per_mtok = 7'000'000}}};
+  const auto client = std::move(*net::HttpClient::create());
+  const auto listed = std::move(*UpstreamDirectory::create({upstream}, *client));
+  EXPECT_EQ(listed->find("claude/special")->value().prices->in_usd_micro_per_mtok, 7'000'000);
+  EXPECT_EQ(listed->find("claude/claude-sonnet-4-6")->value().prices->in_usd_micro_per_mtok, 3'000'000);
+  EXPECT_THAT(listed->find("claude/claude-unheard-of")->error().message, HasSubstr("prices are unknown"));
+  upstream.prices = kPrices;
+  const auto priced = std::move(*UpstreamDirectory::create({upstream}, *client));
+  EXPECT_EQ(priced->find("claude/claude-unheard-of")->value().prices->cache_write_usd_micro_per_mtok, 3'750'000);
 }
 
 }  // namespace

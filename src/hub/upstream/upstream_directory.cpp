@@ -138,7 +138,7 @@ UpstreamDirectory::~UpstreamDirectory() {
 
 bool UpstreamDirectory::is_down() const {
   for (std::size_t i = 0; i < health_.size(); ++i) {
-    const bool is_failing = health_[i].circuit.n_failures() >= Circuit::kFailuresMax;
+    const bool is_failing = health_[i].circuit.n_failures() >= advisor::Circuit::kFailuresMax;
     if (servers_[i]->is_here && (health_[i].problem || is_failing)) return true;
   }
   return false;

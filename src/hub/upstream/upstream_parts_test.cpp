@@ -7,6 +7,7 @@
 
 #include "hub/upstream/chat_body.h"
 #include "hub/upstream/listing.h"
+#include "hub/upstream/provider_body.h"
 #include "hub/upstream/upstream_options.h"
 #include "text/grammar/grammar.h"
 
@@ -159,6 +160,64 @@ TEST(ChatBody, SetsTheLimitThatIsPaidFor) {
   EXPECT_EQ(json::parse(made->json)["max_completion_tokens"], 512);
   EXPECT_EQ(json::parse(made->json)["prompt"], "Once");
   EXPECT_EQ(made->max_tokens, 512U);
+}
+
+// ---- Providers with words of their own
+
+ChatRequest provider_request() {
+  ChatRequest request;
+  request.messages = {{.role = Role::kSystem, .content = "Be brief."},
+                      {.content = "Weather?"},
+                      {.role = Role::kAssistant, .tool_calls = {{"c1", "weather", "{}"}}},
+                      {.role = Role::kTool, .content = "rain", .tool_call_id = "c1"}};
+  request.tools = {{"weather", R"({"name":"weather","description":"Tells it.","parameters":{}})", R"({"type":"object"})"}};
+  return request;
+}
+
+json provider_body(advisor::Wire wire, const ChatRequest& request, const CarriedStates& carried = {}) {
+  const auto made = make_provider_body(advisor::wire_format(wire), request, {.model = "m", .max_tokens_default = 99}, carried);
+  return made ? json::parse(made->json) : json{{"refused", made.error().message}};
+}
+
+TEST(ProviderBody, SaysTheSameInEachProvidersWords) {
+  CarriedStates carried;
+  carried.put("c1", R"([{"type":"thinking","thinking":"t","signature":"s"}])");
+  const json anthropic = provider_body(advisor::Wire::kAnthropic, provider_request(), carried);
+  EXPECT_EQ(anthropic["max_tokens"], 99);
+  EXPECT_EQ(anthropic["system"][0]["text"], "Be brief.");
+  EXPECT_EQ(anthropic["messages"][1]["content"][0]["signature"], "s");
+  EXPECT_EQ(anthropic["tools"][0]["description"], "Tells it.");
+  EXPECT_EQ(provider_body(advisor::Wire::kResponses, provider_request())["input"][2]["output"], "rain");
+  EXPECT_EQ(provider_body(advisor::Wire::kGemini, provider_request())["contents"].size(), 3U);
+}
+
+TEST(ProviderBody, NamesWhatIsLeftOutAndRefusesWhatMatters) {
+  ChatRequest request = provider_request();
+  request.sampling.top_k = 5;
+  request.sampling.frequency_penalty = 1;
+  request.wants_logprobs = true;
+  const auto made = make_provider_body(advisor::wire_format(advisor::Wire::kResponses), request, {.model = "m"}, {});
+  ASSERT_TRUE(made);
+  EXPECT_EQ(made->left_out, "top_k, frequency_penalty, logprobs");
+  EXPECT_EQ(provider_body(advisor::Wire::kGemini, request)["generationConfig"]["topK"], 5);
+  request.stop = {"END"};
+  EXPECT_THAT(provider_body(advisor::Wire::kResponses, request)["refused"].get<std::string>(), HasSubstr("no 'stop'"));
+  EXPECT_EQ(provider_body(advisor::Wire::kAnthropic, request)["stop_sequences"][0], "END");
+  request.n = 2;
+  EXPECT_THAT(provider_body(advisor::Wire::kAnthropic, request)["refused"].get<std::string>(), HasSubstr("no 'n'"));
+}
+
+TEST(CarriedStates, KeepsTheLatestWithinItsLimits) {
+  CarriedStates states;
+  states.put("a", "1");
+  states.put("a", "2");
+  EXPECT_EQ(states.find("a"), "2");
+  EXPECT_EQ(states.find("b"), "");
+  for (std::size_t i = 0; i < CarriedStates::kEntriesMax; ++i) states.put(fmt::format("{}", i), "x");
+  EXPECT_EQ(states.size(), CarriedStates::kEntriesMax);
+  EXPECT_EQ(states.find("a"), "");
+  states.put("big", std::string(CarriedStates::kBytesMax + 1, 'x'));
+  EXPECT_EQ(states.size(), 1U) << "the newest is always kept";
 }
 
 }  // namespace
