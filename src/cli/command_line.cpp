@@ -11,6 +11,7 @@
 #include <memory>
 
 #include "base/log.h"
+#include "cli/command_doc.h"
 #include "cli/config.h"
 #include "cli/paths.h"
 #include "cli/terminal.h"
@@ -285,6 +286,73 @@ void add_inspect(Parser& parser) {
   parser.on(gguf_command, gguf, &inspect_gguf);
 }
 
+// ---- The table as data -------------------------------------------------------------------------
+
+// "TEXT:{never,auto,always}" -> "TEXT" and the three words.
+void read_type(OptionDoc& doc, const std::string& type) {
+  const std::size_t open = type.find('{');
+  const std::size_t close = type.find('}');
+  doc.value = type.substr(0, std::min(type.find_first_of(": "), open));
+  if (open == type.npos || close == type.npos) return;
+  if (doc.value.empty()) doc.value = "WORD";
+  for (std::size_t at = open + 1; at < close;) {
+    const std::size_t end = std::min(type.find(',', at), close);
+    doc.choices.push_back(type.substr(at, end - at));
+    at = end + 1;
+  }
+}
+
+OptionDoc doc_of(const CLI::Option& option) {
+  OptionDoc doc{.description = option.get_description(),
+                .is_required = option.get_required(),
+                .is_repeated = option.get_items_expected_max() > 1};
+  if (option.get_type_size() != 0) read_type(doc, option.get_type_name());
+  if (option.get_positional()) {
+    doc.names.push_back(option.get_single_name());
+    return doc;
+  }
+  for (const std::string& name : option.get_snames()) doc.names.push_back("-" + name);
+  for (const std::string& name : option.get_lnames()) doc.names.push_back("--" + name);
+  return doc;
+}
+
+CommandDoc doc_of(const CLI::App& app) {
+  CommandDoc doc{.name = app.get_name(), .description = app.get_description(), .footer = app.get_footer()};
+  for (const CLI::Option* option : app.get_options()) {
+    (option->get_positional() ? doc.arguments : doc.options).push_back(doc_of(*option));
+  }
+  for (const CLI::App* child : app.get_subcommands([](const CLI::App*) { return true; })) {
+    doc.commands.push_back(doc_of(*child));
+  }
+  return doc;
+}
+
+void add_docs(Parser& parser) {
+  struct Shell {
+    const char* name;
+    std::string (*render)(const CommandDoc& root);
+  };
+  static constexpr Shell kShells[] = {{"bash", bash_completions}, {"zsh", zsh_completions}, {"fish", fish_completions}};
+  auto shell = std::make_shared<std::string>();
+  CLI::App* completions = parser.app.add_subcommand("completions", "A script that completes this command line in a shell");
+  completions->add_option("shell", *shell, "Which one")->required()->check(CLI::IsMember({"bash", "zsh", "fish"}));
+  completions->callback([&parser, shell] {
+    parser.verb = [&parser, shell](const Context&) -> Result<> {
+      for (const Shell& row : kShells) {
+        if (*shell == row.name) fmt::print("{}", row.render(doc_of(parser.app)));
+      }
+      return {};
+    };
+  });
+  CLI::App* man = parser.app.add_subcommand("man", "The manual page; `hearth man | man -l -` shows it");
+  man->callback([&parser] {
+    parser.verb = [&parser](const Context&) -> Result<> {
+      fmt::print("{}", man_page(doc_of(parser.app), std::string(kVersion)));
+      return {};
+    };
+  });
+}
+
 // The verb that the line had reached when reading ended.
 const CLI::App* reached_verb(const CLI::App& app) {
   const CLI::App* verb = &app;
@@ -352,6 +420,7 @@ Invocation parse_command_line(int argc, const char* const* argv) {
   parser.get()->on(parser->app.add_subcommand("doctor", "Check what this machine offers and what could go wrong"), &doctor);
   add_bench(*parser);
   add_inspect(*parser);
+  add_docs(*parser);
 
   try {
     parser->app.parse(argc, argv);

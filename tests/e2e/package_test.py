@@ -1,0 +1,77 @@
+#!/usr/bin/env python3
+"""The Debian package: made, unpacked into an empty folder, and used from there by its manual page, its
+completions and an answer."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+import unittest
+from pathlib import Path
+
+from hub_process import HEARTH, ROOT, Home
+
+BUILD = Path(HEARTH).resolve().parents[2]
+
+
+@unittest.skipUnless(shutil.which("dpkg-shlibdeps") and shutil.which("dpkg-deb"), "SKIPPED: dpkg-dev is not installed")
+class Package(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.TemporaryDirectory(prefix="hearth-package-")
+        made = subprocess.run([ROOT / "scripts/package", BUILD], capture_output=True, text=True, timeout=300)
+        if made.returncode:
+            raise RuntimeError(made.stdout + made.stderr)
+        cls.deb = made.stdout.strip()
+        cls.root = Path(cls.folder.name)
+        subprocess.run(["dpkg-deb", "-x", cls.deb, cls.root], check=True)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.folder.cleanup()
+
+    def run_in_bash(self, script):
+        done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=30)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return done.stdout.split()
+
+    def test_it_names_what_it_needs(self):
+        fields = subprocess.run(["dpkg-deb", "-f", self.deb], capture_output=True, text=True, check=True).stdout
+        for needed in ("Package: hearth", "libcurl4", "libsqlite3", "ca-certificates", "Architecture: "):
+            self.assertIn(needed, fields)
+
+    def test_the_program_answers(self):
+        with Home() as home:
+            done = subprocess.run([self.root / "usr/bin/hearth", "ask", "--hub", "local", "What is a receipt?"],
+                                  capture_output=True, text=True, timeout=60, env=home.environment())
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertTrue(done.stdout.strip())
+
+    def test_the_service_and_the_papers_are_there(self):
+        for path in ("usr/lib/systemd/user/hearth.service", "usr/share/doc/hearth/copyright", "usr/share/doc/hearth/README.md",
+                     "usr/share/man/man1/hearth.1", "usr/share/zsh/vendor-completions/_hearth",
+                     "usr/share/fish/vendor_completions.d/hearth.fish"):
+            self.assertTrue((self.root / path).is_file(), path)
+        page = (self.root / "usr/share/man/man1/hearth.1").read_text()
+        self.assertIn("hearth models pull", page.replace("\\-", "-"))
+
+    def test_bash_completes(self):
+        script = self.root / "usr/share/bash-completion/completions/hearth"
+        complete = lambda *words: self.run_in_bash(
+            f"source {script}; COMP_WORDS=({' '.join(repr(w) for w in words)}); COMP_CWORD={len(words) - 1}; _hearth; "
+            'printf "%s\\n" "${COMPREPLY[@]}"')
+        with tempfile.TemporaryDirectory() as empty:
+            here = os.getcwd()
+            os.chdir(empty)
+            try:
+                self.assertEqual(complete("hearth", "led"), ["ledger"])
+                self.assertIn("pull", complete("hearth", "models", ""))
+                self.assertEqual(complete("hearth", "ask", "--advice", "a"), ["auto", "always"])
+                self.assertIn("--temperature", complete("hearth", "--config", "x", "ask", "--t"))
+                self.assertEqual(complete("hearth", "completions", "z"), ["zsh"])
+            finally:
+                os.chdir(here)
+
+
+if __name__ == "__main__":
+    unittest.main()
