@@ -1,3 +1,4 @@
+// The manual page, in the requests of the man macros: one part for each verb that does something.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
