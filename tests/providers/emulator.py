@@ -533,6 +533,15 @@ class Emulator:
         call.is_certain = False
         self.released.wait(60)
 
+    def do_endless(self, writer, call, usage, seed, n):
+        """Goes on until the hub has gone."""
+        call.bill, call.is_certain = usage.bill(self.wire), False
+        begin, middle, _ = self.say(usage, seed)
+        writer.head()
+        writer.put(begin + b"".join(middle))
+        while not self.released.wait(0.01):
+            writer.put(b": still here\n\n")
+
     # ---- Lies: nobody can know the bill
 
     def lie(self, writer, call, told, usage, seed):

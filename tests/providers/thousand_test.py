@@ -13,6 +13,7 @@ import collections
 import concurrent.futures
 import json
 import random
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -60,6 +61,12 @@ def script(seed, n):
     return chosen
 
 
+def unused_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
 def config(emulators, advisers, day_usd):
     lines = ['[server]\n[budget]', f"usd_per_day = {day_usd:.6f}", f"usd_per_request = {REQUEST_USD}",
              '[advisor]\nmode = "auto"\ntimeout_s = 600']
@@ -69,10 +76,12 @@ def config(emulators, advisers, day_usd):
     # One that never says a word, with patience of its own.
     lines.append(f'[[upstreams]]\nname = "silent"\nurl = "{emulators["anthropic"].url}"\nwire = "anthropic"\n'
                  f'key_env = "KEY_ANTHROPIC"\nattempts = 1\nfirst_byte_timeout_s = 1\nmax_output_tokens = {MAX_TOKENS}')
+    lines.append(f'[[upstreams]]\nname = "down"\nurl = "http://127.0.0.1:{unused_port()}/v1"\nwire = "anthropic"\n'
+                 f'key_env = "KEY_ANTHROPIC"\nattempts = 2\nmax_output_tokens = {MAX_TOKENS}')
     for name, emulator in advisers:
         lines.append(f'[[advisers]]\nprovider = "{name}"\nwire = "{emulator.wire}"\nbase_url = "{emulator.url}"\n'
                      f'model = "{MODELS[emulator.wire]}"\nkey_env = "KEY_{emulator.wire.upper()}"\nmax_output_tokens = {MAX_TOKENS}')
-    owners = [(wire, wire) for wire in emulators] + [("silent", "anthropic")] + [(n, e.wire) for n, e in advisers]
+    owners = [(wire, wire) for wire in emulators] + [("silent", "anthropic"), ("down", "anthropic")] + [(n, e.wire) for n, e in advisers]
     for owner, wire in owners:
         price = PRICES[wire]
         lines.append(f'[[prices]]\nprovider = "{owner}"\nmodel = "{MODELS[wire]}"\nin_usd_per_mtok = {price[0]}\n'
@@ -126,7 +135,7 @@ class Thousand(unittest.TestCase):
     def ask(self, hub, wire, scenario, seed):
         """One direct request; checks what can be checked of its answer.  Returns what became of it."""
         content = f"scenario={'ok' if scenario == 'over_budget' else scenario} seed={seed} Grüße! {'x' * (seed % 700)}"
-        body = {"model": f"{wire}/{MODELS['anthropic' if wire == 'silent' else wire]}", "max_tokens": MAX_TOKENS,
+        body = {"model": f"{wire}/{MODELS[wire if wire in MODELS else 'anthropic']}", "max_tokens": MAX_TOKENS,
                 "messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": content}]}
         if scenario == "over_budget":
             body["max_tokens"] = 1_000_000
@@ -193,6 +202,19 @@ class Thousand(unittest.TestCase):
         for seed in range(20_000, 20_003):
             self.assertNotEqual(self.ask(hub, "silent", "silent", seed), 200)
 
+    def run_down(self, hub):
+        for seed in range(21_000, 21_002):
+            self.assertNotEqual(self.ask(hub, "down", "ok", seed), 200)
+
+    def run_left(self, hub):
+        """Clients that leave in the middle of an answer."""
+        for seed, wire in enumerate(WIRES * 2, 22_000):
+            body = {"model": f"{wire}/{MODELS[wire]}", "max_tokens": MAX_TOKENS,
+                    "messages": [{"role": "user", "content": f"scenario=endless seed={seed}"}]}
+            for event in hub.events(body):
+                if event["choices"] and event["choices"][0]["delta"].get("content"):
+                    break
+
     # ---- What must hold
 
     def check(self, home, day_usd):
@@ -202,6 +224,12 @@ class Thousand(unittest.TestCase):
         self.check_bytes(ledger)
         certain = self.check_bills(ledger)
         self.check_budgets(ledger, day_usd)
+        for send in ledger.sends:
+            if send["provider"] == "down":
+                settle = ledger.settles[send["seq"]]
+                self.assertEqual((settle["outcome"], settle["charged_usd_micro"]), ("not_sent", 0))
+            if b"scenario=endless" in ledger.body(send):
+                self.assertEqual(ledger.settles[send["seq"]]["outcome"], "cancelled")
         done = home.run("ledger", "verify")
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         alone = subprocess.run([sys.executable, ROOT / "scripts/verify_ledger.py", home.ledger], capture_output=True,
@@ -261,14 +289,15 @@ class Thousand(unittest.TestCase):
         with Hub(home, **self.keys) as hub:
             with concurrent.futures.ThreadPoolExecutor(8) as pool:
                 direct = [pool.submit(self.run_direct, hub, wire) for wire in WIRES]
-                others = [pool.submit(self.run_advised, hub), pool.submit(self.run_silent, hub)]
+                others = [pool.submit(run, hub) for run in (self.run_advised, self.run_silent, self.run_down, self.run_left)]
                 outcomes = sum((future.result() for future in direct), collections.Counter())
                 for future in others:
                     future.result()
         n_certain, billed = self.check(home, day_usd)
         n_calls = sum(len(emulator.calls) for emulator in self.all_emulators())
+        ends = collections.Counter(settle["outcome"] for settle in Ledger(home.ledger).settles.values())
         print(f"{sum(outcomes.values()) + N_ADVISED} requests, {n_calls} calls, {n_certain} bills known and met: "
-              f"${billed / 1e6:.6f}; {time.monotonic() - begin:.0f} s", file=sys.stderr)
+              f"${billed / 1e6:.6f}; calls by their ends: {dict(ends)}; {time.monotonic() - begin:.0f} s", file=sys.stderr)
         self.assertGreater(n_certain, 700)
         self.check_the_last_cents(home)
 
