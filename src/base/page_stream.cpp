@@ -105,16 +105,26 @@ PageReaderStats PageReader::stats() const {
   return stats_;
 }
 
-// The most urgent extent, of the stream that asked first.  One guess at a time.
+// The most urgent extent, of the stream that asked first.  What a pass will need next goes before
+// what nobody computes with: the rest of an embedding that an earlier answer never waited for would
+// else come between any two layers of this one.  One guess at a time.
 PageReader::Piece PageReader::next_piece() {
-  for (const Want want : {Want::kNow, Want::kSoon, Want::kGuess}) {
-    if (want == Want::kGuess && (is_guessing_ || Clock::now() < guesses_rest_until_)) continue;
+  const auto first_of = [this](Want want, bool is_computed_with) -> Piece {
     for (PageStream* const stream : streams_) {
       if (stream->n_wanted_[static_cast<std::size_t>(want)] == 0) continue;
+      if (is_computed_with && stream->n_passes_ == 0) continue;
       return {stream, stream->first_wanted(want), want};
     }
+    return {};
+  };
+  for (const Want want : {Want::kNow, Want::kSoon}) {
+    for (const bool is_computed_with : {true, false}) {
+      const Piece piece = first_of(want, is_computed_with);
+      if (piece.stream != nullptr) return piece;
+    }
   }
-  return {};
+  if (is_guessing_ || Clock::now() < guesses_rest_until_) return {};
+  return first_of(Want::kGuess, false);
 }
 
 void PageReader::read() {

@@ -211,6 +211,22 @@ TEST_F(PageStreamTest, WhatGoesToTheCacheLeavesThisProcessOnly) {
   EXPECT_EQ(cached(), kBytes);
 }
 
+// What nobody waited for to its end is no longer between the layers of who computes now.
+TEST_F(PageStreamTest, WhoComputesGoesBeforeWhoAskedFirst) {
+  const auto r = reader();
+  const auto left = stream(r), now = stream(r);
+  left->want(Want::kSoon);
+  gate_.wait_for_asked(1);  // A piece of the first is on its way.
+  PageStream::Pass pass(now.get());
+  now->want(Want::kSoon);
+  const std::size_t n = now->progress().bytes / (4 * kMiB);
+  gate_.let(1 + n);
+  while (now->progress().bytes_ready < kBytes / 2) std::this_thread::yield();
+  EXPECT_LT(left->progress().bytes_ready, kBytes / 2);
+  gate_.let(100);
+  EXPECT_TRUE(pass.wait_for(2U));
+}
+
 // A part may also be memory that somebody fills: it comes in the same order, goes, and comes again.
 TEST_F(PageStreamTest, MemoryIsFilledAsAFileIsRead) {
   constexpr std::size_t kMade = 8 * kMiB;

@@ -273,7 +273,11 @@ Result<Loaded> ModelShelf::load_first(const std::vector<store::CatalogueEntry>& 
     if (resident) {
       ReadyModelPtr model = (*resident)->model();
       loaded_.use(**resident);
-      loaded_.settle(*resident);
+      if ((*resident)->stream() == nullptr) {
+        loaded_.settle(*resident);
+      } else {  // Its pages come by and by: room is made beside that, which takes milliseconds.
+        loader_.post([this, resident = *resident] { loaded_.settle(resident); });
+      }
       auto found = adapter_shelf_.get(adapters, *model->model);
       if (found) return Loaded{entry, std::move(model), *std::move(found)};
       last = found.error();  // The model is none the worse for it.

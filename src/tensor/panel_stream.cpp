@@ -41,7 +41,7 @@ class GroupWriter {
     for (std::uint32_t k = 0; k < n_; ++k) {
       for (std::uint32_t r = 0; r < kStreamPanelRows; ++r, ++out) {
         const float code = std::clamp(std::nearbyint(at(r, k) * inverse[r]), -127.0F, 127.0F);
-        *out = static_cast<std::byte>(static_cast<int>(code) + 128);
+        *out = static_cast<std::byte>(static_cast<std::int8_t>(code));
       }
     }
     return out;

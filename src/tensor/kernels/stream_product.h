@@ -45,9 +45,8 @@ template <class S>
 struct Int8Weights {
   static constexpr std::size_t kBytes = 1;
   static constexpr std::size_t kScaleBytes = kStreamPanelRows * sizeof(F16);
-  // Codes are stored 128 higher; taking that off again is exact.
   HEARTH_INLINE static typename S::F load(const std::byte* p) {
-    return S::sub(S::to_float(S::load_u8(p)), S::set1_f(128.0F));
+    return S::to_float(S::load_i8(p));
   }
   HEARTH_INLINE static typename S::F add_scaled(const std::byte* scales, typename S::F sum,
                                                 typename S::F total) {
