@@ -88,6 +88,24 @@ void add_ask(Parser& parser) {
   parser.on(command, options, &ask);
 }
 
+void add_compare(Parser& parser) {
+  auto options = std::make_shared<CompareOptions>();
+  options->answer.temperature = 0.0F;
+  CLI::App* command = parser.app.add_subcommand("compare", "One prompt to several models: answers, speeds, where they part");
+  command->add_option("-m,--model", options->models, "A model, as `ask` names it; give two or more")
+      ->required()
+      ->allow_extra_args(false);
+  command->add_option("question", options->question, "The prompt; without one, standard input");
+  command->add_option("--file", options->file, "A file of prompts instead, one per line");
+  command->add_flag("--csv", options->csv, "Print for a spreadsheet");
+  command->add_option("-s,--system", options->answer.system, "System prompt");
+  command->add_option("-n,--max-tokens", options->answer.max_tokens, "Most tokens of each answer");
+  command->add_option("-t,--temperature", options->answer.temperature, "0 is greedy (default)")->check(CLI::Range(0.0, 2.0));
+  command->add_option("--seed", options->answer.seed, "The same seed gives the same text");
+  command->add_option("--hub", options->answer.hub, "Where to ask, as for `ask`");
+  parser.on(command, options, &compare);
+}
+
 void add_chat(Parser& parser) {
   auto options = std::make_shared<ChatOptions>();
   CLI::App* command = parser.app.add_subcommand("chat", "Talk, line by line; /help lists what else it knows");
@@ -410,6 +428,7 @@ Invocation parse_command_line(int argc, const char* const* argv) {
   parser->app.footer(kFooter);
   add_serve(*parser);
   add_ask(*parser);
+  add_compare(*parser);
   add_chat(*parser);
   add_models(*parser);
   add_ledger(*parser);

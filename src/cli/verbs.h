@@ -50,6 +50,16 @@ struct AskOptions {
 };
 Result<> ask(const Context& context, const AskOptions& options);
 
+struct CompareOptions {
+  AnswerOptions answer;             // But its model.
+  std::vector<std::string> models;  // Each may name adapters.
+  std::string file;                 // Of prompts, one per line; empty: the question.
+  bool csv = false;
+  std::vector<std::string> question;
+};
+// One prompt to several models: answers, speeds, and where they part.
+Result<> compare(const Context& context, const CompareOptions& options);
+
 struct ChatOptions {
   AnswerOptions answer;
 };

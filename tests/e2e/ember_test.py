@@ -6,6 +6,7 @@ match, elsewhere.txt questions about everything else.  The hub answers all of th
 receipts carry the confidence.
 """
 
+import json
 import re
 import unittest
 from concurrent.futures import ThreadPoolExecutor
@@ -33,6 +34,18 @@ def auroc(positive, negative):
 
 
 class Ember(unittest.TestCase):
+    def test_compare_marks_where_answers_part(self):
+        with Home() as home:
+            same = home.run("compare", "-m", "ember", "-m", "local", "--hub", "local", "--json", "What is a receipt?")
+            rows = [json.loads(line) for line in same.stdout.splitlines()]
+            self.assertEqual([row["model"] for row in rows], ["ember", "local"])
+            self.assertTrue(all(row["same"] and row["answer"] for row in rows), rows)
+            table = home.run("compare", "-m", "ember", "-m", "ember", "--hub", "local", "-n", "5", "What is Hearth?").stdout
+            self.assertRegex(table, r"ember +5 .* the same")
+            alone = home.run("compare", "-m", "nobody", "--hub", "local", "hi")
+            self.assertEqual(alone.returncode, 3)
+            self.assertIn("there is no model 'nobody'", alone.stderr)
+
     def test_right_answers_and_confidence_on_held_out_questions(self):
         graded = [line.split(" => ") for line in lines("graded.txt")]
         elsewhere = lines("elsewhere.txt")
