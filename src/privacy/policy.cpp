@@ -1,0 +1,153 @@
+#include "privacy/policy.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+
+namespace hearth::privacy {
+namespace {
+
+constexpr std::array<std::string_view, kClasses> kClassNames = {"public", "internal", "private", "secret"};
+constexpr std::array<std::string_view, 4> kActionNames = {"free", "redacted", "ask", "never"};
+
+template <class E, std::size_t N>
+std::optional<E> from_name(const std::array<std::string_view, N>& names, std::string_view name) {
+  const auto found = std::ranges::find(names, name);
+  if (found == names.end()) return std::nullopt;
+  return static_cast<E>(found - names.begin());
+}
+
+bool any_glob_matches(const std::vector<std::string>& globs, std::string_view text) {
+  return std::ranges::any_of(globs, [&](const std::string& glob) { return glob_matches(glob, text); });
+}
+
+// Whether all that `later` can match in one list, `earlier` matches, too.
+bool covers(const std::vector<std::string>& earlier, const std::vector<std::string>& later) {
+  if (earlier.empty()) return true;
+  if (later.empty()) return false;
+  return std::ranges::all_of(later, [&](const std::string& entry) {
+    return std::ranges::any_of(earlier, [&](const std::string& glob) { return glob == entry || glob == "**" || (entry.find('*') == entry.npos && glob_matches(glob, entry)); });
+  });
+}
+
+bool covers(const PolicyRule& earlier, const PolicyRule& later) {
+  return covers(earlier.roles, later.roles) && covers(earlier.tools, later.tools) && covers(earlier.paths, later.paths);
+}
+
+// Why no source can reach a rule; empty if one can.
+std::string unreachable(const std::vector<PolicyRule>& rules, std::size_t at) {
+  const PolicyRule& rule = rules[at];
+  const bool is_of_tools = !rule.tools.empty() || !rule.paths.empty();
+  if (is_of_tools && !rule.roles.empty() && std::ranges::find(rule.roles, "tool") == rule.roles.end()) {
+    return "it names tools or paths, which only sources of the role \"tool\" have";
+  }
+  for (std::size_t i = 0; i < at; ++i) {
+    if (covers(rules[i], rule)) return fmt::format("rule '{}' before it takes all that it could", rules[i].name);
+  }
+  return "";
+}
+
+}  // namespace
+
+std::string_view class_name(Class c) { return kClassNames[static_cast<std::size_t>(c)]; }
+std::string_view action_name(Action a) { return kActionNames[static_cast<std::size_t>(a)]; }
+std::optional<Class> class_from_name(std::string_view name) { return from_name<Class>(kClassNames, name); }
+std::optional<Action> action_from_name(std::string_view name) { return from_name<Action>(kActionNames, name); }
+
+bool glob_matches(std::string_view glob, std::string_view text) {
+  // reach[i]: whether the glob so far can match the first i bytes.
+  std::vector<bool> reach(text.size() + 1);
+  reach[0] = true;
+  for (std::size_t g = 0; g < glob.size(); ++g) {
+    if (glob[g] == '*') {
+      const bool is_deep = g + 1 < glob.size() && glob[g + 1] == '*';
+      if (is_deep) ++g;
+      // "**/" also stands for no folder at all.
+      const bool may_be_nothing = is_deep && g + 1 < glob.size() && glob[g + 1] == '/';
+      const std::vector<bool> before = reach;
+      for (std::size_t i = 0; i < text.size(); ++i) {
+        if (reach[i] && (is_deep || text[i] != '/')) reach[i + 1] = true;
+      }
+      if (may_be_nothing) {
+        ++g;
+        std::vector<bool> behind_slash(text.size() + 1);
+        for (std::size_t i = 0; i < text.size(); ++i) {
+          if (reach[i] && text[i] == '/') behind_slash[i + 1] = true;
+        }
+        for (std::size_t i = 0; i <= text.size(); ++i) reach[i] = behind_slash[i] || before[i];
+      }
+      continue;
+    }
+    for (std::size_t i = text.size(); i > 0; --i) {
+      const bool fits = glob[g] == text[i - 1] || (glob[g] == '?' && text[i - 1] != '/');
+      reach[i] = reach[i - 1] && fits;
+    }
+    reach[0] = false;
+  }
+  return reach[text.size()];
+}
+
+bool PolicyRule::fits(const Source& source) const {
+  if (!roles.empty() && std::ranges::find(roles, source.role) == roles.end()) return false;
+  if (!tools.empty() && !any_glob_matches(tools, source.tool)) return false;
+  if (paths.empty()) return true;
+  return std::ranges::any_of(source.paths, [&](const std::string& path) {
+    // A path too long to look at fits every rule about paths.
+    return path.size() > kPathBytesMax || any_glob_matches(paths, path);
+  });
+}
+
+Policy Policy::standard() {
+  Policy policy;
+  policy.actions[""] = {Action::kFree, Action::kRedacted, Action::kRedacted, Action::kNever};
+  policy.kept_types = {"GPE", "NRP", "DATE_TIME", "TITLE", "AGE"};
+  return policy;
+}
+
+Verdict Policy::judge(const Source& source, std::string_view provider) const {
+  Verdict verdict{.gives = default_class, .action = Action::kNever, .rule = "default"};
+  const auto rule = std::ranges::find_if(rules, [&](const PolicyRule& r) { return r.fits(source); });
+  if (rule != rules.end()) {
+    verdict.gives = rule->gives;
+    verdict.rule = rule->name;
+  }
+  auto found = actions.find(std::string(provider));
+  if (found == actions.end()) found = actions.find("");
+  if (found != actions.end()) verdict.action = found->second[static_cast<std::size_t>(verdict.gives)];
+  return verdict;
+}
+
+Verdict Policy::judge(const Sources& sources, std::string_view provider) const {
+  if (sources.empty()) return judge(Source{.role = "", .tool = "", .paths = {}}, provider);
+  Verdict highest = judge(sources.front(), provider);
+  for (const Source& source : sources) {
+    Verdict verdict = judge(source, provider);
+    if (verdict.gives > highest.gives) highest = std::move(verdict);
+  }
+  return highest;
+}
+
+bool Policy::keeps(std::string_view type) const {
+  return std::ranges::find(kept_types, type) != kept_types.end();
+}
+
+std::vector<std::string> Policy::check() const {
+  std::vector<std::string> problems;
+  for (std::size_t i = 0; i < rules.size(); ++i) {
+    const std::string why = unreachable(rules, i);
+    if (!why.empty()) problems.push_back(fmt::format("rule '{}' can never decide: {}", rules[i].name, why));
+  }
+  for (const Expectation& expected : expectations) {
+    const Verdict verdict = judge(expected.source, expected.provider);
+    if (expected.gives && *expected.gives != verdict.gives) {
+      problems.push_back(fmt::format("'{}': class {} expected, rule '{}' gives {}", expected.name, class_name(*expected.gives), verdict.rule, class_name(verdict.gives)));
+    }
+    if (expected.action && *expected.action != verdict.action) {
+      problems.push_back(fmt::format("'{}': action {} expected, {} for class {} by rule '{}'", expected.name, action_name(*expected.action), action_name(verdict.action), class_name(verdict.gives), verdict.rule));
+    }
+  }
+  return problems;
+}
+
+}  // namespace hearth::privacy

@@ -1,0 +1,129 @@
+#include "privacy/policy.h"
+
+#include <gtest/gtest.h>
+
+namespace hearth::privacy {
+namespace {
+
+constexpr std::string_view kPolicy = R"(
+default = "private"
+keep = ["GPE"]
+
+[[rules]]
+name = "keys"
+class = "secret"
+paths = ["**/.ssh/**", "**/*.pem"]
+
+[[rules]]
+name = "tickets"
+class = "internal"
+tools = ["jira_*"]
+
+[[rules]]
+name = "weather"
+class = "public"
+tools = ["weather"]
+
+[actions]
+internal = "redacted"
+private = "ask"
+
+[actions.acme]
+internal = "never"
+
+[[expect]]
+name = "keys stay here"
+path = "/home/me/.ssh/id_rsa"
+class = "secret"
+action = "never"
+
+[[expect]]
+tool = "jira_search"
+provider = "acme"
+action = "never"
+)";
+
+Policy parsed(std::string_view toml) {
+  auto policy = parse_policy(toml, "p.toml");
+  EXPECT_TRUE(policy) << policy.error().message;
+  return policy ? *policy : Policy::standard();
+}
+
+std::string problem_of(std::string_view toml) {
+  const auto policy = parse_policy(toml, "p.toml");
+  return policy ? "" : policy.error().message;
+}
+
+TEST(Glob, MatchesAsPathsDo) {
+  EXPECT_TRUE(glob_matches("**/*.pem", "a/b/c.pem"));
+  EXPECT_TRUE(glob_matches("**/*.pem", "c.pem"));
+  EXPECT_TRUE(glob_matches("/home/*/x", "/home/me/x"));
+  EXPECT_FALSE(glob_matches("/home/*/x", "/home/me/you/x"));
+  EXPECT_TRUE(glob_matches("**/.ssh/**", "/home/me/.ssh/id"));
+  EXPECT_FALSE(glob_matches("**/.ssh/**", "/home/me/.sshd"));
+  EXPECT_TRUE(glob_matches("jira_*", "jira_search"));
+  EXPECT_TRUE(glob_matches("a?c", "abc"));
+  EXPECT_FALSE(glob_matches("a?c", "a/c"));
+  EXPECT_FALSE(glob_matches("", "x"));
+  EXPECT_TRUE(glob_matches("**", ""));
+}
+
+TEST(Policy, TheFirstRuleThatFitsDecides) {
+  const Policy policy = parsed(kPolicy);
+  EXPECT_TRUE(policy.check().empty());
+  const Verdict tickets = policy.judge(Source{"tool", "jira_get", {}}, "acme");
+  EXPECT_EQ(tickets.gives, Class::kInternal);
+  EXPECT_EQ(tickets.action, Action::kNever);
+  EXPECT_EQ(policy.judge(Source{"tool", "jira_get", {}}, "other").action, Action::kRedacted);
+  EXPECT_EQ(policy.judge(Source{"tool", "jira_get", {"/x/.ssh/id"}}, "other").rule, "keys");
+  EXPECT_TRUE(policy.keeps("GPE"));
+  EXPECT_FALSE(policy.keeps("PERSON"));
+}
+
+TEST(Policy, WhatIsUnknownIsPrivate) {
+  EXPECT_EQ(Policy::standard().judge(Sources{}, "x").gives, Class::kPrivate);
+  EXPECT_EQ(parsed(kPolicy).judge(Source{"user", "", {}}, "x").action, Action::kAsk);
+}
+
+TEST(Policy, TheHighestClassOfAllSourcesCounts) {
+  const Policy policy = parsed(kPolicy);
+  const Sources sources = {{"tool", "weather", {}}, {"tool", "read", {"/k/a.pem"}}, {"tool", "jira_get", {}}};
+  EXPECT_EQ(policy.judge(sources, "x").gives, Class::kSecret);
+  EXPECT_EQ(policy.judge(sources, "x").rule, "keys");
+  EXPECT_EQ(policy.judge(Sources{{"tool", "weather", {}}}, "x").action, Action::kFree);
+}
+
+TEST(Policy, ChecksItself) {
+  Policy policy = parsed(std::string(kPolicy) + R"(
+[[rules]]
+name = "late"
+class = "public"
+tools = ["jira_x"]
+[[rules]]
+name = "odd"
+class = "public"
+roles = ["user"]
+paths = ["**"]
+[[expect]]
+name = "wrong"
+tool = "weather"
+class = "secret"
+)");
+  const auto problems = policy.check();
+  ASSERT_EQ(problems.size(), 3U);
+  EXPECT_EQ(problems[0], "rule 'late' can never decide: rule 'tickets' before it takes all that it could");
+  EXPECT_NE(problems[1].find("only sources of the role"), std::string::npos);
+  EXPECT_EQ(problems[2], "'wrong': class secret expected, rule 'weather' gives public");
+}
+
+TEST(Policy, RefusesWhatItDoesNotKnow) {
+  EXPECT_NE(problem_of("defualt = \"public\"").find("'defualt' is no key here"), std::string::npos);
+  EXPECT_NE(problem_of("default = \"open\"").find("line 1: default must be public, internal"), std::string::npos);
+  EXPECT_NE(problem_of("[[rules]]\nname = \"x\"").find("rule 'x' has no class"), std::string::npos);
+  EXPECT_NE(problem_of("[[rules]]\nclass = \"public\"\nroles = [\"human\"]").find("the role 'human'"), std::string::npos);
+  EXPECT_NE(problem_of("[actions]\npubic = \"free\"").find("'pubic'"), std::string::npos);
+  EXPECT_NE(problem_of("x = ").find("line 1"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace hearth::privacy
