@@ -27,6 +27,7 @@
 #include "ledger/ledger.h"
 #include "ledger/writer.h"
 #include "net/http_client.h"
+#include "privacy/policy.h"
 
 namespace hearth::advisor {
 
@@ -62,12 +63,15 @@ struct AdviceRequest {
   std::vector<BriefMessage> conversation;  // Oldest first; ends with the user's question.
   std::string draft;                       // The local answer so far; may be empty.
   std::string rule;                        // What allowed the call, for the ledger.
+  // All that the conversation and the draft were made of, also what the brief leaves out.
+  privacy::Sources sources;
 };
 
 enum class AdviceStatus : std::uint8_t {
   kAnswered,
   kOverBudget,    // Nothing left this machine.
   kUnknownPrice,  // Nothing left this machine.
+  kDenied,        // By the privacy policy: nothing left this machine.
   kFailed,
   kCancelled,
 };
@@ -75,7 +79,7 @@ enum class AdviceStatus : std::uint8_t {
 struct Advice {
   AdviceStatus status = AdviceStatus::kFailed;
   std::string text;                 // Set for kAnswered, never empty then; valid UTF-8.
-  std::string detail;               // One sentence; empty for kAnswered.
+  std::string detail;               // One sentence; for kAnswered, of what is odd about it, or empty.
   std::string adviser;              // That answered, or was asked last; empty: none was asked.
   std::uint32_t attempts = 0;       // That may have sent something.
   std::uint64_t bytes_out = 0;      // Bodies of all attempts that may have left.

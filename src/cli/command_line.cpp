@@ -225,6 +225,17 @@ void add_redact(Parser& parser) {
   parser.on(command, options, &redact);
 }
 
+void add_policy(Parser& parser) {
+  CLI::App* command = parser.app.add_subcommand("policy", "The rules of what may leave this machine");
+  command->require_subcommand(1);
+  parser.on(command->add_subcommand("check", "Run the policy's own expectations; find rules that never decide"), &policy_check);
+  auto options = std::make_shared<PolicyExplainOptions>();
+  CLI::App* explain = command->add_subcommand("explain", "What the rules make of a chat request, message by message");
+  explain->add_option("request", options->file, "File with the request's JSON")->required();
+  explain->add_option("--provider", options->provider, "Where it would go (default: the adviser's provider)");
+  parser.on(explain, options, &policy_explain);
+}
+
 void add_bench(Parser& parser) {
   CLI::App* command = parser.app.add_subcommand("bench", "Measure this machine and the engine on it");
   command->require_subcommand(1);
@@ -435,6 +446,7 @@ Invocation parse_command_line(int argc, const char* const* argv) {
   add_advisor(*parser);
   add_snapshots(*parser);
   add_redact(*parser);
+  add_policy(*parser);
   add_config(*parser);
   parser.get()->on(parser->app.add_subcommand("doctor", "Check what this machine offers and what could go wrong"), &doctor);
   add_bench(*parser);

@@ -82,6 +82,8 @@ const std::array kKeys = {
               Integer<Config>{FIELD(std::int64_t, advisor.max_output_tokens), 1, 1 << 20}},
     Key{"advisor", "timeout_s", "Seconds after which the local answer is given without advice.",
               Integer<Config>{FIELD(std::int64_t, advisor.timeout_s), 1, 3600}},
+    Key{"privacy", "policy", "File with the rules of what may leave; empty: policy.toml beside this file if it is there, else private text leaves with placeholders alone.",
+              Text<Config>{FIELD(std::string, privacy.policy)}},
     Key{"privacy", "dictionaries", "Files with words that must not leave, a line each: TYPE: word or phrase.",
               List<Config>{FIELD(Strings, privacy.dictionaries)}},
     Key{"budget", "usd_per_day", "Most US dollars spent on advice in a UTC day.",
@@ -324,9 +326,12 @@ Result<Config> parse_config(std::string_view text, const std::string& name) {
 
 Result<Config> load_config(const std::filesystem::path& path) {
   auto text = read_file(path, std::size_t{1} << 20);
-  if (!text && text.error().code == Code::kNotFound) return Config{};
-  if (!text) return std::unexpected(text.error());
-  return parse_config(*text, path.string());
+  if (!text && text.error().code != Code::kNotFound) return std::unexpected(text.error());
+  HEARTH_TRY(Config config, parse_config(text ? *text : std::string(), path.string()));
+  const std::filesystem::path policy = path.parent_path() / "policy.toml";
+  std::error_code error;
+  if (config.privacy.policy.empty() && std::filesystem::exists(policy, error)) config.privacy.policy = policy.string();
+  return config;
 }
 
 namespace {

@@ -88,6 +88,7 @@ struct Config {
     std::int64_t timeout_s = 60;
   } advisor;
   struct Privacy {
+    std::string policy;
     std::vector<std::string> dictionaries;
   } privacy;
   // Each [[advisers]]: after the one of [advisor], in order of preference.
@@ -135,7 +136,8 @@ struct Config {
   } snapshots;
 };
 
-// Reads `path`; a file that does not exist gives the defaults.  kInvalidArgument names the line, the
+// Reads `path`; a file that does not exist gives the defaults; a policy.toml
+// beside it is the policy that it does not name.  kInvalidArgument names the line, the
 // key and what it may hold.
 Result<Config> load_config(const std::filesystem::path& path);
 

@@ -5,6 +5,7 @@
 #include "cli/advisers.h"
 #include "cli/open_catalogue.h"
 #include "cli/paths.h"
+#include "cli/privacy.h"
 #include "cli/tasks.h"
 #include "cli/upstreams.h"
 #include "hub/create_hub.h"
@@ -41,6 +42,17 @@ engine::SnapshotOptions snapshot_options(const Config::Snapshots& config) {
   return options;
 }
 
+// A policy that fails its own checks opens no hub: it would not do what its author thinks.
+Result<hub::PrivacyOptions> privacy_options(const Config::Privacy& config) {
+  hub::PrivacyOptions options;
+  HEARTH_TRY(options.policy, load_policy(config.policy));
+  HEARTH_TRY(options.dictionary, load_dictionaries(config.dictionaries));
+  const std::vector<std::string> problems = options.policy.check();
+  if (problems.empty()) return options;
+  return fail(Code::kInvalidArgument, fmt::format("the policy '{}' does not hold: {}; see `hearth policy check`",
+                                                  config.policy, problems.front()));
+}
+
 }  // namespace
 
 Result<std::unique_ptr<hub::Hub>> open_hub(const Config& config) {
@@ -48,6 +60,7 @@ Result<std::unique_ptr<hub::Hub>> open_hub(const Config& config) {
   HEARTH_TRY(options.catalogue, catalogue_options(config));
   HEARTH_TRY(options.advisers, adviser_options(config));
   HEARTH_TRY(options.upstreams, upstream_options(config));
+  HEARTH_TRY(options.privacy, privacy_options(config.privacy));
   HEARTH_TRY(options.tasks, task_options(config));
   options.llama_server = {.program = config.llama_server.path,
                           .arguments = config.llama_server.arguments,

@@ -13,4 +13,10 @@ Result<privacy::Dictionary> load_dictionaries(std::span<const std::string> files
   return all;
 }
 
+Result<privacy::Policy> load_policy(const std::string& file) {
+  if (file.empty()) return privacy::Policy::standard();
+  HEARTH_TRY(const std::string text, read_file(file));
+  return privacy::parse_policy(text, file);
+}
+
 }  // namespace hearth::cli

@@ -138,6 +138,15 @@ struct RedactOptions {
 // Standard input without what should not leave, or, with --json, where that is.
 Result<> redact(const Context& context, const RedactOptions& options);
 
+// Runs the policy's own expectations and looks for rules that can never decide.
+Result<> policy_check(const Context& context);
+struct PolicyExplainOptions {
+  std::string file;      // A chat request's JSON body.
+  std::string provider;  // Empty: the adviser's.
+};
+// Which class and rule each message of a request has, and what may become of the whole.
+Result<> policy_explain(const Context& context, const PolicyExplainOptions& options);
+
 struct ConfigOptions {
   bool explain = false;
 };

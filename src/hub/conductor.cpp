@@ -8,6 +8,7 @@
 #include "base/digest.h"
 #include "base/log.h"
 #include "hub/notices.h"
+#include "hub/privacy_sources.h"
 #include "hub/receipt_json.h"
 #include "hub/show_piece.h"
 #include "hub/template_context.h"
@@ -16,6 +17,7 @@
 namespace hearth::hub {
 namespace {
 
+constexpr std::string_view kFinishedWithAdvice = "the local model finished the answer with the adviser's advice";
 constexpr std::int64_t kMsNs = 1'000'000;
 constexpr std::int64_t kConductorSilenceNs =
     2'000 * kMsNs;  // A probe unanswered for longer: stuck.
@@ -50,6 +52,8 @@ AdviceOutcome outcome_of(advisor::AdviceStatus status) {
       return AdviceOutcome::kOverBudget;
     case advisor::AdviceStatus::kUnknownPrice:
       return AdviceOutcome::kUnknownPrice;
+    case advisor::AdviceStatus::kDenied:
+      return AdviceOutcome::kNotAllowed;
     case advisor::AdviceStatus::kFailed:
     case advisor::AdviceStatus::kCancelled:
       return AdviceOutcome::kFailed;
@@ -573,7 +577,8 @@ void Conductor::ask_adviser(Run& run, const std::string& rule) {
   run.advice_id = parts_.adviser->ask({.request_id = run.receipt.id,
                                        .conversation = brief_of(run.request.messages),
                                        .draft = run.answers[0].text,
-                                       .rule = rule},
+                                       .rule = rule,
+                                       .sources = sources_of(run.request.messages)},
                                       std::make_shared<AdviceRelay>(inbox_, run.id));
 }
 
@@ -589,7 +594,8 @@ void Conductor::on(AdviceCame& message) {
     return give_draft(*run, outcome_of(advice.status), std::move(advice.detail));
   }
   run->receipt.advice = AdviceOutcome::kAdvised;
-  run->receipt.advice_detail = "the local model finished the answer with the adviser's advice";
+  run->receipt.advice_detail = kFinishedWithAdvice;
+  if (!advice.detail.empty()) run->receipt.advice_detail += "; " + advice.detail;
   run->advice_text = std::move(advice.text);
   run->sink->on_advice(run->receipt.adviser, run->advice_text);
   if (run->model->model->relays_advice() && fits_format(*run)) return relay_advice(*run);
@@ -622,7 +628,8 @@ void Conductor::end_without_final(Run& run) {
 // The advice itself becomes the answer: the local model is too small to rework it, or could not.
 void Conductor::relay_advice(Run& run) {
   run.receipt.advice_relayed = true;
-  run.receipt.advice_detail = "the adviser's words were passed on as they are";
+  // Behind it stands what was odd about the advice, if anything was.
+  run.receipt.advice_detail.replace(0, kFinishedWithAdvice.size(), "the adviser's words were passed on as they are");
   run.answers[0].reason = engine::FinishReason::kStop;
   const bool is_plain = run.request.grammar == nullptr;  // Else any word of ours would break the format.
   show(run, 0, is_plain ? notice(Notice::kAdviceFollows, run.advice_text) : run.advice_text);

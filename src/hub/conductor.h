@@ -51,6 +51,7 @@ struct ConductorOptions {
   std::uint32_t requests_max = 1024;
   std::string default_upstream;  // SERVER/MODEL that "auto" and "local" mean; empty: the shelf's.
   bool keeps_unstored = false;  // Snapshots also of requests that say `store: false`.
+  privacy::Policy policy = privacy::Policy::standard();  // What may never go to a server elsewhere.
 };
 
 class Conductor final : public Hub {

@@ -8,6 +8,7 @@
 
 #include "base/ascii.h"
 #include "hub/conductor.h"
+#include "hub/privacy_sources.h"
 
 namespace hearth::hub {
 namespace {
@@ -180,6 +181,16 @@ void Conductor::begin_upstream(Run& run) {
   run.stage = Stage::kUpstream;
   for (std::uint32_t choice = 0; choice < run.request.n; ++choice) run.answers.emplace_back(false);
   if (run.upstream->is_egress) {
+    // A request that names a server elsewhere agrees to be sent there, but not to what may never leave.
+    const std::string provider = run.upstream->name.substr(0, run.upstream->name.find('/'));
+    const privacy::Verdict verdict = options_.policy.judge(sources_of(run.request.messages), provider);
+    if (verdict.action == privacy::Action::kNever) {
+      return fail_run(run, Error{Code::kPermissionDenied,
+                                 fmt::format("the privacy policy keeps this request here: class {} by rule '{}' may not go to {}",
+                                             privacy::class_name(verdict.gives), verdict.rule, run.upstream->name)});
+    }
+    run.rule += fmt::format("; class {} by rule '{}', as it is",
+                            privacy::class_name(verdict.gives), verdict.rule);
     run.sink->on_status(fmt::format("asking {} at {}", run.upstream->name, run.upstream->place));
   }
   run.upstream_id = parts_.upstream_desk->ask({.receipt_id = run.receipt.id,

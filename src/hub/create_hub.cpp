@@ -44,10 +44,13 @@ Result<std::unique_ptr<Hub>> create_hub(HubOptions options, const Clock& clock) 
   HEARTH_TRY(parts.ledger,
              ledger::Ledger::open(options.ledger_path, ledger::Ledger::Mode::kReadWrite, clock));
   parts.writer = std::make_unique<ledger::LedgerWriter>(*parts.ledger);
+  const privacy::Policy policy = options.privacy.policy;
   if (!options.advisers.empty()) {
+    for (const auto& adviser : options.advisers) options.privacy.providers.push_back(adviser.provider);
     HEARTH_TRY(parts.http, net::HttpClient::create());
     HEARTH_TRY(parts.adviser, advisor::Adviser::create(std::move(options.advisers), *parts.http,
                                                        *parts.writer, clock));
+    parts.adviser = make_private(std::move(parts.adviser), std::move(options.privacy));
   }
   HEARTH_TRY_VOID(open_upstreams(options, parts, clock));
   LlamaServer* const llama = parts.llama.get();
@@ -89,7 +92,8 @@ Result<std::unique_ptr<Hub>> create_hub(HubOptions options, const Clock& clock) 
                                                       .requests_max = options.requests_max,
                                                       .default_upstream = default_upstream,
                                                       .keeps_unstored =
-                                                          options.snapshots_of_unstored},
+                                                          options.snapshots_of_unstored,
+                                                      .policy = policy},
                                      clock);
 }
 

@@ -14,6 +14,7 @@
 #include "engine/engine.h"
 #include "hub/chat.h"
 #include "hub/hub.h"
+#include "hub/private_adviser.h"
 #include "hub/tasks/task_router.h"
 #include "hub/upstream/llama_server.h"
 #include "hub/upstream/upstream_options.h"
@@ -39,6 +40,7 @@ struct HubOptions {
   TaskRouterOptions tasks;                         // Without any, "auto" is `default_model`.
   std::filesystem::path ledger_path;               // Created if it is not there.
   std::vector<advisor::AdviserOptions> advisers;   // In order of preference; empty: there is none.
+  PrivacyOptions privacy;                          // What of a brief may leave.
   std::vector<UpstreamOptions> upstreams;          // Without these and an adviser nothing ever leaves.
   // Runs what the engine can't, if it is installed.
   LlamaServerOptions llama_server = {.program = ""};

@@ -78,8 +78,8 @@ Result<> Dictionary::add(std::string_view type, std::string_view phrase) {
     return fail(Code::kInvalidArgument, fmt::format("'{}' has {} words, 1 to {} expected", phrase, entry.words.size(), kWordsMax));
   }
   auto& stored = types_[std::string(type)];
-  if (stored == nullptr) stored = std::make_unique<std::string>(type);
-  entry.type = stored.get();
+  if (stored == nullptr) stored = std::make_shared<const std::string>(type);
+  entry.type = stored;
   by_first_word_[entry.words[0]].push_back(std::move(entry));
   return {};
 }
@@ -103,7 +103,7 @@ void Dictionary::find(std::string_view text, Spans& spans) const {
         }
         if (is_match && end > longest) {
           longest = end;
-          type = entry.type;
+          type = entry.type.get();
         }
       }
     }

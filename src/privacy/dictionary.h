@@ -32,11 +32,11 @@ class Dictionary {
  private:
   struct Entry {
     std::vector<std::string> words;  // Folded.
-    const std::string* type;
+    std::shared_ptr<const std::string> type;  // Shared, so that a copy's spans hold what the original's do.
   };
 
   std::unordered_map<std::string, std::vector<Entry>> by_first_word_;
-  std::unordered_map<std::string, std::unique_ptr<std::string>> types_;
+  std::unordered_map<std::string, std::shared_ptr<const std::string>> types_;
 };
 
 }  // namespace hearth::privacy

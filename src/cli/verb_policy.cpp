@@ -1,0 +1,95 @@
+// `hearth policy`: whether the rules of what may leave hold, and what they make of a request.
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "api/openai/request.h"
+#include "base/file.h"
+#include "cli/privacy.h"
+#include "cli/terminal.h"
+#include "cli/verbs.h"
+#include "hub/privacy_sources.h"
+#include "privacy/redactor.h"
+
+namespace hearth::cli {
+namespace {
+
+std::string policy_name(const Context& context) {
+  const std::string& file = context.config.privacy.policy;
+  return file.empty() ? "the standard policy" : fmt::format("the policy '{}'", file);
+}
+
+std::string counts_text(const std::map<std::string, std::size_t>& counts) {
+  std::vector<std::string> list;
+  for (const auto& [type, n] : counts) list.push_back(fmt::format("{} {}", type, n));
+  return fmt::format("{}", fmt::join(list, ", "));
+}
+
+nlohmann::ordered_json verdict_json(const privacy::Verdict& verdict) {
+  return {{"class", privacy::class_name(verdict.gives)},
+          {"rule", verdict.rule},
+          {"action", privacy::action_name(verdict.action)}};
+}
+
+}  // namespace
+
+Result<> policy_check(const Context& context) {
+  HEARTH_TRY(const privacy::Policy policy, load_policy(context.config.privacy.policy));
+  const std::vector<std::string> problems = policy.check();
+  if (context.json) {
+    print_out(nlohmann::ordered_json{{"holds", problems.empty()},
+                                     {"rules", policy.rules.size()},
+                                     {"expectations", policy.expectations.size()},
+                                     {"problems", problems}}.dump(2) + "\n");
+  } else if (problems.empty()) {
+    print_out(fmt::format("{} holds: {} rules, {} expectations\n", policy_name(context), policy.rules.size(),
+                          policy.expectations.size()));
+  }
+  if (problems.empty()) return {};
+  return fail(Code::kInvalidArgument, fmt::format("{} does not hold: {}", policy_name(context), fmt::join(problems, "; ")));
+}
+
+Result<> policy_explain(const Context& context, const PolicyExplainOptions& options) {
+  HEARTH_TRY(const privacy::Policy policy, load_policy(context.config.privacy.policy));
+  HEARTH_TRY(privacy::Dictionary dictionary, load_dictionaries(context.config.privacy.dictionaries));
+  HEARTH_TRY(const std::string body, read_file(options.file));
+  const auto request = api::openai::parse_request(api::openai::Endpoint::kChat, body);
+  if (!request) {
+    return fail(Code::kInvalidArgument, fmt::format("'{}': {}", options.file, request.error().message));
+  }
+  const std::string provider = options.provider.empty() ? context.config.advisor.provider : options.provider;
+
+  const std::vector<hub::Message>& messages = request->chat.messages;
+  const privacy::Sources sources = hub::sources_of(messages);
+  const privacy::Verdict whole = policy.judge(sources, provider);
+  const privacy::Redactor redactor(std::move(dictionary));
+  nlohmann::ordered_json list = nlohmann::ordered_json::array();
+  std::vector<std::vector<std::string>> table = {{"SOURCE", "CLASS", "RULE", "FOUND"}};
+  for (std::size_t i = 0; i < sources.size(); ++i) {
+    privacy::Spans spans = redactor.find(messages[i].content);
+    std::erase_if(spans, [&](const privacy::Span& span) { return policy.keeps(span.type); });
+    const auto counts = privacy::count_types(spans);
+    const privacy::Verdict verdict = policy.judge(sources[i], provider);
+    nlohmann::ordered_json entry = {{"role", sources[i].role}, {"tool", sources[i].tool}, {"paths", sources[i].paths}};
+    entry.update(verdict_json(verdict));
+    entry["found"] = counts;
+    list.push_back(std::move(entry));
+    const std::string source = sources[i].tool.empty() ? sources[i].role : fmt::format("{} {}", sources[i].role, sources[i].tool);
+    table.push_back({source, std::string(privacy::class_name(verdict.gives)), verdict.rule, counts_text(counts)});
+  }
+  if (context.json) {
+    nlohmann::ordered_json json = {{"provider", provider}};
+    json.update(verdict_json(whole));
+    json["sources"] = std::move(list);
+    print_out(json.dump(2) + "\n");
+    return {};
+  }
+  print_out(format_table(table));
+  print_out(fmt::format("\nto {}: {}, since all of it together is {} by rule '{}'\n", provider,
+                        privacy::action_name(whole.action), privacy::class_name(whole.gives), whole.rule));
+  return {};
+}
+
+}  // namespace hearth::cli
