@@ -477,7 +477,7 @@ def main():
     parser.add_argument("--out", default=str(Path(__file__).parent / "weights.bin"))
     parser.add_argument("--folds", type=int, default=0)
     parser.add_argument("--only", type=int, default=-1, help="only this fold")
-    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--misses", action="store_true", help="print what a fold gets wrong")
     options = parser.parse_args()
