@@ -23,7 +23,7 @@ constexpr char at_or_zero(std::string_view text, std::size_t at) {
   return at < text.size() ? text[at] : '\0';
 }
 
-// Value of the digits at `at`, and how many there are, `max` at most.
+// Value of the digits at `at`, of the first nine if there are more, and how many there are, `max` at most.
 struct Number {
   int value = 0;
   int length = 0;
@@ -31,7 +31,8 @@ struct Number {
 constexpr Number read_number(std::string_view text, std::size_t at, int max) {
   Number number;
   while (number.length < max && is_digit(at_or_zero(text, at))) {
-    number.value = number.value * 10 + (text[at++] - '0');
+    if (number.length < 9) number.value = number.value * 10 + (text[at] - '0');
+    ++at;
     ++number.length;
   }
   return number;
