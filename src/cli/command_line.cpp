@@ -200,6 +200,11 @@ void add_advisor(Parser& parser) {
   command->require_subcommand(1);
   add_advisor_file(parser, command, "calibrate", "Learn from recorded answers when asking pays", &advisor_calibrate);
   add_advisor_file(parser, command, "eval", "How well that spends calls on recorded answers", &advisor_eval);
+  auto outcome = std::make_shared<AdvisorOutcomeOptions>();
+  CLI::App* tell = command->add_subcommand("outcome", "Tell whether an answer was right, for the gate to learn from");
+  tell->add_option("receipt", outcome->receipt, "The answer's receipt")->required();
+  tell->add_option("outcome", outcome->outcome, "good or bad")->required()->check(CLI::IsMember({"good", "bad"}));
+  parser.on(tell, outcome, &advisor_outcome);
 }
 
 void add_snapshots(Parser& parser) {

@@ -13,6 +13,7 @@ namespace hearth::cli {
 namespace {
 
 // clang-format off
+constexpr std::string_view kRuleModes = "off|capped|forced";
 #define FIELD(type, path) [](Config& c) -> type& { return c.path; }
 using Key = ConfigKey<Config>;
 const std::array kKeys = {
@@ -86,6 +87,24 @@ const std::array kKeys = {
               Text<Config>{FIELD(std::string, privacy.policy)}},
     Key{"privacy", "dictionaries", "Files with words that must not leave, a line each: TYPE: word or phrase.",
               List<Config>{FIELD(Strings, privacy.dictionaries)}},
+    Key{"advice", "low_confidence", "Ask when confidence is below advisor.threshold: off; capped, where the expected gain is worth the price; or forced.",
+              Text<Config>{FIELD(std::string, advice.low_confidence), kRuleModes}},
+    Key{"advice", "refusal", "Ask when the local answer refuses or says that it does not know.",
+              Text<Config>{FIELD(std::string, advice.refusal), kRuleModes}},
+    Key{"advice", "tool_errors", "Ask when tools failed several times in a row.",
+              Text<Config>{FIELD(std::string, advice.tool_errors), kRuleModes}},
+    Key{"advice", "tool_errors_min", "How many failures in a row are several.",
+              Integer<Config>{FIELD(std::int64_t, advice.tool_errors_min), 1, 100}},
+    Key{"advice", "before_done", "Ask before an answer that ends work in which tools were used.",
+              Text<Config>{FIELD(std::string, advice.before_done), kRuleModes}},
+    Key{"advice", "risky_tools", "Ask before a call of a tool that risky_tool_names names.",
+              Text<Config>{FIELD(std::string, advice.risky_tools), kRuleModes}},
+    Key{"advice", "risky_tool_names", "Tools whose calls are risky; * stands for any text, as in delete_*.",
+              List<Config>{FIELD(Strings, advice.risky_tool_names)}},
+    Key{"advice", "wrong_max", "Ask whenever the local answer is wrong with a probability above this; 1: no bound.",
+              Number<Config>{FIELD(double, advice.wrong_max), 0, 1}},
+    Key{"advice", "value_usd", "What a right answer instead of a wrong one is worth, in US dollars: a capped rule asks where P(local wrong) x P(adviser right) x this exceeds the expected price.",
+              Number<Config>{FIELD(double, advice.value_usd), 0, 1'000}},
     Key{"budget", "usd_per_day", "Most US dollars spent on advice in a UTC day.",
               Number<Config>{FIELD(double, budget.usd_per_day), 0, 1'000'000}},
     Key{"budget", "usd_per_request", "Most US dollars spent on advice for one request.",
@@ -315,7 +334,7 @@ Result<Config> parse_config(std::string_view text, const std::string& name) {
       return std::unexpected(config_error(
           name, node,
           fmt::format("unknown section '{}'; there are [server], [models], [adapters], [llama_server], "
-                      "[advisor], [budget], [engine], [snapshots], [[upstreams]], [[advisers]], "
+                      "[advisor], [advice], [budget], [engine], [snapshots], [[upstreams]], [[advisers]], "
                       "[[prices]] and [[tasks]]",
                       section.str())));
     }

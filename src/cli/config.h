@@ -116,6 +116,18 @@ struct Config {
     double long_out_factor = 1;
   };
   std::vector<Price> prices;
+  // When the adviser is asked; each rule is "off", "capped" or "forced".
+  struct Advice {
+    std::string low_confidence = "capped";
+    std::string refusal = "capped";
+    std::string tool_errors = "capped";
+    std::string before_done = "off";
+    std::string risky_tools = "forced";
+    std::vector<std::string> risky_tool_names;
+    std::int64_t tool_errors_min = 2;
+    double wrong_max = 1;
+    double value_usd = 0.10;
+  } advice;
   struct Budget {
     double usd_per_day = 1.0;
     double usd_per_request = 0.10;

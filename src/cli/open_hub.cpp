@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <cmath>
+
 #include "cli/advisers.h"
 #include "cli/open_catalogue.h"
 #include "cli/paths.h"
@@ -16,6 +18,23 @@ namespace {
 hub::AdviceMode advice_mode(const std::string& name) {
   if (name == "never") return hub::AdviceMode::kNever;
   return name == "always" ? hub::AdviceMode::kAlways : hub::AdviceMode::kAuto;
+}
+
+advisor::gate::RuleMode rule_mode(const std::string& name) {
+  if (name == "off") return advisor::gate::RuleMode::kOff;
+  return name == "forced" ? advisor::gate::RuleMode::kForced : advisor::gate::RuleMode::kCapped;
+}
+
+advisor::gate::AskPolicy ask_policy(const Config::Advice& config) {
+  return {.low_confidence = rule_mode(config.low_confidence),
+          .refusal = rule_mode(config.refusal),
+          .tool_errors = rule_mode(config.tool_errors),
+          .before_done = rule_mode(config.before_done),
+          .risky_tools = rule_mode(config.risky_tools),
+          .risky_tool_names = config.risky_tool_names,
+          .tool_errors_min = static_cast<std::uint32_t>(config.tool_errors_min),
+          .wrong_max = config.wrong_max,
+          .value_usd_micro = std::llround(config.value_usd * 1e6)};
 }
 
 // "NAME=DRAFT", each.
@@ -82,6 +101,8 @@ Result<std::unique_ptr<hub::Hub>> open_hub(const Config& config) {
   options.engine.n_context_max = static_cast<std::uint32_t>(config.engine.context);
   options.engine.snapshots = snapshot_options(config.snapshots);
   options.snapshots_of_unstored = config.snapshots.unstored;
+  options.ask = ask_policy(config.advice);
+  options.learned_folder = calibration_folder();
   options.default_advice = advice_mode(config.advisor.mode);
   options.ledger_path = ledger_file();
   return hub::create_hub(std::move(options));

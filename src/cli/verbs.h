@@ -125,6 +125,12 @@ struct AdvisorFileOptions {
 };
 // Learns from recorded answers when asking the adviser pays.
 Result<> advisor_calibrate(const Context& context, const AdvisorFileOptions& options);
+struct AdvisorOutcomeOptions {
+  std::string receipt;
+  std::string outcome;  // "good" or "bad".
+};
+// Tells what came of an answer: from then on the gate knows.
+Result<> advisor_outcome(const Context& context, const AdvisorOutcomeOptions& options);
 // Says what that is worth on recorded answers.
 Result<> advisor_eval(const Context& context, const AdvisorFileOptions& options);
 

@@ -18,28 +18,33 @@ std::string refusal(const AdviceRules& rules) {
 
 bool may_ask(const AdviceRules& rules) { return rules.is_configured && refusal(rules).empty(); }
 
-AdviceDecision decide_advice(const AdviceRules& rules, double confidence) {
+AdviceDecision decide_advice(const AdviceRules& rules, advisor::gate::Situation situation) {
+  situation.threshold = rules.threshold;
+  const advisor::gate::Ruling ruling = rule_on(rules.policy, situation);
   const std::string why_not = refusal(rules);
   const bool always = rules.mode == AdviceMode::kAlways && why_not.empty();
-  const std::string measured = fmt::format("confidence {:.2f}", confidence);
-  if (confidence >= rules.threshold && !always) {
-    return {.detail = fmt::format("{} is not below {:.2f}", measured, rules.threshold)};
+  if (!ruling.is_raised && !always) {
+    return {.detail = fmt::format("confidence {:.2f} is not below {:.2f}", situation.confidence, rules.threshold)};
   }
   if (!why_not.empty()) {
-    return {
-        .outcome = AdviceOutcome::kNotAllowed,
-        .detail = fmt::format("{} is below {:.2f}, but {}", measured, rules.threshold, why_not)};
+    return {.outcome = AdviceOutcome::kNotAllowed, .detail = fmt::format("{}, but {}", ruling.why, why_not)};
   }
   if (!rules.is_configured) {
     return {.outcome = AdviceOutcome::kNotConfigured,
-            .detail =
-                fmt::format("{}, but no adviser is set up under [advisor] in hearth.toml",
-                            always ? "the request asks for advice"
-                                   : fmt::format("{} is below {:.2f}", measured, rules.threshold))};
+            .detail = fmt::format("{}, but no adviser is set up under [advisor] in hearth.toml",
+                                  always ? "the request asks for advice" : ruling.why)};
   }
-  return {.ask = true,
-          .rule = always ? "always: the request asks for advice"
-                         : fmt::format("auto: {} is below {:.2f}", measured, rules.threshold)};
+  if (always) return {.ask = true, .rule = "always: the request asks for advice"};
+  if (ruling.ask) return {.ask = true, .rule = fmt::format("auto: {} ({})", ruling.why, ruling.worth)};
+  return {.outcome = AdviceOutcome::kNotWorthIt,
+          .detail = fmt::format("{}, but asking is not worth its price: {}", ruling.why, ruling.worth)};
+}
+
+bool needs_whole_answer(const AdviceRules& rules, bool has_used_tools, std::uint32_t n_tool_errors) {
+  using advisor::gate::RuleMode;
+  const bool may_end_work = has_used_tools && rules.policy.before_done != RuleMode::kOff;
+  const bool tools_fail = rules.policy.tool_errors != RuleMode::kOff && n_tool_errors >= rules.policy.tool_errors_min;
+  return rules.mode == AdviceMode::kAlways || may_end_work || tools_fail || rules.policy.wrong_max < 1;
 }
 
 }  // namespace hearth::hub

@@ -101,6 +101,7 @@ enum class AdviceOutcome : std::uint8_t {
   kNotAllowed,     // Unsure, but the request, the model name or the policy says never.
   kOverBudget,     // Unsure, but the reservation did not fit.
   kUnknownPrice,   // Unsure, but the adviser's model has no price.
+  kNotWorthIt,     // Unsure, but the expected gain is less than the price.
   kFailed,         // Asked, and the adviser was down, slow, out of quota, or wrong.
 };
 const char* advice_outcome_name(AdviceOutcome outcome);
@@ -118,8 +119,13 @@ struct Receipt {
   double total_ms = 0;
   double tokens_per_second = 0;  // Of decode.
   float confidence = 0;          // In [0, 1], of the local answer before advice.
+  std::string quantisation;      // Of the model; empty where another server answers.
+  std::string kind;              // What the question is about, as [[tasks]] tell; empty: unknown.
+  float p_wrong = 0, p_helps = 0;  // P(the local answer is wrong), P(the adviser is right), with experience;
+  float p_wrong_before = 0;        // and the first without it.
   AdviceOutcome advice = AdviceOutcome::kNotNeeded;
   std::string advice_detail;    // One sentence for a person.
+  std::string advice_rule;      // Why advice was asked for, with its numbers.
   std::string adviser;          // PROVIDER/NAME if asked.
   std::uint64_t bytes_out = 0;  // Left this machine for this answer.
   std::int64_t cost_usd_micro = 0;

@@ -7,6 +7,7 @@
 
 #include "base/digest.h"
 #include "base/log.h"
+#include "hub/advice_signs.h"
 #include "hub/notices.h"
 #include "hub/privacy_sources.h"
 #include "hub/receipt_json.h"
@@ -70,6 +71,14 @@ std::vector<advisor::BriefMessage> brief_of(const std::vector<Message>& messages
     brief.push_back({.is_user = is_user, .text = message.content});
   }
   return brief;
+}
+
+// The draft as the adviser sees it: its text, and what it was about to call.
+std::string draft_of(const Answer& answer) {
+  std::string draft = answer.text;
+  for (const std::string& name : answer.called) draft += fmt::format("\n(It calls the tool {}.)", name);
+  if (!answer.called.empty()) draft += fmt::format("\n(With these arguments: {})", answer.call_arguments);
+  return draft;
 }
 
 Notice unsure_notice(AdviceOutcome outcome) {
@@ -153,7 +162,11 @@ class Conductor::AdviceRelay final : public advisor::AdviceSink {
 };
 
 Conductor::Conductor(ConductorParts parts, ConductorOptions options, const Clock& clock)
-    : options_(options), clock_(clock), parts_(std::move(parts)), thread_([this] { conduct(); }) {}
+    : options_(std::move(options)),
+      clock_(clock),
+      parts_(std::move(parts)),
+      learned_(options_.learned_folder),
+      thread_([this] { conduct(); }) {}
 
 Conductor::~Conductor() {
   shutdown(std::chrono::milliseconds(0));
@@ -186,7 +199,8 @@ Result<std::unique_ptr<Run>> Conductor::plan(ChatRequest request, std::shared_pt
                 .is_chat = !request.messages.empty(),
                 .n_choices = request.n,
                 .threshold = parts_.adviser != nullptr ? parts_.adviser->options().threshold
-                                                       : options_.threshold};
+                                                       : options_.threshold,
+                .policy = options_.ask};
   run->receipt.at_unix_us = clock_.now_unix_us();
   run->receipt.id = ledger::make_receipt_id(run->receipt.at_unix_us);
   run->admitted_ns = clock_.now_monotonic_ns();
@@ -381,18 +395,20 @@ void Conductor::on(ModelReady& message) {
   run->model = message.loaded->model;
   run->adapters = std::move(message.loaded->adapters);
   run->receipt.model = message.loaded->entry.name;
+  run->receipt.quantisation = message.loaded->entry.quantization;
   prepare(*run, Stage::kPreparing, run->request.messages);
 }
 
 void Conductor::prepare(Run& run, Stage stage, std::vector<Message> messages) {
   run.stage = stage;
   preparer_->post([this, id = run.id, stage, model = run.model, messages = std::move(messages),
-                   request = run.request] {
+                   request = run.request,
+                   key = advisor::gate::ModelKey{run.receipt.model, run.receipt.quantisation}] {
     auto laid_out = messages.empty() ? Result<Prompt>(encode_prompt(*model, request.prompt))
                                      : encode_chat(*model, request, messages);
     auto constraint = make_constraint(*model, request);
     if (!constraint) laid_out = std::unexpected(constraint.error());
-    inbox_.put(PromptReady{id, stage, std::move(laid_out), constraint.value_or(nullptr)});
+    inbox_.put(PromptReady{id, stage, std::move(laid_out), constraint.value_or(nullptr), learned_.of(key)});
   });
 }
 
@@ -400,6 +416,7 @@ void Conductor::on(PromptReady& message) {
   Run* const run = find(message.run);
   if (run == nullptr || run->stage != message.stage) return;
   run->constraint = std::move(message.constraint);
+  run->learned = std::move(message.learned);
   if (message.stage == Stage::kPreparing) {
     if (!message.prompt) return fail_run(*run, message.prompt.error());
     if (run->request.counts_only) return end_count(*run, message.prompt->tokens.size());
@@ -447,6 +464,8 @@ void Conductor::begin_draft(Run& run, const Prompt& prompt) {
   run.stage = Stage::kDrafting;
   const bool is_held = may_ask(run.rules);
   const bool has_unsure_token = run.model->model->unsure_token().has_value();
+  run.needs_whole_answer = needs_whole_answer(run.rules, has_used_tools(run.request.messages),
+                                              n_tool_errors(run.request.messages));
   run.submitted_ms = ms_since(run.admitted_ns);
   for (std::uint32_t choice = 0; choice < run.request.n; ++choice) {
     run.answers.emplace_back(has_unsure_token).is_held = is_held;
@@ -480,11 +499,7 @@ void Conductor::take(Run& run, std::uint32_t choice, Piece piece) {
   note_events(answer, piece.events);
   if (!answer.is_held) return show(run, choice, piece);
   answer.held.push_back(std::move(piece));
-  // Sure enough already, or a call, which no advice can better: nobody will be asked, so nothing need be
-  // held back.
-  const bool is_settled =
-      run.rules.mode != AdviceMode::kAlways && answer.meter.is_settled_above(run.rules.threshold);
-  if (is_settled || answer.n_calls > 0) release_held(run, answer);
+  if (may_show_early(run, answer)) release_held(run, answer);
 }
 
 // The job's last text, and what the parser held back.
@@ -548,35 +563,15 @@ void Conductor::account(Run& run, const engine::FinishEvent& event, bool is_fina
   }
 }
 
-// All drafts are there: is advice due?
-void Conductor::end_draft(Run& run) {
-  double confidence = 1;
-  for (const Answer& answer : run.answers) {
-    // No answer at all deserves no trust, however it came about.
-    const bool is_empty = answer.text.empty() && answer.n_calls == 0;
-    confidence = std::min(confidence, is_empty ? 0.0 : answer.meter.value());
-  }
-  run.receipt.confidence = static_cast<float>(confidence);
-
-  AdviceDecision decision = decide_advice(run.rules, confidence);
-  const bool is_shown = !run.answers[0].is_held && !run.answers[0].text.empty();
-  const bool calls_tools = std::ranges::any_of(run.answers, [](auto& a) { return a.n_calls > 0; });
-  if (calls_tools) decision = {.detail = "the answer calls a tool, which needs no advice"};
-  if (decision.ask && is_shown) {  // Shown since it was sure early on: that stands.
-    decision = {.detail = "the answer was sure from its beginning and is already given"};
-  }
-  if (decision.ask) return ask_adviser(run, decision.rule);
-  give_draft(run, decision.outcome, std::move(decision.detail));
-}
-
 void Conductor::ask_adviser(Run& run, const std::string& rule) {
   run.stage = Stage::kAdvising;
+  run.receipt.advice_rule = rule;
   const std::string name = parts_.adviser->options().full_name();
   run.receipt.adviser = name;
   run.sink->on_status(fmt::format("asking the adviser {} ({})", name, rule));
   run.advice_id = parts_.adviser->ask({.request_id = run.receipt.id,
                                        .conversation = brief_of(run.request.messages),
-                                       .draft = run.answers[0].text,
+                                       .draft = draft_of(run.answers[0]),
                                        .rule = rule,
                                        .sources = sources_of(run.request.messages)},
                                       std::make_shared<AdviceRelay>(inbox_, run.id));
@@ -602,7 +597,7 @@ void Conductor::on(AdviceCame& message) {
 
   // The advice enters as a turn of its own; the prefix cache still holds all turns before it.
   std::vector<Message> messages = run->request.messages;
-  const std::string& draft = run->answers[0].text;
+  const std::string draft = draft_of(run->answers[0]);
   messages.push_back(
       {.role = Role::kAssistant,
        .content = draft.empty() ? std::string(notice(Notice::kDraftWasUnsure)) : draft});
@@ -614,6 +609,7 @@ void Conductor::on(AdviceCame& message) {
 void Conductor::begin_final(Run& run, const Prompt& prompt) {
   run.stage = Stage::kFinishing;
   run.answers[0].is_held = false;
+  run.answers[0].n_calls = 0;  // Those of the draft were advised on, not made.
   if (!submit(run, 0, prompt)) end_without_final(run);
 }
 

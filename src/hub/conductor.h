@@ -12,12 +12,15 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <filesystem>
 #include <memory>
 #include <mutex>
 #include <thread>
 #include <unordered_map>
 
 #include "advisor/adviser.h"
+#include "advisor/gate/ask_policy.h"
+#include "advisor/gate/learned.h"
 #include "base/clock.h"
 #include "base/mailbox.h"
 #include "engine/engine.h"
@@ -50,6 +53,8 @@ struct ConductorOptions {
   double threshold = 0.5;  // Where there is no adviser to bring its own.
   std::uint32_t requests_max = 1024;
   std::string default_upstream;  // SERVER/MODEL that "auto" and "local" mean; empty: the shelf's.
+  advisor::gate::AskPolicy ask;  // When the adviser is asked.
+  std::filesystem::path learned_folder;  // Calibrations and outcomes.
   bool keeps_unstored = false;  // Snapshots also of requests that say `store: false`.
   privacy::Policy policy = privacy::Policy::standard();  // What may never go to a server elsewhere.
 };
@@ -110,7 +115,13 @@ class Conductor final : public Hub {
   void begin_draft(Run& run, const Prompt& prompt);
   void begin_final(Run& run, const Prompt& prompt);
   Result<> submit(Run& run, std::uint32_t choice, const Prompt& prompt);
+  // Whether advice is due (conductor_advice.cpp, as what follows).
   void end_draft(Run& run);
+  bool may_show_early(const Run& run, const Answer& answer) const;
+  advisor::gate::Situation situation_of(Run& run);
+  std::string kind_of(const Run& run) const;
+  std::int64_t expected_price_usd_micro(const Run& run) const;
+
   void ask_adviser(Run& run, const std::string& rule);
   void prepare(Run& run, Stage stage, std::vector<Message> messages);
   void relay_advice(Run& run);
@@ -141,6 +152,7 @@ class Conductor final : public Hub {
   const Clock& clock_;
   Mailbox<RunMessage> inbox_;  // Before the parts: they send until they are gone.
   ConductorParts parts_;
+  advisor::gate::LearnedShelf learned_;  // The preparer's thread alone reads it.
   std::unique_ptr<Worker> preparer_ = std::make_unique<Worker>();
 
   // The conductor's own.

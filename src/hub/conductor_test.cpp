@@ -676,16 +676,16 @@ TEST_F(ConductorTest, HealthNoticesAnEngineThatDoesNotMove) {
 
 TEST(AdvicePolicy, EmptyRulesAskNobody) {
   EXPECT_FALSE(may_ask({}));
-  EXPECT_FALSE(decide_advice({}, 0).ask);
+  EXPECT_FALSE(decide_advice({}, {.confidence = 0}).ask);
 }
 
 TEST(AdvicePolicy, TheThresholdItselfIsSureEnough) {
   const AdviceRules rules{.mode = AdviceMode::kAuto, .is_configured = true, .threshold = 0.5};
-  EXPECT_FALSE(decide_advice(rules, 0.5).ask);
-  EXPECT_TRUE(decide_advice(rules, 0.4999).ask);
+  EXPECT_FALSE(decide_advice(rules, {.confidence = 0.5, .p_wrong = 0.5}).ask);
+  EXPECT_TRUE(decide_advice(rules, {.confidence = 0.4999, .p_wrong = 0.5}).ask);
   AdviceRules always = rules;
   always.mode = AdviceMode::kAlways;
-  EXPECT_TRUE(decide_advice(always, 1).ask);
+  EXPECT_TRUE(decide_advice(always, {.confidence = 1}).ask);
 }
 
 TEST(ReceiptJson, RefusesWhatIsNone) {

@@ -91,6 +91,8 @@ Result<std::unique_ptr<Hub>> create_hub(HubOptions options, const Clock& clock) 
                                      ConductorOptions{.default_advice = options.default_advice,
                                                       .requests_max = options.requests_max,
                                                       .default_upstream = default_upstream,
+                                                      .ask = options.ask,
+                                                      .learned_folder = options.learned_folder,
                                                       .keeps_unstored =
                                                           options.snapshots_of_unstored,
                                                       .policy = policy},

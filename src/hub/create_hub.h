@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "advisor/adviser.h"
+#include "advisor/gate/ask_policy.h"
 #include "base/clock.h"
 #include "base/page_stream.h"
 #include "base/result.h"
@@ -44,6 +45,8 @@ struct HubOptions {
   std::vector<UpstreamOptions> upstreams;          // Without these and an adviser nothing ever leaves.
   // Runs what the engine can't, if it is installed.
   LlamaServerOptions llama_server = {.program = ""};
+  advisor::gate::AskPolicy ask;                    // When the adviser is asked.
+  std::filesystem::path learned_folder;            // What was learned of that; empty: nothing is.
   AdviceMode default_advice = AdviceMode::kAuto;   // For requests to "auto" that do not say.
   std::uint32_t requests_max = 1024;               // At once; more are kUnavailable.
 };

@@ -19,6 +19,7 @@
 
 #include "advisor/adviser.h"
 #include "advisor/confidence.h"
+#include "advisor/gate/learned.h"
 #include "hub/advice_policy.h"
 #include "hub/hub.h"
 #include "hub/model_shelf.h"
@@ -51,6 +52,8 @@ struct Answer {
   // Null: all text is the answer's.
   std::unique_ptr<text::AnswerParser> parser;
   std::uint32_t n_calls = 0;  // Shown or held.
+  std::vector<std::string> called;  // Names of the tools.
+  std::string call_arguments;       // Of all calls, one after the other.
   std::uint32_t n_calls_shown = 0;
   bool is_in_text = true;  // What was shown last was neither thinking nor a call.
 
@@ -75,6 +78,8 @@ struct Run {
   std::optional<UpstreamTarget> upstream;  // Answers; else the engine does.
   std::string rule;                        // What allowed that, for the ledger.
   AdviceRules rules;
+  std::shared_ptr<const advisor::gate::Learned> learned;  // About the model; set once the prompt is ready.
+  bool needs_whole_answer = false;                        // Nothing is shown before the answer's end.
   std::int64_t admitted_ns = 0;
 
   Stage stage = Stage::kLoading;
@@ -106,6 +111,7 @@ struct PromptReady {
   Stage stage;
   Result<Prompt> prompt;
   std::shared_ptr<text::grammar::Constraint> constraint;
+  std::shared_ptr<const advisor::gate::Learned> learned;
 };
 struct TokenMade {
   RequestId run;

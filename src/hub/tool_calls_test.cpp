@@ -2,6 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
+
 #include <algorithm>
 
 #include "hub/conductor.h"
@@ -45,7 +47,7 @@ class ToolCallsTest : public ::testing::Test {
   }
 
   void start(FakeEngine::Script script, std::shared_ptr<const model::Model> model = nullptr,
-             bool with_adviser = false) {
+             bool with_adviser = false, ConductorOptions options = {}) {
     auto source = std::make_unique<FakeSource>();
     source->add("tiny", model != nullptr ? model : std::make_shared<FakeModel>());
     ConductorParts parts;
@@ -60,7 +62,7 @@ class ToolCallsTest : public ::testing::Test {
     }
     parts.engine = std::make_unique<FakeEngine>(std::move(script));
     parts.shelf = std::make_unique<ModelShelf>(std::move(source), ShelfOptions{});
-    hub_ = std::make_unique<Conductor>(std::move(parts), ConductorOptions{});
+    hub_ = std::make_unique<Conductor>(std::move(parts), std::move(options));
   }
 
   std::shared_ptr<CollectingSink> answered(ChatRequest request) {
@@ -113,6 +115,24 @@ TEST_F(ToolCallsTest, AnUnsureCallIsReleasedAndNotAdvised) {
     EXPECT_LT(sink->receipt()->confidence, 0.5F);
     hub_.reset();
   }
+}
+
+TEST_F(ToolCallsTest, ARiskyCallIsAdvisedOnBeforeAnybodySeesIt) {
+  std::atomic<int> n_jobs = 0;
+  const auto script = [&](FakeJob& job) {
+    job.say(n_jobs++ == 0 ? kCall : "Better not.");
+    job.end();
+  };
+  start(script, nullptr, /*with_adviser=*/true, {.ask = {.risky_tool_names = {"get_*"}}});
+  const auto sink = answered(question());
+  ASSERT_EQ(adviser_->n_asked(), 1U);
+  EXPECT_THAT(adviser_->asked[0].draft, ::testing::HasSubstr("It calls the tool get_weather"));
+  EXPECT_THAT(adviser_->asked[0].draft, ::testing::HasSubstr("Oslo"));
+  EXPECT_EQ(sink->calls().size(), 0U);
+  EXPECT_EQ(sink->text(), "Better not.");
+  EXPECT_EQ(sink->receipt()->advice, AdviceOutcome::kAdvised);
+  EXPECT_THAT(sink->receipt()->advice_rule, ::testing::HasSubstr("the tool 'get_weather' is risky"));
+  hub_.reset();
 }
 
 TEST_F(ToolCallsTest, AHeldCallGoesOutBeforeItsEnd) {

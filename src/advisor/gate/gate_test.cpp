@@ -9,6 +9,7 @@
 #include "advisor/gate/curve.h"
 #include "advisor/gate/evaluate.h"
 #include "advisor/gate/fixed_random.h"
+#include "advisor/gate/learned.h"
 #include "advisor/gate/text_signals.h"
 #include "base/file.h"
 
@@ -253,6 +254,44 @@ TEST(Evaluate, JudgesOnlyByRowsThatTheGateNeverSaw) {
   EXPECT_EQ(found->n_left_out, 350U);
   EXPECT_NEAR(found->baselines[0].figures.apgr, 0.5, 0.1);
   EXPECT_GE(found->baselines[3].figures.apgr, found->apgr.value);
+}
+
+// ---- Experience --------------------------------------------------------------------------------
+
+TEST(Experience, WithoutOutcomesNothingChanges) {
+  const Experience none;
+  EXPECT_NEAR(none.p_wrong(0.3, "law"), 0.3, 1e-9);
+  EXPECT_EQ(none.p_helps(0.6, "law"), 0.6);
+}
+
+TEST(Experience, BadAnswersOfAKindRaiseItsDoubtMost) {
+  std::vector<Experienced> outcomes;
+  for (int i = 0; i < 30; ++i) {
+    outcomes.push_back({.kind = "law", .p_wrong = 0.3, .is_good = i % 5 == 0});
+    outcomes.push_back({.kind = "math", .p_wrong = 0.3, .is_good = i % 10 != 0});
+  }
+  const Experience learned(outcomes);
+  EXPECT_GT(learned.p_wrong(0.3, "law"), 0.55);
+  EXPECT_LT(learned.p_wrong(0.3, "math"), 0.3);
+  EXPECT_GT(learned.p_wrong(0.6, "law"), learned.p_wrong(0.3, "law"));
+}
+
+TEST(Experience, AdvisedAnswersTeachWhatAdviceIsWorth) {
+  std::vector<Experienced> outcomes(30, {.kind = "law", .was_advised = true, .is_good = false});
+  EXPECT_NEAR(Experience(outcomes).p_helps(0.6, "law"), 0.6 * 10 / 40, 1e-9);
+  EXPECT_EQ(Experience(outcomes).p_helps(0.6, "math"), 0.6);
+}
+
+TEST(Experience, IsReadWhereItWasAppendedAndPastTornLines) {
+  const std::filesystem::path folder = std::filesystem::temp_directory_path() / ("hearth_experience." + std::to_string(getpid()));
+  const ModelKey model = {"m", "Q8_0"};
+  LearnedShelf shelf(folder);
+  EXPECT_EQ(shelf.of(model)->experience.n_outcomes(), 0U);
+  ASSERT_TRUE(append_outcome(outcomes_file(folder, model), {.kind = "law", .p_wrong = 0.3, .is_good = false}));
+  EXPECT_EQ(shelf.of(model)->experience.n_outcomes(), 1U);
+  EXPECT_GT(shelf.of(model)->odds({.kind = "law"}, 0.7).p_wrong, 0.3);
+  EXPECT_EQ(Experience::from_lines("{\"p_wr\n{\"p_wrong\": 0.5, \"advised\": false, \"good\": true}\n[]").n_outcomes(), 1U);
+  std::filesystem::remove_all(folder);
 }
 
 }  // namespace

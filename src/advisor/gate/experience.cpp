@@ -1,0 +1,115 @@
+#include "advisor/gate/experience.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <system_error>
+
+#include "base/file.h"
+
+namespace hearth::advisor::gate {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr int kPasses = 30;           // Of coordinate-wise Newton steps; it settles within ten.
+constexpr double kShiftPrecision = 1;  // Of the priors.
+constexpr double kKindPrecision = 4;
+constexpr double kScalePrecision = 16;
+
+double log_odds(double p) {
+  p = std::clamp(p, 0.01, 0.99);
+  return std::log(p / (1 - p));
+}
+double logistic(double x) { return 1 / (1 + std::exp(-x)); }
+
+}  // namespace
+
+Experience::Experience(std::vector<Experienced> outcomes) : n_outcomes_(outcomes.size()) {
+  for (const Experienced& outcome : outcomes) {
+    if (!outcome.was_advised) continue;
+    Advised& of_kind = advised_[outcome.kind];
+    ++of_kind.n;
+    of_kind.good += outcome.is_good ? 1 : 0;
+  }
+  fit(outcomes);
+}
+
+Experience Experience::from_lines(std::string_view json_lines) {
+  std::vector<Experienced> outcomes;
+  while (!json_lines.empty()) {
+    const std::size_t end = std::min(json_lines.find('\n'), json_lines.size());
+    const Json json = Json::parse(json_lines.substr(0, end), nullptr, /*allow_exceptions=*/false);
+    json_lines.remove_prefix(std::min(end + 1, json_lines.size()));
+    if (!json.is_object()) continue;
+    try {
+      outcomes.push_back({json.value("kind", ""), std::clamp(json.at("p_wrong").get<double>(), 0.0, 1.0),
+                          json.at("advised").get<bool>(), json.at("good").get<bool>()});
+    } catch (const Json::exception&) {
+      continue;
+    }
+  }
+  const std::size_t n_old = outcomes.size() - std::min(outcomes.size(), kOutcomesMax);
+  outcomes.erase(outcomes.begin(), outcomes.begin() + static_cast<std::ptrdiff_t>(n_old));
+  return Experience(std::move(outcomes));
+}
+
+void Experience::fit(const std::vector<Experienced>& outcomes) {
+  // A Newton step of one parameter: the sums of first and second derivatives, its prior's among them.
+  const auto step = [&](double& parameter, double mean, double precision, const std::string* kind, bool is_scale) {
+    double slope = precision * (parameter - mean), bend = precision;
+    for (const Experienced& outcome : outcomes) {
+      if (outcome.was_advised || (kind != nullptr && outcome.kind != *kind)) continue;
+      const double x = is_scale ? log_odds(outcome.p_wrong) : 1;
+      const double p = p_wrong(outcome.p_wrong, outcome.kind);
+      slope += x * (p - (outcome.is_good ? 0 : 1));
+      bend += x * x * p * (1 - p);
+    }
+    parameter -= slope / bend;
+  };
+  for (const Experienced& outcome : outcomes) {
+    if (!outcome.was_advised) kind_shifts_[outcome.kind] = 0;
+  }
+  if (kind_shifts_.empty()) return;
+  for (int pass = 0; pass < kPasses; ++pass) {
+    step(shift_, 0, kShiftPrecision, nullptr, false);
+    step(scale_, 1, kScalePrecision, nullptr, true);
+    for (auto& [kind, shift] : kind_shifts_) step(shift, 0, kKindPrecision, &kind, false);
+  }
+}
+
+double Experience::p_wrong(double before, const std::string& kind) const {
+  const auto at = kind_shifts_.find(kind);
+  const double of_kind = at == kind_shifts_.end() ? 0 : at->second;
+  return logistic(shift_ + of_kind + scale_ * log_odds(before));
+}
+
+double Experience::p_helps(double before, const std::string& kind) const {
+  const auto at = advised_.find(kind);
+  if (at == advised_.end()) return before;
+  return (kPriorOutcomes * before + at->second.good) / (kPriorOutcomes + at->second.n);
+}
+
+Result<> append_outcome(const std::filesystem::path& file, const Experienced& outcome) {
+  std::error_code error;
+  std::filesystem::create_directories(file.parent_path(), error);
+  const std::string line = Json{{"kind", outcome.kind},
+                                {"p_wrong", outcome.p_wrong},
+                                {"advised", outcome.was_advised},
+                                {"good", outcome.is_good}}
+                               .dump(-1, ' ', false, Json::error_handler_t::replace) +
+                           "\n";
+  const int descriptor = ::open(file.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+  if (descriptor < 0) return std::unexpected(file_error("can't open", file, errno));
+  const ssize_t n = ::write(descriptor, line.data(), line.size());
+  const int problem = n < 0 ? errno : EIO;
+  ::close(descriptor);
+  if (n == static_cast<ssize_t>(line.size())) return {};
+  return std::unexpected(file_error("can't append to", file, problem));
+}
+
+}  // namespace hearth::advisor::gate

@@ -1,0 +1,96 @@
+// The conductor's part in whether advice is due: what is known of a draft, and the rules' word on it.
+#include <algorithm>
+#include <utility>
+
+#include "hub/advice_signs.h"
+#include "hub/conductor.h"
+
+namespace hearth::hub {
+namespace {
+
+constexpr std::uint64_t kInstructionBytes = 600;  // Of a brief, beside the conversation.
+
+// What the gate judges a draft by.
+advisor::gate::Asked asked_of(const Run& run, std::string kind) {
+  const std::string& text = run.answers[0].text;
+  return {.kind = std::move(kind), .question = last_question(run.request), .local_text = text, .local_chars = text.size()};
+}
+
+}  // namespace
+
+// Sure enough already, or a call that no advice can better: nobody will be asked, so nothing need be held
+// back.
+bool Conductor::may_show_early(const Run& run, const Answer& answer) const {
+  using advisor::gate::RuleMode;
+  const advisor::gate::AskPolicy& policy = run.rules.policy;
+  if (answer.n_calls > 0) {
+    return policy.risky_tools == RuleMode::kOff || find_risky(answer.called, policy.risky_tool_names).empty();
+  }
+  if (run.needs_whole_answer || !answer.meter.is_settled_above(run.rules.threshold)) return false;
+  return policy.refusal == RuleMode::kOff || !is_refusal(answer.text);
+}
+
+// All drafts are there: is advice due?
+void Conductor::end_draft(Run& run) {
+  const advisor::gate::Situation situation = situation_of(run);
+  AdviceDecision decision = decide_advice(run.rules, situation);
+  const bool is_shown = !run.answers[0].is_held && !run.answers[0].text.empty();
+  const bool calls_tools = std::ranges::any_of(run.answers, [](auto& a) { return a.n_calls > 0; });
+  if (calls_tools && situation.risky_tool.empty()) {
+    decision = {.detail = "the answer calls a tool, which needs no advice"};
+  }
+  if (decision.ask && is_shown) {  // Shown since it was sure early on: that stands.
+    decision = {.detail = "the answer was sure from its beginning and is already given"};
+  }
+  if (decision.ask) return ask_adviser(run, decision.rule);
+  give_draft(run, decision.outcome, std::move(decision.detail));
+}
+
+advisor::gate::Situation Conductor::situation_of(Run& run) {
+  advisor::gate::Situation situation;
+  std::uint32_t n_calls = 0;
+  for (const Answer& answer : run.answers) {
+    // No answer at all deserves no trust, however it came about.
+    const bool is_empty = answer.text.empty() && answer.n_calls == 0;
+    situation.confidence = std::min(situation.confidence, is_empty ? 0.0 : answer.meter.value());
+    n_calls += answer.n_calls;
+    if (situation.risky_tool.empty()) situation.risky_tool = find_risky(answer.called, run.rules.policy.risky_tool_names);
+  }
+  situation.is_refusal = n_calls == 0 && is_refusal(run.answers[0].text);
+  situation.n_tool_errors = n_tool_errors(run.request.messages);
+  situation.would_be_done = n_calls == 0 && has_used_tools(run.request.messages);
+  situation.price_usd_micro = expected_price_usd_micro(run);
+
+  Receipt& receipt = run.receipt;
+  receipt.confidence = static_cast<float>(situation.confidence);
+  receipt.kind = kind_of(run);
+  const advisor::gate::Learned::Odds odds = run.learned->odds(asked_of(run, receipt.kind), situation.confidence);
+  situation.p_wrong = odds.p_wrong;
+  situation.p_helps = odds.p_helps;
+  receipt.p_wrong = static_cast<float>(odds.p_wrong);
+  receipt.p_wrong_before = static_cast<float>(odds.p_wrong_before);
+  receipt.p_helps = static_cast<float>(odds.p_helps);
+  return situation;
+}
+
+// What the question is about, as the tasks tell; empty where none is ahead of the others.
+std::string Conductor::kind_of(const Run& run) const {
+  if (parts_.tasks == nullptr) return "";
+  const auto scores = parts_.tasks->scores(task_text(run.request));
+  const float next = scores.size() > 1 ? scores[1].second : 0;
+  const bool is_ahead = !scores.empty() && static_cast<double>(scores[0].second - next) >= parts_.tasks->options().margin;
+  return is_ahead ? scores[0].first : "";
+}
+
+// 0 where the price is not known: then the adviser itself refuses to ask.
+std::int64_t Conductor::expected_price_usd_micro(const Run& run) const {
+  if (parts_.adviser == nullptr || !parts_.adviser->options().prices) return 0;
+  const advisor::AdviserOptions& options = parts_.adviser->options();
+  std::uint64_t bytes = kInstructionBytes + run.answers[0].text.size();
+  for (const Message& message : run.request.messages) bytes += message.content.size();
+  return advisor::gate::expected_price_usd_micro(
+      options.prices->in_usd_micro_per_mtok, options.prices->out_usd_micro_per_mtok,
+      std::min(bytes, kInstructionBytes + options.brief_bytes_max), options.max_output_tokens);
+}
+
+}  // namespace hearth::hub
