@@ -81,11 +81,18 @@ struct Question {
   }
 };
 
+// What the hub weighs a question's worth against, also where the price is the list's.
+AdviserOptions with_known_prices(const Provider& provider) {
+  AdviserOptions options = provider.options;
+  options.prices = provider.prices;
+  return options;
+}
+
 class AdviserThread final : public Adviser {
  public:
   AdviserThread(std::vector<Provider> providers, net::HttpClient& client, ledger::LedgerWriter& writer,
                 const Clock& clock)
-      : options_(providers[0].options),
+      : options_(with_known_prices(providers[0])),
         providers_(std::move(providers)),
         client_(client),
         writer_(writer),
