@@ -44,7 +44,7 @@ std::vector<std::string> paths_in(std::string_view arguments) {
     }
     if (c == '"' || c == '\'' || c == ' ' || c == ',' || c == '=' || c == '<' || c == '>' || c == '|' || c == ';') {
       end_word();
-    } else {
+    } else if (c != '/' || !word.ends_with('/')) {  // Two separators are one.
       word += c;
     }
   }

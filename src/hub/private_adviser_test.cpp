@@ -88,7 +88,7 @@ TEST(PrivateAdviser, ACancelReachesTheAdviserBehind) {
 TEST(PrivacySources, AToolsResultKnowsItsCall) {
   Message call{.role = Role::kAssistant, .content = {}, .reasoning = {}, .name = {},
                .tool_calls = {{"c1", "read_file", R"({"path": "\/home\/me\/.ssh\/id", "mode": "text"})"},
-                              {"c2", "shell", R"({"command": "cat C:\\\\keys\\\\a.pem | head"})"}}};
+                              {"c2", "shell", R"({"command": "cat C:\\keys\\a.pem //etc//x.pem | head"})"}}};
   Message first{.role = Role::kTool, .content = "x", .reasoning = {}, .name = {}, .tool_calls = {}, .tool_call_id = "c1"};
   Message second{.role = Role::kTool, .content = "y", .reasoning = {}, .name = {}, .tool_calls = {}, .tool_call_id = "c2"};
   const std::vector<Message> messages = {call, first, second};
@@ -96,7 +96,7 @@ TEST(PrivacySources, AToolsResultKnowsItsCall) {
   ASSERT_EQ(sources.size(), 3U);
   EXPECT_EQ(sources[1].tool, "read_file");
   EXPECT_EQ(sources[1].paths, std::vector<std::string>{"/home/me/.ssh/id"});
-  EXPECT_EQ(sources[2].paths, std::vector<std::string>{"C:/keys/a.pem"});
+  EXPECT_EQ(sources[2].paths, (std::vector<std::string>{"C:/keys/a.pem", "/etc/x.pem"}));
 }
 
 }  // namespace

@@ -186,7 +186,7 @@ class Thousand(unittest.TestCase):
 
     def run_advised(self, hub):
         scenarios = ["ok", "failover", "whole", "failover_late", "split", "no_usage", "ok"]
-        for seed in range(10_000, 10_000 + N_ADVISED):
+        for seed in range(300, 300 + N_ADVISED):  # Five digits may be a ZIP code, which would not leave.
             scenario = scenarios[seed % len(scenarios)]
             status, headers, _ = hub.chat(f"scenario={scenario} seed={seed} What is this?", hearth={"advice": "always"},
                                           max_tokens=8)
