@@ -172,11 +172,15 @@ TEST_F(LlamaServerTest, AServerThatHangsIsGivenUp) {
   EXPECT_THAT(answered("alpha")->text(), StartsWith("alpha says ")) << "and in nobody's way";
 }
 
-TEST_F(LlamaServerTest, IsStoppedWhenIdleAndWhenItsMemoryIsWanted) {
+TEST_F(LlamaServerTest, IsStoppedWhenIdle) {
   start({.idle_stop = milliseconds(200)});
   answered("alpha");
   EXPECT_TRUE(soon([&] { return !is_alive(starts()[0].first); }));
   EXPECT_TRUE(soon([&] { return llama_->bytes_used() == 0; }));
+}
+
+TEST_F(LlamaServerTest, IsStoppedWhenItsMemoryIsWanted) {
+  start();
   answered("beta");
   EXPECT_EQ(llama_->bytes_used(), 1000U);
   llama_->stop_if_idle();
