@@ -4,7 +4,7 @@
 // Boosted trees give each option a score; a softmax over a question's options makes them a posterior.
 // The guess itself is worth little (the local model is better at that), but the probability that it leaves
 // to the local model's choice tells wrong answers from right ones better than anything else that is known
-// before the adviser is asked (docs/design/0021-when-to-ask.md).
+// before the adviser is asked (docs/design/0020-when-to-ask.md).
 #pragma once
 
 #include <span>
