@@ -183,6 +183,10 @@ void add_ledger(Parser& parser) {
   show->add_option("-n", options->n, "How many");
   parser.on(show, options, &ledger_show);
   parser.on(command->add_subcommand("verify", "Check the hash chain from its first row to its last"), &ledger_verify);
+  auto exported = std::make_shared<LedgerExportOptions>();
+  CLI::App* write = command->add_subcommand("export", "All that left this machine, as a JSON object per line");
+  write->add_flag("--receipts", exported->receipts, "The receipts of all answers instead");
+  parser.on(write, exported, &ledger_export);
 }
 
 void add_advisor_file(Parser& parser, CLI::App* advisor, const char* name, const char* what,
@@ -261,6 +265,15 @@ void add_bench(Parser& parser) {
   bench->add_option("--peer", engine->peers, "Path of llama-bench, run on the same file in turn; may be given again")
       ->allow_extra_args(false);
   parser.on(bench, engine, &bench_engine);
+
+  auto hybrid = std::make_shared<BenchHybridOptions>();
+  CLI::App* field = command->add_subcommand("hybrid", "Local alone, advised, and cloud alone: time and money");
+  field->add_option("-m,--model", hybrid->model, "The local model")->capture_default_str();
+  field->add_option("--cloud", hybrid->cloud, "UPSTREAM/MODEL that answers alone, for its price");
+  field->add_option("--file", hybrid->file, "Questions, one per line (default: eight of its own)");
+  field->add_option("-n,--max-tokens", hybrid->max_tokens, "Most tokens of each answer")->capture_default_str();
+  field->add_option("--hub", hybrid->hub, "Where to ask, as for `ask`");
+  parser.on(field, hybrid, &bench_hybrid);
 
   auto model = std::make_shared<BenchModelOptions>();
   CLI::App* make = command->add_subcommand("model", "Write a model of a real shape with random weights");

@@ -2,6 +2,7 @@
 // still is what was written.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "base/clock.h"
@@ -80,6 +81,17 @@ Result<> ledger_show(const Context& context, const LedgerShowOptions& options) {
   HEARTH_TRY(const auto book, open_for_reading());
   return options.id.empty() ? show_latest(*book, context.json, options.n)
                             : show_one(*book, context.json, options.id);
+}
+
+Result<> ledger_export(const Context&, const LedgerExportOptions& options) {
+  HEARTH_TRY(const auto book, open_for_reading());
+  if (!options.receipts) {
+    return book->export_json_lines({}, [](std::string_view line) { print_out(std::string(line) + "\n"); });
+  }
+  HEARTH_TRY(auto rows, book->receipts({.limit = SIZE_MAX}));
+  std::ranges::reverse(rows);
+  for (const auto& row : rows) print_out(parse_stored(row).dump() + "\n");
+  return {};
 }
 
 Result<> ledger_verify(const Context& context) {

@@ -117,6 +117,11 @@ struct LedgerShowOptions {
 };
 Result<> ledger_show(const Context& context, const LedgerShowOptions& options);
 Result<> ledger_verify(const Context& context);
+struct LedgerExportOptions {
+  bool receipts = false;  // Else the egress rows.
+};
+// A JSON object per line, oldest first.
+Result<> ledger_export(const Context& context, const LedgerExportOptions& options);
 
 struct AdvisorFileOptions {
   std::string file;          // Recorded answers, a JSON object per line (advisor/gate/pair_row.h).
@@ -170,6 +175,16 @@ struct BenchEngineOptions {
   std::vector<std::string> peers;                   // Paths of llama-bench, to run beside.
 };
 Result<> bench_engine(const Context& context, const BenchEngineOptions& options);
+
+struct BenchHybridOptions {
+  std::string model = "auto";
+  std::string cloud;  // UPSTREAM/MODEL; empty: not measured.
+  std::string file;   // Of questions, one per line; empty: eight of the program's own.
+  std::uint32_t max_tokens = 128;
+  std::string hub;    // As AnswerOptions::hub.
+};
+// Local alone, local with advice, and cloud alone: time and money.
+Result<> bench_hybrid(const Context& context, const BenchHybridOptions& options);
 
 struct BenchModelOptions {
   std::string out;

@@ -71,6 +71,28 @@ class Advised(AdviserCase):
             hub.stop()
             self.assert_ledger_holds(home)
 
+    def test_the_field_is_measured_and_the_ledger_exported(self):
+        with AdviserServer() as adviser:
+            home, hub = self.start(adviser)
+            questions = home.path / "questions.txt"
+            questions.write_text(f"{UNSURE}\n{SURE}\n")
+            done = home.run("bench", "hybrid", "--file", str(questions), "-n", "32", "--json", TEST_ADVISER_KEY=KEY)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            alone, advised, cloud = json.loads(done.stdout)
+            self.assertEqual((alone["advised"], alone["bytes_out"], alone["cost_usd_micro"]), (0, 0, 0))
+            self.assertEqual(advised["advised"], 2)
+            self.assertEqual(advised["bytes_out"], sum(map(len, adviser.bodies)))
+            self.assertGreater(advised["cost_usd_micro"], 0)
+            self.assertIn("--cloud", cloud["not_measured"])
+            self.assertNotIn("total_ms", cloud)
+
+            rows = [json.loads(line) for line in home.run("ledger", "export").stdout.splitlines()]
+            self.assertEqual([row["seq"] for row in rows], list(range(1, len(rows) + 1)))
+            self.assertEqual([row["body"].encode() for row in rows if row["kind"] == "send"], adviser.bodies)
+            receipts = [json.loads(line) for line in home.run("ledger", "export", "--receipts").stdout.splitlines()]
+            self.assertEqual(len(receipts), 4)
+            self.assertEqual(sum(receipt["cost_usd_micro"] for receipt in receipts), advised["cost_usd_micro"])
+
     def test_sure_and_local_and_never_stay_here(self):
         with AdviserServer() as adviser:
             home, hub = self.start(adviser)
