@@ -21,7 +21,7 @@ void each_command(const CommandDoc& command, const std::string& path,
 }
 
 // Inside of single quotes, in any of the three shells' languages.
-std::string quoted(std::string_view text) {
+std::string shell_quoted(std::string_view text) {
   std::string out = "'";
   for (const char c : text) c == '\'' ? out += "'\\''" : out += c;
   return out + "'";
@@ -77,13 +77,13 @@ complete -o filenames -F _hearth hearth
 std::string bash_completions(const CommandDoc& root) {
   std::string out(kBashHead);
   each_command(root, "", [&](const std::string& path, const CommandDoc& command) {
-    out += fmt::format("  words[{}]={}\n", quoted(path.empty() ? root.name : path),
-                       quoted(fmt::format("{}", fmt::join(words_of(command), " "))));
+    out += fmt::format("  words[{}]={}\n", shell_quoted(path.empty() ? root.name : path),
+                       shell_quoted(fmt::format("{}", fmt::join(words_of(command), " "))));
     for (const OptionDoc& option : command.options) {
       if (option.value.empty()) continue;
       for (const std::string& name : option.names) {
-        out += fmt::format("  values[{}]={}\n", quoted(path + " " + name),
-                           quoted(fmt::format("{}", fmt::join(option.choices, " "))));
+        out += fmt::format("  values[{}]={}\n", shell_quoted(path + " " + name),
+                           shell_quoted(fmt::format("{}", fmt::join(option.choices, " "))));
       }
     }
   });
@@ -104,20 +104,20 @@ std::string zsh_completions(const CommandDoc& root) {
       for (const std::string& spelled : option.names) {
         const std::string spec = fmt::format("{}{}[{}]{}", option.is_repeated ? "*" : "", spelled,
                                              zsh_text(option.description), value);
-        out += " \\\n    " + quoted(spec);
+        out += " \\\n    " + shell_quoted(spec);
       }
     }
     if (!command.commands.empty()) {
       out += " \\\n    '1: :->verb' '*:: :->rest'\n  case $state in\n    verb) local verbs=(";
       for (const CommandDoc& child : command.commands) {
-        out += "\n      " + quoted(child.name + ":" + zsh_text(child.description));
+        out += "\n      " + shell_quoted(child.name + ":" + zsh_text(child.description));
       }
       out += fmt::format(")\n      _describe verb verbs ;;\n    rest) {}_${{line[1]//-/_}} ;;\n  esac\n", name);
     } else {
       for (const OptionDoc& argument : command.arguments) {
         const std::string values =
             argument.choices.empty() ? "_files" : fmt::format("({})", fmt::join(argument.choices, " "));
-        out += " \\\n    " + quoted(fmt::format("{}:{}:{}", argument.is_repeated ? "*" : "",
+        out += " \\\n    " + shell_quoted(fmt::format("{}:{}:{}", argument.is_repeated ? "*" : "",
                                                 zsh_text(argument.names.front()), values));
       }
       out += "\n";
@@ -142,9 +142,9 @@ std::string fish_completions(const CommandDoc& root) {
     if (!below.empty()) {
       condition += fmt::format("; and not __fish_seen_subcommand_from {}", fmt::join(below, " "));
     }
-    const std::string head = "complete -c hearth -n " + quoted(condition);
+    const std::string head = "complete -c hearth -n " + shell_quoted(condition);
     for (const CommandDoc& child : command.commands) {
-      out += fmt::format("{} -f -a {} -d {}\n", head, child.name, quoted(child.description));
+      out += fmt::format("{} -f -a {} -d {}\n", head, child.name, shell_quoted(child.description));
     }
     for (const OptionDoc& option : command.options) {
       out += head;
@@ -152,12 +152,12 @@ std::string fish_completions(const CommandDoc& root) {
         out += name.starts_with("--") ? " -l " + name.substr(2) : " -s " + name.substr(1);
       }
       if (!option.value.empty()) out += " -r";
-      if (!option.choices.empty()) out += " -f -a " + quoted(fmt::format("{}", fmt::join(option.choices, " ")));
-      out += " -d " + quoted(option.description) + "\n";
+      if (!option.choices.empty()) out += " -f -a " + shell_quoted(fmt::format("{}", fmt::join(option.choices, " ")));
+      out += " -d " + shell_quoted(option.description) + "\n";
     }
     for (const OptionDoc& argument : command.arguments) {
       if (argument.choices.empty()) continue;
-      out += fmt::format("{} -f -a {}\n", head, quoted(fmt::format("{}", fmt::join(argument.choices, " "))));
+      out += fmt::format("{} -f -a {}\n", head, shell_quoted(fmt::format("{}", fmt::join(argument.choices, " "))));
     }
   });
   return out;
