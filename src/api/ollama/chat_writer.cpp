@@ -7,13 +7,13 @@
 #include <vector>
 
 #include "api/json_writer.h"
+#include "api/logprobs.h"
 #include "base/clock.h"
 #include "hub/receipt_json.h"
 
 namespace hearth::api::ollama {
 namespace {
 
-constexpr float kLogprobMin = -9999.0F;  // JSON has no minus infinity.
 constexpr double kNsPerMs = 1e6;
 
 const char* done_reason(const hub::ChoiceEnd& end) {
@@ -35,34 +35,6 @@ void write_calls(JsonWriter& json, std::span<const hub::ToolCall> calls) {
     json.begin_object().key("id").value(call.id).key("function").begin_object();
     json.key("index").value(i++).key("name").value(call.name);
     json.key("arguments").raw(arguments_of(call.arguments)).end_object().end_object();
-  }
-  json.end_array();
-}
-
-void write_token(JsonWriter& json, const engine::TokenLogprob& token) {
-  json.key("token").value(token.bytes);
-  json.key("logprob").value(std::max(token.logprob, kLogprobMin));
-  json.key("bytes").begin_array();
-  for (const char byte : token.bytes) json.value(static_cast<unsigned>(static_cast<unsigned char>(byte)));
-  json.end_array();
-}
-
-void write_logprobs(JsonWriter& json, std::span<const engine::TokenEvent> tokens) {
-  if (tokens.empty()) return;
-  json.key("logprobs").begin_array();
-  for (const engine::TokenEvent& event : tokens) {
-    json.begin_object();
-    write_token(json, event.token);
-    if (!event.top.empty()) {
-      json.key("top_logprobs").begin_array();
-      for (const engine::TokenLogprob& other : event.top) {
-        json.begin_object();
-        write_token(json, other);
-        json.end_object();
-      }
-      json.end_array();
-    }
-    json.end_object();
   }
   json.end_array();
 }
@@ -151,6 +123,8 @@ class ChatWriter final : public AnswerWriter {
     if (!said.thinking.empty()) json.key("thinking").value(said.thinking);
     if (!said.calls.empty()) write_calls(json, said.calls);
     if (asked_.is_chat) json.end_object();
+    if (said.tokens.empty()) return;
+    json.key("logprobs");
     write_logprobs(json, said.tokens);
   }
   void send(std::string& out, const Said& said) const {

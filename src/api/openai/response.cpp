@@ -5,15 +5,11 @@
 #include <cmath>
 
 #include "api/json_writer.h"
+#include "api/logprobs.h"
 #include "hub/receipt_json.h"
 
 namespace hearth::api::openai {
 namespace {
-
-// The API has no minus infinity; this is what it prints for a token that could not be.
-constexpr float kLogprobMin = -9999.0F;
-
-float finite_logprob(float logprob) { return logprob > kLogprobMin ? logprob : kLogprobMin; }
 
 void write_usage(JsonWriter& json, const hub::Usage& usage) {
   json.begin_object();
@@ -29,29 +25,11 @@ void write_usage(JsonWriter& json, const hub::Usage& usage) {
 
 // ---- Log-probabilities, in both of the API's shapes ----
 
-void write_token(JsonWriter& json, const engine::TokenLogprob& token) {
-  json.key("token").value(token.bytes);
-  json.key("logprob").value(finite_logprob(token.logprob));
-  json.key("bytes").begin_array();
-  for (const char byte : token.bytes) json.value(static_cast<unsigned>(static_cast<unsigned char>(byte)));
-  json.end_array();
-}
-
 // {"content":[{token, logprob, bytes, top_logprobs}], "refusal":null}
 void write_chat_logprobs(JsonWriter& json, std::span<const engine::TokenEvent> tokens) {
-  json.begin_object().key("content").begin_array();
-  for (const engine::TokenEvent& event : tokens) {
-    json.begin_object();
-    write_token(json, event.token);
-    json.key("top_logprobs").begin_array();
-    for (const engine::TokenLogprob& other : event.top) {
-      json.begin_object();
-      write_token(json, other);
-      json.end_object();
-    }
-    json.end_array().end_object();
-  }
-  json.end_array().key("refusal").null().end_object();
+  json.begin_object().key("content");
+  api::write_logprobs(json, tokens);
+  json.key("refusal").null().end_object();
 }
 
 // {"tokens":[], "token_logprobs":[], "top_logprobs":[{}], "text_offset":[]}

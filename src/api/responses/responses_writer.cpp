@@ -7,13 +7,12 @@
 #include <utility>
 
 #include "api/json_writer.h"
+#include "api/logprobs.h"
 #include "hub/receipt_json.h"
 #include "net/sse.h"
 
 namespace hearth::api::responses {
 namespace {
-
-constexpr float kLogprobMin = -9999.0F;  // The API has no minus infinity.
 
 enum class ItemKind : std::uint8_t { kReasoning, kMessage, kFunctionCall, kCustomCall };
 
@@ -35,30 +34,6 @@ constexpr KindRow kKinds[] = {{"reasoning", "rs"},
                               {"function_call", "fc"},
                               {"custom_tool_call", "ctc"}};
 const KindRow& row_of(ItemKind kind) { return kKinds[static_cast<std::size_t>(kind)]; }
-
-void write_token(JsonWriter& json, const engine::TokenLogprob& token) {
-  json.key("token").value(token.bytes);
-  json.key("logprob").value(std::max(token.logprob, kLogprobMin));
-  json.key("bytes").begin_array();
-  for (const char byte : token.bytes) json.value(static_cast<unsigned>(static_cast<unsigned char>(byte)));
-  json.end_array();
-}
-
-void write_logprobs(JsonWriter& json, std::span<const engine::TokenEvent> tokens) {
-  json.begin_array();
-  for (const engine::TokenEvent& event : tokens) {
-    json.begin_object();
-    write_token(json, event.token);
-    json.key("top_logprobs").begin_array();
-    for (const engine::TokenLogprob& other : event.top) {
-      json.begin_object();
-      write_token(json, other);
-      json.end_object();
-    }
-    json.end_array().end_object();
-  }
-  json.end_array();
-}
 
 void write_part(JsonWriter& json, const Item& item) {
   json.begin_object();
