@@ -118,7 +118,7 @@ Result<SnapshotIndex::File> SnapshotFolder::read_head(const std::string& name) c
 }
 
 Result<> SnapshotFolder::refresh() {
-  const std::lock_guard refreshing(refreshing_);
+  const std::lock_guard folder_lock(folder_mutex_);
   struct stat info{};
   if (::stat(options_.folder.c_str(), &info) != 0) {
     refresh_names({});

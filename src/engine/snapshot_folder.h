@@ -128,13 +128,16 @@ class SnapshotFolder {
                      const std::function<bool()>& goes_on);
   Result<> write_file(const SnapshotDraft& draft, const Run& run, SnapshotHead& head, int fd,
                       const std::function<bool()>& goes_on) const;
+  Result<> put_in_place(const std::string& temporary, SnapshotIndex::File file);
   Result<> make_room(std::uint64_t bytes);
   void read_times();
   bool rests();
   void rest_after(const Error& error);
 
   const SnapshotFolderOptions options_;
-  std::mutex refreshing_;  // Held while the folder is looked through; before mutex_.
+  // Held while the folder is looked through or changed, so that a look never forgets a file that came
+  // during it; never for the time that a file takes to be written.  Before mutex_.
+  std::mutex folder_mutex_;
   mutable std::mutex mutex_;                   // Guards what follows.
   SnapshotIndex index_;
   std::array<std::int64_t, 4> folder_seen_{};  // Device, inode and time of change at the last look.

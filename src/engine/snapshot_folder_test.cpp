@@ -221,6 +221,28 @@ TEST(SnapshotFolder, StaysWithinItsLimitAndKeepsWhatIsUsed) {
   EXPECT_EQ(restored(smaller, FakePages::text(random_text(64, 7))), 64U);
 }
 
+// A reader looks through the folder while the writer renames and deletes there: a file that came
+// during its look must not be forgotten, or it would never count against the limit again.
+TEST(SnapshotFolder, LooksDuringWritesForgetNothing) {
+  const SnapshotTempFolder temp;
+  const std::uint64_t most = 40 * FakePages::layout().page_bytes();
+  SnapshotFolder folder(temp.options(most));
+  {
+    std::jthread reader([&](const std::stop_token& stop) {
+      while (!stop.stop_requested()) EXPECT_TRUE(folder.refresh());
+    });
+    for (unsigned seed = 0; seed < 1000; ++seed) {
+      const FakePages pages(FakePages::text(random_text(64, seed)));
+      ASSERT_TRUE(folder.save(pages.draft, go_on));
+    }
+  }
+  std::uint64_t bytes = 0;
+  for (const auto& file : temp.files()) bytes += fs::file_size(file);
+  EXPECT_EQ(folder.stats().files, temp.files().size());
+  EXPECT_EQ(folder.stats().bytes, bytes);
+  EXPECT_LE(bytes, most);
+}
+
 TEST(SnapshotFolder, AFullDiskStopsWritingForAWhile) {
   const SnapshotTempFolder temp;
   SnapshotFolderOptions options = temp.options();

@@ -176,15 +176,19 @@ Result<> SnapshotFolder::write_run(const SnapshotDraft& draft, const Run& run,
   if (fd < 0) return std::unexpected(file_error("create", temporary, errno));
   auto written = write_file(draft, run, head, fd, goes_on);
   if (::close(fd) != 0 && written) written = std::unexpected(file_error("write", temporary, errno));
-  if (written && ::rename(temporary.c_str(), path_of(name).c_str()) != 0) {
-    written = std::unexpected(file_error("replace", path_of(name), errno));
-  }
-  if (!written) {
-    (void)::unlink(temporary.c_str());
-    return written;
-  }
   SnapshotIndex::File file{.name = name, .bytes = head.file_bytes()};
   file.head = std::move(head);
+  if (written) written = put_in_place(temporary, std::move(file));
+  if (!written) (void)::unlink(temporary.c_str());
+  return written;
+}
+
+Result<> SnapshotFolder::put_in_place(const std::string& temporary, SnapshotIndex::File file) {
+  const std::lock_guard folder_lock(folder_mutex_);
+  const fs::path path = path_of(file.name);
+  if (::rename(temporary.c_str(), path.c_str()) != 0) {
+    return std::unexpected(file_error("replace", path, errno));
+  }
   file.used_unix_s = std::time(nullptr);
   {
     const std::lock_guard lock(mutex_);
@@ -236,6 +240,7 @@ Result<> SnapshotFolder::make_room(std::uint64_t bytes) {
     return fail(Code::kUnavailable, fmt::format("a snapshot of {} bytes is over the limit of {}",
                                                 bytes, options_.bytes_max));
   }
+  const std::lock_guard folder_lock(folder_mutex_);
   bool has_times = false;
   for (;;) {
     std::string name;
