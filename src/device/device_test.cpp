@@ -66,6 +66,10 @@ TEST(RoofsTest, AreOfTheRightOrder) {
   EXPECT_LT(roofs.int8_gop_s, 5000);
   EXPECT_GT(roofs.f32_gop_s, 0.05);
   EXPECT_LT(roofs.f32_gop_s, 1000);
+  EXPECT_GT(roofs.f64_gop_s, 0.05);
+  EXPECT_LT(roofs.f64_gop_s, 1000);
+  EXPECT_GT(roofs.stream_gb_s, 0.05);
+  EXPECT_LT(roofs.stream_gb_s, 500);
   RecordProperty("read_gb_s", std::to_string(roofs.read_gb_s));
   RecordProperty("int8_gop_s", std::to_string(roofs.int8_gop_s));
   RecordProperty("f32_gop_s", std::to_string(roofs.f32_gop_s));

@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "base/clock.h"
+#include "device/roof_loops.h"
 #include "tensor/kernels/kernels.h"
 
 namespace hearth::device {
@@ -77,9 +78,31 @@ ReadRoofMemory::ReadRoofMemory(std::size_t bytes) : bytes_(bytes) {
   std::memset(memory, 1, bytes);
 }
 
-double RoofProbe::read_gb_s() {
+ReadRoofMemory& RoofProbe::memory() {
   if (!memory_) memory_.emplace(kReadBytes);
-  return read_gb_s(memory_->bytes());
+  return *memory_;
+}
+
+double RoofProbe::read_gb_s() { return read_gb_s(memory().bytes()); }
+
+double RoofProbe::stream_gb_s(unsigned n_reads, std::size_t bytes) {
+  HEARTH_CHECK(n_reads >= 1 && n_reads <= kRoofReadsMax);
+  constexpr std::size_t kPieceBytes = std::size_t{64} << 10;
+  const auto sweep = memory().writable().first(std::min(bytes, kReadBytes));
+  const std::size_t n_pieces = sweep.size() / kPieceBytes / (n_reads + 1);
+  if (n_pieces == 0) return 0;
+  // The places lie one after another; a piece is as far into each of them.
+  const std::size_t place = n_pieces * kPieceBytes;
+  return best_rate([&] {
+    pool_.run(static_cast<std::uint32_t>(n_pieces), [&](std::uint32_t piece) {
+      const std::byte* in[kRoofReadsMax] = {};
+      for (unsigned i = 0; i < n_reads; ++i) {
+        in[i] = sweep.data() + (i + 1) * place + piece * kPieceBytes;
+      }
+      stream_roof_loop({in, n_reads}, sweep.data() + piece * kPieceBytes, kPieceBytes);
+    });
+    return static_cast<double>(place * (n_reads + 1));
+  });
 }
 
 double RoofProbe::int8_gop_s() {
@@ -96,6 +119,12 @@ double RoofProbe::f32_gop_s() {
   });
 }
 
+double RoofProbe::f64_gop_s() {
+  return arithmetic_rate(pool_, [](std::uint64_t rounds, std::uint32_t seed, std::uint64_t* ops) {
+    return f64_roof_loop(rounds, 0.5 / (seed + 2), ops) > 0 ? 1U : 2U;
+  });
+}
+
 Roofs measure_roofs(ThreadPool& pool) {
   RoofProbe probe(pool);
   Roofs roofs;
@@ -103,6 +132,8 @@ Roofs measure_roofs(ThreadPool& pool) {
   roofs.read_gb_s = probe.read_gb_s();
   roofs.int8_gop_s = probe.int8_gop_s();
   roofs.f32_gop_s = probe.f32_gop_s();
+  roofs.f64_gop_s = probe.f64_gop_s();
+  roofs.stream_gb_s = probe.stream_gb_s(2);
   return roofs;
 }
 

@@ -20,6 +20,8 @@ struct Roofs {
   double read_gb_s = 0;   // 10^9 bytes a second, read in order by all threads together.
   double int8_gop_s = 0;  // 10^9 8-bit operations a second; a multiply-add is two.
   double f32_gop_s = 0;   // The same for floats, fused.
+  double f64_gop_s = 0;   // And doubles.
+  double stream_gb_s = 0;  // Read from two places and written past the caches to a third.
 };
 
 // Memory to sweep, in large pages and touched (0.1 to 4 s a GiB).
@@ -27,6 +29,7 @@ class ReadRoofMemory {
  public:
   explicit ReadRoofMemory(std::size_t bytes);
   std::span<const std::byte> bytes() const { return {memory_.data(), bytes_}; }
+  std::span<std::byte> writable() { return {memory_.data(), bytes_}; }
 
  private:
   std::size_t bytes_;
@@ -50,8 +53,15 @@ class RoofProbe {
   double read_gb_s(std::span<const std::byte> memory);
   double int8_gop_s();
   double f32_gop_s();
+  double f64_gop_s();
+
+  // What `out = in * weights` (two reads) or a copy (one; at most 3) could move, reads and writes
+  // together, in sweeps over `bytes` (at most kReadBytes), written past the caches.
+  double stream_gb_s(unsigned n_reads, std::size_t bytes = kReadBytes);
 
  private:
+  ReadRoofMemory& memory();
+
   ThreadPool& pool_;
   std::optional<ReadRoofMemory> memory_;
 };

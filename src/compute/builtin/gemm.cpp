@@ -1,0 +1,277 @@
+#include "compute/builtin/gemm.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "compute/builtin/isa/kernel_table.h"
+#include "tensor/aligned_buffer.h"
+
+namespace hearth::compute {
+namespace {
+
+using Index = std::int64_t;
+
+Index divide_up(Index a, Index b) { return (a + b - 1) / b; }
+Index round_up(Index a, Index b) { return divide_up(a, b) * b; }
+
+// Multiply-adds up to which a product is small: one fork, and no copies that are shared.
+constexpr Index kSmallWork = Index{320} * 320 * 320;
+constexpr Index kColsOfBlock = 3072;  // Of b at a time, in the blocked form; a multiple of all panels.
+constexpr Index kRowsOfTask = 192;
+constexpr Index kRowsOfTaskMin = 24;
+constexpr Index kTasksPerThread = 4;  // So that who is late is helped out.
+// Rows from which on a copy of a panel of b pays.
+constexpr Index kRowsWorthCopy = 24;
+// Between rows of a's copy: an odd number of lines, so that they lie in different sets.
+template <class T>
+constexpr Index kDepthStride = kGemmDepth + 64 / static_cast<Index>(sizeof(T));
+
+// Scratch of a thread: a panel of b, and its rows of a.
+template <class T>
+struct Scratch {
+  tensor::AlignedBuffer<T> panel;
+  tensor::AlignedBuffer<T> rows;
+};
+template <class T>
+Scratch<T>& scratch() {
+  thread_local Scratch<T> own;
+  return own;
+}
+
+// Columns of a panel: those of the largest tile.
+template <class T>
+Index panel_cols(const GemmLoops<T>& loops) {
+  return Index{loops.lanes} * loops.tile_vectors;
+}
+
+// to[k][width] = b[k][col...]; 0 beyond n_cols.
+template <class T>
+void copy_panel(const MatrixView<const T>& b, Index k, Index n_cols, Index width, T* to) {
+  for (Index row = 0; row < k; ++row, to += width) {
+    const T* const from = b.data + row * b.row_stride;
+    if (b.col_stride == 1) {
+      std::memcpy(to, from, static_cast<std::size_t>(n_cols) * sizeof(T));
+    } else {
+      for (Index col = 0; col < n_cols; ++col) to[col] = from[col * b.col_stride];
+    }
+    if (n_cols < width) std::fill(to + n_cols, to + width, T{0});
+  }
+}
+
+// to[row][kDepthStride] = a[row][k...]
+template <class T>
+void copy_rows(const MatrixView<const T>& a, Index n_rows, Index k, T* to) {
+  for (Index row = 0; row < n_rows; ++row, to += kDepthStride<T>) {
+    const T* const from = a.data + row * a.row_stride;
+    if (a.col_stride == 1) {
+      std::memcpy(to, from, static_cast<std::size_t>(k) * sizeof(T));
+    } else {
+      for (Index i = 0; i < k; ++i) to[i] = from[i * a.col_stride];
+    }
+  }
+}
+
+// c[n_rows, n_cols] (+)= a b for one panel of b, tile by tile.
+template <class T>
+void multiply_panel(const GemmLoops<T>& loops, GemmTile<T> tile, Index n_rows) {
+  const Index vectors = divide_up(tile.n_cols, loops.lanes);
+  for (Index row = 0; row < n_rows; row += loops.tile_rows) {
+    tile.n_rows = std::min<Index>(loops.tile_rows, n_rows - row);
+    loops.tiles[tile.n_rows - 1][vectors - 1](tile);
+    tile.a += tile.n_rows * tile.a_stride;
+    tile.c += tile.n_rows * tile.c_stride;
+  }
+}
+
+template <class T>
+MatrixView<const T> part_of(const MatrixView<const T>& view, Index row, Index col) {
+  return {view.data + row * view.row_stride + col * view.col_stride, view.row_stride,
+          view.col_stride};
+}
+
+// How m rows and so many panels are handed out: tasks of so many rows and panels.
+struct Grid {
+  Index rows = 0;
+  Index panels = 0;
+  Index n_row_tasks = 0;
+  Index n_panel_tasks = 0;
+
+  std::uint32_t n_tasks() const { return static_cast<std::uint32_t>(n_row_tasks * n_panel_tasks); }
+};
+
+// Rows first: all of a task's panels share them.
+Grid cut(Index m, Index n_panels, Index tile_rows, Index rows_max, unsigned n_threads) {
+  const Index wanted = n_threads == 1 ? 1 : n_threads * kTasksPerThread;
+  Grid grid;
+  grid.rows = round_up(std::clamp(divide_up(m, wanted), std::min(kRowsOfTaskMin, rows_max), rows_max),
+                       tile_rows);
+  grid.n_row_tasks = divide_up(m, grid.rows);
+  const Index groups = std::clamp<Index>(divide_up(wanted, grid.n_row_tasks), 1, n_panels);
+  grid.panels = divide_up(n_panels, groups);
+  grid.n_panel_tasks = divide_up(n_panels, grid.panels);
+  return grid;
+}
+
+template <class T>
+class Product {
+ public:
+  Product(const GemmCall<T>& call, const Workers& workers)
+      : call_(call), workers_(workers), loops_(kernel_table().gemm<T>()), width_(panel_cols(loops_)) {}
+
+  void run_small() {
+    const Index n_panels = divide_up(call_.n, width_);
+    const Grid grid = cut(call_.m, n_panels, loops_.tile_rows, call_.m, workers_.n_threads());
+    workers_.run(grid.n_tasks(), [&](std::uint32_t task) {
+      const Index row = task / grid.n_panel_tasks * grid.rows;
+      const Index first = task % grid.n_panel_tasks * grid.panels;
+      const Index n_rows = std::min(grid.rows, call_.m - row);
+      for (Index p = first; p < std::min(first + grid.panels, n_panels); ++p) {
+        for (Index k = 0; k < call_.k; k += kGemmDepth) small_panel(row, n_rows, p * width_, k);
+      }
+    });
+  }
+
+  void run_blocked() {
+    static_assert(kColsOfBlock % (kTileVectorsMax * 16) == 0);
+    thread_local tensor::AlignedBuffer<T> shared;
+    const Index cols = std::min(kColsOfBlock, round_up(call_.n, width_));
+    T* const panels = shared.ensure(static_cast<std::size_t>(cols * std::min(call_.k, kGemmDepth)));
+    for (Index col = 0; col < call_.n; col += kColsOfBlock) {
+      for (Index k = 0; k < call_.k; k += kGemmDepth) {
+        block(col, std::min(kColsOfBlock, call_.n - col), k, panels);
+      }
+    }
+  }
+
+ private:
+  GemmTile<T> tile_at(Index row, Index col, Index k) const {
+    GemmTile<T> tile;
+    tile.k = std::min(kGemmDepth, call_.k - k);
+    tile.c = call_.c.data + row * call_.c.row_stride + col;
+    tile.c_stride = call_.c.row_stride;
+    tile.n_cols = std::min(width_, call_.n - col);
+    tile.add = k > 0;
+    return tile;
+  }
+
+  // The panel of b as it lies where that is enough, else a copy of the thread's own.
+  void small_panel(Index row, Index n_rows, Index col, Index k) {
+    GemmTile<T> tile = tile_at(row, col, k);
+    const auto b = part_of(call_.b, k, col);
+    const bool whole = tile.n_cols == width_ && b.col_stride == 1;
+    tile.b = b.data;
+    tile.b_stride = b.row_stride;
+    if (!whole || n_rows >= kRowsWorthCopy) {
+      T* const copy = scratch<T>().panel.ensure(static_cast<std::size_t>(kGemmDepth * width_));
+      copy_panel(b, tile.k, tile.n_cols, width_, copy);
+      tile.b = copy;
+      tile.b_stride = width_;
+    }
+    const auto a = part_of(call_.a, row, k);
+    tile.a = a.data;
+    tile.a_stride = a.row_stride;
+    if (a.col_stride == 1) return multiply_panel(loops_, tile, n_rows);
+    multiply_copied_rows(a, n_rows, tile);
+  }
+
+  // Where a's rows are not contiguous: a few at a time.
+  void multiply_copied_rows(const MatrixView<const T>& a, Index n_rows, GemmTile<T> tile) {
+    T* const rows = scratch<T>().rows.ensure(static_cast<std::size_t>(kRowsOfTask * kDepthStride<T>));
+    tile.a_stride = kDepthStride<T>;
+    T* const c = tile.c;
+    for (Index row = 0; row < n_rows; row += kRowsOfTask) {
+      const Index count = std::min(kRowsOfTask, n_rows - row);
+      copy_rows(part_of(a, row, 0), count, tile.k, rows);
+      tile.a = rows;
+      tile.c = c + row * tile.c_stride;
+      multiply_panel(loops_, tile, count);
+    }
+  }
+
+  // All rows with n_cols columns of b and one block of k.
+  void block(Index col, Index n_cols, Index k, T* panels) {
+    const Index n_panels = divide_up(n_cols, width_);
+    const Index depth = std::min(kGemmDepth, call_.k - k);
+    workers_.run(static_cast<std::uint32_t>(n_panels), [&](std::uint32_t p) {
+      const Index at = p * width_;
+      copy_panel(part_of(call_.b, k, col + at), depth, std::min(width_, n_cols - at), width_,
+                 panels + at * depth);
+    });
+    const Grid grid = cut(call_.m, n_panels, loops_.tile_rows, kRowsOfTask, workers_.n_threads());
+    workers_.run(grid.n_tasks(), [&](std::uint32_t task) {
+      const Index row = task / grid.n_panel_tasks * grid.rows;
+      const Index first = task % grid.n_panel_tasks * grid.panels;
+      const Index n_rows = std::min(grid.rows, call_.m - row);
+      T* const rows =
+          scratch<T>().rows.ensure(static_cast<std::size_t>(kRowsOfTask * kDepthStride<T>));
+      copy_rows(part_of(call_.a, row, k), n_rows, depth, rows);
+      for (Index p = first; p < std::min(first + grid.panels, n_panels) && !workers_.gave_up(); ++p) {
+        GemmTile<T> tile = tile_at(row, col + p * width_, k);
+        tile.a = rows;
+        tile.a_stride = kDepthStride<T>;
+        tile.b = panels + p * width_ * depth;
+        tile.b_stride = width_;
+        multiply_panel(loops_, tile, n_rows);
+      }
+    });
+  }
+
+  const GemmCall<T>& call_;
+  const Workers& workers_;
+  const GemmLoops<T>& loops_;
+  const Index width_;
+};
+
+template <class T>
+void fill_zero(const GemmCall<T>& call) {
+  for (Index i = 0; i < call.m; ++i) {
+    std::fill_n(call.c.data + i * call.c.row_stride, call.n, T{0});
+  }
+}
+
+template <class T>
+void multiply(GemmCall<T> call, const Workers& workers) {
+  if (call.m == 0 || call.n == 0) return;
+  if (call.c.col_stride != 1) {
+    // c' = b' a', with rows that lie next to one another.
+    std::swap(call.m, call.n);
+    std::swap(call.a, call.b);
+    for (auto* view : {&call.a, &call.b}) std::swap(view->row_stride, view->col_stride);
+    std::swap(call.c.row_stride, call.c.col_stride);
+  }
+  if (call.k == 0) return fill_zero(call);
+  Product<T> product(call, workers);
+  const double work = static_cast<double>(call.m) * static_cast<double>(call.n) *
+                      static_cast<double>(call.k);
+  if (work <= static_cast<double>(kSmallWork)) return product.run_small();
+  product.run_blocked();
+}
+
+template <class T>
+void multiply_vector(Index m, Index k, const T* a, Index a_stride, const T* x, T* y,
+                     const Workers& workers) {
+  // Some 64 KiB of a each; whole groups of rows, which share the loads of x.
+  const Index bytes = std::max<Index>(k, 1) * static_cast<Index>(sizeof(T));
+  const Index rows = std::max<Index>(round_up(divide_up(Index{64} << 10, bytes), 8), 8);
+  const auto& loops = kernel_table().gemm<T>();
+  workers.run(static_cast<std::uint32_t>(divide_up(m, rows)), [&](std::uint32_t task) {
+    const Index row = task * rows;
+    loops.gemv(a + row * a_stride, a_stride, x, k, std::min(rows, m - row), y + row);
+  });
+}
+
+}  // namespace
+
+void gemm(const GemmCall<float>& call, const Workers& workers) { multiply(call, workers); }
+void gemm(const GemmCall<double>& call, const Workers& workers) { multiply(call, workers); }
+
+void gemv(Index m, Index k, const float* a, Index a_stride, const float* x, float* y,
+          const Workers& workers) {
+  multiply_vector(m, k, a, a_stride, x, y, workers);
+}
+void gemv(Index m, Index k, const double* a, Index a_stride, const double* x, double* y,
+          const Workers& workers) {
+  multiply_vector(m, k, a, a_stride, x, y, workers);
+}
+
+}  // namespace hearth::compute

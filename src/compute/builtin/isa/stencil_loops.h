@@ -1,0 +1,88 @@
+// Cells of one row of the 5-point stencil.
+//
+// Each cell is the same expression wherever it lies: ((up + down) + (left + right)) / 4.  So results
+// depend neither on vectors nor on how rows are handed out.
+#pragma once
+
+#include <cstdint>
+
+#include "compute/builtin/isa/kernel_table.h"
+#include "tensor/kernels/inline.h"
+
+namespace hearth::compute {
+
+template <class S>
+HEARTH_INLINE typename S::V mean_of_four(typename S::V up, typename S::V down, typename S::V left,
+                                         typename S::V right) {
+  return S::mul(S::set1(0.25), S::add(S::add(up, down), S::add(left, right)));
+}
+
+template <class S>
+void jacobi_cells(double* out, const double* up, const double* row, const double* down,
+                  std::int64_t n, bool stream) {
+  const auto whole = [&](std::int64_t j) __attribute__((always_inline)) {
+    return mean_of_four<S>(S::load(up + j), S::load(down + j), S::load(row + j - 1),
+                           S::load(row + j + 1));
+  };
+  const auto part = [&](std::int64_t j, std::int64_t count) __attribute__((always_inline)) {
+    S::store_part(out + j, count,
+                  mean_of_four<S>(S::load_part(up + j, count), S::load_part(down + j, count),
+                                  S::load_part(row + j - 1, count),
+                                  S::load_part(row + j + 1, count)));
+  };
+  std::int64_t j = 0;
+  if (stream) {
+    const auto address = reinterpret_cast<std::uintptr_t>(out);
+    const auto skip = static_cast<std::int64_t>((0 - address) % 64 / sizeof(double));
+    for (const std::int64_t head = skip < n ? skip : n; j < head;) {
+      const std::int64_t count = head - j < S::kLanes ? head - j : S::kLanes;
+      part(j, count);
+      j += count;
+    }
+    for (; j + 8 <= n; j += 8) {
+#pragma GCC unroll 8
+      for (std::int64_t v = 0; v < 8; v += S::kLanes) S::stream(out + j + v, whole(j + v));
+    }
+    S::fence();
+  }
+  for (; j + S::kLanes <= n; j += S::kLanes) S::store(out + j, whole(j));
+  if (j < n) part(j, n - j);
+}
+
+// The neighbours of a cell have the other colour, so a vector may be computed from what lay there
+// before the one to its left was stored: loads go ahead of stores that they would else wait for.
+template <class S>
+void sor_cells(double* row, const double* up, const double* down, const double* rhs,
+               std::int64_t n, std::int64_t first, double omega) {
+  using V = typename S::V;
+  const V factor = S::set1(omega);
+  const V minus_quarter = S::set1(-0.25);
+  const auto relaxed = [&](V u, V d, V left, V right, V f, V here) __attribute__((always_inline)) {
+    const V target = S::fma(minus_quarter, f, mean_of_four<S>(u, d, left, right));
+    return S::fma(factor, S::sub(target, here), here);
+  };
+  const auto at = [&](std::int64_t j) __attribute__((always_inline)) {
+    return relaxed(S::load(up + j), S::load(down + j), S::load(row + j - 1), S::load(row + j + 1),
+                   S::load(rhs + j), S::load(row + j));
+  };
+  std::int64_t j = 0;
+  if (S::kLanes <= n) {
+    V next = at(0);
+    for (bool more = true; more;) {
+      const std::int64_t here = j;
+      const V value = next;
+      j += S::kLanes;
+      more = j + S::kLanes <= n;
+      if (more) next = at(j);
+      S::store_parity(row + here, static_cast<int>((first + here) % 2), S::kLanes, value);
+    }
+  }
+  if (const std::int64_t left = n - j; left > 0) {
+    const V value = relaxed(S::load_part(up + j, left), S::load_part(down + j, left),
+                            S::load_part(row + j - 1, left), S::load_part(row + j + 1, left),
+                            S::load_part(rhs + j, left), S::load_part(row + j, left));
+    S::store_parity(row + j, static_cast<int>((first + j) % 2), left, value);
+  }
+}
+
+}  // namespace hearth::compute

@@ -1,0 +1,37 @@
+// A library of the system that may be there or not: opened when it is first needed, never linked.
+//
+// Threading: const after opening.  A library stays open until the process ends: some start threads.
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+
+namespace hearth::compute {
+
+class SharedLibrary {
+ public:
+  // The first of these names or paths that the loader finds; kUnavailable names them, `what_for` and
+  // the Debian `package` that brings the library.
+  static Result<SharedLibrary> open(std::span<const std::string> names, std::string_view what_for,
+                                    std::string_view package);
+
+  // nullptr if it has no such function.
+  template <class Function>
+  Function* find(const char* name) const {
+    return reinterpret_cast<Function*>(symbol(name));
+  }
+
+  const std::string& name() const { return name_; }  // The one that was found.
+
+ private:
+  SharedLibrary(void* handle, std::string name) : handle_(handle), name_(std::move(name)) {}
+  void* symbol(const char* name) const;
+
+  void* handle_;
+  std::string name_;
+};
+
+}  // namespace hearth::compute
