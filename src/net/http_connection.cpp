@@ -160,7 +160,7 @@ void ExchangeState::append_head(std::string& wire, bool stopping) {
   std::string framing;
   if (streamed_) {
     framing = until_close ? "" : "Transfer-Encoding: chunked\r\n";
-  } else if (head_.status != 204) {
+  } else if (head_.status != 204 && head_.status != 304) {  // These have no body.
     framing = fmt::format("Content-Length: {}\r\n", head_.body.size());
   }
   // An HTTP/1.0 client keeps the connection only if it is told so.

@@ -98,7 +98,9 @@ bool Access::origin_passes(const net::ServerRequest& request) const {
     return equals_ignoring_case(origin, fmt::format("http://{}", request.header("Host"))) ||
            allows_origin(origin);
   }
-  const bool embedded = equals_ignoring_case(request.header("Sec-Fetch-Site"), "cross-site") &&
+  // "same-site" is another port of this machine, as good as any other site.
+  const std::string_view site = request.header("Sec-Fetch-Site");
+  const bool embedded = (equals_ignoring_case(site, "cross-site") || equals_ignoring_case(site, "same-site")) &&
                         !equals_ignoring_case(request.header("Sec-Fetch-Mode"), "navigate");
   return !embedded;
 }

@@ -1,4 +1,4 @@
-// What a person sees who opens the hub's address in a browser.
+// What a person sees who opens the address of a hub that was built without the page.
 #pragma once
 
 #include <string_view>
@@ -23,6 +23,7 @@ code { background: #f0ede8; padding: 0 .25em; border-radius: 3px; }
 <h1>Hearth</h1>
 <p>This is a hybrid AI hub: it answers with models on this machine, and asks a cloud model for advice
 only when that pays and only what you allow.</p>
+<p>The page is not in this program: install Node.js 18 or later and npm, then build it again (<code>./run</code>).</p>
 <p>Point any OpenAI client at this address with <code>/v1</code> behind it, or an Anthropic or Ollama client at
 this address as it is, and ask for the model
 <code>auto</code> (the hub decides) or <code>local</code> (nothing may leave this machine):</p>

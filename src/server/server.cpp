@@ -22,7 +22,7 @@
 #include "server/chat_answer.h"
 #include "server/embedding_answer.h"
 #include "server/metrics.h"
-#include "server/root_page.h"
+#include "server/page.h"
 #include "server/worker_pool.h"
 
 namespace hearth::server {
@@ -34,7 +34,7 @@ namespace ollama = api::ollama;
 namespace anthropic = api::anthropic;
 
 enum RouteId : int {
-  kRoot,
+  kPage,
   kHealth,
   kMetrics,
   kModels,
@@ -62,7 +62,9 @@ enum RouteId : int {
 };
 
 constexpr auto kRoutes = std::to_array<net::Route>({
-    {"GET", "/", kRoot},
+    {"GET", "/", kPage},
+    {"GET", "/icon.svg", kPage},
+    {"GET", "/assets/*", kPage},
     {"GET", "/health", kHealth},
     {"GET", "/metrics", kMetrics},
     {"GET", "/v1/models", kModels},
@@ -146,7 +148,7 @@ RenderError error_shape(std::string_view path) {
 }
 
 // What a monitor or a browser may see without a key: that something is here.
-bool is_public(const net::RouteMatch& match) { return match.id == kRoot || match.id == kHealth; }
+bool is_public(const net::RouteMatch& match) { return match.id == kPage || match.id == kHealth; }
 
 // Names that every hub has beside its models.
 constexpr auto kRoutingModels = std::to_array<std::string_view>({"auto", "local"});
@@ -287,11 +289,7 @@ void Server::State::handle(Exchange exchange) {
 
 void Server::State::answer(RouteId route, const std::string& rest, const Exchange& exchange) {
   switch (route) {
-    case kRoot:
-      return respond(exchange, {.content_type = "text/html; charset=utf-8",
-                                .body = std::string(kRootPage),
-                                .headers = {{"Content-Security-Policy", "default-src 'none'; "
-                                             "style-src 'unsafe-inline'"}}});
+    case kPage: return respond(exchange, answer_page(embedded_page(), exchange->request()));
     case kHealth: return respond(exchange, health());
     case kMetrics:
       return respond(exchange, {.content_type = "text/plain; version=0.0.4; charset=utf-8",

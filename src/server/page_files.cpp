@@ -1,0 +1,44 @@
+// The page that scripts/page built, copied in by the assembler.
+#include "server/page.h"
+
+#ifdef HEARTH_PAGE_PACK
+__asm__(
+    ".section .rodata\n"
+    ".balign 64\n"
+    ".global hearth_page_begin\n"
+    "hearth_page_begin:\n"
+    ".incbin \"" HEARTH_PAGE_PACK
+    "\"\n"
+    ".global hearth_page_end\n"
+    "hearth_page_end:\n"
+    ".byte 0\n"
+    ".previous\n");
+
+extern "C" {
+extern const char hearth_page_begin[];
+extern const char hearth_page_end[];
+}
+#endif
+
+namespace hearth::server {
+namespace {
+
+// The last row ends the table, which an array of none could not be.
+constexpr PageFile kFiles[] = {
+#ifdef HEARTH_PAGE_TABLE
+#include HEARTH_PAGE_TABLE
+#endif
+    {}};
+
+}  // namespace
+
+Page embedded_page() {
+#ifdef HEARTH_PAGE_PACK
+  return {.files = std::span(kFiles).first(std::size(kFiles) - 1),
+          .pack = {hearth_page_begin, static_cast<std::size_t>(hearth_page_end - hearth_page_begin)}};
+#else
+  return {};
+#endif
+}
+
+}  // namespace hearth::server

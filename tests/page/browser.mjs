@@ -1,0 +1,75 @@
+// A browser for the tests of the page: Debian's Chromium, driven by playwright-core from web/node_modules.
+//
+// Every page that a test opens is watched: an error, a refused policy or a request to anywhere but the hub
+// fails the test.
+
+import assert from "node:assert/strict";
+import {createRequire} from "node:module";
+import {readFileSync} from "node:fs";
+
+const require = createRequire(new URL("../../web/package.json", import.meta.url));
+const {chromium} = require("playwright-core");
+const axeSource = readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
+
+export const HUB = process.argv[2];
+const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
+const PATIENCE_MS = 30_000; // A busy machine is no failure.
+
+export const browser = await chromium.launch({
+  executablePath: CHROMIUM,
+  args: ["--disable-gpu", "--disable-dev-shm-usage", ...(process.getuid() === 0 ? ["--no-sandbox"] : [])],
+});
+
+// Opens the page in a profile of its own, runs `act`, and holds the page to its rules.
+export async function withPage(act, {path = "/", expectErrors = false, allowed = [], ...options} = {}) {
+  const context = await browser.newContext({viewport: {width: 1280, height: 800}, ...options});
+  context.setDefaultTimeout(PATIENCE_MS);
+  const page = await context.newPage();
+  const faults = [];
+  page.on("pageerror", (error) => faults.push(`error: ${error.message}`));
+  page.on("console", (line) => {
+    if (line.type() === "error" && !expectErrors) faults.push(`console: ${line.text()}`);
+  });
+  page.on("request", (request) => {
+    const {origin, protocol} = new URL(request.url());
+    if (![new URL(HUB).origin, ...allowed].includes(origin) && protocol !== "blob:") faults.push(`request to ${request.url()}`);
+  });
+  page.on("dialog", (dialog) => {
+    if (dialog.type() !== "confirm") faults.push(`dialog: ${dialog.message()}`);
+    void dialog.accept();
+  });
+  try {
+    await page.goto(HUB + path);
+    await act(page, context);
+    assert.deepEqual(faults, []);
+  } catch (error) {
+    if (process.env.HEARTH_PAGE_SHOTS) await page.screenshot({path: `${process.env.HEARTH_PAGE_SHOTS}/failed.png`});
+    throw error;
+  } finally {
+    await context.close();
+  }
+}
+
+// No fault that axe calls serious or critical, in light and dark.
+export async function assertAccessible(page) {
+  await page.evaluate(axeSource);
+  for (const colorScheme of ["light", "dark"]) {
+    await page.emulateMedia({colorScheme});
+    const faults = await page.evaluate(async () => {
+      const {violations} = await globalThis.axe.run(document, {runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]});
+      return violations.filter((v) => ["serious", "critical"].includes(v.impact))
+        .flatMap((v) => v.nodes.map((node) => `${v.id}: ${node.target.join(" ")}: ${node.failureSummary}`));
+    });
+    assert.deepEqual(faults, [], colorScheme);
+  }
+}
+
+// Asks and waits for the receipt of the answer.
+export async function ask(page, text, model = "ember") {
+  await page.waitForSelector(`#model option[value="${model}"]`, {state: "attached"});
+  await page.selectOption("#model", model);
+  await page.fill("#ask", text);
+  await page.press("#ask", "Enter");
+}
+
+export const answered = (page, n = 1) => page.locator(".receipt").nth(n - 1).waitFor();
