@@ -1,16 +1,17 @@
 // The page of shared memory by which somebody asks a worker to run a kernel, and hears how it went.
 //
-// Why not the control socket: a run by socket costs two system calls and a wake-up on each side, 8 us
-// measured, and a run has to cost less than that altogether.  Here the asker writes its request, counts
-// `asked` up, and both sides spin for some 40 us before they sleep on a futex; who finds the other
-// awake makes no system call.
+// Why not the control socket: a run by socket costs two system calls and a wake-up on each side, 8
+// us measured, and a run has to cost less than that altogether.  Here the asker writes its request,
+// counts `asked` up, and both sides spin for some 40 us before they sleep on a futex; who finds the
+// other awake makes no system call.
 //
 // The asker is whoever holds the memory: the hub, or a client process to which the hub gave the
 // descriptor; one at a time.  It is sealed against shrinking, so that touching it never faults.
 //
-// Nothing here can be believed.  The kernel that runs shares the page with the worker's own code, so
-// `answered` and `answer` are claims: read() copies them once and puts them into their ranges, waiting
-// has a deadline, and what was computed is looked at only once the worker is stopped, if it matters.
+// Nothing here can be believed.  The kernel that runs shares the page with the worker's own code,
+// so `answered` and `answer` are claims: read() copies them once and puts them into their ranges,
+// waiting has a deadline, and what was computed is looked at only once the worker is stopped, if it
+// matters.
 //
 // Only the standard library and Linux are needed here: the client library includes this file.
 #pragma once
@@ -25,9 +26,13 @@
 
 namespace hearth::sandbox {
 
-inline constexpr std::uint32_t kRunBuffersMax = 16;   // Tensors of one run.
+inline constexpr std::uint32_t kRunBuffersMax = 16;  // Tensors of one run.
 inline constexpr std::uint32_t kRunIntegersMax = 16;
 inline constexpr std::uint32_t kRunRealsMax = 16;
+inline constexpr std::uint32_t kWorkerKernelsMax = 256;    // That a worker holds at a time.
+inline constexpr std::uint32_t kWorkerMappingsMax = 4096;  // That a worker holds at a time.
+inline constexpr std::uint64_t kGuardBytes = std::uint64_t{1}
+                                             << 20;  // PROT_NONE on each side of a mapping.
 inline constexpr std::uint32_t kNoMapping = ~std::uint32_t{0};
 inline constexpr std::uint64_t kRunChannelBytes = 4096;
 
@@ -58,11 +63,13 @@ inline constexpr std::uint32_t kRunStatuses = 4;
 
 struct RunAnswer {
   RunStatus status;
-  std::int32_t signal;           // kFault: SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP or SIGSYS.
-  std::uint32_t system_call;     // SIGSYS: the number of the call that was refused.
-  std::uint32_t fault_mapping;   // SIGSEGV, SIGBUS: the mapping within or beside which it touched, or kNoMapping.
-  std::int64_t fault_offset;     // Bytes from that mapping's first; negative before it, beyond its size behind it.
-  std::uint64_t fault_address;   // As the worker saw it.
+  std::int32_t signal;          // kFault: SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP or SIGSYS.
+  std::uint32_t system_call;    // SIGSYS: the number of the call that was refused.
+  std::uint32_t fault_mapping;  // SIGSEGV, SIGBUS: the mapping within or beside which it touched,
+                                // or kNoMapping.
+  std::int64_t fault_offset;    // Bytes from that mapping's first; negative before it, beyond its
+                                // size behind it.
+  std::uint64_t fault_address;  // As the worker saw it.
 };
 
 // A futex word, on a cache line of its own, and whether somebody sleeps on it.
@@ -74,8 +81,10 @@ struct alignas(64) RunWord {
 struct RunChannel {
   RunWord asked;           // The number of the run that was asked for last; the asker counts it up.
   RunWord answered;        // The number of the run that was answered last.
-  RunWord give_up_before;  // Runs with a number before this one are wanted no more; anybody may raise it.
-  alignas(64) RunRequest request;  // The asker's until it counts up, then the worker's until it answers.
+  RunWord give_up_before;  // Runs with a number before this one are wanted no more; anybody may
+                           // raise it.
+  alignas(64)
+      RunRequest request;  // The asker's until it counts up, then the worker's until it answers.
   alignas(64) RunAnswer answer;
 };
 static_assert(sizeof(RunChannel) <= kRunChannelBytes);
@@ -111,7 +120,8 @@ inline void sleep_while(RunWord& word, std::uint32_t value, std::int64_t at_most
   word.sleeps.store(0, std::memory_order_relaxed);
 }
 
-// Asks for a run.  Returns its number, with which to wait; the previous one must have been answered.
+// Asks for a run.  Returns its number, with which to wait; the previous one must have been
+// answered.
 inline std::uint32_t ask(RunChannel& channel, const RunRequest& request) {
   channel.request = request;
   const std::uint32_t run = channel.asked.value.load(std::memory_order_relaxed) + 1;
@@ -119,9 +129,9 @@ inline std::uint32_t ask(RunChannel& channel, const RunRequest& request) {
   return run;
 }
 
-// Whether run `run` is answered; waits for it until `until_ns` (monotonic_ns): spinning first, asleep
-// afterwards.  A worker that was killed answers nothing: wait in slices of some 10 ms, and look in
-// between whether it lives (poll its pidfd).
+// Whether run `run` is answered; waits for it until `until_ns` (monotonic_ns): spinning first,
+// asleep afterwards.  A worker that was killed answers nothing: wait in slices of some 10 ms, and
+// look in between whether it lives (poll its pidfd).
 inline constexpr std::int64_t kSpinNs = 40'000;
 inline bool await_answer(RunChannel& channel, std::uint32_t run, std::int64_t until_ns) {
   const std::int64_t begun_ns = monotonic_ns();

@@ -1,15 +1,16 @@
 // A jailed process that runs compiled kernels, as its owner sees it.
 //
-// The process is a static program of our own, carried inside this library and started from memory, with
-// nothing of the hub's in its memory and two descriptors: a control socket, by which it is given images
-// and memory, and the run channel.  It makes its threads, then gives up everything: no capability, no
-// file (Landlock), and of the system calls those that sleeping and waking take, on the threads that run
-// kernels; on the one that reads the control socket also mmap and munmap.  A kernel may do what it likes
-// in there, the worker's own data included; the border is the process (docs/design/0022-jails.md).
+// The process is a static program of our own, carried inside this library and started from memory,
+// with nothing of the hub's in its memory and two descriptors: a control socket, by which it is
+// given images and memory, and the run channel.  It makes its threads, then gives up everything: no
+// capability, no file (Landlock), and of the system calls those that sleeping and waking take, on
+// the threads that run kernels; on the one that reads the control socket also mmap and munmap.  A
+// kernel may do what it likes in there, the worker's own data included; the border is the process
+// (docs/design/0022-jails.md).
 //
-// So what a worker says is never believed further than it costs to be wrong: answers are bounded, waiting
-// has deadlines, and a worker that breaks the protocol is killed.  It ends with its owner, however that
-// dies.
+// So what a worker says is never believed further than it costs to be wrong: answers are bounded,
+// waiting has deadlines, and a worker that breaks the protocol is killed.  It ends with its owner,
+// however that dies.
 #pragma once
 
 #include <sys/types.h>
@@ -27,16 +28,15 @@ namespace hearth::sandbox {
 using Deadline = std::chrono::steady_clock::time_point;
 
 inline constexpr std::uint32_t kWorkerThreadsMax = 256;
-inline constexpr std::uint32_t kWorkerKernelsMax = 256;
-inline constexpr std::uint32_t kWorkerMappingsMax = 4096;
 inline constexpr std::uint64_t kImageBytesMax = std::uint64_t{64} << 20;  // Of an image's file.
-inline constexpr std::uint64_t kGuardBytes = std::uint64_t{1} << 20;      // PROT_NONE on each side.
 
 struct WorkerLimits {
-  std::uint64_t memory_bytes = std::uint64_t{256} << 20;  // What images take, their zeroed data included.
-  std::uint64_t mapped_bytes = std::uint64_t{64} << 30;   // What map() may map at a time, guards included.
-  std::uint64_t stack_bytes = std::uint64_t{8} << 20;     // Of each thread that runs kernels.
-  std::uint32_t n_threads = 1;                            // For parallel_for, the caller's included.
+  std::uint64_t memory_bytes = std::uint64_t{256}
+                               << 20;  // What images take, their zeroed data included.
+  std::uint64_t mapped_bytes = std::uint64_t{64}
+                               << 30;  // What map() may map at a time, guards included.
+  std::uint64_t stack_bytes = std::uint64_t{8} << 20;  // Of each thread that runs kernels.
+  std::uint32_t n_threads = 1;                         // For parallel_for, the caller's included.
 };
 
 enum class Access : std::uint8_t {
@@ -55,9 +55,9 @@ enum class RunEnd : std::uint8_t {
 
 struct RunOutcome {
   RunEnd end = RunEnd::kDied;
-  RunAnswer answer{};            // Its claims, for kFault.
-  std::int64_t elapsed_ns = 0;   // From the asking to the answer, by this process's clock.
-  bool worker_lives = false;     // Whether the worker may be asked again.
+  RunAnswer answer{};           // Its claims, for kFault.
+  std::int64_t elapsed_ns = 0;  // From the asking to the answer, by this process's clock.
+  bool worker_lives = false;    // Whether the worker may be asked again.
 
   // One sentence for a person: "the kernel wrote or read 64 bytes behind buffer mapping 3 (...)".
   std::string sentence() const;
@@ -66,8 +66,9 @@ struct RunOutcome {
 // Threading: externally synchronised.  May be moved between threads.
 class Worker {
  public:
-  // Starts the process and waits until it is jailed: about a millisecond.  kUnsupported where no jail
-  // can be built, with the reason: then nothing runs.  kInvalidArgument for limits out of range.
+  // Starts the process and waits until it is jailed: about a millisecond.  kUnsupported where no
+  // jail can be built, with the reason: then nothing runs.  kInvalidArgument for limits out of
+  // range.
   static Result<Worker> start(const WorkerLimits& limits);
 
   Worker(Worker&&) noexcept;
@@ -75,27 +76,29 @@ class Worker {
   ~Worker();  // Kills and reaps it.
 
   // Loads a kernel's image, an ELF shared object in memory that is sealed against changes
-  // (make_sealed_memory), and returns its number for RunRequest::kernel.  kInvalidArgument, in a sentence,
-  // for an image that the loader refuses: constructors, thread-local storage, unknown symbols, and what
-  // else is no freestanding kernel.
+  // (make_sealed_memory), and returns its number for RunRequest::kernel.  kInvalidArgument, in a
+  // sentence, for an image that the loader refuses: constructors, thread-local storage, unknown
+  // symbols, and what else is no freestanding kernel.
   Result<std::uint32_t> load(int image_fd);
   Result<> drop(std::uint32_t kernel);
 
-  // Maps `bytes` of `memory_fd` from `offset` (a multiple of the page size) between guards, and returns
-  // the mapping's number for RunBuffer::mapping.  The last page is mapped whole: to have the guard right
-  // behind a buffer, end it on a page's end.  The descriptor is the caller's and may be closed.
-  // `populate` fills the page tables now instead of fault by fault in the first run.
+  // Maps `bytes` of `memory_fd` from `offset` (a multiple of the page size) between guards, and
+  // returns the mapping's number for RunBuffer::mapping.  The last page is mapped whole: to have
+  // the guard right behind a buffer, end it on a page's end.  The descriptor is the caller's and
+  // may be closed. `populate` fills the page tables now instead of fault by fault in the first run.
   Result<std::uint32_t> map(int memory_fd, std::uint64_t offset, std::uint64_t bytes, Access access,
                             bool populate = false);
   Result<> unmap(std::uint32_t mapping);
 
-  // Runs a kernel and waits for its answer.  At the deadline the run is given up, and if the kernel has not
-  // heeded that within kGraceMs, the worker is killed.  An error only if the worker lives no more.
+  // Runs a kernel and waits for its answer.  At the deadline the run is given up, and if the kernel
+  // has not heeded that within kGraceMs, the worker is killed.  An error only if the worker lives
+  // no more.
   static constexpr int kGraceMs = 3;
   Result<RunOutcome> run(const RunRequest& request, Deadline deadline);
 
   // Stops all of its threads and returns once they stand: what is in its output mappings changes no
-  // more.  `answered` is only a claim, so whoever checks results stops the worker before reading them.
+  // more.  `answered` is only a claim, so whoever checks results stops the worker before reading
+  // them.
   Result<> stop_process();
   Result<> continue_process();
 

@@ -1,0 +1,154 @@
+// What the sandbox's tests share: folders, memory, images, and running a test as an ordinary user,
+// too.
+#pragma once
+
+#include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <functional>
+#include <string>
+
+#include "base/file.h"
+#include "sandbox/jailed_command.h"
+#include "sandbox/owned_fd.h"
+#include "sandbox/test_support/attempts.h"
+#include "sandbox/worker.h"
+
+namespace hearth::sandbox {
+
+inline constexpr unsigned kNobody = 65534;
+
+// The value, or the end of the test program with the reason.
+template <class T>
+T must(Result<T> result) {
+  if (!result) {
+    std::fprintf(stderr, "unexpected: %s\n", result.error().message.c_str());
+    std::abort();
+  }
+  return *std::move(result);
+}
+
+// A folder of the calling user's, open to all.
+class TempFolder {
+ public:
+  TempFolder() {
+    std::string name = (std::filesystem::temp_directory_path() / "hearth_sandbox_XXXXXX").string();
+    path_ = ::mkdtemp(name.data());
+    std::filesystem::permissions(path_, std::filesystem::perms{0755});
+  }
+  ~TempFolder() {
+    std::error_code error;
+    std::filesystem::remove_all(path_, error);
+  }
+  const std::filesystem::path& path() const { return path_; }
+
+ private:
+  std::filesystem::path path_;
+};
+
+// Runs `body` as who runs the tests and, if that is root, in a child as nobody.
+inline void as_every_user(const std::function<void()>& body) {
+  body();
+  if (::geteuid() != 0 || ::testing::Test::HasFatalFailure()) return;
+  std::fflush(nullptr);
+  const pid_t child = ::fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    if (::setgid(kNobody) != 0 || ::setuid(kNobody) != 0) ::_exit(3);
+    ::prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);  // Lost with root; without it /proc/self is not its own.
+    body();
+    std::fflush(nullptr);
+    ::_exit(::testing::Test::HasFailure() ? 1 : 0);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << "as nobody: wait status " << status;
+}
+
+// Shared memory that this process has mapped.
+class Memory {
+ public:
+  explicit Memory(std::size_t bytes) : bytes_(bytes), fd_(must(make_shared_memory("test", bytes))) {
+    at_ = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd_.get(), 0);
+  }
+  ~Memory() { ::munmap(at_, bytes_); }
+  Memory(const Memory&) = delete;
+  Memory& operator=(const Memory&) = delete;
+  template <class T>
+  T* as() {
+    return static_cast<T*>(at_);
+  }
+  int fd() const { return fd_.get(); }
+  std::size_t bytes() const { return bytes_; }
+
+ private:
+  std::size_t bytes_;
+  OwnedFd fd_;
+  void* at_;
+};
+
+inline OwnedFd sealed(std::string_view bytes) {
+  return must(make_sealed_memory("image", std::as_bytes(std::span(bytes))));
+}
+inline OwnedFd sealed_file(const char* path) { return sealed(must(read_file(path))); }
+
+inline Deadline in_seconds(double seconds) {
+  return Deadline::clock::now() +
+         std::chrono::duration_cast<Deadline::duration>(std::chrono::duration<double>(seconds));
+}
+
+// A run of test_support/attempts.cpp.
+struct RunOf {
+  RunRequest request{};
+
+  explicit RunOf(Attempt attempt, std::initializer_list<std::int64_t> integers = {}) {
+    request.n_integers = 16;
+    request.integers[0] = static_cast<std::int64_t>(attempt);
+    std::copy(integers.begin(), integers.end(), request.integers + 1);
+    request.n_reals = 2;
+  }
+  RunOf& with(std::uint32_t mapping, std::uint64_t offset = 0) {
+    request.buffers[request.n_buffers++] = {mapping, 0, offset};
+    return *this;
+  }
+  RunOf& with_real(double value) {
+    request.reals[0] = value;
+    return *this;
+  }
+};
+
+// A worker with the test kernel and a page to write to.
+struct Bench {
+  Worker worker;
+  std::uint32_t kernel;
+  Memory memory{1 << 16};
+  std::uint32_t page;
+
+  explicit Bench(WorkerLimits limits = {})
+      : worker(must(Worker::start(limits))),
+        kernel(must(worker.load(sealed_file(HEARTH_ATTEMPTS_PLAIN).get()))),
+        page(must(worker.map(memory.fd(), 0, memory.bytes(), Access::kWrite))) {}
+
+  RunOutcome run(RunOf run, double seconds = 20) {
+    run.request.kernel = kernel;
+    if (run.request.n_buffers == 0) run.with(page);
+    return must(worker.run(run.request, in_seconds(seconds)));
+  }
+};
+
+class JailTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    if (const Result<> works = jail_works(); !works) GTEST_SKIP() << works.error().message;
+  }
+};
+
+}  // namespace hearth::sandbox

@@ -1,0 +1,247 @@
+#include "sandbox/worker/filters.h"
+
+#include <asm/ioctls.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/audit.h>
+#include <linux/futex.h>
+#include <linux/sched.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+
+#include "sandbox/protocol.h"
+
+namespace hearth::sandbox {
+namespace {
+
+constexpr std::uint32_t kAllow = SECCOMP_RET_ALLOW;
+constexpr std::uint32_t kTell = SECCOMP_RET_TRAP;
+constexpr std::uint32_t kAsk = SECCOMP_RET_USER_NOTIF;
+constexpr std::uint32_t kX32Bit =
+    0x40000000;  // Set in the numbers of the x32 ABI, which shares the architecture.
+
+constexpr std::uint32_t refusal(int error_number) {
+  return SECCOMP_RET_ERRNO | static_cast<std::uint32_t>(error_number);
+}
+
+// One rule for each value that an argument may have.
+#define HEARTH_IF(call, index, mask, value) \
+  {                                         \
+    call, kAllow, 1, {                      \
+      { index, false, mask, value }         \
+    }                                       \
+  }
+#define HEARTH_MMAP(kind)                                                         \
+  {                                                                               \
+    SYS_mmap, kAllow, 1, {                                                        \
+      { 3, true, ~std::uint32_t{MAP_FIXED | MAP_POPULATE | MAP_NORESERVE}, kind } \
+    }                                                                             \
+  }
+
+// Priority inheritance and requeueing have been the kernel's weak spots: only waiting and waking.
+constexpr FilterRule kKernelThread[] = {
+    HEARTH_IF(SYS_futex, 1, ~std::uint32_t{FUTEX_PRIVATE_FLAG}, FUTEX_WAIT),
+    HEARTH_IF(SYS_futex, 1, ~std::uint32_t{FUTEX_PRIVATE_FLAG}, FUTEX_WAKE),
+    {SYS_rt_sigreturn, kAllow},
+    {SYS_restart_syscall, kAllow},
+    {SYS_exit_group, kAllow},
+};
+
+constexpr FilterRule kControlThread[] = {
+    HEARTH_IF(SYS_futex, 1, ~std::uint32_t{FUTEX_PRIVATE_FLAG}, FUTEX_WAIT),
+    HEARTH_IF(SYS_futex, 1, ~std::uint32_t{FUTEX_PRIVATE_FLAG}, FUTEX_WAKE),
+    HEARTH_IF(SYS_recvmsg, 0, ~0U, kControlFd),
+    HEARTH_IF(SYS_write, 0, ~0U, kControlFd),
+    // Shared memory without a descriptor is missing: RLIMIT_DATA would not count it.
+    HEARTH_MMAP(MAP_SHARED),
+    HEARTH_MMAP(MAP_PRIVATE),
+    HEARTH_MMAP(MAP_PRIVATE | MAP_ANONYMOUS),
+    {SYS_munmap, kAllow},
+    // Rights may be taken away only; a mapping of a read-only descriptor can't gain them anyway.
+    HEARTH_IF(SYS_mprotect, 2, ~0U, PROT_READ),
+    // The lifeline must stay: it ends the worker with its owner.
+    {SYS_close, kTell, 1, {{0, false, ~0U, kControlFd}}},
+    {SYS_close, kTell, 1, {{0, false, ~0U, kLifelineFd}}},
+    {SYS_close, kAllow},
+    {SYS_rt_sigreturn, kAllow},
+    {SYS_restart_syscall, kAllow},
+    {SYS_exit_group, kAllow},
+};
+
+constexpr std::uint32_t kNewNamespaces = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS |
+                                         CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET;
+
+constexpr FilterRule kCommand[] = {
+    // Bytes of what is open.
+    {SYS_read, kAllow},
+    {SYS_write, kAllow},
+    {SYS_readv, kAllow},
+    {SYS_writev, kAllow},
+    {SYS_pread64, kAllow},
+    {SYS_pwrite64, kAllow},
+    {SYS_lseek, kAllow},
+    {SYS_close, kAllow},
+    {SYS_dup, kAllow},
+    {SYS_dup2, kAllow},
+    {SYS_dup3, kAllow},
+    {SYS_pipe, kAllow},
+    {SYS_pipe2, kAllow},
+    {SYS_fstat, kAllow},
+    {SYS_ftruncate, kAllow},
+    {SYS_fallocate, kAllow},
+    {SYS_fadvise64, kAllow},
+    {SYS_poll, kAllow},
+    {SYS_ppoll, kAllow},
+    {SYS_select, kAllow},
+    {SYS_pselect6, kAllow},
+    {SYS_copy_file_range, kAllow},
+    // By F_SETOWN and F_SETSIG a pipe can send any signal to any process of this user, so not every
+    // command.
+    HEARTH_IF(SYS_fcntl, 1, ~0U, F_DUPFD),
+    HEARTH_IF(SYS_fcntl, 1, ~0U, F_DUPFD_CLOEXEC),
+    HEARTH_IF(SYS_fcntl, 1, ~0U, F_GETFD),
+    HEARTH_IF(SYS_fcntl, 1, ~0U, F_SETFD),
+    HEARTH_IF(SYS_fcntl, 1, ~0U, F_GETFL),
+    HEARTH_IF(SYS_fcntl, 1, ~0U, F_SETFL),
+    // The same goes for FIOSETOWN; TIOCSTI would type into a terminal.
+    HEARTH_IF(SYS_ioctl, 1, ~0U, TCGETS),
+    HEARTH_IF(SYS_ioctl, 1, ~0U, TIOCGWINSZ),
+    // Names; Landlock says which.  Before its third version it does not know O_TRUNC, which without
+    // a right
+    // to write (access modes 0 and 3) would empty any file of this user.
+    {SYS_open, refusal(EACCES), 1, {{1, false, O_ACCMODE | O_TRUNC, O_RDONLY | O_TRUNC}}},
+    {SYS_open, refusal(EACCES), 1, {{1, false, O_ACCMODE | O_TRUNC, O_ACCMODE | O_TRUNC}}},
+    {SYS_open, kAllow},
+    {SYS_openat, refusal(EACCES), 1, {{2, false, O_ACCMODE | O_TRUNC, O_RDONLY | O_TRUNC}}},
+    {SYS_openat, refusal(EACCES), 1, {{2, false, O_ACCMODE | O_TRUNC, O_ACCMODE | O_TRUNC}}},
+    {SYS_openat, kAllow},
+    {SYS_creat, kAllow},
+    {SYS_stat, kAllow},
+    {SYS_lstat, kAllow},
+    {SYS_newfstatat, kAllow},
+    {SYS_statx, kAllow},
+    {SYS_access, kAllow},
+    {SYS_faccessat, kAllow},
+    {SYS_faccessat2, kAllow},
+    {SYS_readlink, kAllow},
+    {SYS_readlinkat, kAllow},
+    {SYS_getcwd, kAllow},
+    {SYS_getdents64, kAllow},
+    {SYS_unlink, kAllow},
+    {SYS_unlinkat, kAllow},
+    {SYS_rename, kAllow},
+    {SYS_renameat, kAllow},
+    {SYS_renameat2, kAllow},
+    {SYS_mkdir, kAllow},
+    {SYS_umask, kAllow},
+    // Memory.
+    {SYS_mmap, kAllow},
+    {SYS_munmap, kAllow},
+    {SYS_mprotect, kAllow},
+    {SYS_mremap, kAllow},
+    {SYS_madvise, kAllow},
+    {SYS_brk, kAllow},
+    {SYS_futex, kAllow},
+    // Its own process.  kill and tgkill are missing, setsid and setpgid, too: the supervisor ends
+    // them all by
+    // their group.
+    {SYS_rt_sigaction, kAllow},
+    {SYS_rt_sigprocmask, kAllow},
+    {SYS_rt_sigreturn, kAllow},
+    {SYS_restart_syscall, kAllow},
+    {SYS_sigaltstack, kAllow},
+    {SYS_exit, kAllow},
+    {SYS_exit_group, kAllow},
+    {SYS_wait4, kAllow},
+    {SYS_waitid, kAllow},
+    {SYS_execve, kAllow},
+    {SYS_arch_prctl, kAllow},
+    {SYS_set_tid_address, kAllow},
+    {SYS_set_robust_list, kAllow},
+    {SYS_rseq, kAllow},
+    {SYS_getpid, kAllow},
+    {SYS_getppid, kAllow},
+    {SYS_gettid, kAllow},
+    {SYS_getpgrp, kAllow},
+    {SYS_getuid, kAllow},
+    {SYS_geteuid, kAllow},
+    {SYS_getgid, kAllow},
+    {SYS_getegid, kAllow},
+    {SYS_getrlimit, kAllow},
+    {SYS_setrlimit, kAllow},
+    {SYS_getrusage, kAllow},
+    {SYS_sched_getaffinity, kAllow},
+    {SYS_sched_yield, kAllow},
+    HEARTH_IF(SYS_prlimit64, 0, ~0U, 0),
+    // The machine.
+    {SYS_uname, kAllow},
+    {SYS_sysinfo, kAllow},
+    {SYS_getrandom, kAllow},
+    {SYS_times, kAllow},
+    {SYS_time, kAllow},
+    {SYS_gettimeofday, kAllow},
+    {SYS_clock_gettime, kAllow},
+    {SYS_clock_getres, kAllow},
+    {SYS_nanosleep, kAllow},
+    {SYS_clock_nanosleep, kAllow},
+    // Children: counted by the supervisor.  clone3 hides its flags behind a pointer; libc then uses
+    // clone.
+    {SYS_fork, kAsk},
+    {SYS_vfork, kAsk},
+    {SYS_clone, kAsk, 1, {{0, true, kNewNamespaces | CLONE_PARENT, 0}}},
+    // Hands the supervisor its descriptor; no socket is left once the program runs.
+    {SYS_sendmsg, kAllow},
+};
+
+#undef HEARTH_IF
+#undef HEARTH_MMAP
+
+}  // namespace
+
+Filter::Filter(std::span<const FilterRule> rules, std::uint32_t otherwise) {
+  put(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, arch));
+  put(BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 1, 0);
+  put(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS);
+  put(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr));
+  put(BPF_JMP | BPF_JGE | BPF_K, kX32Bit, 0, 1);
+  put(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS);
+  for (const FilterRule& rule : rules) put_rule(rule);
+  put(BPF_RET | BPF_K, otherwise);
+}
+
+void Filter::put(std::uint16_t code, std::uint32_t operand, std::uint8_t if_true,
+                 std::uint8_t if_false) {
+  if (n_ < kCodeMax) code_[n_++] = {code, if_true, if_false, operand};
+}
+
+// Loads the number anew: the checks of the rule before may have left something else.
+void Filter::put_rule(const FilterRule& rule) {
+  std::uint8_t to_end = 1;  // Instructions of this rule behind the one that jumps over the rest.
+  for (std::uint32_t i = 0; i < rule.n_checks; ++i) {
+    to_end = static_cast<std::uint8_t>(to_end + (rule.checks[i].is_wide ? 5 : 3));
+  }
+  put(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr));
+  put(BPF_JMP | BPF_JEQ | BPF_K, rule.number, 0, to_end);
+  for (std::uint32_t i = 0; i < rule.n_checks; ++i) {
+    const ArgumentCheck& check = rule.checks[i];
+    const std::uint32_t low = offsetof(seccomp_data, args) + std::uint32_t{check.index} * 8;
+    if (check.is_wide) {
+      put(BPF_LD | BPF_W | BPF_ABS, low + 4);
+      to_end = static_cast<std::uint8_t>(to_end - 2);
+      put(BPF_JMP | BPF_JEQ | BPF_K, 0, 0, to_end);
+    }
+    put(BPF_LD | BPF_W | BPF_ABS, low);
+    put(BPF_ALU | BPF_AND | BPF_K, check.mask);
+    to_end = static_cast<std::uint8_t>(to_end - 3);
+    put(BPF_JMP | BPF_JEQ | BPF_K, check.value, 0, to_end);
+  }
+  put(BPF_RET | BPF_K, rule.action);
+}
+
+Filter kernel_thread_filter() { return Filter(kKernelThread, kTell); }
+Filter control_thread_filter() { return Filter(kControlThread, kTell); }
+Filter command_filter() { return Filter(kCommand, refusal(ENOSYS)); }
+
+}  // namespace hearth::sandbox

@@ -1,0 +1,237 @@
+// Threads are made while they still can be.  Each that will run kernels then closes its own jail,
+// one after another, and last the one that reads the socket; only then is the owner told that the
+// worker is ready.
+#include "sandbox/worker/serve.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cstring>
+
+#include "sandbox/protocol.h"
+#include "sandbox/worker/arguments.h"
+#include "sandbox/worker/lockdown.h"
+#include "sandbox/worker/runner.h"
+#include "sandbox/worker/team.h"
+
+namespace hearth::sandbox {
+namespace {
+
+struct Settings {
+  std::uint64_t memory_bytes, mapped_bytes, stack_bytes, n_threads;
+};
+
+// The thread that is being started: it says here whether its jail stands.
+enum class Start : std::uint32_t { kPending, kJailed, kFailed };
+std::atomic<Start> start_state{Start::kPending};
+Trouble start_trouble;
+
+[[noreturn]] void end_process(int status) {
+  for (;;) ::syscall(SYS_exit_group, status);
+}
+
+void reply(std::uint32_t op, std::uint32_t number, bool is_ok, const Trouble& trouble) {
+  ControlReply packet{op, number, is_ok ? 1U : 0U, 0, {}};
+  if (!is_ok) std::memcpy(packet.sentence, trouble.text(), kSentenceBytes);
+  if (::write(kControlFd, &packet, sizeof packet) != sizeof packet) end_process(1);
+}
+
+bool map_channel(Trouble& trouble) {
+  void* at = ::mmap(nullptr, kRunChannelBytes, PROT_READ | PROT_WRITE, MAP_SHARED, kChannelFd, 0);
+  if (at == MAP_FAILED)
+    return refuse(trouble, "the run channel can't be mapped (", std::strerror(errno), ")");
+  ::close(kChannelFd);
+  set_channel(static_cast<RunChannel*>(at));
+  return true;
+}
+
+// Nothing ever comes on the lifeline but its end, when the owner's is closed: then the kernel kills
+// this process, whatever runs in it.
+bool hold_lifeline(Trouble& trouble) {
+  const int flags = ::fcntl(kLifelineFd, F_GETFL);
+  if (flags < 0 || ::fcntl(kLifelineFd, F_SETOWN, ::getpid()) != 0 ||
+      ::fcntl(kLifelineFd, F_SETSIG, SIGKILL) != 0 ||
+      ::fcntl(kLifelineFd, F_SETFL, flags | O_ASYNC) != 0) {
+    return refuse(trouble, "the lifeline was refused by the system (", std::strerror(errno), ")");
+  }
+  pollfd already{kLifelineFd, POLLIN, 0};
+  if (::poll(&already, 1, 0) != 0) end_process(1);
+  return true;
+}
+
+// Against timing other processes' caches; kernels have no use for it.
+void hide_clock() { ::prctl(PR_SET_TSC, PR_TSC_SIGSEGV, 0, 0, 0); }
+
+[[noreturn]] void close_jail_and_work(bool runs_kernels) {
+  Trouble trouble;
+  const bool jailed = use_signal_stack(trouble) && filter_calls(kernel_thread_filter(), trouble);
+  if (!jailed) start_trouble = trouble;
+  start_state.store(jailed ? Start::kJailed : Start::kFailed, std::memory_order_seq_cst);
+  ::syscall(SYS_futex, &start_state, FUTEX_WAKE_PRIVATE, 1, nullptr, nullptr, 0);
+  if (!jailed) end_process(1);  // Unless the other thread was quicker.
+  if (runs_kernels) run_kernels();
+  help_team();
+}
+
+void* runner_main(void*) { close_jail_and_work(true); }
+void* helper_main(void*) { close_jail_and_work(false); }
+
+// Starts a thread and waits until it is in its jail.
+bool start_thread(void* (*body)(void*), std::uint64_t stack_bytes, Trouble& trouble) {
+  start_state.store(Start::kPending);
+  pthread_attr_t attributes;
+  pthread_attr_init(&attributes);
+  pthread_attr_setguardsize(&attributes, 64 << 10);
+  pthread_t thread;
+  int failed = pthread_attr_setstacksize(&attributes, stack_bytes);
+  if (failed == 0) failed = pthread_create(&thread, &attributes, body, nullptr);
+  if (failed != 0)
+    return refuse(trouble, "a thread was refused by the system (", std::strerror(failed), ")");
+  while (start_state.load() == Start::kPending) {
+    ::syscall(SYS_futex, &start_state, FUTEX_WAIT_PRIVATE, Start::kPending, nullptr, nullptr, 0);
+  }
+  if (start_state.load() == Start::kFailed) trouble = start_trouble;
+  return start_state.load() == Start::kJailed;
+}
+
+bool start_threads(const Settings& settings, Trouble& trouble) {
+  set_team_size(static_cast<std::uint32_t>(settings.n_threads));
+  for (std::uint64_t i = 1; i < settings.n_threads; ++i) {
+    if (!start_thread(helper_main, settings.stack_bytes, trouble)) return false;
+  }
+  return start_thread(runner_main, settings.stack_bytes, trouble);
+}
+
+// RLIMIT_DATA counts private memory that can be written: images; stacks and the program's own lie
+// within the slack.  Shared memory is bounded by its files and, like guards, by the address space.
+bool limit_memory(const Settings& settings, Trouble& trouble) {
+  const std::uint64_t own =
+      (std::uint64_t{16} << 20) + settings.n_threads * (settings.stack_bytes + (256 << 10));
+  const Resource resources[] = {
+      {RLIMIT_DATA, own + settings.memory_bytes},
+      {RLIMIT_AS, own + settings.memory_bytes + settings.mapped_bytes + (std::uint64_t{64} << 20)},
+      {RLIMIT_FSIZE, 0},
+      {RLIMIT_NOFILE, 16},
+      {RLIMIT_MEMLOCK, 0},
+  };
+  return limit_resources(resources, trouble);
+}
+
+bool enter_jail(const Settings& settings, Trouble& trouble) {
+  if (!map_channel(trouble) || !hold_lifeline(trouble) || !tell_faults(trouble) ||
+      !use_signal_stack(trouble)) {
+    return false;
+  }
+  measure_spin();
+  hide_clock();
+  return be_expendable(trouble) && drop_privileges(trouble) && close_files({}, trouble) &&
+         start_threads(settings, trouble) && limit_memory(settings, trouble) &&
+         filter_calls(control_thread_filter(), trouble);
+}
+
+bool load(const ControlRequest& request, int fd, Trouble& trouble) {
+  Image* slot = image_slot(request.number);
+  if (slot == nullptr || slot->entry != nullptr || fd < 0)
+    return refuse(trouble, "the worker has no such place");
+  Image image;
+  if (!load_image(fd, request.bytes, image, trouble)) return false;
+  *slot = image;
+  return true;
+}
+
+bool drop(const ControlRequest& request, Trouble& trouble) {
+  Image* slot = image_slot(request.number);
+  if (slot == nullptr || slot->entry == nullptr)
+    return refuse(trouble, "the worker has no such kernel");
+  slot->entry = nullptr;
+  publish_slots();
+  release(slot->region);
+  return true;
+}
+
+bool map(const ControlRequest& request, int fd, Trouble& trouble) {
+  Region* slot = mapping_slot(request.number);
+  if (slot == nullptr || slot->memory != nullptr || fd < 0)
+    return refuse(trouble, "the worker has no such place");
+  Region region;
+  if (!map_memory(fd, request.offset, request.bytes, request.writable != 0, request.populate != 0,
+                  region, trouble)) {
+    return false;
+  }
+  *slot = region;
+  return true;
+}
+
+bool unmap(const ControlRequest& request, Trouble& trouble) {
+  Region* slot = mapping_slot(request.number);
+  if (slot == nullptr || slot->memory == nullptr)
+    return refuse(trouble, "the worker has no such mapping");
+  release(*slot);
+  return true;
+}
+
+bool carry_out(const ControlRequest& request, int fd, Trouble& trouble) {
+  switch (request.op) {
+    case ControlOp::kLoad:
+      return load(request, fd, trouble);
+    case ControlOp::kDrop:
+      return drop(request, trouble);
+    case ControlOp::kMap:
+      return map(request, fd, trouble);
+    case ControlOp::kUnmap:
+      return unmap(request, trouble);
+  }
+  return refuse(trouble, "the worker knows no such request");
+}
+
+// Reads one request and the descriptor beside it, or ends the process when the owner is gone.
+ControlRequest receive(int& fd) {
+  ControlRequest request{};
+  alignas(cmsghdr) char beside[CMSG_SPACE(sizeof(int))];
+  iovec part{&request, sizeof request};
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  message.msg_control = beside;
+  message.msg_controllen = sizeof beside;
+  const ssize_t n = ::recvmsg(kControlFd, &message, MSG_CMSG_CLOEXEC);
+  if (n != sizeof request) end_process(n == 0 ? 0 : 1);
+  const cmsghdr* header = CMSG_FIRSTHDR(&message);
+  fd = -1;
+  if (header != nullptr && header->cmsg_type == SCM_RIGHTS)
+    std::memcpy(&fd, CMSG_DATA(header), sizeof fd);
+  return request;
+}
+
+}  // namespace
+
+void serve(int argc, char** argv) {
+  const Settings settings{number_of(argc, argv, "memory="), number_of(argc, argv, "mapped="),
+                          number_of(argc, argv, "stack="), number_of(argc, argv, "threads=")};
+  Trouble trouble;
+  const bool jailed = enter_jail(settings, trouble);
+  reply(0, 0, jailed, trouble);
+  if (!jailed) end_process(1);
+  for (;;) {
+    int fd = -1;
+    const ControlRequest request = receive(fd);
+    Trouble why;
+    const bool done = carry_out(request, fd, why);
+    if (fd >= 0) ::close(fd);
+    publish_slots();
+    reply(static_cast<std::uint32_t>(request.op), request.number, done, why);
+  }
+}
+
+}  // namespace hearth::sandbox
