@@ -235,6 +235,7 @@ void restore_signs(const TensorForm& form, const std::byte* signs,
                    std::span<const std::byte> base_bytes, std::byte* out) {
   thread_local std::vector<float> floats;
   thread_local std::vector<std::byte> group;
+  ThreadPool alone(1);
   const tensor::MatView base = rows_of(form, base_bytes);
   const std::size_t row = tensor::row_bytes(form.type, form.cols), n_together = row_group(form);
   floats.resize(form.cols);
@@ -246,7 +247,6 @@ void restore_signs(const TensorForm& form, const std::byte* signs,
                               ? group.data() + r % n_together * row : out + r * row;
     tensor::quantize(form.type, floats.data(), nullptr, form.cols, to);
     if (form.layout != WeightLayout::kPacked || r % n_together + 1 < n_together) continue;
-    ThreadPool alone(1);
     (void)tensor::pack({form.type, static_cast<std::uint32_t>(n_together), base.cols, group.data()},
                        out + (r + 1 - n_together) * row, alone);
   }
@@ -254,10 +254,14 @@ void restore_signs(const TensorForm& form, const std::byte* signs,
 
 // ---- Chunks --------------------------------------------------------------------------------------
 
+// What a tensor, and each chunk of it, is a multiple of.
+std::uint64_t least_bytes(const TensorForm& form, DeltaForm delta) {
+  return delta == DeltaForm::kExact ? record_bytes(form)
+                                    : tensor::row_bytes(form.type, form.cols) * row_group(form);
+}
+
 std::uint64_t chunk_bytes_of(const TensorForm& form, DeltaForm delta) {
-  const std::uint64_t least = delta == DeltaForm::kExact
-                                  ? record_bytes(form)
-                                  : tensor::row_bytes(form.type, form.cols) * row_group(form);
+  const std::uint64_t least = least_bytes(form, delta);
   return std::max<std::uint64_t>(kChunkBytes / least, 1) * least;
 }
 
@@ -387,6 +391,10 @@ Result<DeltaView> DeltaView::open(std::span<const std::byte> bytes, const Tensor
   if (!is_signs && head.form != DeltaForm::kExact) return corrupt("has an unknown form");
   if (is_signs && !can_keep_signs(form.type)) return corrupt("has a form that its type can't have");
   if (head.tensor_bytes != form.bytes || form.bytes == 0) return corrupt("is of another tensor");
+  const bool is_float = tensor::dtype_info(form.type).block_elements == 1;
+  if ((form.layout == WeightLayout::kPacked && is_float) || form.bytes % least_bytes(form, head.form) != 0) {
+    return corrupt("is of a tensor that can't lie so");
+  }
   if (head.chunk_bytes != chunk_bytes_of(form, head.form) || head.chunk_bytes > kDeltaChunkBytesMax) {
     return corrupt("has chunks of another size");
   }
