@@ -4,65 +4,14 @@
 
 #include <algorithm>
 #include <cmath>
-#include <new>
 #include <vector>
 
-#include "model/forward.h"
+#include "model/logits_runner.h"
 
 namespace hearth::model {
 namespace {
 
 constexpr std::uint32_t kBatchTokens = 64;
-
-// One model's logits of chunk after chunk, in the same memory.
-class Side {
- public:
-  Side(const Adapted& adapted, ThreadPool& pool) : adapted_(adapted), pool_(pool) {}
-
-  Result<> reserve(std::uint32_t n_context) {
-    const KvLayout layout = adapted_.model.kv_layout();
-    const std::size_t n_pages = (n_context + kPageTokens - 1) / kPageTokens;
-    try {
-      memory_.resize(n_pages * layout.page_bytes());
-      state_.resize(layout.state_bytes);
-      logits_.resize(std::size_t{kBatchTokens} * n_logits());
-    } catch (const std::bad_alloc&) {
-      return fail(Code::kOutOfBudget,
-                  fmt::format("no memory for {} tokens' keys and values and {} rows of logits",
-                              n_context, kBatchTokens));
-    }
-    for (std::size_t i = 0; i < n_pages; ++i) {
-      pages_.push_back(memory_.data() + i * layout.page_bytes());
-    }
-    return scratch_.reserve(adapted_.model, kBatchTokens);
-  }
-
-  // The logits of `tokens`, which stand at `position` of their chunk.
-  void run(std::span<const text::TokenId> tokens, std::uint32_t position) {
-    const Segment segment{.tokens = tokens,
-                          .position = position,
-                          .pages = pages_,
-                          .n_logits = static_cast<std::uint32_t>(tokens.size()),
-                          .logits = logits_.data(),
-                          .adapters = adapted_.adapters,
-                          .state = state_.data()};
-    forward(adapted_.model, {&segment, 1}, scratch_, pool_);
-  }
-
-  std::span<const float> logits(std::uint32_t row) const {
-    return std::span(logits_).subspan(std::size_t{row} * n_logits(), n_logits());
-  }
-
- private:
-  std::uint32_t n_logits() const { return adapted_.model.config().n_logits; }
-
-  const Adapted& adapted_;
-  ThreadPool& pool_;
-  ForwardScratch scratch_;
-  std::vector<std::byte> memory_, state_;
-  std::vector<std::byte*> pages_;
-  std::vector<float> logits_;  // [kBatchTokens, n_logits]
-};
 
 // log of the sum of e^logit, summed in double from the largest on.
 double log_sum(std::span<const float> logits) {
@@ -115,11 +64,11 @@ struct Sums {
 Result<Divergence> measure_divergence(const Adapted& reference, const Adapted& other,
                                       std::span<const text::TokenId> tokens,
                                       const DivergenceOptions& options, ThreadPool& pool) {
-  const std::uint32_t n_logits = reference.model.config().n_logits;
-  if (n_logits != other.model.config().n_logits) {
+  const std::uint32_t n_vocab = reference.model.config().n_vocab;
+  if (n_vocab != other.model.config().n_vocab) {
     return fail(Code::kInvalidArgument,
-                fmt::format("models of {} and {} tokens can't be compared", n_logits,
-                            other.model.config().n_logits));
+                fmt::format("models of {} and {} tokens can't be compared", n_vocab,
+                            other.model.config().n_vocab));
   }
   const auto n_tokens =
       static_cast<std::uint32_t>(std::min<std::size_t>(tokens.size(), options.n_tokens_max));
@@ -129,15 +78,16 @@ Result<Divergence> measure_divergence(const Adapted& reference, const Adapted& o
   const std::uint32_t n_context = std::min({options.n_context, n_tokens,
                                             reference.model.config().n_context_train,
                                             other.model.config().n_context_train});
-  Side first(reference, pool), second(other, pool);
-  HEARTH_TRY_VOID(first.reserve(n_context));
-  HEARTH_TRY_VOID(second.reserve(n_context));
+  LogitsRunner first(reference.model, reference.adapters, pool), second(other.model, other.adapters, pool);
+  for (LogitsRunner* side : {&first, &second}) {
+    HEARTH_TRY_VOID(side->reserve(n_context, kBatchTokens, kBatchTokens));
+  }
   Sums sums;
   std::vector<TokenScore> scores(kBatchTokens);
   for (std::uint32_t at = 0; at + 1 < n_tokens;) {
     const std::uint32_t position = at % n_context;
     const std::uint32_t n = std::min({kBatchTokens, n_context - position, n_tokens - 1 - at});
-    for (Side* side : {&first, &second}) side->run(tokens.subspan(at, n), position);
+    for (LogitsRunner* side : {&first, &second}) side->run(tokens.subspan(at, n), position, true);
     pool.run(n, [&](std::uint32_t i) {
       scores[i] = compare(first.logits(i), second.logits(i), tokens[at + i + 1]);
     });

@@ -1,7 +1,7 @@
 // How far one model's predictions are from another's over a text: what a smaller form of a model
 // costs, measured where it counts.
 //
-// For each token but a chunk's first, the Kullback-Leibler divergence of the second model's
+// For each token but the text's first, the Kullback-Leibler divergence of the second model's
 // distribution from the first's, in nats: 0 for the same model, and below 0.01 for what nobody tells
 // apart.  Chunks are computed from an empty context each.
 #pragma once
@@ -37,8 +37,8 @@ struct Adapted {
   std::span<const AdapterUse> adapters = {};
 };
 
-// kInvalidArgument for models of other vocabularies or a text of fewer than two tokens, kOutOfBudget,
-// kCancelled, kInternal for logits that are not numbers.
+// kInvalidArgument for models of other vocabularies, for those that classify, or a text of fewer than two
+// tokens, kOutOfBudget, kCancelled, kInternal for logits that are not numbers.
 Result<Divergence> measure_divergence(const Adapted& reference, const Adapted& other,
                                       std::span<const text::TokenId> tokens,
                                       const DivergenceOptions& options, ThreadPool& pool);

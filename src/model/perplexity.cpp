@@ -4,10 +4,9 @@
 
 #include <algorithm>
 #include <cmath>
-#include <new>
 #include <vector>
 
-#include "model/forward.h"
+#include "model/logits_runner.h"
 
 namespace hearth::model {
 namespace {
@@ -71,24 +70,9 @@ double surprise(std::span<const float> logits, text::TokenId id) {
 class ChunkRunner {
  public:
   ChunkRunner(const Model& model, const Chunks& chunks, ThreadPool& pool)
-      : model_(model), chunks_(chunks), pool_(pool) {}
+      : model_(model), chunks_(chunks), pool_(pool), runner_(model, {}, pool) {}
 
-  Result<> reserve() {
-    const std::size_t n_vocab = model_.config().n_vocab;
-    const std::size_t page_bytes = model_.kv_layout().page_bytes();
-    const std::size_t n_pages = (chunks_.n_context + kPageTokens - 1) / kPageTokens;
-    try {
-      memory_.resize(n_pages * page_bytes);
-      state_.resize(model_.kv_layout().state_bytes);
-      logits_.resize(kScoredTokens * n_vocab);
-    } catch (const std::bad_alloc&) {
-      return fail(Code::kOutOfBudget,
-                  fmt::format("no memory for {} tokens' keys and values and {} rows of logits",
-                              chunks_.n_context, kScoredTokens));
-    }
-    for (std::size_t i = 0; i < n_pages; ++i) pages_.push_back(memory_.data() + i * page_bytes);
-    return scratch_.reserve(model_, kBatchTokens);
-  }
+  Result<> reserve() { return runner_.reserve(chunks_.n_context, kBatchTokens, kScoredTokens); }
 
   // Writes the surprise of each scored token of a chunk.  `tokens` [n_context + 1 or fewer] begins
   // with the chunk's own.
@@ -97,41 +81,24 @@ class ChunkRunner {
     if (chunks_.starts_with_bos) chunk_[0] = *model_.tokenizer().bos();
     for (std::uint32_t at = 0; at < chunks_.first_logit;) {
       const std::uint32_t n = std::min(kBatchTokens, chunks_.first_logit - at);
-      forward_tokens(at, n, nullptr);
+      runner_.run(std::span(chunk_).subspan(at, n), at, false);
       at += n;
     }
-    const std::size_t n_vocab = model_.config().n_vocab;
     for (std::uint32_t at = chunks_.first_logit; at + 1 < chunks_.n_context;) {
       const std::uint32_t n = std::min(kScoredTokens, chunks_.n_context - 1 - at);
-      forward_tokens(at, n, logits_.data());
+      runner_.run(std::span(chunk_).subspan(at, n), at, true);
       pool_.run(n, [&](std::uint32_t i) {
-        surprises[at - chunks_.first_logit + i] =
-            surprise(std::span(logits_).subspan(i * n_vocab, n_vocab), tokens[at + i + 1]);
+        surprises[at - chunks_.first_logit + i] = surprise(runner_.logits(i), tokens[at + i + 1]);
       });
       at += n;
     }
   }
 
  private:
-  void forward_tokens(std::uint32_t position, std::uint32_t n, float* logits) {
-    Segment segment;
-    segment.tokens = std::span(chunk_).subspan(position, n);
-    segment.position = position;
-    segment.pages = pages_;
-    segment.n_logits = logits != nullptr ? n : 0;
-    segment.logits = logits;
-    segment.state = state_.data();
-    forward(model_, {&segment, 1}, scratch_, pool_);
-  }
-
   const Model& model_;
   const Chunks& chunks_;
   ThreadPool& pool_;
-  ForwardScratch scratch_;
-  std::vector<std::byte> memory_;
-  std::vector<std::byte*> pages_;
-  std::vector<std::byte> state_;
-  std::vector<float> logits_;  // [kScoredTokens, n_vocab]
+  LogitsRunner runner_;
   std::vector<text::TokenId> chunk_;
 };
 
