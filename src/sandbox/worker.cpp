@@ -194,8 +194,10 @@ Result<Worker> Worker::start(const WorkerLimits& limits) {
   auto state = std::make_unique<State>();
   state->limits = limits;
   HEARTH_TRY(state->channel, ChannelPage::make());
-  HEARTH_TRY(SocketPair control, make_socket_pair());
+  // The lifeline first: descriptors are closed in their order, and of a dead owner's this one shall
+  // be seen first.
   HEARTH_TRY(SocketPair lifeline, make_socket_pair());
+  HEARTH_TRY(SocketPair control, make_socket_pair());
   std::vector<std::string> arguments{
       fmt::format("memory={}", limits.memory_bytes), fmt::format("mapped={}", limits.mapped_bytes),
       fmt::format("stack={}", limits.stack_bytes), fmt::format("threads={}", limits.n_threads)};
@@ -321,9 +323,10 @@ RunOutcome Worker::State::outcome_of(std::uint32_t run, bool was_given_up) {
 }
 
 Result<RunOutcome> Worker::run(const RunRequest& request, Deadline deadline) {
-  if (state_->is_stopped)
-    return fail(Code::kInvalidArgument, "the worker is stopped: continue it first");
   if (!state_->process.is_alive()) return state_->has_ended();
+  if (state_->is_stopped) {
+    return fail(Code::kInvalidArgument, "the worker is stopped: continue it first");
+  }
   const std::int64_t begun_ns = monotonic_ns();
   const auto left =
       std::chrono::duration_cast<std::chrono::nanoseconds>(deadline - Deadline::clock::now());

@@ -18,12 +18,12 @@ void no_such_function(void);
 namespace {
 
 #if defined(HEARTH_TEST_CONSTRUCTOR)
-int constructed = 0;
+volatile int constructed = 0;
 __attribute__((constructor)) void construct() { constructed = 1; }
 #elif defined(HEARTH_TEST_THREAD_LOCAL)
-thread_local int local = 0;
+thread_local volatile int local = 0;
 #elif defined(HEARTH_TEST_BSS)
-char huge[std::int64_t{1} << 30];
+volatile char huge[std::int64_t{1} << 30];
 #endif
 
 std::int64_t system_call(const std::int64_t* arguments) {

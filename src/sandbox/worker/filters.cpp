@@ -33,11 +33,11 @@ constexpr std::uint32_t refusal(int error_number) {
       { index, false, mask, value }         \
     }                                       \
   }
-#define HEARTH_MMAP(kind)                                                         \
-  {                                                                               \
-    SYS_mmap, kAllow, 1, {                                                        \
-      { 3, true, ~std::uint32_t{MAP_FIXED | MAP_POPULATE | MAP_NORESERVE}, kind } \
-    }                                                                             \
+#define HEARTH_MMAP(kind)                                                                   \
+  {                                                                                         \
+    SYS_mmap, kAllow, 1, {                                                                  \
+      { 3, true, ~std::uint32_t{MAP_FIXED_NOREPLACE | MAP_POPULATE | MAP_NORESERVE}, kind } \
+    }                                                                                       \
   }
 
 // Priority inheritance and requeueing have been the kernel's weak spots: only waiting and waking.
@@ -54,7 +54,8 @@ constexpr FilterRule kControlThread[] = {
     HEARTH_IF(SYS_futex, 1, ~std::uint32_t{FUTEX_PRIVATE_FLAG}, FUTEX_WAKE),
     HEARTH_IF(SYS_recvmsg, 0, ~0U, kControlFd),
     HEARTH_IF(SYS_write, 0, ~0U, kControlFd),
-    // Shared memory without a descriptor is missing: RLIMIT_DATA would not count it.
+    // Shared memory without a descriptor is missing: RLIMIT_DATA would not count it.  So is
+    // MAP_FIXED, by which private memory that replaces something is not counted either.
     HEARTH_MMAP(MAP_SHARED),
     HEARTH_MMAP(MAP_PRIVATE),
     HEARTH_MMAP(MAP_PRIVATE | MAP_ANONYMOUS),

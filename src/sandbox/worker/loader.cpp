@@ -34,10 +34,15 @@ bool reserve(std::uint64_t bytes, std::uint64_t alignment, Region& region, Troub
   return true;
 }
 
+// Maps over reserved addresses, which are given back first: the kernel counts what replaces a
+// mapping as nothing new, so that RLIMIT_DATA would bound nothing.  The filter holds the control
+// thread to it.
 bool place(std::byte* at, std::uint64_t bytes, int protection, int flags, int fd,
            std::uint64_t offset, Trouble& trouble) {
   if (bytes == 0) return true;
-  void* placed = ::mmap(at, bytes, protection, flags | MAP_FIXED, fd, static_cast<off_t>(offset));
+  ::munmap(at, bytes);
+  void* placed =
+      ::mmap(at, bytes, protection, flags | MAP_FIXED_NOREPLACE, fd, static_cast<off_t>(offset));
   if (placed != MAP_FAILED) return true;
   return refuse(trouble, bytes, " bytes could not be mapped (", std::strerror(errno), ")",
                 errno == ENOMEM

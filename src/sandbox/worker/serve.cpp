@@ -79,7 +79,9 @@ void hide_clock() { ::prctl(PR_SET_TSC, PR_TSC_SIGSEGV, 0, 0, 0); }
   if (!jailed) start_trouble = trouble;
   start_state.store(jailed ? Start::kJailed : Start::kFailed, std::memory_order_seq_cst);
   ::syscall(SYS_futex, &start_state, FUTEX_WAKE_PRIVATE, 1, nullptr, nullptr, 0);
-  if (!jailed) end_process(1);  // Unless the other thread was quicker.
+  while (!jailed) {  // The other thread says why, and ends the process.
+    ::syscall(SYS_futex, &start_state, FUTEX_WAIT_PRIVATE, Start::kFailed, nullptr, nullptr, 0);
+  }
   if (runs_kernels) run_kernels();
   help_team();
 }
