@@ -154,8 +154,8 @@ def main():
             print(f"\n{model.stem} on {machine['processor']}, {machine['threads']} threads, {machine['kernels']} kernels, "
                   f"roofs {machine['read_gb_s']['median']:.1f} GB/s read and {machine['int8_gop_s']['median']:.0f} Gop/s int8, "
                   f"{options.rounds} rounds\n{results.table(model.stem)}", flush=True)
-    results.write()
-    print(f"\nappended {len(results.rows)} rows to {results.path}")
+            results.write()  # Now: an hour of measuring is easily broken off.
+    print(f"\nappended {results.n_written} rows to {results.path}")
 
 
 if __name__ == "__main__":

@@ -56,11 +56,11 @@ def commit():
 
 
 class Results:
-    """Collects rows; `write` appends them to this machine's file."""
+    """Collects rows; `write` appends those that are new to this machine's file."""
 
     def __init__(self, out=None):
         self.path = Path(out) if out else ROOT / "bench/results" / f"{machine_slug()}.csv"
-        self.rows = []
+        self.rows, self.n_written = [], 0
         self.head = {"date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%MZ"),
                      "commit": commit(), "cpu": cpu_name(), "cores": cores()}
 
@@ -84,7 +84,8 @@ class Results:
             writer = csv.DictWriter(file, COLUMNS, restval="", lineterminator="\n")
             if is_new:
                 writer.writeheader()
-            writer.writerows(self.rows)
+            writer.writerows(self.rows[self.n_written:])
+        self.n_written = len(self.rows)
 
     def table(self, model):
         lines = [["", "HEARTH", "", "OF ROOF", "PEER", "", "RATIO"]]
