@@ -194,8 +194,6 @@ Result<Worker> Worker::start(const WorkerLimits& limits) {
   auto state = std::make_unique<State>();
   state->limits = limits;
   HEARTH_TRY(state->channel, ChannelPage::make());
-  // The lifeline first: descriptors are closed in their order, and of a dead owner's this one shall
-  // be seen first.
   HEARTH_TRY(SocketPair lifeline, make_socket_pair());
   HEARTH_TRY(SocketPair control, make_socket_pair());
   std::vector<std::string> arguments{
