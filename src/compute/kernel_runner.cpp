@@ -1,0 +1,316 @@
+#include "compute/kernel_runner.h"
+
+#include <fmt/format.h>
+#include <signal.h>
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <climits>
+#include <span>
+
+#include "base/file.h"
+
+namespace hearth::compute {
+namespace {
+
+constexpr std::uint64_t kPageBytes = 4096;
+constexpr std::int64_t kEmptyRuns = 16;
+
+// Memory that this process and the worker share.
+class SharedMapping {
+ public:
+  static Result<SharedMapping> create(std::uint64_t bytes) {
+    SharedMapping memory;
+    HEARTH_TRY(memory.fd_, sandbox::make_shared_memory("hearth-tensor", bytes));
+    void* const at = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, memory.fd_.get(), 0);
+    if (at == MAP_FAILED) return fail(Code::kUnavailable, fmt::format("{} bytes for a tensor can't be mapped", bytes));
+    memory.data_ = static_cast<std::byte*>(at);
+    memory.bytes_ = bytes;
+    return memory;
+  }
+  SharedMapping() = default;
+  SharedMapping(SharedMapping&& other) noexcept : fd_(std::move(other.fd_)), data_(std::exchange(other.data_, nullptr)), bytes_(other.bytes_) {}
+  SharedMapping& operator=(SharedMapping&&) = delete;
+  ~SharedMapping() {
+    if (data_ != nullptr) ::munmap(data_, bytes_);
+  }
+  int fd() const { return fd_.get(); }
+  std::span<std::byte> bytes() const { return {data_, bytes_}; }
+
+ private:
+  sandbox::OwnedFd fd_;
+  std::byte* data_ = nullptr;
+  std::uint64_t bytes_ = 0;
+};
+
+// One tensor of a run.
+struct Placed {
+  const Parameter* parameter;
+  SharedMapping memory;
+  std::uint64_t origin = 0;             // Of the element at index 0.
+  std::vector<std::int64_t> strides;    // In elements.
+  std::uint32_t mapping = sandbox::kNoMapping;
+  std::vector<std::byte> seen = {};     // All of the memory when the run had ended; of what is written.
+};
+
+// Calls visit(memory offset, array offset) for each element, in the array's order.
+template <class Visit>
+void for_each_element(const TensorData& tensor, const Placed& placed, Visit&& visit) {
+  const std::int64_t n = tensor.n_elements();
+  const std::size_t bytes = type_info(tensor.type).bytes;
+  std::vector<std::int64_t> index(tensor.shape.size(), 0);
+  std::int64_t offset = 0;
+  for (std::int64_t i = 0; i < n; ++i) {
+    visit(placed.origin + static_cast<std::uint64_t>(offset * static_cast<std::int64_t>(bytes)), static_cast<std::size_t>(i) * bytes);
+    for (std::size_t d = index.size(); d-- > 0;) {
+      offset += placed.strides[d];
+      if (++index[d] < tensor.shape[d]) break;
+      offset -= placed.strides[d] * tensor.shape[d];
+      index[d] = 0;
+    }
+  }
+}
+
+bool is_contiguous(const TensorData& tensor, const Placed& placed) { return placed.strides == contiguous_strides(tensor.shape); }
+
+void scatter(const TensorData& tensor, const Placed& placed, std::span<std::byte> memory) {
+  if (is_contiguous(tensor, placed)) return void(std::ranges::copy(tensor.bytes, memory.begin() + static_cast<std::ptrdiff_t>(placed.origin)));
+  const std::size_t bytes = type_info(tensor.type).bytes;
+  for_each_element(tensor, placed, [&](std::uint64_t to, std::size_t from) { std::memcpy(memory.data() + to, tensor.bytes.data() + from, bytes); });
+}
+
+void gather(TensorData& tensor, const Placed& placed, std::span<const std::byte> memory) {
+  if (is_contiguous(tensor, placed)) {
+    std::memcpy(tensor.bytes.data(), memory.data() + placed.origin, tensor.bytes.size());
+    return;
+  }
+  const std::size_t bytes = type_info(tensor.type).bytes;
+  for_each_element(tensor, placed, [&](std::uint64_t from, std::size_t to) { std::memcpy(tensor.bytes.data() + to, memory.data() + from, bytes); });
+}
+
+std::uint64_t first_byte(Placement placement, std::uint64_t pages_bytes, std::uint64_t bytes, std::size_t element_bytes) {
+  switch (placement) {
+    case Placement::kStart: return 0;
+    case Placement::kEnd: return std::min(pages_bytes - bytes, pages_bytes - element_bytes);
+    case Placement::kShifted: return 5 * element_bytes;
+  }
+  return 0;
+}
+
+Result<Placed> place(const Parameter& parameter, const TensorData& tensor, const std::vector<std::int64_t>& strides, Placement placement) {
+  const std::size_t element_bytes = type_info(tensor.type).bytes;
+  Placed placed{.parameter = &parameter, .memory = {}, .strides = strides.empty() ? contiguous_strides(tensor.shape) : strides};
+  const Reach reach = reach_of({.type = tensor.type, .shape = tensor.shape, .strides = placed.strides});
+  const auto bytes = static_cast<std::uint64_t>(reach.before + reach.after);
+  const std::uint64_t needed = bytes + (placement == Placement::kShifted ? 5 * element_bytes : 0);
+  const std::uint64_t pages_bytes = std::max<std::uint64_t>((needed + kPageBytes - 1) / kPageBytes, 1) * kPageBytes;
+  HEARTH_TRY(SharedMapping memory, SharedMapping::create(pages_bytes));
+  placed.origin = first_byte(placement, pages_bytes, bytes, element_bytes) + static_cast<std::uint64_t>(reach.before);
+  return Placed{.parameter = placed.parameter, .memory = std::move(memory), .origin = placed.origin, .strides = std::move(placed.strides)};
+}
+
+}  // namespace
+
+struct KernelRunner::State {
+  const Signature* signature;
+  sandbox::OwnedFd image;
+  RunnerOptions options;
+  std::optional<sandbox::Worker> worker;
+  std::uint32_t kernel = 0;
+  std::vector<Placed> current, retired;
+  sandbox::RunRequest request{};
+
+  Result<> ensure_worker();
+  Result<> place_all(const Case& arguments, const RunSetup& setup);
+  void fill(const Case& arguments, std::byte poison);
+  void write_request(const Case& arguments, const RunSetup& setup);
+  Result<std::int64_t> ask();
+  Result<Outputs> ask_and_look(const Case& arguments, std::byte poison);
+  Result<> retire();
+  Error failure(const sandbox::RunOutcome& outcome) const;
+};
+
+namespace {
+
+// The signature's tensors in order.
+std::vector<const Parameter*> tensors_of(const Signature& signature) {
+  std::vector<const Parameter*> tensors;
+  for (const Parameter& parameter : signature.parameters) {
+    if (parameter.is_tensor()) tensors.push_back(&parameter);
+  }
+  return tensors;
+}
+
+}  // namespace
+
+Result<> KernelRunner::State::ensure_worker() {
+  if (worker && worker->is_alive()) return {};
+  current.clear();
+  retired.clear();
+  worker.reset();
+  HEARTH_TRY(worker, sandbox::Worker::start({.n_threads = options.n_threads}));
+  HEARTH_TRY(kernel, worker->load(image.get()));
+  return {};
+}
+
+// New memory is mapped before the old is given back: an address never means two runs' data.
+Result<> KernelRunner::State::place_all(const Case& arguments, const RunSetup& setup) {
+  HEARTH_TRY_VOID(retire());
+  retired = std::move(current);
+  current.clear();
+  const std::vector<const Parameter*> tensors = tensors_of(*signature);
+  for (std::size_t i = 0; i < tensors.size(); ++i) {
+    HEARTH_TRY(Placed placed, place(*tensors[i], arguments.tensors[i], arguments.strides[i], setup.placement));
+    current.push_back(std::move(placed));
+  }
+  fill(arguments, setup.poison);
+  for (Placed& placed : current) {
+    const auto access = placed.parameter->is_written() ? sandbox::Access::kWrite : sandbox::Access::kRead;
+    HEARTH_TRY(placed.mapping, worker->map(placed.memory.fd(), 0, placed.memory.bytes().size(), access, setup.is_populated));
+  }
+  return {};
+}
+
+void KernelRunner::State::fill(const Case& arguments, std::byte poison) {
+  for (std::size_t i = 0; i < current.size(); ++i) {
+    std::ranges::fill(current[i].memory.bytes(), poison);
+    if (current[i].parameter->is_read()) scatter(arguments.tensors[i], current[i], current[i].memory.bytes());
+  }
+}
+
+void KernelRunner::State::write_request(const Case& arguments, const RunSetup& setup) {
+  request = {};
+  request.kernel = kernel;
+  request.n_buffers = static_cast<std::uint32_t>(current.size());
+  for (std::size_t i = 0; i < current.size(); ++i) {
+    const Placed& placed = current[setup.order.empty() ? i : setup.order[i]];
+    request.buffers[i] = {.mapping = placed.mapping, .reserved = 0, .offset = placed.origin};
+  }
+  std::vector<std::int64_t> integers = setup.symbols.value_or(arguments.symbols);
+  for (const Placed& placed : current) {
+    if (placed.parameter->is_strided) integers.insert(integers.end(), placed.strides.begin(), placed.strides.end());
+  }
+  request.n_integers = static_cast<std::uint32_t>(integers.size());
+  std::ranges::copy(integers, request.integers);
+  request.n_reals = static_cast<std::uint32_t>(arguments.reals.size());
+  std::ranges::copy(arguments.reals, request.reals);
+}
+
+Error KernelRunner::State::failure(const sandbox::RunOutcome& outcome) const {
+  const sandbox::RunAnswer& answer = outcome.answer;
+  if (outcome.end == sandbox::RunEnd::kDeadline || outcome.end == sandbox::RunEnd::kGaveUp) {
+    return {Code::kInvalidArgument, fmt::format("the kernel has not returned after {} ms", options.deadline.count())};
+  }
+  const bool is_memory = outcome.end == sandbox::RunEnd::kFault && (answer.signal == SIGSEGV || answer.signal == SIGBUS);
+  for (const Placed& placed : current) {
+    if (!is_memory || answer.fault_mapping != placed.mapping) continue;
+    const std::int64_t at = answer.fault_offset - static_cast<std::int64_t>(placed.origin);
+    const auto size = static_cast<std::int64_t>(placed.memory.bytes().size());
+    const bool is_inside = answer.fault_offset >= 0 && answer.fault_offset < size;
+    if (is_inside) return {Code::kInvalidArgument, fmt::format("the kernel writes to '{}', which is only read", placed.parameter->name)};
+    return {Code::kInvalidArgument, fmt::format("the kernel touches memory {} '{}', at byte {} from its first element", answer.fault_offset < 0 ? "before" : "behind",
+                                                placed.parameter->name, at)};
+  }
+  return {Code::kInvalidArgument, outcome.sentence()};
+}
+
+Result<std::int64_t> KernelRunner::State::ask() {
+  HEARTH_TRY(const sandbox::RunOutcome outcome, worker->run(request, std::chrono::steady_clock::now() + options.deadline));
+  if (outcome.end != sandbox::RunEnd::kDone) return std::unexpected(failure(outcome));
+  return outcome.elapsed_ns;
+}
+
+// Nothing is read before the worker stands still.
+Result<Outputs> KernelRunner::State::ask_and_look(const Case& arguments, std::byte poison) {
+  Outputs outputs;
+  HEARTH_TRY(outputs.elapsed_ns, ask());
+  HEARTH_TRY_VOID(worker->stop_process());
+  for (std::size_t i = 0; i < current.size(); ++i) {
+    Placed& placed = current[i];
+    if (!placed.parameter->is_written()) continue;
+    placed.seen.assign(placed.memory.bytes().begin(), placed.memory.bytes().end());
+    TensorData found = make_tensor(arguments.tensors[i].type, arguments.tensors[i].shape);
+    gather(found, placed, placed.seen);
+    // All that the tensor does not cover must be poison still.
+    std::vector<std::byte> expected(placed.seen.size(), poison);
+    scatter(found, placed, expected);
+    if (const auto [at, unused] = std::ranges::mismatch(placed.seen, expected); at != placed.seen.end()) {
+      const std::int64_t byte = (at - placed.seen.begin()) - static_cast<std::int64_t>(placed.origin);
+      HEARTH_TRY_VOID(worker->continue_process());
+      return fail(Code::kInvalidArgument, fmt::format("the kernel writes beside '{}', at byte {} from its first element", placed.parameter->name, byte));
+    }
+    outputs.tensors.push_back(std::move(found));
+  }
+  HEARTH_TRY_VOID(worker->continue_process());
+  return outputs;
+}
+
+// Gives the memory of the run before the last back, and looks whether any run's outputs have changed since.
+Result<> KernelRunner::State::retire() {
+  std::string changed;
+  for (std::vector<Placed>* const runs : {&retired, &current}) {
+    for (const Placed& placed : *runs) {
+      const bool is_same = placed.seen.empty() || std::ranges::equal(placed.seen, placed.memory.bytes());
+      if (!is_same && changed.empty()) changed = placed.parameter->name;
+    }
+  }
+  for (const Placed& placed : retired) {
+    if (placed.mapping != sandbox::kNoMapping && worker->is_alive()) HEARTH_TRY_VOID(worker->unmap(placed.mapping));
+  }
+  retired.clear();
+  if (!changed.empty()) return fail(Code::kInvalidArgument, fmt::format("the kernel goes on writing to '{}' after it has returned", changed));
+  return {};
+}
+
+KernelRunner::KernelRunner(std::unique_ptr<State> state) : state_(std::move(state)) {}
+KernelRunner::KernelRunner(KernelRunner&&) noexcept = default;
+KernelRunner& KernelRunner::operator=(KernelRunner&&) noexcept = default;
+KernelRunner::~KernelRunner() = default;
+
+Result<KernelRunner> KernelRunner::create(const Signature& signature, int image_fd, const RunnerOptions& options) {
+  auto state = std::make_unique<State>();
+  state->signature = &signature;
+  state->image = sandbox::OwnedFd(::dup(image_fd));
+  if (!state->image) return fail(Code::kUnavailable, "no file descriptor is left for a kernel");
+  state->options = options;
+  HEARTH_TRY_VOID(state->ensure_worker());
+  return KernelRunner(std::move(state));
+}
+
+Result<Outputs> KernelRunner::run(const Case& arguments, const RunSetup& setup) {
+  HEARTH_TRY_VOID(state_->ensure_worker());
+  HEARTH_TRY_VOID(state_->place_all(arguments, setup));
+  state_->write_request(arguments, setup);
+  return state_->ask_and_look(arguments, setup.poison);
+}
+
+Result<Outputs> KernelRunner::run_in_place(const Case& arguments, std::byte poison) {
+  if (!state_->worker || !state_->worker->is_alive() || state_->current.size() != arguments.tensors.size()) {
+    return fail(Code::kUnavailable, "there was no run whose memory could be used again");
+  }
+  HEARTH_TRY_VOID(state_->retire());
+  state_->fill(arguments, poison);
+  return state_->ask_and_look(arguments, poison);
+}
+
+Result<std::int64_t> KernelRunner::best_ns(const Case& arguments, int repeats) {
+  HEARTH_TRY(const Outputs first, run(arguments, {.placement = Placement::kStart, .is_populated = true}));
+  for (Placed& placed : state_->current) placed.seen.clear();
+  std::int64_t best = first.elapsed_ns, empty = INT64_MAX;
+  for (int i = 0; i < repeats; ++i) {
+    HEARTH_TRY(const std::int64_t elapsed, state_->ask());
+    best = std::min(best, elapsed);
+  }
+  // A request for a kernel that there is not is answered at once.
+  sandbox::RunRequest nothing = state_->request;
+  nothing.kernel = UINT32_MAX;
+  for (std::int64_t i = 0; i < kEmptyRuns; ++i) {
+    HEARTH_TRY(const sandbox::RunOutcome outcome, state_->worker->run(nothing, std::chrono::steady_clock::now() + state_->options.deadline));
+    empty = std::min(empty, outcome.elapsed_ns);
+  }
+  return std::max<std::int64_t>(best - empty, 1);
+}
+
+Result<> KernelRunner::check_settled() { return state_->worker && state_->worker->is_alive() ? state_->retire() : Result<>(); }
+
+}  // namespace hearth::compute

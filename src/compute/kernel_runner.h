@@ -1,0 +1,83 @@
+// Runs an image in a worker of its own, as if it were hostile.
+//
+// Each run gets memory of its own at addresses of its own: inputs that nobody in the worker can write,
+// outputs full of poison between guard pages, flush against the guard at their beginning or at their end.
+// The worker is stopped before anybody looks at the outputs, and they are looked at again after it has gone on:
+// what changes later was not done in time.
+//
+// What a kernel does wrong (a fault, a call, no answer in time, bytes written beside its outputs) is an error
+// in one sentence that names the parameter.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "compute/case.h"
+#include "sandbox/owned_fd.h"
+#include "sandbox/worker.h"
+
+namespace hearth::compute {
+
+// Where in its pages a tensor lies.
+enum class Placement : std::uint8_t {
+  kStart,    // Its first byte follows a guard page.
+  kEnd,      // Its last byte is followed by one.
+  kShifted,  // Off every vector's alignment.
+};
+
+struct RunnerOptions {
+  std::uint32_t n_threads = 1;
+  std::chrono::milliseconds deadline{2000};  // Of a run.
+};
+
+struct RunSetup {
+  Placement placement = Placement::kStart;
+  std::byte poison{0xFF};     // 0xFF is NaN as f32 and f64.
+  bool is_populated = false;  // Page tables are filled before: for timing.
+  // The kernel is told of this, and not of the case's own: for mutations (mutate.h).
+  std::optional<std::vector<std::int64_t>> symbols = std::nullopt;
+  std::vector<std::size_t> order = {};  // Which tensor stands in each place; empty: each in its own.
+};
+
+struct Outputs {
+  std::vector<TensorData> tensors;  // Of the parameters that are written, in order.
+  std::int64_t elapsed_ns = 0;
+};
+
+// Threading: externally synchronised.
+class KernelRunner {
+ public:
+  // `image_fd` is borrowed.  kUnsupported where no jail can be built; kInvalidArgument for an image that the
+  // loader refuses.
+  static Result<KernelRunner> create(const Signature& signature, int image_fd, const RunnerOptions& options);
+
+  KernelRunner(KernelRunner&&) noexcept;
+  KernelRunner& operator=(KernelRunner&&) noexcept;
+  ~KernelRunner();
+
+  // kInvalidArgument: what the kernel did wrong.  A worker that ended is replaced at the next run.
+  Result<Outputs> run(const Case& arguments, const RunSetup& setup);
+
+  // The same memory at the same addresses as in the run before, with other values in it; sizes must be equal.
+  Result<Outputs> run_in_place(const Case& arguments, std::byte poison);
+
+  // The same again without looking at anything: the fastest of `repeats` runs, in nanoseconds, less what an
+  // empty run costs.
+  Result<std::int64_t> best_ns(const Case& arguments, int repeats);
+
+  // What a kernel writes after it has answered is found when the memory is given back, at the next run
+  // or here.
+  Result<> check_settled();
+
+ private:
+  struct State;
+  explicit KernelRunner(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace hearth::compute

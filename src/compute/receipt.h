@@ -1,0 +1,46 @@
+// A kernel's receipt: what was verified, how, and what came of it; signed by this machine's key, and enough
+// to do it all again.
+//
+//   {"statement": {"kernel": "scale", "contract": HEX, "source_sha256": HEX, "compiler": ..., "seed": ..., ...},
+//    "key": HEX, "signature": HEX}
+//
+// The signature (Ed25519) is over the statement in compact JSON.  `replay` of the same source with the same
+// compiler, flags, instruction set and seed gives the same `results_sha256`: the bits of all results.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/digest.h"
+#include "base/result.h"
+#include "compute/compile.h"
+#include "compute/contract.h"
+#include "compute/machine_key.h"
+#include "compute/verify.h"
+
+namespace hearth::compute {
+
+// What a receipt states, and a reader may want to use.
+struct Statement {
+  std::string kernel;
+  std::string contract_key, source_sha256, image_sha256, results_sha256;  // Hexadecimal.
+  std::string compiler, cpu;
+  std::vector<std::string> flags;
+  std::uint64_t seed = 0;
+  std::string determinism;
+  double max_units = 0, roof_percent = 0, gflops = 0, gb_s = 0;
+  std::int64_t best_ns = 0;
+  std::string verified_at;
+  std::string json;  // The whole.
+};
+
+// Everything that `report` says, signed.
+std::string write_receipt(const Contract& contract, std::string_view source, const Image& image, std::string_view compiler,
+                          const VerifyReport& report, const MachineKey& key);
+
+// kCorrupt where the text is no receipt or its signature does not fit its statement.
+Result<Statement> read_receipt(std::string_view text);
+
+}  // namespace hearth::compute
