@@ -40,6 +40,17 @@ Parsed finish(const std::string& param, std::string code, std::string_view what,
 
 // ---- One function per kind of value ----
 
+// An object, or, as some clients send it, its text.
+Parsed schema(const std::string& param, dom::element value) {
+  std::string_view text;
+  if (value.get_string().get(text) == simdjson::SUCCESS) {
+    return finish(param, "invalid_json_schema", "schema", grammar::compile_json_schema(text));
+  }
+  if (!value.is_object() && !value.is_bool()) return wrong_type(param, "a JSON schema");
+  return finish(param, "invalid_json_schema", "schema",
+                grammar::compile_json_schema(simdjson::minify(value)));
+}
+
 Parsed regex(const std::string& param, dom::element value) {
   std::string_view text;
   if (value.get_string().get(text) != simdjson::SUCCESS) return wrong_type(param, "a string");
@@ -84,7 +95,7 @@ struct Row {
   Reader read;
 };
 
-constexpr auto kStructuredOutputs = std::to_array<Row>({{"json", parse_schema},
+constexpr auto kStructuredOutputs = std::to_array<Row>({{"json", schema},
                                                         {"regex", regex},
                                                         {"choice", choice},
                                                         {"grammar", gbnf},
@@ -120,7 +131,7 @@ Parsed response_format(const std::string& param, dom::element value) {
   if (name == "text") return nullptr;
   if (name == "json_object") {
     if (format["schema"].get(part) == simdjson::SUCCESS && !part.is_null()) {
-      return parse_schema(param + ".schema", part);
+      return schema(param + ".schema", part);
     }
     return finish(param, "invalid_value", "value", grammar::compile_json_object());
   }
@@ -146,8 +157,8 @@ Parsed response_format(const std::string& param, dom::element value) {
 
 constexpr auto kFields = std::to_array<Row>({{"response_format", response_format},
                                              {"grammar", gbnf},
-                                             {"json_schema", parse_schema},
-                                             {"guided_json", parse_schema},
+                                             {"json_schema", schema},
+                                             {"guided_json", schema},
                                              {"guided_regex", regex},
                                              {"guided_choice", choice},
                                              {"guided_grammar", gbnf},
@@ -156,16 +167,6 @@ constexpr auto kFields = std::to_array<Row>({{"response_format", response_format
                                              {"ebnf", gbnf}});
 
 }  // namespace
-
-Parsed parse_schema(const std::string& param, dom::element value) {
-  std::string_view text;
-  if (value.get_string().get(text) == simdjson::SUCCESS) {
-    return finish(param, "invalid_json_schema", "schema", grammar::compile_json_schema(text));
-  }
-  if (!value.is_object() && !value.is_bool()) return wrong_type(param, "a JSON schema");
-  return finish(param, "invalid_json_schema", "schema",
-                grammar::compile_json_schema(simdjson::minify(value)));
-}
 
 Parsed parse_answer_format(std::string_view field, dom::element value) {
   const auto* row = std::ranges::find(kFields, field, &Row::name);

@@ -14,7 +14,6 @@
 #include <simdjson.h>
 
 #include <expected>
-#include <string>
 #include <string_view>
 
 #include "api/error_status.h"
@@ -26,9 +25,5 @@ namespace hearth::api {
 // and name the part of the field that is wrong.
 std::expected<text::grammar::GrammarPtr, ApiError> parse_answer_format(
     std::string_view field, simdjson::dom::element value);
-
-// The grammar of a JSON Schema: an object, or its text.
-std::expected<text::grammar::GrammarPtr, ApiError> parse_schema(const std::string& param,
-                                                                simdjson::dom::element value);
 
 }  // namespace hearth::api

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "api/answer_format.h"
 #include "api/json_writer.h"
 
 namespace hearth::api {
@@ -39,17 +38,15 @@ std::optional<dom::element> member(dom::object object, std::string_view name) {
   return value;
 }
 
-Parsed<std::string> model_name(std::string_view param, dom::element value) {
+Parsed<> set_model(hub::ChatRequest& request, std::string_view param, dom::element value) {
   HEARTH_TRY(const std::string_view name, as_string(param, value));
   if (name.empty()) return missing(param);
-  if (name.size() <= kModelNameBytesMax) return std::string(name);
-  return refuse("string_above_max_length", std::string(param),
-                fmt::format("Invalid '{}': expected at most {} bytes, but got {} instead.", param,
-                            kModelNameBytesMax, name.size()));
-}
-
-Parsed<> set_model(hub::ChatRequest& request, std::string_view param, dom::element value) {
-  HEARTH_TRY(request.model, model_name(param, value));
+  if (name.size() > kModelNameBytesMax) {
+    return refuse("string_above_max_length", std::string(param),
+                  fmt::format("Invalid '{}': expected at most {} bytes, but got {} instead.", param,
+                              kModelNameBytesMax, name.size()));
+  }
+  request.model = name;
   return {};
 }
 
@@ -92,35 +89,13 @@ Parsed<> set_stop(hub::ChatRequest& request, std::string_view param, dom::elemen
   request.stop.clear();
   if (value.is_string()) return add_stop(request, param, value);
   if (!value.is_array()) return wrong_type(param, "a string or an array of strings", value);
-  return read_array(param, value, kStopsMax, [&](const std::string& path, dom::element stop) {
-    return add_stop(request, path, stop);
-  });
-}
-
-Parsed<> set_top_logprobs(hub::ChatRequest& request, std::string_view param, dom::element value) {
-  HEARTH_TRY(const std::int64_t n, as_integer(param, value, 0, kTopLogprobsMax));
-  request.n_top_logprobs = static_cast<std::uint32_t>(n);
+  HEARTH_TRY(const dom::array stops, as_array(param, value));
+  if (stops.size() > kStopsMax) return too_many(param, kStopsMax, stops.size());
+  std::size_t i = 0;
+  for (const dom::element stop : stops) {
+    HEARTH_TRY_VOID(add_stop(request, fmt::format("{}[{}]", param, i++), stop));
+  }
   return {};
-}
-
-Parsed<> set_schema(hub::ChatRequest& request, std::string_view param, dom::element schema) {
-  HEARTH_TRY(request.grammar, parse_schema(std::string(param), schema));
-  std::string text;
-  JsonWriter json(text);
-  json.begin_object().key("type").value("json_schema").key("json_schema").begin_object();
-  json.key("name").value("answer").key("schema").raw(std::string(simdjson::minify(schema)));
-  json.end_object().end_object();
-  request.format_field = "response_format";
-  request.format_json = std::move(text);
-  return {};
-}
-
-void set_json_object(hub::ChatRequest& request) {
-  auto grammar = text::grammar::compile_json_object();
-  HEARTH_CHECK(grammar.has_value());
-  request.grammar = *std::move(grammar);
-  request.format_field = "response_format";
-  request.format_json = R"({"type":"json_object"})";
 }
 
 Parsed<std::string> function_name(std::string_view param, dom::element value) {
@@ -131,12 +106,14 @@ Parsed<std::string> function_name(std::string_view param, dom::element value) {
                             kFunctionNameBytesMax));
 }
 
-hub::Tool make_tool(std::string name, std::optional<dom::element> description, std::string parameters) {
-  hub::Tool tool{.name = std::move(name), .parameters = std::move(parameters)};
+hub::Tool make_tool(std::string name, std::optional<dom::element> description,
+                    std::optional<dom::element> parameters) {
+  hub::Tool tool{.name = std::move(name)};
+  if (parameters) tool.parameters = simdjson::minify(*parameters);
   JsonWriter json(tool.definition);
   json.begin_object().key("name").value(tool.name);
   if (description) json.key("description").raw(std::string(simdjson::minify(*description)));
-  if (!tool.parameters.empty()) json.key("parameters").raw(tool.parameters);
+  if (parameters) json.key("parameters").raw(tool.parameters);
   json.end_object();
   return tool;
 }

@@ -22,14 +22,10 @@ inline constexpr std::size_t kStopBytesMax = 1'024;
 inline constexpr std::size_t kModelNameBytesMax = 512;
 inline constexpr std::size_t kToolsMax = 1'024;
 inline constexpr std::size_t kFunctionNameBytesMax = 128;
-inline constexpr std::uint32_t kTopLogprobsMax = 20;
 inline constexpr std::int64_t kTokensMax = std::numeric_limits<std::int32_t>::max();
 
 // The member's value; absent where it is missing or null.
 std::optional<dom::element> member(dom::object object, std::string_view name);
-
-// At most kModelNameBytesMax bytes, and not empty.
-Parsed<std::string> model_name(std::string_view param, dom::element value);
 
 Parsed<> set_model(hub::ChatRequest& request, std::string_view param, dom::element value);
 Parsed<> set_max_tokens(hub::ChatRequest& request, std::string_view param, dom::element value);
@@ -37,26 +33,14 @@ Parsed<> set_seed(hub::ChatRequest& request, std::string_view param, dom::elemen
 Parsed<> set_temperature(hub::ChatRequest& request, std::string_view param, dom::element value);  // 0 to 2.
 Parsed<> set_top_p(hub::ChatRequest& request, std::string_view param, dom::element value);
 Parsed<> set_top_k(hub::ChatRequest& request, std::string_view param, dom::element value);
-// Any other sampling parameter that is a number within a range.
-template <auto Member, double Min, double Max>
-Parsed<> set_sampling(hub::ChatRequest& request, std::string_view param, dom::element value) {
-  HEARTH_TRY(const double number, as_number(param, value, Min, Max));
-  request.sampling.*Member = static_cast<float>(number);
-  return {};
-}
-Parsed<> set_top_logprobs(hub::ChatRequest& request, std::string_view param, dom::element value);
 // A string or an array of strings.
 Parsed<> set_stop(hub::ChatRequest& request, std::string_view param, dom::element value);
 
-// What the answer must be: text that fits a JSON Schema, or any JSON object.  Servers that the request is passed on
-// to get it as OpenAI's `response_format`, whichever protocol asked.
-Parsed<> set_schema(hub::ChatRequest& request, std::string_view param, dom::element schema);
-void set_json_object(hub::ChatRequest& request);
-
 // 1 to kFunctionNameBytesMax letters, digits, '_', '-' or '.'.
 Parsed<std::string> function_name(std::string_view param, dom::element value);
-// A tool from what clients say of it; `parameters` is the JSON Schema's text, empty for none.
-hub::Tool make_tool(std::string name, std::optional<dom::element> description, std::string parameters);
+// A tool from what clients say of it; the parts are JSON values, `parameters` a schema.
+hub::Tool make_tool(std::string name, std::optional<dom::element> description,
+                    std::optional<dom::element> parameters);
 // When all is set: a choice needs the tools that it speaks of.
 Parsed<> check_tool_choice(const hub::ChatRequest& request);
 

@@ -9,8 +9,6 @@
 #include <expected>
 #include <string>
 #include <string_view>
-#include <utility>
-#include <vector>
 
 #include "api/error_status.h"
 #include "base/result.h"
@@ -46,28 +44,6 @@ Parsed<std::int64_t> as_integer(std::string_view param, dom::element value, std:
 
 // "messages[0]" and "role" -> "messages[0].role"
 std::string at(std::string_view path, std::string_view member);
-
-// Calls `read("messages[0]", element)` for each element, and ends with its first error.
-template <class Read>
-Parsed<> read_array(std::string_view param, dom::element value, std::size_t n_max, Read read) {
-  HEARTH_TRY(const dom::array array, as_array(param, value));
-  if (array.size() > n_max) return too_many(param, n_max, array.size());
-  std::size_t i = 0;
-  for (const dom::element element : array) {
-    HEARTH_TRY_VOID(read(std::string(param) + '[' + std::to_string(i++) + ']', element));
-  }
-  return {};
-}
-
-// Appends what `parse("messages[0]", element)` makes of each element to `out`.
-template <class T, class Parse>
-Parsed<> read_list(std::vector<T>& out, std::string_view param, dom::element value, std::size_t n_max, Parse parse) {
-  return read_array(param, value, n_max, [&](const std::string& path, dom::element element) -> Parsed<> {
-    HEARTH_TRY(T one, parse(path, element));
-    out.push_back(std::move(one));
-    return {};
-  });
-}
 
 // Sets `out` to the member's text; absent and null are the same, and leave it.
 Parsed<> set_optional_text(std::string& out, std::string_view path, dom::object object,

@@ -67,9 +67,12 @@ std::expected<Request, ApiError> parse(std::string_view body) {
   dom::parser parser;
   HEARTH_TRY(const dom::object object, parse_body(parser, body));
   Request request;
-  const auto model = member(object, "model");
-  if (!model) return missing("model");
-  HEARTH_TRY(request.work.model, model_name("model", *model));
+  HEARTH_TRY(request.work.model, read_text(object, "model"));
+  if (request.work.model.size() > kModelNameBytesMax) {
+    return refuse("string_above_max_length", "model",
+                  fmt::format("Invalid 'model': expected at most {} bytes, but got {} instead.",
+                              kModelNameBytesMax, request.work.model.size()));
+  }
   HEARTH_TRY(request.work.query, read_text(object, "query"));
   HEARTH_TRY_VOID(read_documents(object, request));
   HEARTH_TRY_VOID(read_options(object, request));

@@ -119,6 +119,18 @@ const std::array kKeys = {
               Integer<Config>{FIELD(std::int64_t, engine.context), 0, 1 << 24}},
     Key{"engine", "speculation", "Draft tokens from an answer's own text; the answer stays the same.",
               Switch<Config>{FIELD(bool, engine.speculation)}},
+    Key{"compute", "bridge", "Run kernels for this user's programs (libhearth, Python, Julia) over a Unix socket.",
+              Switch<Config>{FIELD(bool, compute.bridge)}},
+    Key{"compute", "socket", "Path of that socket; empty means hearth/bridge.sock where the system keeps a user's sockets, else among Hearth's data.",
+              Text<Config>{FIELD(std::string, compute.socket)}},
+    Key{"compute", "memory_mib", "Most memory for tensors of all programs, in MiB; 0 means a quarter of the machine's.",
+              Integer<Config>{FIELD(std::int64_t, compute.memory_mib), 0, 1 << 30}},
+    Key{"compute", "run_seconds_max", "Seconds after which a compiled kernel's run is ended.",
+              Integer<Config>{FIELD(std::int64_t, compute.run_seconds_max), 1, 86'400}},
+    Key{"compute", "clients_max", "Most programs that are connected at a time.",
+              Integer<Config>{FIELD(std::int64_t, compute.clients_max), 1, 1024}},
+    Key{"compute", "threads", "Threads of kernels; 0 means one per core.",
+              Integer<Config>{FIELD(std::int64_t, compute.threads), 0, 256}},
     Key{"snapshots", "enabled", "Keep what models computed of prompts and answers on disk, so that a restart computes nothing twice.",
               Switch<Config>{FIELD(bool, snapshots.enabled)}},
     Key{"snapshots", "disk_mib", "Most disk space for them, in MiB; the least valuable go first.",
@@ -334,7 +346,7 @@ Result<Config> parse_config(std::string_view text, const std::string& name) {
       return std::unexpected(config_error(
           name, node,
           fmt::format("unknown section '{}'; there are [server], [models], [adapters], [llama_server], "
-                      "[advisor], [advice], [budget], [engine], [snapshots], [[upstreams]], [[advisers]], "
+                      "[advisor], [advice], [budget], [engine], [compute], [snapshots], [[upstreams]], [[advisers]], "
                       "[[prices]] and [[tasks]]",
                       section.str())));
     }

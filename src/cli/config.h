@@ -139,6 +139,15 @@ struct Config {
     std::int64_t context = 0;
     bool speculation = true;
   } engine;
+  // Kernels for other programs, over the bridge.
+  struct Compute {
+    bool bridge = true;
+    std::string socket;
+    std::int64_t memory_mib = 0;
+    std::int64_t run_seconds_max = 60;
+    std::int64_t clients_max = 64;
+    std::int64_t threads = 0;
+  } compute;
   struct Snapshots {
     bool enabled = true;
     std::int64_t disk_mib = 4096;

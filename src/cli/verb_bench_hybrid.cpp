@@ -4,11 +4,11 @@
 
 #include <algorithm>
 #include <array>
+#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "cli/answer_source.h"
 #include "cli/interrupt.h"
-#include "cli/question.h"
 #include "cli/terminal.h"
 #include "cli/verbs.h"
 #include "hub/receipt_json.h"
@@ -54,7 +54,14 @@ double median(std::vector<double> values) {
 
 Result<std::vector<std::string>> questions_of(const BenchHybridOptions& options) {
   if (options.file.empty()) return std::vector<std::string>(kQuestions.begin(), kQuestions.end());
-  return read_questions(options.file, kQuestionsMax);
+  std::ifstream file(options.file);
+  if (!file) return fail(Code::kNotFound, fmt::format("the file '{}' can't be read", options.file));
+  std::vector<std::string> questions;
+  for (std::string line; std::getline(file, line) && questions.size() < kQuestionsMax;) {
+    if (!line.empty()) questions.push_back(std::move(line));
+  }
+  if (!questions.empty()) return questions;
+  return fail(Code::kInvalidArgument, fmt::format("'{}' has no question: write one per line", options.file));
 }
 
 std::array<Way, 3> ways_of(const Context& context, const BenchHybridOptions& options) {

@@ -3,9 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "base/utf8.h"
 #include "cli/answer_source.h"
 #include "cli/interrupt.h"
 #include "cli/question.h"
@@ -26,8 +26,25 @@ struct Row {
   bool is_same = true;
 };
 
+// One prompt per line; empty lines are skipped.
+Result<std::vector<std::string>> read_prompts(const std::string& path) {
+  std::ifstream file(path);
+  if (!file) return fail(Code::kNotFound, fmt::format("the file '{}' can't be read", path));
+  std::vector<std::string> prompts;
+  for (std::string line; std::getline(file, line);) {
+    if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
+    if (prompts.size() == kPromptsMax) {
+      return fail(Code::kInvalidArgument, fmt::format("'{}' has more than {} prompts, which is the limit: cut it into "
+                                                      "several files", path, kPromptsMax));
+    }
+    prompts.push_back(std::move(line));
+  }
+  if (!prompts.empty()) return prompts;
+  return fail(Code::kInvalidArgument, fmt::format("'{}' has no prompt: write one per line", path));
+}
+
 Result<std::vector<std::string>> prompts_of(const CompareOptions& options) {
-  if (!options.file.empty()) return read_questions(options.file, kPromptsMax);
+  if (!options.file.empty()) return read_prompts(options.file);
   HEARTH_TRY(std::string question, read_question(options.question));
   return std::vector<std::string>{std::move(question)};
 }
@@ -60,8 +77,9 @@ std::string divergence_text(const Row& row) {
   if (row.is_same) return "the same";
   std::string_view from = std::string_view(row.answer.text).substr(row.same_bytes);
   const bool is_cut = from.size() > kContextBytes;
-  std::string shown(from.substr(0, complete_utf8_prefix(from.substr(0, kContextBytes))));
+  std::string shown(from.substr(0, kContextBytes));
   std::ranges::replace(shown, '\n', ' ');
+  while (is_cut && !shown.empty() && (static_cast<unsigned char>(shown.back()) & 0x80) != 0) shown.pop_back();
   return fmt::format("from byte {}: {}{}", row.same_bytes, shown, is_cut ? "..." : "");
 }
 

@@ -15,11 +15,13 @@
 #include "cli/advisers.h"
 #include "cli/api_keys.h"
 #include "cli/background.h"
+#include "cli/compute_bridge.h"
 #include "cli/open_catalogue.h"
 #include "cli/paths.h"
 #include "cli/terminal.h"
 #include "cli/upstreams.h"
 #include "cli/verbs.h"
+#include "compute/bridge/message_socket.h"
 #include "device/cpu.h"
 #include "device/roofs.h"
 #include "hub/upstream/child_process.h"
@@ -144,6 +146,15 @@ Finding check_keys(const Context& context) {
   return {Verdict::kOk, fmt::format("{} in {}", keys->size(), file)};
 }
 
+Finding check_bridge(const Context& context) {
+  if (!context.config.compute.bridge) return {Verdict::kNote, "switched off: compute.bridge is false"};
+  const std::string path = bridge_path(context.config.compute);
+  const auto socket = compute::bridge::connect_to(path);
+  if (socket) return {Verdict::kOk, fmt::format("programs run kernels by way of {}", path)};
+  if (socket.error().code == Code::kNotFound) return {Verdict::kNote, fmt::format("not open; a running hub listens at {}", path)};
+  return {Verdict::kWrong, socket.error().message};
+}
+
 Finding check_hub(const Context&) {
   const auto hub = find_running();
   if (!hub) return {Verdict::kNote, "not running; `hearth serve` starts it"};
@@ -159,7 +170,7 @@ constexpr std::array kChecks = {
     Check{"roofs", check_roofs},         Check{"configuration", check_config},
     Check{"embedded model", check_embedded_model}, Check{"models", check_models},
     Check{"ledger", check_ledger},       Check{"adviser", check_adviser},
-    Check{"upstreams", check_upstreams}, Check{"llama-server", check_llama_server}, Check{"api keys", check_keys},       Check{"hub", check_hub},
+    Check{"upstreams", check_upstreams}, Check{"llama-server", check_llama_server}, Check{"api keys", check_keys},       Check{"bridge", check_bridge},       Check{"hub", check_hub},
 };
 
 }  // namespace

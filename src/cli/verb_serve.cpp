@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "cli/api_keys.h"
 #include "cli/background.h"
+#include "cli/compute_bridge.h"
 #include "cli/open_hub.h"
 #include "cli/paths.h"
 #include "cli/terminal.h"
@@ -126,6 +127,7 @@ Result<> serve(const Context& context, const ServeOptions& options) {
   HEARTH_TRY(const auto hub, open_hub(context.config));
   HEARTH_TRY(const auto receipts, serve_receipts(listen));
   HEARTH_TRY(const auto server, server::Server::create(std::move(listen), *hub));
+  auto bridge = open_bridge(context.config.compute, *hub);
 
   // Beyond this point clients are served.
   HEARTH_TRY_VOID(announce_running(server->url()));
@@ -134,6 +136,7 @@ Result<> serve(const Context& context, const ServeOptions& options) {
   log_info("cli", fmt::format("stopping on {}", strsignal(number)));
   retract_running();
   server->stop(kStopGrace);
+  bridge = nullptr;
   hub->shutdown(std::chrono::milliseconds(0));
   return {};
 }

@@ -1,8 +1,6 @@
 #include "server/embedding_answer.h"
 
-#include <expected>
 #include <stop_token>
-#include <string>
 #include <utility>
 
 #include "api/ollama/chat_writer.h"
@@ -18,18 +16,9 @@ namespace {
 namespace openai = api::openai;
 namespace ollama = api::ollama;
 
-// How a protocol words what went wrong.
-struct Dialect {
-  api::ApiError (*error_of)(const Error& error);
-  std::string (*render_error)(const api::ApiError& error);
-};
-constexpr Dialect kOpenai = {openai::embeddings_error, api::render_error};
-constexpr Dialect kOllama = {openai::embeddings_error, ollama::render_error};
-constexpr Dialect kRerank = {api::rerank::error_of, api::render_error};
-
-void refuse(const EmbeddingCall& call, const Dialect& dialect, const api::ApiError& error) {
+void respond(const EmbeddingCall& call, const api::ApiError& error) {
   call.metrics->count_response(error.status);
-  call.exchange->respond(error_response(error, call.headers, dialect.render_error));
+  call.exchange->respond(error_response(error, call.headers));
 }
 
 void respond(const EmbeddingCall& call, std::string body, const std::string& receipt_id) {
@@ -39,54 +28,55 @@ void respond(const EmbeddingCall& call, std::string body, const std::string& rec
   call.exchange->respond({.body = std::move(body), .headers = std::move(headers)});
 }
 
-// Has `submit` do the work that `parse` finds in the body, and answers with what `render` makes of it.
-template <class Made, class Parse, class Submit, class Render>
-void answer(const EmbeddingCall& call, const Dialect& dialect, Parse parse, Submit submit, Render render) {
-  if (call.exchange->cancelled()) return;  // Left while it waited for a thread.
-  auto request = parse(call.exchange->request().body);
-  if (!request) return refuse(call, dialect, request.error());
-
-  std::stop_source stop;
-  call.exchange->on_cancel([stop]() mutable { stop.request_stop(); });
-  auto work = request->work;
-  work.stop = stop.get_token();
-  const auto taken =
-      submit(std::move(work), [call, dialect, render, asked = *std::move(request)](Result<Made> made) {
-        if (!made) return refuse(call, dialect, dialect.error_of(made.error()));
-        const std::string receipt_id = made->receipt_id;
-        auto body = render(asked, *std::move(made));
-        if (!body) return refuse(call, dialect, body.error());
-        respond(call, *std::move(body), receipt_id);
-      });
-  if (!taken) refuse(call, dialect, dialect.error_of(taken.error()));
-}
-
-using Text = std::expected<std::string, api::ApiError>;
-
-auto embed_with(hub::Hub& hub) {
-  return [&hub](hub::EmbeddingRequest work, hub::EmbeddingDone done) {
-    return hub.embed(std::move(work), std::move(done));
-  };
-}
-
-void answer_ollama(hub::Hub& hub, const EmbeddingCall& call, ollama::EmbedEndpoint endpoint) {
-  const std::int64_t began_ns = Clock::system().now_monotonic_ns();
-  answer<hub::Embeddings>(
-      call, kOllama, [endpoint](std::string_view body) { return ollama::parse_embed(endpoint, body); },
-      embed_with(hub), [endpoint, began_ns](const openai::EmbeddingsRequest& asked, hub::Embeddings made) {
-        const double ms = static_cast<double>(Clock::system().now_monotonic_ns() - began_ns) / 1e6;
-        return ollama::render_embed(endpoint, asked, std::move(made), ms);
-      });
+void respond(const EmbeddingCall& call, const openai::EmbeddingsRequest& request,
+             Result<hub::Embeddings> made) {
+  if (!made) return respond(call, openai::embeddings_error(made.error()));
+  const std::string receipt_id = made->receipt_id;
+  auto body = openai::render_embeddings(request, *std::move(made));
+  if (!body) return respond(call, body.error());
+  respond(call, *std::move(body), receipt_id);
 }
 
 }  // namespace
 
 void answer_embeddings(hub::Hub& hub, EmbeddingCall call) {
-  answer<hub::Embeddings>(
-      call, kOpenai, [](std::string_view body) { return openai::parse_embeddings(body); }, embed_with(hub),
-      [](const openai::EmbeddingsRequest& asked, hub::Embeddings made) {
-        return openai::render_embeddings(asked, std::move(made));
-      });
+  if (call.exchange->cancelled()) return;  // Left while it waited for a thread.
+  auto request = openai::parse_embeddings(call.exchange->request().body);
+  if (!request) return respond(call, request.error());
+
+  std::stop_source stop;
+  call.exchange->on_cancel([stop]() mutable { stop.request_stop(); });
+  hub::EmbeddingRequest work = std::move(request->work);
+  work.stop = stop.get_token();
+  const auto taken = hub.embed(std::move(work), [call, asked = *request](auto made) {
+    respond(call, asked, std::move(made));
+  });
+  if (!taken) respond(call, openai::embeddings_error(taken.error()));
+}
+
+static void answer_ollama(hub::Hub& hub, const EmbeddingCall& call, ollama::EmbedEndpoint endpoint) {
+  const auto refuse = [](const EmbeddingCall& whom, const api::ApiError& error) {
+    whom.metrics->count_response(error.status);
+    whom.exchange->respond(error_response(error, whom.headers, ollama::render_error));
+  };
+  if (call.exchange->cancelled()) return;
+  auto request = ollama::parse_embed(endpoint, call.exchange->request().body);
+  if (!request) return refuse(call, request.error());
+
+  std::stop_source stop;
+  call.exchange->on_cancel([stop]() mutable { stop.request_stop(); });
+  hub::EmbeddingRequest work = std::move(request->work);
+  work.stop = stop.get_token();
+  const std::int64_t began_ns = Clock::system().now_monotonic_ns();
+  const auto taken = hub.embed(std::move(work), [=, asked = *request](Result<hub::Embeddings> made) {
+    if (!made) return refuse(call, openai::embeddings_error(made.error()));
+    const std::string receipt_id = made->receipt_id;
+    const double ms = static_cast<double>(Clock::system().now_monotonic_ns() - began_ns) / 1e6;
+    auto body = ollama::render_embed(endpoint, asked, *std::move(made), ms);
+    if (!body) return refuse(call, body.error());
+    respond(call, *std::move(body), receipt_id);
+  });
+  if (!taken) refuse(call, openai::embeddings_error(taken.error()));
 }
 
 void answer_ollama_embed(hub::Hub& hub, EmbeddingCall call) {
@@ -98,12 +88,20 @@ void answer_ollama_embeddings(hub::Hub& hub, EmbeddingCall call) {
 }
 
 void answer_rerank(hub::Hub& hub, EmbeddingCall call) {
-  answer<hub::Ranking>(
-      call, kRerank, [](std::string_view body) { return api::rerank::parse(body); },
-      [&hub](hub::RerankRequest work, hub::RerankDone done) { return hub.rerank(std::move(work), std::move(done)); },
-      [](const api::rerank::Request& asked, const hub::Ranking& made) -> Text {
-        return api::rerank::render(asked, made);
+  if (call.exchange->cancelled()) return;
+  auto request = api::rerank::parse(call.exchange->request().body);
+  if (!request) return respond(call, request.error());
+
+  std::stop_source stop;
+  call.exchange->on_cancel([stop]() mutable { stop.request_stop(); });
+  hub::RerankRequest work = request->work;
+  work.stop = stop.get_token();
+  const auto taken = hub.rerank(
+      std::move(work), [call, asked = *std::move(request)](const Result<hub::Ranking>& made) {
+        if (!made) return respond(call, api::rerank::error_of(made.error()));
+        respond(call, api::rerank::render(asked, *made), made->receipt_id);
       });
+  if (!taken) respond(call, api::rerank::error_of(taken.error()));
 }
 
 }  // namespace hearth::server

@@ -1,7 +1,10 @@
 // The providers' own clients, as others use them: reads jobs as a JSON array from stdin, asks each, and
 // prints what each client made of the answer.  A job: {wire, url, key, model, system, content, tool, max}.
-import { load } from "../clients/check.mjs";
+import { createRequire } from "node:module";
+import { pathToFileURL } from "node:url";
 
+const require = createRequire(`${process.env.CLIENTS}/package.json`);
+const load = async (name) => import(pathToFileURL(require.resolve(name)).href);
 const { default: OpenAI } = await load("openai");
 const { default: Anthropic } = await load("@anthropic-ai/sdk");
 const { GoogleGenAI } = await load("@google/genai");

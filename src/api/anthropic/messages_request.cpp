@@ -7,8 +7,9 @@
 #include <optional>
 #include <utility>
 
+#include "api/answer_format.h"
 #include "api/anthropic/messages_writer.h"
-#include "api/field_table.h"
+#include "api/chat_fields.h"
 
 namespace hearth::api::anthropic {
 namespace {
@@ -57,12 +58,15 @@ Parsed<std::string> text_of(std::string_view path, dom::element value) {
     return std::string(text);
   }
   std::string joined;
-  HEARTH_TRY_VOID(read_array(path, value, SIZE_MAX, [&](const std::string& block_path, dom::element element) -> Parsed<> {
+  std::size_t i = 0;
+  HEARTH_TRY(const dom::array blocks, as_array(path, value));
+  for (const dom::element element : blocks) {
+    const std::string block_path = fmt::format("{}[{}]", path, i++);
     HEARTH_TRY(const dom::object block, as_object(block_path, element));
     HEARTH_TRY(const std::string_view type, type_of(block_path, block));
     if (type != "text") return unsupported_block(block_path, type);
-    return append_text_member(joined, block_path, block, "text");
-  }));
+    HEARTH_TRY_VOID(append_text_member(joined, block_path, block, "text"));
+  }
   return joined;
 }
 
@@ -182,9 +186,11 @@ Parsed<> add_message(std::vector<hub::Message>& all, std::string_view path, dom:
   const std::string param = at(path, "content");
   if (!content) return missing(param);
   if (content->is_array()) {
-    HEARTH_TRY_VOID(read_array(param, *content, SIZE_MAX, [&](const std::string& block_path, dom::element block) {
-      return add_block(turns, block_path, block);
-    }));
+    std::size_t i = 0;
+    HEARTH_TRY(const dom::array blocks, as_array(param, *content));
+    for (const dom::element block : blocks) {
+      HEARTH_TRY_VOID(add_block(turns, fmt::format("{}[{}]", param, i++), block));
+    }
   } else {
     HEARTH_TRY(turns.current().content, as_string(param, *content));
   }
@@ -196,9 +202,12 @@ Parsed<> add_message(std::vector<hub::Message>& all, std::string_view path, dom:
 // ---- Fields ----
 
 Parsed<> set_messages(Request& r, std::string_view param, dom::element value) {
-  HEARTH_TRY_VOID(read_array(param, value, kMessagesMax, [&](const std::string& path, dom::element message) {
-    return add_message(r.chat.messages, path, message);
-  }));
+  HEARTH_TRY(const dom::array messages, as_array(param, value));
+  if (messages.size() > kMessagesMax) return too_many(param, kMessagesMax, messages.size());
+  std::size_t i = 0;
+  for (const dom::element message : messages) {
+    HEARTH_TRY_VOID(add_message(r.chat.messages, fmt::format("{}[{}]", param, i++), message));
+  }
   if (r.chat.messages.empty()) {
     return refuse("empty_array", std::string(param), "Invalid 'messages': at least one message is required.");
   }
@@ -235,14 +244,18 @@ Parsed<> add_tool(Request& r, std::string_view path, dom::element value) {
   const auto schema = member(tool, "input_schema");
   if (!schema) return missing(at(path, "input_schema"));
   HEARTH_TRY_VOID(as_object(at(path, "input_schema"), *schema));
-  r.chat.tools.push_back(make_tool(std::move(checked), member(tool, "description"), simdjson::minify(*schema)));
+  r.chat.tools.push_back(make_tool(std::move(checked), member(tool, "description"), schema));
   return {};
 }
 
 Parsed<> set_tools(Request& r, std::string_view param, dom::element value) {
-  return read_array(param, value, kToolsMax, [&](const std::string& path, dom::element tool) {
-    return add_tool(r, path, tool);
-  });
+  HEARTH_TRY(const dom::array tools, as_array(param, value));
+  if (tools.size() > kToolsMax) return too_many(param, kToolsMax, tools.size());
+  std::size_t i = 0;
+  for (const dom::element tool : tools) {
+    HEARTH_TRY_VOID(add_tool(r, fmt::format("{}[{}]", param, i++), tool));
+  }
+  return {};
 }
 
 Parsed<> set_tool_choice(Request& r, std::string_view param, dom::element value) {
@@ -304,31 +317,53 @@ Parsed<> set_output_config(Request& r, std::string_view param, dom::element valu
   }
   const auto schema = member(object, "schema");
   if (!schema) return missing(at(path, "schema"));
-  return set_schema(r.chat, at(path, "schema"), *schema);
+  HEARTH_TRY(r.chat.grammar, parse_answer_format("json_schema", *schema));
+  r.chat.format_field = "json_schema";
+  r.chat.format_json = simdjson::minify(*schema);
+  return {};
 }
 
-constexpr auto kFields = std::to_array<Field<Request>>({
-    {"model", set_chat<set_model>},
-    {"max_tokens", set_chat<set_max_tokens>},
+template <auto Set>
+Parsed<> set_field(Request& r, std::string_view param, dom::element value) {
+  return Set(r.chat, param, value);
+}
+
+Parsed<> set_stream(Request& r, std::string_view param, dom::element value) {
+  HEARTH_TRY(r.stream, as_bool(param, value));
+  return {};
+}
+
+struct Field {
+  std::string_view name;
+  Parsed<> (*set)(Request& r, std::string_view param, dom::element value);
+};
+
+constexpr auto kFields = std::to_array<Field>({
+    {"model", set_field<set_model>},
+    {"max_tokens", set_field<set_max_tokens>},
     {"system", set_system},
     {"messages", set_messages},
-    {"stop_sequences", set_chat<set_stop>},
-    {"temperature", set_chat<set_temperature>},
-    {"top_p", set_chat<set_top_p>},
-    {"top_k", set_chat<set_top_k>},
+    {"stop_sequences", set_field<set_stop>},
+    {"temperature", set_field<set_temperature>},
+    {"top_p", set_field<set_top_p>},
+    {"top_k", set_field<set_top_k>},
     {"tools", set_tools},
     {"tool_choice", set_tool_choice},
     {"thinking", set_thinking},
     {"output_config", set_output_config},
-    {"stream", set_bool<&Request::stream>},
+    {"stream", set_stream},
 });
 
 Parsed<Request> parse_with(dom::parser& parser, std::string_view body, bool needs_max_tokens) {
   HEARTH_TRY(const dom::object object, parse_body(parser, body));
   Request r;
-  HEARTH_TRY_VOID(set_fields(r, object, kFields));
-  HEARTH_TRY_VOID(require(object, {"model", "messages"}));
-  if (needs_max_tokens) HEARTH_TRY_VOID(require(object, {"max_tokens"}));
+  for (const Field& field : kFields) {
+    if (const auto value = member(object, field.name)) HEARTH_TRY_VOID(field.set(r, field.name, *value));
+  }
+  for (const char* const name : {"model", "messages", "max_tokens"}) {
+    const bool is_needed = needs_max_tokens || std::string_view(name) != "max_tokens";
+    if (is_needed && !member(object, name)) return missing(name);
+  }
   HEARTH_TRY_VOID(check_tool_choice(r.chat));
   r.chat.reasoning_effort = !r.thinks ? "none" : r.effort.empty() ? "medium" : r.effort;
   return r;

@@ -1,10 +1,11 @@
 // Anthropic's messages: what is taken of a request, and that a stream's events fit together.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <simdjson.h>
 
 #include "api/anthropic/messages_request.h"
 #include "api/anthropic/messages_writer.h"
-#include "api/call_for_test.h"
+#include "net/sse.h"
 
 namespace hearth::api::anthropic {
 namespace {
@@ -14,9 +15,17 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::Not;
 
-hub::ChatRequest parsed(std::string_view body) { return call_of(parse_call(body)).chat; }
+hub::ChatRequest parsed(std::string_view body) {
+  auto call = parse_call(body);
+  EXPECT_TRUE(call.has_value()) << (call ? "" : call.error().message);
+  return call ? std::move(call->chat) : hub::ChatRequest{};
+}
 
-std::string message_of(std::string_view body) { return api::message_of(parse_call(body)); }
+std::string message_of(std::string_view body) {
+  const auto call = parse_call(body);
+  EXPECT_FALSE(call.has_value());
+  return call ? "" : call.error().message;
+}
 
 std::string with(const std::string& messages, const std::string& fields = "") {
   return R"({"model":"m","max_tokens":5,"messages":)" + messages + (fields.empty() ? "" : ",") + fields + "}";
@@ -43,14 +52,6 @@ TEST(MessagesRequest, EveryFieldFindsItsPlace) {
   EXPECT_EQ(r.tool_name, "f");
   EXPECT_FALSE(r.parallel_tool_calls);
   EXPECT_EQ(r.reasoning_effort, "high");
-}
-
-TEST(MessagesRequest, ASchemaGoesOnAsOpenAiAsksForIt) {
-  const auto r = parsed(with(R"([{"role":"user","content":"Hi"}])",
-                             R"("output_config":{"format":{"type":"json_schema","schema":{"type":"object"}}})"));
-  EXPECT_NE(r.grammar, nullptr);
-  EXPECT_EQ(r.format_field, "response_format");
-  EXPECT_EQ(r.format_json, R"({"type":"json_schema","json_schema":{"name":"answer","schema":{"type":"object"}}})");
 }
 
 TEST(MessagesRequest, ThinksOnlyWhereItIsAsked) {
@@ -101,6 +102,23 @@ TEST(MessagesRequest, CountsWithoutALimit) {
   ASSERT_TRUE(call.has_value());
   EXPECT_TRUE(call->chat.counts_only);
   EXPECT_EQ(call->make_writer({})->whole({}, {.prompt_tokens = 7}, {}), R"({"input_tokens":7})");
+}
+
+// The types of a stream's events, in order; each one's data must be JSON of that type.
+std::vector<std::string> event_types(const std::string& stream) {
+  std::vector<std::string> types;
+  net::SseParser parser([&](const net::SseEvent& event) {
+    if (!event.comment.empty()) return;
+    simdjson::dom::parser json;
+    simdjson::dom::element root;
+    std::string_view type;
+    ASSERT_EQ(json.parse(event.data).get(root), simdjson::SUCCESS) << event.data;
+    ASSERT_EQ(root["type"].get(type), simdjson::SUCCESS);
+    EXPECT_EQ(type, event.event);
+    types.emplace_back(type);
+  });
+  EXPECT_TRUE(parser.feed(stream).has_value());
+  return types;
 }
 
 TEST(MessagesWriter, BlocksOpenAndCloseInOrder) {

@@ -7,8 +7,10 @@
 #include <string>
 #include <utility>
 
-#include "api/field_table.h"
+#include "api/answer_format.h"
+#include "api/chat_fields.h"
 #include "api/ollama/chat_writer.h"
+#include "api/openai/request.h"
 #include "api/openai/tools.h"
 
 namespace hearth::api::ollama {
@@ -28,7 +30,7 @@ std::unexpected<ApiError> no_images(const std::string& param) {
 
 // ---- Messages ----
 
-Parsed<hub::ToolCall> parse_tool_call(const std::string& path, dom::element value) {
+Parsed<> add_call(hub::Message& out, const std::string& path, dom::element value) {
   HEARTH_TRY(const dom::object call, as_object(path, value));
   const auto function = member(call, "function");
   if (!function) return missing(at(path, "function"));
@@ -41,7 +43,8 @@ Parsed<hub::ToolCall> parse_tool_call(const std::string& path, dom::element valu
     HEARTH_TRY(const dom::object checked, as_object(at(path, "function.arguments"), *arguments));
     made.arguments = simdjson::minify(checked);
   }
-  return made;
+  out.tool_calls.push_back(std::move(made));
+  return {};
 }
 
 Parsed<hub::Role> role_of(const std::string& path, dom::object message) {
@@ -77,15 +80,34 @@ Parsed<hub::Message> parse_message(const std::string& path, dom::element value) 
   }
   const auto calls = member(message, "tool_calls");
   if (!calls) return out;
-  HEARTH_TRY_VOID(read_list(out.tool_calls, at(path, "tool_calls"), *calls, kToolsMax, parse_tool_call));
+  HEARTH_TRY(const dom::array list, as_array(at(path, "tool_calls"), *calls));
+  if (list.size() > kToolsMax) return too_many(at(path, "tool_calls"), kToolsMax, list.size());
+  std::size_t i = 0;
+  for (const dom::element call : list) {
+    HEARTH_TRY_VOID(add_call(out, fmt::format("{}.tool_calls[{}]", path, i++), call));
+  }
   return out;
 }
 
 Parsed<> set_messages(Request& r, std::string_view param, dom::element value) {
-  return read_list(r.chat.messages, param, value, kMessagesMax, parse_message);
+  HEARTH_TRY(const dom::array messages, as_array(param, value));
+  if (messages.size() > kMessagesMax) return too_many(param, kMessagesMax, messages.size());
+  std::size_t i = 0;
+  for (const dom::element message : messages) {
+    HEARTH_TRY(hub::Message parsed, parse_message(fmt::format("{}[{}]", param, i++), message));
+    r.chat.messages.push_back(std::move(parsed));
+  }
+  return {};
 }
 
 // ---- Options: as Ollama's model files name them ----
+
+template <auto Member, double Min, double Max>
+Parsed<> set_number(hub::ChatRequest& chat, std::string_view param, dom::element value) {
+  HEARTH_TRY(const double number, as_number(param, value, Min, Max));
+  chat.sampling.*Member = static_cast<float>(number);
+  return {};
+}
 
 // -1 and -2: as far as the context goes.
 Parsed<> set_num_predict(hub::ChatRequest& chat, std::string_view param, dom::element value) {
@@ -105,11 +127,11 @@ constexpr auto kOptions = std::to_array<Option>({
     {"temperature", set_temperature},
     {"top_p", set_top_p},
     {"top_k", set_top_k},
-    {"min_p", set_sampling<&S::min_p, 0.0, 1.0>},
-    {"typical_p", set_sampling<&S::typical_p, 1e-6, 1.0>},
-    {"repeat_penalty", set_sampling<&S::repetition_penalty, 0.01, 10.0>},
-    {"presence_penalty", set_sampling<&S::presence_penalty, -2.0, 2.0>},
-    {"frequency_penalty", set_sampling<&S::frequency_penalty, -2.0, 2.0>},
+    {"min_p", set_number<&S::min_p, 0.0, 1.0>},
+    {"typical_p", set_number<&S::typical_p, 1e-6, 1.0>},
+    {"repeat_penalty", set_number<&S::repetition_penalty, 0.01, 10.0>},
+    {"presence_penalty", set_number<&S::presence_penalty, -2.0, 2.0>},
+    {"frequency_penalty", set_number<&S::frequency_penalty, -2.0, 2.0>},
     {"seed", set_seed},
     {"num_predict", set_num_predict},
     {"stop", set_stop},
@@ -128,16 +150,22 @@ Parsed<> set_options(Request& r, std::string_view param, dom::element value) {
 // ---- Other fields ----
 
 // "json", a schema, or nothing.
-Parsed<> set_format(Request& r, std::string_view param, dom::element value) {
+Parsed<> set_format(Request& r, std::string_view, dom::element value) {
   std::string_view word;
-  if (value.get_string().get(word) != simdjson::SUCCESS) return set_schema(r.chat, param, value);
-  if (word.empty()) return {};
-  if (word != "json") {
-    return refuse("invalid_value", std::string(param),
-                  fmt::format("Invalid value: '{}' for '{}'. Supported values are: 'json' and a JSON schema.",
-                              word.substr(0, 40), param));
+  dom::parser parser;
+  dom::element schema = value;
+  if (value.get_string().get(word) == simdjson::SUCCESS) {
+    if (word.empty()) return {};
+    if (word != "json") {
+      return refuse("invalid_value", "format",
+                    fmt::format("Invalid value: '{}' for 'format'. Supported values are: 'json' and a JSON schema.",
+                                word.substr(0, 40)));
+    }
+    schema = parser.parse(std::string_view(R"({"type":"object"})")).value();
   }
-  set_json_object(r.chat);
+  HEARTH_TRY(r.chat.grammar, parse_answer_format("json_schema", schema));
+  r.chat.format_field = "json_schema";
+  r.chat.format_json = simdjson::minify(schema);
   return {};
 }
 
@@ -151,10 +179,32 @@ Parsed<> set_think(Request& r, std::string_view param, dom::element value) {
   return {};
 }
 
+Parsed<> set_logprobs(Request& r, std::string_view param, dom::element value) {
+  HEARTH_TRY(r.chat.wants_logprobs, as_bool(param, value));
+  return {};
+}
+
+Parsed<> set_top_logprobs(Request& r, std::string_view param, dom::element value) {
+  HEARTH_TRY(const std::int64_t n, as_integer(param, value, 0, openai::kTopLogprobsMax));
+  r.chat.n_top_logprobs = static_cast<std::uint32_t>(n);
+  return {};
+}
+
 template <auto Member>
 Parsed<> set_text(Request& r, std::string_view param, dom::element value) {
   HEARTH_TRY(r.*Member, as_string(param, value));
   return {};
+}
+
+template <auto Member>
+Parsed<> set_bool(Request& r, std::string_view param, dom::element value) {
+  HEARTH_TRY(r.*Member, as_bool(param, value));
+  return {};
+}
+
+template <auto Set>
+Parsed<> set_field(Request& r, std::string_view param, dom::element value) {
+  return Set(r.chat, param, value);
 }
 
 Parsed<> refuse_text(Request&, std::string_view param, dom::element value) {
@@ -171,22 +221,27 @@ Parsed<> refuse_images(Request&, std::string_view param, dom::element value) {
   return no_images(std::string(param));
 }
 
-constexpr auto kSharedFields = std::to_array<Field<Request>>({
-    {"model", set_chat<set_model>},
+struct Field {
+  std::string_view name;
+  Parsed<> (*set)(Request& r, std::string_view param, dom::element value);
+};
+
+constexpr auto kSharedFields = std::to_array<Field>({
+    {"model", set_field<set_model>},
     {"stream", set_bool<&Request::stream>},
     {"options", set_options},
     {"format", set_format},
     {"think", set_think},
-    {"logprobs", set_chat_bool<&hub::ChatRequest::wants_logprobs>},
-    {"top_logprobs", set_chat<set_top_logprobs>},
+    {"logprobs", set_logprobs},
+    {"top_logprobs", set_top_logprobs},
 });
 
-constexpr auto kChatFields = std::to_array<Field<Request>>({
+constexpr auto kChatFields = std::to_array<Field>({
     {"messages", set_messages},
-    {"tools", set_chat<openai::set_tools>},
+    {"tools", set_field<openai::set_tools>},
 });
 
-constexpr auto kGenerateFields = std::to_array<Field<Request>>({
+constexpr auto kGenerateFields = std::to_array<Field>({
     {"prompt", set_text<&Request::prompt>},
     {"system", set_text<&Request::system>},
     {"raw", set_bool<&Request::is_raw>},
@@ -194,6 +249,14 @@ constexpr auto kGenerateFields = std::to_array<Field<Request>>({
     {"suffix", refuse_text},
     {"images", refuse_images},
 });
+
+template <std::size_t N>
+Parsed<> set_fields(Request& r, dom::object body, const std::array<Field, N>& table) {
+  for (const Field& field : table) {
+    if (const auto value = member(body, field.name)) HEARTH_TRY_VOID(field.set(r, field.name, *value));
+  }
+  return {};
+}
 
 // A prompt is a user's message, unless it is raw.
 void lay_out_prompt(Request& r) {
@@ -216,7 +279,7 @@ Parsed<Request> parse_with(dom::parser& parser, Endpoint endpoint, std::string_v
     HEARTH_TRY_VOID(set_fields(r, object, kGenerateFields));
     lay_out_prompt(r);
   }
-  HEARTH_TRY_VOID(require(object, {"model"}));
+  if (!member(object, "model")) return missing("model");
   r.chat.counts_only = r.chat.messages.empty() && r.chat.prompt.empty();
   return r;
 }

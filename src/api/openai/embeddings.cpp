@@ -24,42 +24,48 @@ constexpr const char* kInputKinds =
 Parsed<> read_model(dom::object body, EmbeddingsRequest& request) {
   const auto value = member(body, "model");
   if (!value) return missing("model");
-  HEARTH_TRY(request.model, model_name("model", *value));
-  request.work.model = request.model;
+  HEARTH_TRY(const std::string_view name, as_string("model", *value));
+  if (name.empty()) return missing("model");
+  if (name.size() > kModelNameBytesMax) {
+    return refuse("string_above_max_length", "model",
+                  fmt::format("Invalid 'model': expected at most {} bytes, but got {} instead.",
+                              kModelNameBytesMax, name.size()));
+  }
+  request.model = request.work.model = name;
   return {};
 }
 
-Parsed<hub::EmbeddingInput> read_text(std::string_view param, std::string_view text) {
+Parsed<hub::EmbeddingInput> read_text(std::string_view text) {
   if (!text.empty()) return std::string(text);
-  return refuse("invalid_value", std::string(param), fmt::format("Invalid '{}': a text must not be empty.", param));
+  return refuse("invalid_value", "input", "Invalid 'input': a text must not be empty.");
 }
 
-Parsed<hub::EmbeddingInput> read_tokens(std::string_view param, dom::array values) {
+Parsed<hub::EmbeddingInput> read_tokens(dom::array values) {
   std::vector<text::TokenId> tokens;
   for (const dom::element value : values) {
     std::int64_t id = 0;
     if (value.get_int64().get(id) != simdjson::SUCCESS)
-      return wrong_type(param, kInputKinds, value);
+      return wrong_type("input", kInputKinds, value);
     if (id < 0 || id > std::numeric_limits<text::TokenId>::max()) {
-      return refuse("invalid_value", std::string(param), fmt::format("Invalid '{}': {} is no token.", param, id));
+      return refuse("invalid_value", "input", fmt::format("Invalid 'input': {} is no token.", id));
     }
     if (tokens.size() == hub::kEmbeddingTokensMax) {
-      return refuse("array_above_max_length", std::string(param),
-                    fmt::format("Invalid '{}': expected at most {} tokens.", param, hub::kEmbeddingTokensMax));
+      return refuse(
+          "array_above_max_length", "input",
+          fmt::format("Invalid 'input': expected at most {} tokens.", hub::kEmbeddingTokensMax));
     }
     tokens.push_back(static_cast<text::TokenId>(id));
   }
   if (!tokens.empty()) return tokens;
-  return refuse("invalid_value", std::string(param),
-                fmt::format("Invalid '{}': an array of tokens must not be empty.", param));
+  return refuse("invalid_value", "input", "Invalid 'input': an array of tokens must not be empty.");
 }
 
-Parsed<hub::EmbeddingInput> read_one(std::string_view param, dom::element value) {
+Parsed<hub::EmbeddingInput> read_one(dom::element value) {
   std::string_view text;
-  if (value.get_string().get(text) == simdjson::SUCCESS) return read_text(param, text);
+  if (value.get_string().get(text) == simdjson::SUCCESS) return read_text(text);
   dom::array tokens;
-  if (value.get_array().get(tokens) == simdjson::SUCCESS) return read_tokens(param, tokens);
-  return wrong_type(param, kInputKinds, value);
+  if (value.get_array().get(tokens) == simdjson::SUCCESS) return read_tokens(tokens);
+  return wrong_type("input", kInputKinds, value);
 }
 
 Parsed<> read_input(dom::object body, std::string_view param, EmbeddingsRequest& request) {
@@ -70,21 +76,21 @@ Parsed<> read_input(dom::object body, std::string_view param, EmbeddingsRequest&
   // A string, or an array of tokens: one text.
   const bool is_list = value->get_array().get(list) == simdjson::SUCCESS;
   if (!is_list || (list.size() > 0 && list.at(0).is_number())) {
-    HEARTH_TRY(hub::EmbeddingInput one, read_one(param, *value));
+    HEARTH_TRY(hub::EmbeddingInput one, read_one(*value));
     inputs.push_back(std::move(one));
     return {};
   }
   for (const dom::element each : list) {
     if (inputs.size() == hub::kEmbeddingTextsMax) {
-      return refuse("array_above_max_length", std::string(param),
-                    fmt::format("Invalid '{}': too many entries. Expected at most {}.", param,
+      return refuse("array_above_max_length", "input",
+                    fmt::format("Invalid 'input': too many entries. Expected at most {}.",
                                 hub::kEmbeddingTextsMax));
     }
-    HEARTH_TRY(hub::EmbeddingInput one, read_one(param, each));
+    HEARTH_TRY(hub::EmbeddingInput one, read_one(each));
     inputs.push_back(std::move(one));
   }
   if (!inputs.empty()) return {};
-  return refuse("empty_array", std::string(param), fmt::format("Invalid '{}': the array must not be empty.", param));
+  return refuse("empty_array", "input", "Invalid 'input': the array must not be empty.");
 }
 
 Parsed<> read_format(dom::object body, EmbeddingsRequest& request) {

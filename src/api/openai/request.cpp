@@ -12,13 +12,46 @@
 #include <utility>
 
 #include "api/answer_format.h"
-#include "api/field_table.h"
+#include "api/chat_fields.h"
 #include "api/openai/tools.h"
 
 namespace hearth::api::openai {
 namespace {
 
 // ---- Fields of a request: one table, one function each ----
+
+using Setter = Parsed<> (*)(Request&, std::string_view param, dom::element value);
+
+struct Field {
+  std::string_view name;
+  Setter set;
+};
+
+template <auto Member>
+Parsed<> set_bool(Request& r, std::string_view param, dom::element value) {
+  HEARTH_TRY(r.*Member, as_bool(param, value));
+  return {};
+}
+
+template <auto Member>
+Parsed<> set_chat_bool(Request& r, std::string_view param, dom::element value) {
+  HEARTH_TRY(r.chat.*Member, as_bool(param, value));
+  return {};
+}
+
+// A field of the part that the hub gets.
+template <auto Set>
+Parsed<> set_field(Request& r, std::string_view param, dom::element value) {
+  return Set(r.chat, param, value);
+}
+
+// Sampling: numbers with a range and a place.
+template <auto Member, double Min, double Max>
+Parsed<> set_sampling(Request& r, std::string_view param, dom::element value) {
+  HEARTH_TRY(const double number, as_number(param, value, Min, Max));
+  r.chat.sampling.*Member = static_cast<float>(number);
+  return {};
+}
 
 // A share of the probability mass.  0 means "only the best", which a share of nothing can't say: the
 // least positive value does.
@@ -83,9 +116,15 @@ Parsed<> set_logit_bias(Request& r, std::string_view param, dom::element value) 
   return {};
 }
 
+Parsed<> set_top_logprobs(Request& r, std::string_view param, dom::element value) {
+  HEARTH_TRY(const std::int64_t n, as_integer(param, value, 0, kTopLogprobsMax));
+  r.chat.n_top_logprobs = static_cast<std::uint32_t>(n);
+  return {};
+}
+
 // Completions ask for log-probabilities with a number, chats with a boolean.
 Parsed<> set_completion_logprobs(Request& r, std::string_view param, dom::element value) {
-  HEARTH_TRY_VOID(set_top_logprobs(r.chat, param, value));
+  HEARTH_TRY_VOID(set_top_logprobs(r, param, value));
   r.logprobs = true;
   return {};
 }
@@ -179,13 +218,13 @@ Parsed<std::string> parse_content(std::string_view path, dom::object message, hu
     return std::string(text);
   }
   std::string joined;
-  bool is_first = true;
-  HEARTH_TRY_VOID(read_array(param, value, SIZE_MAX, [&](const std::string& part_path, dom::element part) -> Parsed<> {
-    HEARTH_TRY(const std::string_view text, parse_part(part_path, part));
-    if (!std::exchange(is_first, false)) joined.push_back('\n');
+  std::size_t i = 0;
+  HEARTH_TRY(const dom::array parts, as_array(param, value));
+  for (const dom::element part : parts) {
+    HEARTH_TRY(const std::string_view text, parse_part(fmt::format("{}[{}]", param, i), part));
+    if (i++ > 0) joined.push_back('\n');
     joined.append(text);
-    return {};
-  }));
+  }
   return joined;
 }
 
@@ -205,9 +244,15 @@ Parsed<hub::Message> parse_message(std::string_view path, dom::element value) {
 }
 
 Parsed<> set_messages(Request& r, std::string_view param, dom::element value) {
+  HEARTH_TRY(const dom::array messages, as_array(param, value));
+  if (messages.size() > kMessagesMax) return too_many(param, kMessagesMax, messages.size());
   r.chat.messages.clear();
-  HEARTH_TRY_VOID(read_list(r.chat.messages, param, value, kMessagesMax, parse_message));
-  if (!r.chat.messages.empty()) return {};
+  std::size_t i = 0;
+  for (const dom::element message : messages) {
+    HEARTH_TRY(hub::Message parsed, parse_message(fmt::format("{}[{}]", param, i++), message));
+    r.chat.messages.push_back(std::move(parsed));
+  }
+  if (i > 0) return {};
   return refuse("empty_array", std::string(param),
                 fmt::format("Invalid '{}': empty array. Expected an array with minimum length 1, but got "
                             "an empty array instead.", param));
@@ -253,23 +298,23 @@ Parsed<> check_best_of(Request& r, std::string_view param, dom::element value) {
 
 using S = engine::SamplingOptions;
 
-constexpr auto kSharedFields = std::to_array<Field<Request>>({
-    {"model", set_chat<set_model>},
-    {"temperature", set_chat<set_temperature>},
-    {"top_p", set_chat<set_top_p>},
-    {"min_p", set_chat<set_sampling<&S::min_p, 0.0, 1.0>>},
+constexpr auto kSharedFields = std::to_array<Field>({
+    {"model", set_field<set_model>},
+    {"temperature", set_field<set_temperature>},
+    {"top_p", set_field<set_top_p>},
+    {"min_p", set_sampling<&S::min_p, 0.0, 1.0>},
     {"typical_p", set_share<&S::typical_p>},
-    {"top_k", set_chat<set_top_k>},
-    {"repetition_penalty", set_chat<set_sampling<&S::repetition_penalty, 0.01, 10.0>>},
-    {"repeat_penalty", set_chat<set_sampling<&S::repetition_penalty, 0.01, 10.0>>},
-    {"frequency_penalty", set_chat<set_sampling<&S::frequency_penalty, -2.0, 2.0>>},
-    {"presence_penalty", set_chat<set_sampling<&S::presence_penalty, -2.0, 2.0>>},
+    {"top_k", set_field<set_top_k>},
+    {"repetition_penalty", set_sampling<&S::repetition_penalty, 0.01, 10.0>},
+    {"repeat_penalty", set_sampling<&S::repetition_penalty, 0.01, 10.0>},
+    {"frequency_penalty", set_sampling<&S::frequency_penalty, -2.0, 2.0>},
+    {"presence_penalty", set_sampling<&S::presence_penalty, -2.0, 2.0>},
     {"logit_bias", set_logit_bias},
     {"lora", set_lora},
-    {"seed", set_chat<set_seed>},
+    {"seed", set_field<set_seed>},
     {"n", set_n},
-    {"max_tokens", set_chat<set_max_tokens>},
-    {"stop", set_chat<set_stop>},
+    {"max_tokens", set_field<set_max_tokens>},
+    {"stop", set_field<set_stop>},
     {"ignore_eos", set_chat_bool<&hub::ChatRequest::ignore_eos>},
     {"store", set_chat_bool<&hub::ChatRequest::may_store>},
     {"prompt_cache_retention", set_retention},
@@ -288,19 +333,19 @@ constexpr auto kSharedFields = std::to_array<Field<Request>>({
     {"ebnf", set_answer_format},
 });
 
-constexpr auto kChatFields = std::to_array<Field<Request>>({
+constexpr auto kChatFields = std::to_array<Field>({
     {"messages", set_messages},
     {"logprobs", set_bool<&Request::logprobs>},
-    {"top_logprobs", set_chat<set_top_logprobs>},
-    {"max_completion_tokens", set_chat<set_max_tokens>},
-    {"tools", set_chat<set_tools>},
-    {"tool_choice", set_chat<set_tool_choice>},
+    {"top_logprobs", set_top_logprobs},
+    {"max_completion_tokens", set_field<set_max_tokens>},
+    {"tools", set_field<set_tools>},
+    {"tool_choice", set_field<set_tool_choice>},
     {"parallel_tool_calls", set_chat_bool<&hub::ChatRequest::parallel_tool_calls>},
-    {"reasoning_effort", set_chat<set_reasoning_effort>},
-    {"chat_template_kwargs", set_chat<set_template_arguments>},
+    {"reasoning_effort", set_field<set_reasoning_effort>},
+    {"chat_template_kwargs", set_field<set_template_arguments>},
 });
 
-constexpr auto kCompletionFields = std::to_array<Field<Request>>({
+constexpr auto kCompletionFields = std::to_array<Field>({
     {"prompt", set_prompt},
     {"logprobs", set_completion_logprobs},
     {"echo", set_bool<&Request::echo>},
@@ -308,15 +353,31 @@ constexpr auto kCompletionFields = std::to_array<Field<Request>>({
     {"best_of", check_best_of},
 });
 
+// Sets what `table` knows of `body`, in the table's order; null is the same as absent.
+template <std::size_t N>
+Parsed<> set_fields(Request& r, dom::object body, const std::array<Field, N>& table) {
+  for (const Field& field : table) {
+    dom::element value;
+    if (body[field.name].get(value) != simdjson::SUCCESS || value.is_null()) continue;
+    HEARTH_TRY_VOID(field.set(r, field.name, value));
+  }
+  return {};
+}
+
 // ---- What only shows when all fields are set ----
+
+bool has(dom::object body, std::string_view name) {
+  dom::element value;
+  return body[name].get(value) == simdjson::SUCCESS && !value.is_null();
+}
 
 Parsed<> check_whole(const Request& r, dom::object body) {
   const bool chat = r.endpoint == Endpoint::kChat;
-  if (!member(body, "model")) return missing("model");
-  if (chat && !member(body, "messages")) return missing("messages");
-  if (!chat && !member(body, "prompt")) return missing("prompt");
+  if (!has(body, "model")) return missing("model");
+  if (chat && !has(body, "messages")) return missing("messages");
+  if (!chat && !has(body, "prompt")) return missing("prompt");
   HEARTH_TRY_VOID(check_tool_choice(r.chat));
-  if (chat && member(body, "top_logprobs") && !r.logprobs) {
+  if (chat && has(body, "top_logprobs") && !r.logprobs) {
     return refuse("invalid_value", "top_logprobs",
                   "Invalid 'top_logprobs': it needs 'logprobs' to be true.");
   }

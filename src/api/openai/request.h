@@ -20,6 +20,7 @@
 namespace hearth::api::openai {
 
 inline constexpr std::size_t kLogitBiasMax = 4'096;
+inline constexpr std::uint32_t kTopLogprobsMax = 20;
 
 enum class Endpoint : std::uint8_t { kChat, kCompletion };
 

@@ -77,8 +77,15 @@ Parsed<hub::ToolCall> parse_tool_call(std::string_view path, dom::element value)
 }  // namespace
 
 Parsed<> set_tools(hub::ChatRequest& request, std::string_view param, dom::element value) {
+  HEARTH_TRY(const dom::array tools, as_array(param, value));
+  if (tools.size() > kToolsMax) return too_many(param, kToolsMax, tools.size());
   request.tools.clear();
-  return read_list(request.tools, param, value, kToolsMax, parse_tool);
+  std::size_t i = 0;
+  for (const dom::element tool : tools) {
+    HEARTH_TRY(hub::Tool parsed, parse_tool(fmt::format("{}[{}]", param, i++), tool));
+    request.tools.push_back(std::move(parsed));
+  }
+  return {};
 }
 
 Parsed<> set_tool_choice(hub::ChatRequest& request, std::string_view param, dom::element value) {
@@ -132,7 +139,14 @@ Parsed<> set_tool_calls(hub::Message& out, std::string_view path, dom::object me
   dom::element value;
   if (message["tool_calls"].get(value) != simdjson::SUCCESS || value.is_null()) return {};
   const std::string param = at(path, "tool_calls");
-  return read_list(out.tool_calls, param, value, kToolsMax, parse_tool_call);
+  HEARTH_TRY(const dom::array calls, as_array(param, value));
+  if (calls.size() > kToolsMax) return too_many(param, kToolsMax, calls.size());
+  std::size_t i = 0;
+  for (const dom::element call : calls) {
+    HEARTH_TRY(hub::ToolCall parsed, parse_tool_call(fmt::format("{}[{}]", param, i++), call));
+    out.tool_calls.push_back(std::move(parsed));
+  }
+  return {};
 }
 
 }  // namespace hearth::api::openai

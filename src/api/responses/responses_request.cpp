@@ -8,7 +8,8 @@
 #include <utility>
 
 #include "api/answer_format.h"
-#include "api/field_table.h"
+#include "api/chat_fields.h"
+#include "api/openai/request.h"
 #include "api/openai/tools.h"
 #include "api/responses/responses_writer.h"
 
@@ -44,7 +45,10 @@ Parsed<std::string> text_of(std::string_view path, dom::element value) {
     return std::string(text);
   }
   std::string joined;
-  const auto add_part = [&](const std::string& part_path, dom::element element) -> Parsed<> {
+  std::size_t i = 0;
+  HEARTH_TRY(const dom::array parts, as_array(path, value));
+  for (const dom::element element : parts) {
+    const std::string part_path = fmt::format("{}[{}]", path, i++);
     HEARTH_TRY(const dom::object part, as_object(part_path, element));
     HEARTH_TRY(const std::string type, text_member(part_path, part, "type"));
     if (std::ranges::find(kTextTypes, type) == kTextTypes.end()) {
@@ -56,9 +60,7 @@ Parsed<std::string> text_of(std::string_view path, dom::element value) {
     HEARTH_TRY_VOID(set_optional_text(text, part_path, part, type == "refusal" ? "refusal" : "text"));
     if (!joined.empty() && !text.empty()) joined.push_back('\n');
     joined += text;
-    return {};
-  };
-  HEARTH_TRY_VOID(read_array(path, value, SIZE_MAX, add_part));
+  }
   return joined;
 }
 
@@ -172,10 +174,13 @@ Parsed<> set_input(Request& r, std::string_view param, dom::element value) {
   }
   if (!value.is_array()) return wrong_type(param, "a string or an array of items", value);
   HEARTH_TRY(const dom::array items, as_array(param, value));
+  if (items.size() > kMessagesMax) return too_many(param, kMessagesMax, items.size());
   if (items.size() == 0) return refuse("empty_array", std::string(param), "Invalid 'input': the array is empty.");
-  return read_array(param, value, kMessagesMax, [&](const std::string& path, dom::element item) {
-    return add_item(r, path, item);
-  });
+  std::size_t i = 0;
+  for (const dom::element item : items) {
+    HEARTH_TRY_VOID(add_item(r, fmt::format("{}[{}]", param, i++), item));
+  }
+  return {};
 }
 
 // Comes before the input in the table's order, and in the conversation.
@@ -196,24 +201,28 @@ Parsed<> add_tool(Request& r, std::string_view path, dom::element value) {
   const auto name = member(tool, "name");
   if (!name) return missing(at(path, "name"));
   HEARTH_TRY(std::string checked, function_name(at(path, "name"), *name));
-  std::string schema;
-  const auto parameters = member(tool, "parameters");
   if (is_custom) {
+    thread_local dom::parser parser;
     r.asked.custom_tools.push_back(checked);
-    schema = kCustomSchema;
-  } else if (parameters) {
-    HEARTH_TRY_VOID(as_object(at(path, "parameters"), *parameters));
-    schema = simdjson::minify(*parameters);
+    r.chat.tools.push_back(make_tool(std::move(checked), member(tool, "description"),
+                                     parser.parse(std::string_view(kCustomSchema)).value()));
+    return {};
   }
-  r.chat.tools.push_back(make_tool(std::move(checked), member(tool, "description"), std::move(schema)));
+  const auto parameters = member(tool, "parameters");
+  if (parameters) HEARTH_TRY_VOID(as_object(at(path, "parameters"), *parameters));
+  r.chat.tools.push_back(make_tool(std::move(checked), member(tool, "description"), parameters));
   return {};
 }
 
 Parsed<> set_tools(Request& r, std::string_view param, dom::element value) {
-  r.asked.tools_json = simdjson::minify(value);
-  return read_array(param, value, kToolsMax, [&](const std::string& path, dom::element tool) {
-    return add_tool(r, path, tool);
-  });
+  HEARTH_TRY(const dom::array tools, as_array(param, value));
+  if (tools.size() > kToolsMax) return too_many(param, kToolsMax, tools.size());
+  r.asked.tools_json = simdjson::minify(tools);
+  std::size_t i = 0;
+  for (const dom::element tool : tools) {
+    HEARTH_TRY_VOID(add_tool(r, fmt::format("{}[{}]", param, i++), tool));
+  }
+  return {};
 }
 
 // A word, or an object that names a function or a custom tool.
@@ -258,7 +267,10 @@ Parsed<> set_text(Request& r, std::string_view param, dom::element value) {
   // Chats wrap the schema once more; here it lies beside its name.
   const auto schema = member(object, "schema");
   if (!schema) return missing(at(path, "schema"));
-  return set_schema(r.chat, at(path, "schema"), *schema);
+  HEARTH_TRY(r.chat.grammar, parse_answer_format("json_schema", *schema));
+  r.chat.format_field = "json_schema";
+  r.chat.format_json = simdjson::minify(*schema);
+  return {};
 }
 
 Parsed<> set_include(Request& r, std::string_view param, dom::element value) {
@@ -267,6 +279,12 @@ Parsed<> set_include(Request& r, std::string_view param, dom::element value) {
     HEARTH_TRY(const std::string_view name, as_string(param, entry));
     if (name == "message.output_text.logprobs") r.asked.has_logprobs = r.chat.wants_logprobs = true;
   }
+  return {};
+}
+
+Parsed<> set_top_logprobs(Request& r, std::string_view param, dom::element value) {
+  HEARTH_TRY(const std::int64_t n, as_integer(param, value, 0, openai::kTopLogprobsMax));
+  r.chat.n_top_logprobs = static_cast<std::uint32_t>(n);
   return {};
 }
 
@@ -283,14 +301,35 @@ Parsed<> check_background(Request&, std::string_view param, dom::element value) 
                 "Unsupported value: 'background' must be false; this hub answers at once, or streams.");
 }
 
-constexpr auto kFields = std::to_array<Field<Request>>({
-    {"model", set_chat<set_model>},
+template <auto Set>
+Parsed<> set_field(Request& r, std::string_view param, dom::element value) {
+  return Set(r.chat, param, value);
+}
+
+template <auto Member>
+Parsed<> set_chat_bool(Request& r, std::string_view param, dom::element value) {
+  HEARTH_TRY(r.chat.*Member, as_bool(param, value));
+  return {};
+}
+
+Parsed<> set_stream(Request& r, std::string_view param, dom::element value) {
+  HEARTH_TRY(r.stream, as_bool(param, value));
+  return {};
+}
+
+struct Field {
+  std::string_view name;
+  Parsed<> (*set)(Request& r, std::string_view param, dom::element value);
+};
+
+constexpr auto kFields = std::to_array<Field>({
+    {"model", set_field<set_model>},
     {"instructions", set_instructions},
     {"input", set_input},
-    {"max_output_tokens", set_chat<set_max_tokens>},
-    {"temperature", set_chat<set_temperature>},
-    {"top_p", set_chat<set_top_p>},
-    {"top_logprobs", set_chat<set_top_logprobs>},
+    {"max_output_tokens", set_field<set_max_tokens>},
+    {"temperature", set_field<set_temperature>},
+    {"top_p", set_field<set_top_p>},
+    {"top_logprobs", set_top_logprobs},
     {"tools", set_tools},
     {"tool_choice", set_tool_choice},
     {"parallel_tool_calls", set_chat_bool<&hub::ChatRequest::parallel_tool_calls>},
@@ -298,7 +337,7 @@ constexpr auto kFields = std::to_array<Field<Request>>({
     {"text", set_text},
     {"include", set_include},
     {"store", set_chat_bool<&hub::ChatRequest::may_store>},
-    {"stream", set_bool<&Request::stream>},
+    {"stream", set_stream},
     {"previous_response_id", refuse_memory},
     {"conversation", refuse_memory},
     {"background", check_background},
@@ -307,8 +346,12 @@ constexpr auto kFields = std::to_array<Field<Request>>({
 Parsed<Request> parse_with(dom::parser& parser, std::string_view body) {
   HEARTH_TRY(const dom::object object, parse_body(parser, body));
   Request r;
-  HEARTH_TRY_VOID(set_fields(r, object, kFields));
-  HEARTH_TRY_VOID(require(object, {"model", "input"}));
+  for (const Field& field : kFields) {
+    if (const auto value = member(object, field.name)) HEARTH_TRY_VOID(field.set(r, field.name, *value));
+  }
+  for (const char* const name : {"model", "input"}) {
+    if (!member(object, name)) return missing(name);
+  }
   HEARTH_TRY_VOID(check_tool_choice(r.chat));
   r.asked.model = r.chat.model;
   r.asked.max_output_tokens = r.chat.max_tokens;

@@ -1,10 +1,11 @@
 // OpenAI's responses: what is taken of a request, and that a stream's events fit together.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <simdjson.h>
 
-#include "api/call_for_test.h"
 #include "api/responses/responses_request.h"
 #include "api/responses/responses_writer.h"
+#include "net/sse.h"
 
 namespace hearth::api::responses {
 namespace {
@@ -13,9 +14,17 @@ using hub::Role;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-hub::ChatRequest parsed(std::string_view body) { return call_of(parse_call(body)).chat; }
+hub::ChatRequest parsed(std::string_view body) {
+  auto call = parse_call(body);
+  EXPECT_TRUE(call.has_value()) << (call ? "" : call.error().message);
+  return call ? std::move(call->chat) : hub::ChatRequest{};
+}
 
-std::string message_of(std::string_view body) { return api::message_of(parse_call(body)); }
+std::string message_of(std::string_view body) {
+  const auto call = parse_call(body);
+  EXPECT_FALSE(call.has_value());
+  return call ? "" : call.error().message;
+}
 
 TEST(ResponsesRequest, EveryFieldFindsItsPlace) {
   const auto r = parsed(R"({"model":"m","instructions":"Be brief.","input":"Hi","max_output_tokens":9,
@@ -38,8 +47,6 @@ TEST(ResponsesRequest, EveryFieldFindsItsPlace) {
   EXPECT_FALSE(r.parallel_tool_calls);
   EXPECT_EQ(r.reasoning_effort, "low");
   EXPECT_NE(r.grammar, nullptr);
-  EXPECT_EQ(r.format_field, "response_format");
-  EXPECT_EQ(r.format_json, R"({"type":"json_schema","json_schema":{"name":"answer","schema":{"type":"object"}}})");
   EXPECT_FALSE(r.may_store);
 }
 
@@ -78,15 +85,23 @@ TEST(CustomTools, TextGoesThere) {
   EXPECT_EQ(custom_input("no json"), "no json");
 }
 
-// A stream's events; each must be numbered.
-std::vector<std::string> response_event_types(const std::string& stream) {
-  std::uint64_t n_events = 0;
-  std::vector<std::string> types = event_types(stream, [&](const simdjson::dom::element& event) {
+// A stream's events without what repeats the whole response; each must be JSON of its type, and numbered.
+std::vector<std::string> event_types(const std::string& stream) {
+  std::vector<std::string> types;
+  net::SseParser parser([&](const net::SseEvent& event) {
+    if (!event.comment.empty()) return;
+    simdjson::dom::parser json;
+    simdjson::dom::element root;
+    std::string_view type;
     std::uint64_t number = 0;
-    ASSERT_EQ(event["sequence_number"].get(number), simdjson::SUCCESS);
-    EXPECT_EQ(number, n_events++);
+    ASSERT_EQ(json.parse(event.data).get(root), simdjson::SUCCESS) << event.data;
+    ASSERT_EQ(root["type"].get(type), simdjson::SUCCESS);
+    ASSERT_EQ(root["sequence_number"].get(number), simdjson::SUCCESS);
+    EXPECT_EQ(number, types.size());
+    EXPECT_EQ(type, event.event);
+    types.emplace_back(type.substr(9));  // "response."
   });
-  for (std::string& type : types) type.erase(0, std::string_view("response.").size());
+  EXPECT_TRUE(parser.feed(stream).has_value());
   return types;
 }
 
@@ -102,7 +117,7 @@ TEST(ResponsesWriter, ItemsComeOneAfterTheOther) {
   writer->tool_call(out, 0, {.index = 1, .arguments = R"("x"})"});
   writer->choice_end(out, 0, {});
   writer->finish(out, {.prompt_tokens = 2, .completion_tokens = 3}, {});
-  EXPECT_THAT(response_event_types(out),
+  EXPECT_THAT(event_types(out),
               ElementsAre("created", "in_progress", "output_item.added", "content_part.added", "reasoning_text.delta",
                           "reasoning_text.done", "content_part.done", "output_item.done", "output_item.added",
                           "content_part.added", "output_text.delta", "output_text.delta", "output_text.done",
@@ -124,7 +139,7 @@ TEST(ResponsesWriter, WholeAnswersAndErrors) {
   std::string out;
   writer->begin(out);
   writer->error(out, {.message = "broke", .code = "internal"});
-  EXPECT_THAT(response_event_types(out), ElementsAre("created", "in_progress", "failed"));
+  EXPECT_THAT(event_types(out), ElementsAre("created", "in_progress", "failed"));
   EXPECT_THAT(out, HasSubstr(R"("error":{"code":"internal","message":"broke"})"));
 }
 

@@ -1,0 +1,478 @@
+// libhearth against a real server of the bridge in this process: memory, runs in the hub, generations,
+// what ends, and what comes back.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <chrono>
+#include <cstring>
+#include <deque>
+#include <filesystem>
+#include <thread>
+#include <vector>
+
+#include "compute/bridge/server.h"
+#include "dlpack_layout.h"
+#include "hearth/hearth.h"
+
+namespace hearth {
+namespace {
+
+using compute::Bindings;
+using compute::Workers;
+using compute::bridge::HubKernel;
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+HubKernel hub_kernel(std::string name, const char* signature, Result<> (*run)(const Bindings&, const Workers&)) {
+  auto parsed = compute::parse_signature(signature);
+  EXPECT_TRUE(parsed) << (parsed ? "" : parsed.error().message);
+  const auto cost = [](const Bindings& bound) -> Result<compute::Cost> {
+    const std::int64_t n = bound.tensors.empty() ? 0 : bound.tensors[0].n_elements();
+    return compute::Cost{n, 12 * n};
+  };
+  return {std::move(name), *std::move(parsed), cost, run};
+}
+
+// out = in * w, however they lie.
+Result<> multiply(const Bindings& bound, const Workers&) {
+  const auto& [out, in, w] = std::tie(bound.tensors[0], bound.tensors[1], bound.tensors[2]);
+  for (std::int64_t i = 0; i < out.shape[0]; ++i) {
+    for (std::int64_t j = 0; j < out.shape[1]; ++j) {
+      const auto at = [&](const compute::Tensor& t) -> float& {
+        return reinterpret_cast<float*>(t.data)[i * t.strides[0] + j * t.strides[1]];
+      };
+      at(out) = at(in) * at(w);
+    }
+  }
+  return {};
+}
+
+std::atomic<int> n_spinning{0};
+
+// Writes `value`; before that, waits to be given up if it is odd.
+Result<> spin_if_odd(const Bindings& bound, const Workers& workers) {
+  const std::int64_t value = bound.integers[0];
+  if (value % 2 != 0) {
+    ++n_spinning;
+    while (!workers.gave_up()) std::this_thread::yield();
+    --n_spinning;
+    return {};
+  }
+  *reinterpret_cast<std::int64_t*>(bound.tensors[0].data) = value;
+  return {};
+}
+
+Result<> refuse(const Bindings&, const Workers&) { return fail(Code::kUnavailable, "the library 'fft' is not installed"); }
+
+// An answer that says its question back, word by word, or goes on for ever.
+class Echo final : public compute::bridge::AnswerStream {
+ public:
+  Echo(const compute::bridge::Question& question, std::atomic<int>& n_alive) : n_alive_(n_alive) {
+    ++n_alive_;
+    is_endless_ = question.prompt == "endless";
+    pieces_ = {question.client + ": ", question.model + " ", question.prompt};
+  }
+  ~Echo() override { --n_alive_; }
+  Result<std::optional<compute::bridge::AnswerPiece>> next(std::chrono::milliseconds) override {
+    if (is_endless_) return std::optional<compute::bridge::AnswerPiece>();
+    if (pieces_.empty()) return compute::bridge::AnswerPiece{"", true, "r-1"};
+    const std::string text = pieces_.front();
+    pieces_.pop_front();
+    return compute::bridge::AnswerPiece{text, false, ""};
+  }
+
+ private:
+  std::atomic<int>& n_alive_;
+  bool is_endless_;
+  std::deque<std::string> pieces_;
+};
+
+class Library : public testing::Test {
+ protected:
+  void SetUp() override {
+    folder_ = std::filesystem::temp_directory_path() / ("hearth-bridge-" + std::to_string(::getpid()));
+    std::filesystem::remove_all(folder_);
+    start();
+    const hearth_options options = options_of();
+    ASSERT_EQ(hearth_open(&options, &context_), HEARTH_OK) << hearth_error();
+  }
+  void TearDown() override {
+    for (hearth_kernel* kernel : kernels_) hearth_kernel_close(kernel);
+    for (hearth_tensor* tensor : tensors_) hearth_free(tensor);
+    hearth_close(context_);
+    server_ = nullptr;
+    std::filesystem::remove_all(folder_);
+  }
+
+  void start() {
+    compute::bridge::Services services;
+    services.hub_kernels.push_back(hub_kernel("multiply", "out f32[n, m] strided, in f32[n, m] strided, w f32[n, m] strided", multiply));
+    services.hub_kernels.push_back(hub_kernel("spin", "out i64[1], value i64", spin_if_odd));
+    services.hub_kernels.push_back(hub_kernel("refuse", "out f32[n], in f32[n], scale f32", refuse));
+    services.ask = [this](const compute::bridge::Question& question) -> Result<std::unique_ptr<compute::bridge::AnswerStream>> {
+      if (question.prompt == "no") return fail(Code::kNotFound, "there is no model 'x'");
+      return std::make_unique<Echo>(question, n_answers_);
+    };
+    services.measure_roofs = []() -> Result<compute::bridge::MachineRoofs> { return compute::bridge::MachineRoofs{2, 100, 50, 20, 10}; };
+    compute::bridge::ServerOptions options;
+    options.socket = folder_ / "bridge.sock";
+    options.pool_bytes_max = 8 << 20;
+    options.n_threads = 2;
+    options.sessions_max = 8;
+    auto server = compute::bridge::Server::start(options, std::move(services));
+    ASSERT_TRUE(server) << server.error().message;
+    server_ = *std::move(server);
+  }
+
+  hearth_options options_of() {
+    path_ = folder_ / "bridge.sock";
+    hearth_options options{};
+    options.size = sizeof options;
+    options.socket = path_.c_str();
+    options.client = "a test";
+    return options;
+  }
+
+  hearth_tensor* alloc(hearth_type type, std::vector<std::int64_t> shape) {
+    hearth_tensor* tensor = nullptr;
+    EXPECT_EQ(hearth_alloc(context_, type, static_cast<std::uint32_t>(shape.size()), shape.data(), &tensor), HEARTH_OK) << hearth_error();
+    tensors_.push_back(tensor);
+    return tensor;
+  }
+  hearth_tensor* filled(std::vector<std::int64_t> shape, std::vector<float> values) {
+    hearth_tensor* tensor = alloc(HEARTH_F32, std::move(shape));
+    std::memcpy(hearth_data(tensor), values.data(), values.size() * sizeof(float));
+    return tensor;
+  }
+  std::vector<float> floats(hearth_tensor* tensor, std::size_t n) {
+    const auto* data = static_cast<const float*>(hearth_data(tensor));
+    return {data, data + n};
+  }
+  hearth_kernel* open_kernel(const char* name) {
+    const hearth_source source{sizeof source, HEARTH_BY_NAME, name, 0};
+    hearth_kernel* kernel = nullptr;
+    EXPECT_EQ(hearth_kernel_open(context_, &source, &kernel), HEARTH_OK) << hearth_error();
+    if (kernel != nullptr) kernels_.push_back(kernel);
+    return kernel;
+  }
+  // Waits, for what happens soon, and for ever on a machine that is busy: a test's timeout ends it.
+  template <class Condition>
+  static void await(Condition&& condition) {
+    while (!condition()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+
+  std::filesystem::path folder_;
+  std::string path_;
+  std::atomic<int> n_answers_{0};
+  std::unique_ptr<compute::bridge::Server> server_;
+  hearth_context* context_ = nullptr;
+  std::vector<hearth_tensor*> tensors_;
+  std::vector<hearth_kernel*> kernels_;
+};
+
+hearth_layout layout_of(const hearth_tensor* tensor) {
+  hearth_layout layout{};
+  layout.size = sizeof layout;
+  EXPECT_EQ(hearth_describe(tensor, &layout), HEARTH_OK);
+  return layout;
+}
+
+TEST_F(Library, RunsAKernelOfTheHub) {
+  hearth_tensor* x = filled({2, 3}, {1, 2, 3, 4, 5, 6});
+  hearth_tensor* w = filled({2, 3}, {10, 10, 10, 2, 2, 2});
+  hearth_tensor* y = alloc(HEARTH_F32, {2, 3});
+  hearth_kernel* kernel = open_kernel("multiply");
+  EXPECT_STREQ(hearth_kernel_name(kernel), "multiply");
+  EXPECT_THAT(hearth_kernel_signature(kernel), HasSubstr("out f32[n, m] strided"));
+  hearth_roofs roofs{};
+  roofs.size = sizeof roofs;
+  ASSERT_EQ(hearth_measure_roofs(context_, &roofs), HEARTH_OK) << hearth_error();
+  EXPECT_EQ(roofs.gflops_f64, 50);
+
+  const hearth_value values[] = {hearth_of(y), hearth_of(x), hearth_of(w)};
+  hearth_run_options options{};
+  options.size = sizeof options;
+  options.flags = HEARTH_HASH_OUTPUTS;
+  hearth_report report{};
+  report.size = sizeof report;
+  ASSERT_EQ(hearth_run(kernel, values, 3, &options, &report), HEARTH_OK) << hearth_error();
+  EXPECT_THAT(floats(y, 6), ElementsAre(10, 20, 30, 8, 10, 12));
+  EXPECT_EQ(report.flops, 6);
+  EXPECT_EQ(report.bytes, 72);
+  EXPECT_EQ(report.n_copies, 0U);
+  EXPECT_EQ(report.is_jailed, 0U);
+  EXPECT_EQ(report.roof_gflops, 100);
+  EXPECT_GT(report.t_kernel, 0);
+  EXPECT_GE(report.t_total, report.t_kernel);
+
+  const std::uint64_t hash = report.out_hash;
+  for (int i = 0; i < 100; ++i) ASSERT_EQ(hearth_run(kernel, values, 3, &options, &report), HEARTH_OK);
+  EXPECT_EQ(report.out_hash, hash);
+  static_cast<float*>(hearth_data(x))[0] = 7;
+  ASSERT_EQ(hearth_run(kernel, values, 3, &options, &report), HEARTH_OK);
+  EXPECT_NE(report.out_hash, hash);
+  EXPECT_EQ(floats(y, 1)[0], 70);
+}
+
+TEST_F(Library, CopiesForeignMemoryAndUsesThePoolsInPlace) {
+  float foreign[12] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12};
+  hearth_layout layout{};
+  layout.size = sizeof layout;
+  layout.type = HEARTH_F32;
+  layout.rank = 2;
+  layout.shape[0] = 3, layout.shape[1] = 2;
+  layout.strides[0] = 4, layout.strides[1] = 1;  // The first two of each four.
+  layout.data = foreign;
+  hearth_tensor* x = nullptr;
+  int copied = -1;
+  ASSERT_EQ(hearth_wrap(context_, &layout, &x, &copied), HEARTH_OK) << hearth_error();
+  tensors_.push_back(x);
+  EXPECT_EQ(copied, 1);
+  EXPECT_THAT(floats(x, 6), ElementsAre(1, 2, 5, 6, 9, 10));
+
+  // A column-major look at memory of the pool, its first row left out.
+  hearth_tensor* w = filled({2, 4}, {0, 1, 1, 1, 0, 2, 2, 2});
+  layout.shape[0] = 3, layout.shape[1] = 2;
+  layout.strides[0] = 1, layout.strides[1] = 4;
+  layout.data = static_cast<float*>(hearth_data(w)) + 1;
+  hearth_tensor* columns = nullptr;
+  ASSERT_EQ(hearth_wrap(context_, &layout, &columns, &copied), HEARTH_OK) << hearth_error();
+  tensors_.push_back(columns);
+  EXPECT_EQ(copied, 0);
+  EXPECT_EQ(hearth_data(columns), layout.data);
+
+  hearth_tensor* y = alloc(HEARTH_F32, {3, 2});
+  const hearth_value values[] = {hearth_of(y), hearth_of(x), hearth_of(columns)};
+  hearth_report report{};
+  report.size = sizeof report;
+  ASSERT_EQ(hearth_run(open_kernel("multiply"), values, 3, nullptr, &report), HEARTH_OK) << hearth_error();
+  EXPECT_THAT(floats(y, 6), ElementsAre(1, 4, 5, 12, 9, 20));
+  EXPECT_EQ(report.n_copies, 1U);
+  ASSERT_EQ(hearth_run(kernels_[0], values, 3, nullptr, &report), HEARTH_OK);
+  EXPECT_EQ(report.n_copies, 0U);
+}
+
+TEST_F(Library, SpeaksDlpackBothWays) {
+  hearth_tensor* x = filled({3}, {1, 2, 3});
+  DLManagedTensorVersioned* managed = nullptr;
+  ASSERT_EQ(hearth_view_dlpack(x, &managed), HEARTH_OK);
+  EXPECT_EQ(managed->dl_tensor.data, hearth_data(x));
+  EXPECT_EQ(managed->dl_tensor.shape[0], 3);
+  EXPECT_EQ(managed->dl_tensor.dtype.bits, 32);
+
+  // Back again, in place; the first tensor may go meanwhile.
+  hearth_tensor* again = nullptr;
+  int copied = -1;
+  ASSERT_EQ(hearth_wrap_dlpack(context_, managed, &again, &copied), HEARTH_OK) << hearth_error();
+  EXPECT_EQ(copied, 0);
+  hearth_free(x);
+  tensors_.clear();
+  EXPECT_THAT(floats(again, 3), ElementsAre(1, 2, 3));
+  hearth_free(again);
+
+  static int n_deleted = 0;
+  float foreign[2] = {5, 6};
+  std::int64_t shape[1] = {2};
+  DLManagedTensorVersioned theirs{};
+  theirs.version = {1, 1};
+  theirs.deleter = [](DLManagedTensorVersioned*) { ++n_deleted; };
+  theirs.dl_tensor = {foreign, {1, 0}, 1, {2, 32, 1}, shape, nullptr, 0};
+  ASSERT_EQ(hearth_wrap_dlpack(context_, &theirs, &again, &copied), HEARTH_OK) << hearth_error();
+  EXPECT_EQ(copied, 1);
+  EXPECT_EQ(n_deleted, 1);
+  hearth_free(again);
+
+  theirs.dl_tensor.device = {2, 0};
+  EXPECT_EQ(hearth_wrap_dlpack(context_, &theirs, &again, &copied), HEARTH_UNSUPPORTED);
+  EXPECT_THAT(hearth_error(), HasSubstr("copy it to the CPU"));
+  EXPECT_EQ(n_deleted, 1);
+}
+
+TEST_F(Library, SaysWhatIsWrong) {
+  hearth_kernel* kernel = nullptr;
+  const hearth_source unknown{sizeof unknown, HEARTH_BY_NAME, "nothing", 0};
+  EXPECT_EQ(hearth_kernel_open(context_, &unknown, &kernel), HEARTH_NOT_FOUND);
+  EXPECT_THAT(hearth_error(), HasSubstr("'nothing'"));
+
+  kernel = open_kernel("multiply");
+  hearth_tensor* x = alloc(HEARTH_F32, {2, 3});
+  hearth_tensor* wide = alloc(HEARTH_F32, {2, 4});
+  const hearth_value mismatched[] = {hearth_of(x), hearth_of(wide), hearth_of(wide)};
+  EXPECT_EQ(hearth_run(kernel, mismatched, 3, nullptr, nullptr), HEARTH_INVALID);
+  EXPECT_THAT(hearth_error(), HasSubstr("in"));
+  const hearth_value aliased[] = {hearth_of(x), hearth_of(x), hearth_of(x)};
+  EXPECT_EQ(hearth_run(kernel, aliased, 3, nullptr, nullptr), HEARTH_INVALID);
+  EXPECT_EQ(hearth_run(kernel, aliased, 2, nullptr, nullptr), HEARTH_INVALID);
+
+  hearth_tensor* y = alloc(HEARTH_F32, {2});
+  hearth_tensor* in = alloc(HEARTH_F32, {2});
+  const hearth_value fine[] = {hearth_of(y), hearth_of(in), hearth_real(2)};
+  EXPECT_EQ(hearth_run(open_kernel("refuse"), fine, 3, nullptr, nullptr), HEARTH_INVALID);
+  EXPECT_STREQ(hearth_error(), "the library 'fft' is not installed");
+
+  const std::int64_t negative[] = {-1};
+  hearth_tensor* none = nullptr;
+  EXPECT_EQ(hearth_alloc(context_, HEARTH_F32, 1, negative, &none), HEARTH_INVALID);
+  EXPECT_EQ(hearth_alloc(context_, 77, 1, negative, &none), HEARTH_INVALID);
+  EXPECT_EQ(hearth_alloc(context_, HEARTH_F32, 99, negative, &none), HEARTH_INVALID);
+}
+
+TEST_F(Library, CompletesWhatTheOthersSay) {
+  hearth_kernel* kernel = open_kernel("multiply");
+  hearth_tensor* x = filled({2, 2}, {1, 2, 3, 4});
+  hearth_value values[] = {hearth_value{}, hearth_of(x), hearth_of(x)};
+  ASSERT_EQ(hearth_complete(kernel, values, 3), HEARTH_OK) << hearth_error();
+  ASSERT_EQ(values[0].kind, static_cast<std::uint32_t>(HEARTH_TENSOR));
+  tensors_.push_back(values[0].as.tensor);
+  EXPECT_EQ(layout_of(values[0].as.tensor).shape[1], 2);
+  ASSERT_EQ(hearth_run(kernel, values, 3, nullptr, nullptr), HEARTH_OK) << hearth_error();
+  EXPECT_THAT(floats(values[0].as.tensor, 4), ElementsAre(1, 4, 9, 16));
+}
+
+TEST_F(Library, RecyclesAndBoundsMemory) {
+  hearth_tensor* x = alloc(HEARTH_F32, {1000});
+  const std::uint64_t used = server_->stats().pool_bytes_used;
+  const void* where = hearth_data(x);
+  hearth_free(x);
+  tensors_.clear();
+  x = alloc(HEARTH_F32, {1000});
+  EXPECT_EQ(hearth_data(x), where);
+  EXPECT_EQ(server_->stats().pool_bytes_used, used);
+
+  const std::int64_t large[] = {1 << 22};
+  hearth_tensor* none = nullptr;
+  EXPECT_EQ(hearth_alloc(context_, HEARTH_F64, 1, large, &none), HEARTH_OVER_BUDGET);
+  EXPECT_THAT(hearth_error(), HasSubstr("compute.memory_mib"));
+  // What is kept for later makes room for what is wanted now.
+  const std::int64_t small[] = {300'000}, most[] = {1'500'000};
+  for (const auto* n : {small, small, small, most}) {
+    ASSERT_EQ(hearth_alloc(context_, HEARTH_F32, 1, n, &none), HEARTH_OK) << hearth_error();
+    hearth_free(none);
+  }
+}
+
+TEST_F(Library, NewerRunsTakeThePlaceOfOlderOnes) {
+  hearth_kernel* kernel = open_kernel("spin");
+  hearth_tensor* out = alloc(HEARTH_I64, {1});
+  const auto run = [&](std::int64_t value, std::uint64_t generation) {
+    const hearth_value values[] = {hearth_of(out), hearth_integer(value)};
+    hearth_run_options options{};
+    options.size = sizeof options;
+    options.generation = generation;
+    return hearth_run(kernel, values, 2, &options, nullptr);
+  };
+  hearth_status first = HEARTH_OK;
+  std::thread spinning([&] { first = run(1, 1); });
+  await([] { return n_spinning == 1; });
+  EXPECT_EQ(run(42, 2), HEARTH_OK) << hearth_error();
+  spinning.join();
+  EXPECT_EQ(first, HEARTH_SUPERSEDED);
+  EXPECT_EQ(*static_cast<std::int64_t*>(hearth_data(out)), 42);
+  EXPECT_EQ(run(44, 1), HEARTH_SUPERSEDED);
+  EXPECT_EQ(*static_cast<std::int64_t*>(hearth_data(out)), 42);
+
+  // A slider: each move asks for a run that would not end by itself; the last one ends.
+  std::vector<std::thread> moves;
+  std::vector<hearth_status> statuses(20, HEARTH_OK);
+  for (std::size_t i = 0; i < statuses.size(); ++i) {
+    moves.emplace_back([&, i] { statuses[i] = run(i + 1 == statuses.size() ? 100 : 1, 10 + i); });
+  }
+  for (std::thread& move : moves) move.join();
+  EXPECT_EQ(statuses.back(), HEARTH_OK);
+  statuses.pop_back();
+  EXPECT_THAT(statuses, testing::Each(HEARTH_SUPERSEDED));
+  EXPECT_EQ(*static_cast<std::int64_t*>(hearth_data(out)), 100);
+
+  std::thread cancelled([&] { first = run(1, 50); });
+  await([] { return n_spinning == 1; });
+  EXPECT_EQ(hearth_cancel(kernel, 50), HEARTH_OK);
+  cancelled.join();
+  EXPECT_EQ(first, HEARTH_CANCELLED);
+}
+
+TEST_F(Library, DeadlinesEndRuns) {
+  hearth_tensor* out = alloc(HEARTH_I64, {1});
+  const hearth_value values[] = {hearth_of(out), hearth_integer(1)};
+  hearth_run_options options{};
+  options.size = sizeof options;
+  options.deadline_s = 0.001;
+  EXPECT_EQ(hearth_run(open_kernel("spin"), values, 2, &options, nullptr), HEARTH_DEADLINE);
+}
+
+TEST_F(Library, AnEndingHubCostsEachCallOneError) {
+  hearth_kernel* kernel = open_kernel("spin");
+  hearth_tensor* out = alloc(HEARTH_I64, {1});
+  *static_cast<std::int64_t*>(hearth_data(out)) = 5;
+  const hearth_value values[] = {hearth_of(out), hearth_integer(2)};
+  ASSERT_EQ(hearth_run(kernel, values, 2, nullptr, nullptr), HEARTH_OK);
+  server_ = nullptr;
+  EXPECT_EQ(hearth_run(kernel, values, 2, nullptr, nullptr), HEARTH_HUB_GONE);
+  EXPECT_THAT(hearth_error(), HasSubstr("open a new context"));
+  EXPECT_EQ(*static_cast<std::int64_t*>(hearth_data(out)), 2);
+  hearth_tensor* none = nullptr;
+  const std::int64_t shape[] = {1};
+  EXPECT_EQ(hearth_alloc(context_, HEARTH_F32, 1, shape, &none), HEARTH_HUB_GONE);
+
+  start();
+  const hearth_options options = options_of();
+  hearth_context* next = nullptr;
+  ASSERT_EQ(hearth_open(&options, &next), HEARTH_OK) << hearth_error();
+  hearth_close(next);
+}
+
+TEST_F(Library, WhoLeavesLeavesNothing) {
+  const std::uint64_t used = server_->stats().pool_bytes_used;
+  const hearth_options options = options_of();
+  hearth_context* other = nullptr;
+  ASSERT_EQ(hearth_open(&options, &other), HEARTH_OK);
+  const std::int64_t shape[] = {100'000};
+  hearth_tensor* theirs = nullptr;
+  ASSERT_EQ(hearth_alloc(other, HEARTH_F32, 1, shape, &theirs), HEARTH_OK);
+  EXPECT_GT(server_->stats().pool_bytes_used, used);
+  hearth_close(other);
+  static_cast<float*>(hearth_data(theirs))[99'999] = 1;  // Its memory is still its own.
+  hearth_free(theirs);
+  await([&] { return server_->stats().n_sessions == 1 && server_->stats().pool_bytes_used == used; });
+
+  std::vector<hearth_context*> many;
+  hearth_context* one = nullptr;
+  while (hearth_open(&options, &one) == HEARTH_OK) many.push_back(one);
+  EXPECT_EQ(many.size(), 7U);
+  EXPECT_THAT(hearth_error(), HasSubstr("8 clients"));
+  for (hearth_context* context : many) hearth_close(context);
+}
+
+TEST_F(Library, AnswersComeInPieces) {
+  hearth_question question{};
+  question.size = sizeof question;
+  question.prompt = "hello there";
+  hearth_answer* answer = nullptr;
+  ASSERT_EQ(hearth_ask(context_, &question, &answer), HEARTH_OK) << hearth_error();
+  std::string text;
+  char buffer[5];
+  for (std::size_t n = 1; n > 0;) {
+    ASSERT_EQ(hearth_read(answer, buffer, sizeof buffer, &n), HEARTH_OK) << hearth_error();
+    text.append(buffer, n);
+  }
+  EXPECT_EQ(text, "a test: auto hello there");
+  EXPECT_STREQ(hearth_answer_receipt(answer), "r-1");
+  hearth_answer_close(answer);
+
+  question.prompt = "no";
+  std::size_t n = 1;
+  ASSERT_EQ(hearth_ask(context_, &question, &answer), HEARTH_OK);
+  EXPECT_EQ(hearth_read(answer, buffer, sizeof buffer, &n), HEARTH_NOT_FOUND);
+  EXPECT_STREQ(hearth_error(), "there is no model 'x'");
+  hearth_answer_close(answer);
+
+  question.prompt = "endless";
+  ASSERT_EQ(hearth_ask(context_, &question, &answer), HEARTH_OK);
+  await([&] { return n_answers_ == 1; });
+  hearth_answer_close(answer);
+  await([&] { return n_answers_ == 0; });
+}
+
+}  // namespace
+}  // namespace hearth

@@ -1,0 +1,109 @@
+#include "compute/bridge/hub_lane.h"
+
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <new>
+#include <string>
+
+namespace hearth::compute::bridge {
+namespace {
+
+constexpr std::int64_t kSleepNs = 1'000'000'000;
+
+bool is_given_up(const sandbox::RunChannel& channel, std::uint32_t run) {
+  return static_cast<std::int32_t>(channel.give_up_before.value.load(std::memory_order_relaxed) - run) > 0;
+}
+
+void put_sentence(HubPage& page, const std::string& sentence) {
+  const std::size_t n = std::min(sentence.size(), sizeof page.sentence - 1);
+  std::memcpy(page.sentence, sentence.data(), n);
+  page.sentence[n] = '\0';
+}
+
+}  // namespace
+
+Result<std::unique_ptr<HubLane>> HubLane::start(SharedThreads& threads) {
+  HEARTH_TRY(sandbox::OwnedFd memory, sandbox::make_shared_memory("hearth lane", sandbox::kRunChannelBytes));
+  void* mapped = ::mmap(nullptr, sandbox::kRunChannelBytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, memory.get(), 0);
+  if (mapped == MAP_FAILED) {
+    return fail(Code::kUnavailable, std::string("a client's page could not be mapped: ") + std::strerror(errno));
+  }
+  return std::unique_ptr<HubLane>(new HubLane(threads, std::move(memory), new (mapped) HubPage{}));
+}
+
+HubLane::HubLane(SharedThreads& threads, sandbox::OwnedFd memory, HubPage* page)
+    : threads_(threads), memory_(std::move(memory)), page_(page), thread_([this] { serve(); }) {}
+
+HubLane::~HubLane() {
+  is_stopping_ = true;
+  sandbox::RunChannel& channel = page_->channel;
+  sandbox::give_up(channel, channel.asked.value.load());
+  // Another number than any client's, so that the thread can't fall asleep after it has looked.
+  sandbox::publish(channel.asked, channel.asked.value.load() + (std::uint32_t{1} << 31));
+  thread_.join();
+  ::munmap(page_, sandbox::kRunChannelBytes);
+}
+
+void HubLane::add(std::uint32_t call, HubCall what) {
+  auto shared = std::make_shared<const HubCall>(std::move(what));
+  const std::lock_guard lock(mutex_);
+  calls_.insert_or_assign(call, std::move(shared));
+}
+
+void HubLane::remove(std::uint32_t call) {
+  const std::lock_guard lock(mutex_);
+  calls_.erase(call);
+}
+
+void HubLane::serve() {
+  sandbox::RunChannel& channel = page_->channel;
+  std::uint32_t last = 0;
+  std::int64_t idle_since_ns = sandbox::monotonic_ns();
+  for (std::uint32_t i = 1; !is_stopping_.load(std::memory_order_relaxed); ++i) {
+    const std::uint32_t asked = channel.asked.value.load(std::memory_order_acquire);
+    if (asked != last) {
+      answer_one(asked);
+      last = asked;
+      sandbox::publish(channel.answered, asked);
+      idle_since_ns = sandbox::monotonic_ns();
+    } else if (i % 16 != 0) {
+      sandbox::spin_pause();
+    } else if (sandbox::monotonic_ns() - idle_since_ns > sandbox::kSpinNs) {
+      sandbox::sleep_while(channel.asked, last, kSleepNs);
+    }
+  }
+}
+
+void HubLane::answer_one(std::uint32_t run) {
+  sandbox::RunChannel& channel = page_->channel;
+  const std::uint32_t call = *static_cast<const volatile std::uint32_t*>(&channel.request.kernel);
+  sandbox::RunAnswer answer{};
+  answer.fault_mapping = sandbox::kNoMapping;
+  const std::int64_t begun_ns = sandbox::monotonic_ns();
+  const auto done = run_call(call, run);
+  if (is_given_up(channel, run)) {
+    answer.status = sandbox::RunStatus::kGaveUp;
+  } else if (!done) {
+    answer.status = sandbox::RunStatus::kRefused;
+    put_sentence(*page_, done.error().message);
+  }
+  page_->kernel_s = static_cast<double>(sandbox::monotonic_ns() - begun_ns) * 1e-9;
+  channel.answer = answer;
+}
+
+Result<> HubLane::run_call(std::uint32_t call, std::uint32_t run) {
+  std::shared_ptr<const HubCall> found;
+  {
+    const std::lock_guard lock(mutex_);
+    if (const auto at = calls_.find(call); at != calls_.end()) found = at->second;
+  }
+  if (found == nullptr) return fail(Code::kNotFound, "no such call is bound");
+  const std::lock_guard lock(threads_.in_use);
+  if (is_given_up(page_->channel, run)) return {};
+  return found->kernel->run(found->bindings, Workers(threads_.pool, {&page_->channel.give_up_before.value, run}));
+}
+
+}  // namespace hearth::compute::bridge
