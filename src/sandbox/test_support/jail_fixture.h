@@ -22,6 +22,15 @@
 #include "sandbox/test_support/attempts.h"
 #include "sandbox/worker.h"
 
+#ifndef HEARTH_ATTEMPTS_PLAIN  // A build without the jailed program: its tests skip themselves.
+#define HEARTH_ATTEMPTS_PLAIN ""
+#define HEARTH_ATTEMPTS_CONSTRUCTOR ""
+#define HEARTH_ATTEMPTS_THREAD_LOCAL ""
+#define HEARTH_ATTEMPTS_UNDEFINED ""
+#define HEARTH_ATTEMPTS_BSS ""
+#define HEARTH_COMMAND_ATTEMPTS ""
+#endif
+
 namespace hearth::sandbox {
 
 inline constexpr unsigned kNobody = 65534;
