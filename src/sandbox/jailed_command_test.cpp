@@ -134,6 +134,18 @@ TEST_F(CommandTest, RefusesEveryWayOut) {
   });
 }
 
+// Root may read any file, but for its capabilities.
+TEST_F(CommandTest, RootHasNoCapabilities) {
+  if (::geteuid() != 0) GTEST_SKIP() << "not root";
+  const Yard yard;
+  const std::string file = yard.own / "of_nobody";
+  must(write_file_atomic(file, "x"));
+  ASSERT_TRUE(yard.run("read", file).succeeded());
+  ASSERT_EQ(::chown(file.c_str(), kNobody, kNobody), 0);
+  std::filesystem::permissions(file, std::filesystem::perms{0600});
+  EXPECT_FALSE(yard.run("read", file).succeeded());
+}
+
 TEST_F(CommandTest, CountsProcessesForAnyUser) {
   as_every_user([] {
     const Yard yard;

@@ -24,6 +24,7 @@ constexpr int kStartMs = 20'000;  // A busy machine included.
 constexpr int kReplyMs = 30'000;  // The longest: page tables for 64 GiB.
 constexpr std::int64_t kLookNs =
     10'000'000;  // How often a waiting asker looks whether the worker lives.
+constexpr std::uint32_t kSpinUsMax = 100'000;
 constexpr std::uint64_t kStackBytesMin = 64 << 10;
 constexpr std::uint64_t kLimitBytesMax = std::uint64_t{1} << 46;
 constexpr std::uint64_t kPageBytes = 4096;
@@ -74,6 +75,10 @@ Result<> check_limits(const WorkerLimits& limits) {
                 fmt::format("a worker's stacks have at least {} bytes and at most 64 MiB more than "
                             "its memory, not {}",
                             kStackBytesMin, limits.stack_bytes));
+  }
+  if (limits.spin_us > kSpinUsMax) {
+    return fail(Code::kInvalidArgument,
+                fmt::format("a worker spins for at most {} us", kSpinUsMax));
   }
   if (limits.memory_bytes > kLimitBytesMax || limits.mapped_bytes > kLimitBytesMax) {
     return fail(Code::kInvalidArgument,
@@ -198,7 +203,8 @@ Result<Worker> Worker::start(const WorkerLimits& limits) {
   HEARTH_TRY(SocketPair control, make_socket_pair());
   std::vector<std::string> arguments{
       fmt::format("memory={}", limits.memory_bytes), fmt::format("mapped={}", limits.mapped_bytes),
-      fmt::format("stack={}", limits.stack_bytes), fmt::format("threads={}", limits.n_threads)};
+      fmt::format("stack={}", limits.stack_bytes), fmt::format("threads={}", limits.n_threads),
+      fmt::format("spin={}", limits.spin_us)};
   HEARTH_TRY(state->process, Process::start("worker", std::move(arguments), control.theirs.get(),
                                             lifeline.theirs.get(), state->channel.fd()));
   control.theirs.reset();

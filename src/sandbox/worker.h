@@ -37,6 +37,7 @@ struct WorkerLimits {
                                << 30;  // What map() may map at a time, guards included.
   std::uint64_t stack_bytes = std::uint64_t{8} << 20;  // Of each thread that runs kernels.
   std::uint32_t n_threads = 1;                         // For parallel_for, the caller's included.
+  std::uint32_t spin_us = 40;  // How long its threads look for work before they sleep.
 };
 
 enum class Access : std::uint8_t {

@@ -1,14 +1,18 @@
 // Kernels that mean harm: each attempt ends the run, is told for what it was, and leaves the owner
 // well.
 #include <fcntl.h>
+#include <linux/seccomp.h>
 #include <signal.h>
 #include <sys/syscall.h>
 
 #include <array>
+#include <fstream>
 #include <thread>
 
 #include "sandbox/program.h"
+#include "sandbox/protocol.h"
 #include "sandbox/test_support/jail_fixture.h"
+#include "sandbox/worker/filters.h"
 
 namespace hearth::sandbox {
 namespace {
@@ -22,6 +26,10 @@ struct Fault {
   std::int64_t offset;
   friend bool operator==(const Fault&, const Fault&) = default;
 };
+
+int count_entries(const char* folder) {
+  return static_cast<int>(std::distance(std::filesystem::directory_iterator(folder), {}));
+}
 
 void expect_fault(const RunOutcome& outcome, const Fault& expected) {
   EXPECT_EQ(outcome.end, RunEnd::kFault) << outcome.sentence();
@@ -180,6 +188,105 @@ TEST_F(EscapeTest, ADescriptorForReadingCanNotBeMappedForWriting) {
   });
 }
 
+// The lines of /proc/PID/smaps from the one with `name` to its flags: "mw" among them means that it
+// may be made writable.
+std::string map_flags(pid_t pid, const std::string& name) {
+  std::ifstream smaps("/proc/" + std::to_string(pid) + "/smaps");
+  bool is_it = false;
+  for (std::string line; std::getline(smaps, line);) {
+    if (line.find(name) != std::string::npos) is_it = true;
+    if (is_it && line.rfind("VmFlags:", 0) == 0) return line;
+  }
+  return {};
+}
+
+TEST_F(EscapeTest, InputsArriveByADescriptorForReading) {
+  as_every_user([] {
+    Worker worker = must(Worker::start({}));
+    const OwnedFd input = must(make_shared_memory("only_read", 8192)),
+                  output = must(make_shared_memory("written", 8192));
+    must(worker.map(input.get(), 0, 8192, Access::kRead));
+    must(worker.map(output.get(), 0, 8192, Access::kWrite));
+    const std::string read = map_flags(worker.pid(), "only_read"),
+                      written = map_flags(worker.pid(), "written");
+    EXPECT_NE(read.find(" mr"), std::string::npos) << read;
+    EXPECT_EQ(read.find(" mw"), std::string::npos) << read;
+    EXPECT_NE(written.find(" mw"), std::string::npos) << written;
+  });
+}
+
+TEST_F(EscapeTest, EveryThreadIsJailed) {
+  as_every_user([] {
+    const Worker worker = must(Worker::start({.n_threads = 3}));
+    const std::string folder = "/proc/" + std::to_string(worker.pid());
+    int n_threads = 0;
+    for (const auto& thread : std::filesystem::directory_iterator(folder + "/task")) {
+      ++n_threads;
+      const std::string status = must(read_file(thread.path() / "status"));
+      for (const char* line : {"CapEff:\t0000000000000000\n", "CapPrm:\t0000000000000000\n",
+                               "NoNewPrivs:\t1\n", "Seccomp:\t2\n"}) {
+        EXPECT_NE(status.find(line), std::string::npos) << line << status;
+      }
+    }
+    EXPECT_EQ(n_threads, 4);  // Three for kernels, one for the socket.
+    EXPECT_EQ(must(read_file(folder + "/oom_score_adj")), "1000\n");
+    EXPECT_EQ(count_entries((folder + "/fd").c_str()), 2);  // The socket and the lifeline.
+  });
+}
+
+// The filter of the thread that a kernel could hijack, tried in a child that has nothing else.
+TEST_F(EscapeTest, TheControlThreadMayLittleMore) {
+  struct Call {
+    std::array<long, 7> words;
+    bool allowed;
+  };
+  constexpr long kPrivate = MAP_PRIVATE | MAP_ANONYMOUS;
+  const Call calls[] = {
+      {{SYS_mmap, 0, 4096, PROT_NONE, kPrivate | MAP_NORESERVE, -1, 0}, true},
+      {{SYS_mmap, 0, 4096, PROT_READ, kPrivate | MAP_FIXED_NOREPLACE, -1, 0}, true},
+      {{SYS_mmap, 0, 4096, PROT_READ, kPrivate | MAP_FIXED, -1, 0}, false},
+      {{SYS_mmap, 0, 4096, PROT_READ, MAP_SHARED | MAP_ANONYMOUS, -1, 0}, false},
+      {{SYS_mmap, 0, 4096, PROT_READ, MAP_SHARED | MAP_FIXED_NOREPLACE | MAP_POPULATE, 9, 0}, true},
+      {{SYS_mmap, 0, 4096, PROT_READ, kPrivate | MAP_GROWSDOWN, -1, 0}, false},
+      {{SYS_mmap, 0, 4096, PROT_READ, kPrivate | MAP_HUGETLB, -1, 0}, false},
+      {{SYS_munmap, 0, 4096}, true},
+      {{SYS_mprotect, 0, 4096, PROT_READ}, true},
+      {{SYS_mprotect, 0, 4096, PROT_READ | PROT_WRITE}, false},
+      {{SYS_mprotect, 0, 4096, PROT_READ | PROT_EXEC}, false},
+      {{SYS_recvmsg, kControlFd, 0, 0}, true},
+      {{SYS_recvmsg, 4, 0, 0}, false},
+      {{SYS_sendmsg, kControlFd, 0, 0}, false},
+      {{SYS_write, kControlFd, 0, 0}, true},
+      {{SYS_write, 4, 0, 0}, false},
+      {{SYS_close, 4}, true},
+      {{SYS_close, kControlFd}, false},
+      {{SYS_close, kLifelineFd}, false},
+      {{SYS_fcntl, kLifelineFd, F_SETFL, 0}, false},
+      {{SYS_openat, -100, 0, 0}, false},
+      {{SYS_clone, SIGCHLD}, false},
+      {{SYS_futex, 0, FUTEX_WAKE, 0}, true},
+      {{SYS_futex, 0, FUTEX_LOCK_PI, 0}, false},
+      {{SYS_rt_sigaction, SIGSEGV}, false},
+  };
+  for (const Call& call : calls) {
+    const pid_t child = ::fork();
+    if (child == 0) {
+      Filter filter = control_thread_filter();
+      const sock_fprog program = filter.program();
+      ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+      const auto& w = call.words;
+      if (::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) != 0) ::_exit(1);
+      ::syscall(w[0], w[1], w[2], w[3], w[4], w[5], w[6]);
+      for (;;) ::syscall(SYS_exit_group, 0);
+    }
+    int status = 0;
+    ASSERT_EQ(::waitpid(child, &status, 0), child);
+    EXPECT_EQ(WIFEXITED(status), call.allowed)
+        << call.words[0] << ' ' << call.words[1] << ' ' << call.words[4];
+    EXPECT_TRUE(WIFEXITED(status) || WTERMSIG(status) == SIGSYS);
+  }
+}
+
 TEST_F(EscapeTest, FaultsOfEveryKindAreTold) {
   const std::pair<Attempt, int> faults[] = {
       {Attempt::kDivideByZero, SIGFPE}, {Attempt::kBadInstruction, SIGILL},
@@ -316,10 +423,6 @@ TEST_F(EscapeTest, DamagedImagesHarmNobody) {
     }
     ASSERT_TRUE(worker.is_alive()) << "image " << i;
   }
-}
-
-int count_entries(const char* folder) {
-  return static_cast<int>(std::distance(std::filesystem::directory_iterator(folder), {}));
 }
 
 std::int64_t mapped_pages() {

@@ -45,6 +45,12 @@ T must(Result<T> result) {
   return *std::move(result);
 }
 
+inline void must(Result<> result) {
+  if (result) return;
+  std::fprintf(stderr, "unexpected: %s\n", result.error().message.c_str());
+  std::abort();
+}
+
 // A folder of the calling user's, open to all.
 class TempFolder {
  public:

@@ -29,7 +29,7 @@ namespace hearth::sandbox {
 namespace {
 
 struct Settings {
-  std::uint64_t memory_bytes, mapped_bytes, stack_bytes, n_threads;
+  std::uint64_t memory_bytes, mapped_bytes, stack_bytes, n_threads, spin_us;
 };
 
 // The thread that is being started: it says here whether its jail stands.
@@ -135,7 +135,7 @@ bool enter_jail(const Settings& settings, Trouble& trouble) {
       !use_signal_stack(trouble)) {
     return false;
   }
-  measure_spin();
+  measure_spin(static_cast<std::int64_t>(settings.spin_us) * 1000);
   hide_clock();
   return be_expendable(trouble) && drop_privileges(trouble) && close_files({}, trouble) &&
          start_threads(settings, trouble) && limit_memory(settings, trouble) &&
@@ -220,7 +220,8 @@ ControlRequest receive(int& fd) {
 
 void serve(int argc, char** argv) {
   const Settings settings{number_of(argc, argv, "memory="), number_of(argc, argv, "mapped="),
-                          number_of(argc, argv, "stack="), number_of(argc, argv, "threads=")};
+                          number_of(argc, argv, "stack="), number_of(argc, argv, "threads="),
+                          number_of(argc, argv, "spin=")};
   Trouble trouble;
   const bool jailed = enter_jail(settings, trouble);
   reply(0, 0, jailed, trouble);

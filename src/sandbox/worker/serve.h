@@ -3,7 +3,7 @@
 
 namespace hearth::sandbox {
 
-// Arguments: memory=, mapped=, stack=, threads=.  Descriptors: protocol.h.  Never returns.
+// Arguments: memory=, mapped=, stack=, threads=, spin=.  Descriptors: protocol.h.  Never returns.
 [[noreturn]] void serve(int argc, char** argv);
 
 }  // namespace hearth::sandbox

@@ -107,7 +107,7 @@ void reset_float_state() {
   asm volatile("ldmxcsr %0\n\tfninit\n\tcld" : : "m"(mxcsr));
 }
 
-void measure_spin() {
+void measure_spin(std::int64_t spin_ns) {
   constexpr std::uint32_t kSample = 1000;
   std::int64_t best_ns = INT64_MAX;
   for (int i = 0; i < 3; ++i) {
@@ -116,7 +116,7 @@ void measure_spin() {
     const std::int64_t took_ns = monotonic_ns() - begun_ns;
     if (took_ns < best_ns) best_ns = took_ns;
   }
-  pauses = static_cast<std::uint32_t>(kSpinNs * kSample / (best_ns < 1000 ? 1000 : best_ns));
+  pauses = static_cast<std::uint32_t>(spin_ns * kSample / (best_ns < 1000 ? 1000 : best_ns));
 }
 
 std::uint32_t spin_pauses() { return pauses; }

@@ -18,8 +18,9 @@ namespace hearth::sandbox {
 // that follow.
 void reset_float_state();
 
-// How often to pause before sleeping: some 40 us.  Measured once; there is no clock in the jail.
-void measure_spin();
+// How often to pause before sleeping: for about `spin_ns`.  Measured once; there is no clock in the
+// jail.
+void measure_spin(std::int64_t spin_ns);
 std::uint32_t spin_pauses();
 
 // Sets how many threads there are, the caller of parallel_for included.
