@@ -167,6 +167,12 @@ Outcome<> Lane::replace(Link& link, hearth_status status, std::string sentence) 
   return failed(status, std::move(sentence));
 }
 
+bool Lane::renew(Link& link) {
+  const std::uint32_t before = generation_;
+  if (has_died()) (void)replace(link, HEARTH_FAULT, {});
+  return generation_ != before;
+}
+
 bool Lane::has_died() const {
   if (place_ != Place::kWorker) return false;
   pollfd look{process_.get(), POLLIN, 0};

@@ -60,6 +60,9 @@ class Lane {
   Outcome<> open(Link& link, compute::bridge::Place place);
   Outcome<LaneRun> run(Link& link, const sandbox::RunRequest& request, const Flight& flight);
 
+  // Whether the worker has died meanwhile; then the next one is taken over, and calls need to be bound anew.
+  bool renew(Link& link);
+
   // Ends the run in flight if it is this kernel's and has a generation above 0 and below `generation`; the
   // run then fails with `why`.
   void stop(const void* kernel, std::uint64_t generation, hearth_status why);

@@ -15,6 +15,7 @@
 #include "compute/bridge/server.h"
 #include "dlpack_layout.h"
 #include "hearth/hearth.h"
+#include "test_support/jailed_kernel.h"
 
 namespace hearth {
 namespace {
@@ -115,10 +116,15 @@ class Library : public testing::Test {
       if (question.prompt == "no") return fail(Code::kNotFound, "there is no model 'x'");
       return std::make_unique<Echo>(question, n_answers_);
     };
+    services.find_kernel = [](std::string_view name) -> Result<std::shared_ptr<const compute::bridge::JailedKernel>> {
+      if (name != "test") return fail(Code::kNotFound, "there is no kernel '" + std::string(name) + "'");
+      return client::test_kernel();
+    };
     services.measure_roofs = []() -> Result<compute::bridge::MachineRoofs> { return compute::bridge::MachineRoofs{2, 100, 50, 20, 10}; };
     compute::bridge::ServerOptions options;
     options.socket = folder_ / "bridge.sock";
     options.pool_bytes_max = 8 << 20;
+    options.run_max = run_max_;
     options.n_threads = 2;
     options.sessions_max = 8;
     auto server = compute::bridge::Server::start(options, std::move(services));
@@ -165,6 +171,7 @@ class Library : public testing::Test {
 
   std::filesystem::path folder_;
   std::string path_;
+  std::chrono::nanoseconds run_max_ = std::chrono::hours(1);
   std::atomic<int> n_answers_{0};
   std::unique_ptr<compute::bridge::Server> server_;
   hearth_context* context_ = nullptr;
@@ -472,6 +479,99 @@ TEST_F(Library, AnswersComeInPieces) {
   await([&] { return n_answers_ == 1; });
   hearth_answer_close(answer);
   await([&] { return n_answers_ == 0; });
+}
+
+// Compiled kernels, each in the worker of its client.
+class Jailed : public Library {
+ protected:
+  void SetUp() override {
+    Library::SetUp();
+    kernel_ = open_kernel("test");
+    out_ = alloc(HEARTH_F64, {100});
+    in_ = alloc(HEARTH_F64, {100});
+    for (int i = 0; i < 100; ++i) numbers(in_)[i] = i;
+    if (run(client::kDouble) == HEARTH_UNSUPPORTED) GTEST_SKIP() << hearth_error();
+  }
+
+  static volatile double* numbers(hearth_tensor* tensor) { return static_cast<volatile double*>(hearth_data(tensor)); }
+
+  hearth_status run(client::TestTask what, std::uint64_t generation = 0, hearth_report* report = nullptr) {
+    const hearth_value values[] = {hearth_of(out_), hearth_of(in_), hearth_integer(what)};
+    hearth_run_options options{};
+    options.size = sizeof options;
+    options.generation = generation;
+    return hearth_run(kernel_, values, 3, &options, report);
+  }
+
+  hearth_kernel* kernel_ = nullptr;
+  hearth_tensor* out_ = nullptr;
+  hearth_tensor* in_ = nullptr;
+};
+
+TEST_F(Jailed, RunsInAWorker) {
+  hearth_report report{};
+  report.size = sizeof report;
+  for (int i = 0; i < 100; ++i) {
+    numbers(in_)[1] = i;
+    ASSERT_EQ(run(client::kDouble, 0, &report), HEARTH_OK) << hearth_error();
+    ASSERT_EQ(numbers(out_)[1], 2 * i);
+  }
+  EXPECT_EQ(report.is_jailed, 1U);
+  EXPECT_EQ(report.is_verified, 1U);
+  EXPECT_EQ(report.flops, 100);
+  EXPECT_STREQ(hearth_kernel_receipt(kernel_), "{}");
+
+  // Memory that comes and goes.
+  for (int i = 0; i < 30; ++i) {
+    hearth_tensor* fresh = nullptr;
+    const std::int64_t shape[] = {100 + 4096 * (i % 7)};
+    ASSERT_EQ(hearth_alloc(context_, HEARTH_F64, 1, shape, &fresh), HEARTH_OK) << hearth_error();
+    hearth_value values[] = {hearth_value{}, hearth_of(fresh), hearth_integer(client::kDouble)};
+    ASSERT_EQ(hearth_complete(kernel_, values, 3), HEARTH_OK) << hearth_error();
+    numbers(fresh)[99] = i;
+    ASSERT_EQ(hearth_run(kernel_, values, 3, nullptr, nullptr), HEARTH_OK) << hearth_error();
+    ASSERT_EQ(numbers(values[0].as.tensor)[99], 2 * i);
+    hearth_free(values[0].as.tensor);
+    hearth_free(fresh);
+  }
+}
+
+TEST_F(Jailed, FaultsCostOneErrorAndAWorker) {
+  EXPECT_EQ(run(client::kWriteBehind), HEARTH_FAULT);
+  EXPECT_THAT(hearth_error(), HasSubstr("tensor number 1"));
+  EXPECT_EQ(run(client::kDouble), HEARTH_OK) << hearth_error();
+  EXPECT_EQ(numbers(out_)[99], 198);
+  EXPECT_EQ(run(client::kWriteInput), HEARTH_FAULT);
+  EXPECT_THAT(hearth_error(), HasSubstr("tensor number 2"));
+  EXPECT_EQ(run(client::kDouble), HEARTH_OK) << hearth_error();
+  EXPECT_EQ(numbers(in_)[0], 0);
+  EXPECT_EQ(server_->stats().n_workers_replaced, 2U);
+}
+
+TEST_F(Jailed, NewerRunsEndOlderOnesThatListenAndThoseThatDoNot) {
+  for (const auto what : {client::kLoop, client::kDeafLoop}) {
+    numbers(out_)[0] = 0;
+    hearth_status first = HEARTH_OK;
+    std::thread looping([&] { first = run(what, 10 * (3 - what)); });
+    await([&] { return numbers(out_)[0] == 1; });
+    numbers(in_)[0] = 21;
+    EXPECT_EQ(run(client::kDouble, 10 * (3 - what) + 1), HEARTH_OK) << hearth_error();
+    EXPECT_EQ(numbers(out_)[0], 42);
+    looping.join();
+    EXPECT_EQ(first, HEARTH_SUPERSEDED);
+    EXPECT_EQ(what == client::kDeafLoop, server_->stats().n_workers_replaced == 1);
+  }
+}
+
+TEST_F(Jailed, NoRunOutlivesTheHubsLimit) {
+  TearDown();
+  tensors_.clear();
+  kernels_.clear();
+  run_max_ = std::chrono::milliseconds(20);
+  Jailed::SetUp();
+  EXPECT_EQ(run(client::kDeafLoop), HEARTH_DEADLINE);
+  EXPECT_THAT(hearth_error(), HasSubstr("compute.run_seconds_max"));
+  EXPECT_EQ(run(client::kDouble), HEARTH_OK) << hearth_error();
 }
 
 }  // namespace

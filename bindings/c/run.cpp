@@ -153,7 +153,12 @@ Outcome<> run(hearth_kernel& kernel, const hearth_value* values, std::uint32_t n
   if (kernel.link->control().is_gone()) return failed(HEARTH_HUB_GONE, "the hub is not there any more: open a new context");
 
   HEARTH_TRY_VOID(lane.open(*kernel.link, kernel.reply.place));
-  HEARTH_TRY(const BoundCall* const call, call_for(kernel, lane, std::move(wires)));
+  auto bound = call_for(kernel, lane, wires);
+  // Nothing has run yet: a worker that died since its last run is no matter of this one's.
+  constexpr int kBindsMax = 4;
+  for (int n_binds = 1; !bound && n_binds < kBindsMax && lane.renew(*kernel.link); ++n_binds) bound = call_for(kernel, lane, wires);
+  if (!bound) return std::unexpected(bound.error());
+  const BoundCall* const call = *bound;
   HEARTH_TRY_VOID(check_written(*call, values));
   HEARTH_TRY(const LaneRun ran, lane.run(*kernel.link, call->run, flight));
   if (report == nullptr) return {};

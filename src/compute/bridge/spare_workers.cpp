@@ -4,6 +4,19 @@
 #include <utility>
 
 namespace hearth::compute::bridge {
+namespace {
+
+// A worker that is killed while it starts says nothing about the next one; a machine without jails does.
+Result<sandbox::Worker> start_worker(const sandbox::WorkerLimits& limits) {
+  constexpr int kStartsMax = 3;
+  auto worker = sandbox::Worker::start(limits);
+  for (int n_starts = 1; !worker && worker.error().code == Code::kUnavailable && n_starts < kStartsMax; ++n_starts) {
+    worker = sandbox::Worker::start(limits);
+  }
+  return worker;
+}
+
+}  // namespace
 
 SpareWorkers::SpareWorkers(const sandbox::WorkerLimits& limits, unsigned n_spares)
     : limits_(limits), n_spares_(n_spares), thread_([this] { keep(); }) {}
@@ -46,7 +59,7 @@ void SpareWorkers::keep() {
     });
     if (is_stopping_) return;
     lock.unlock();
-    auto worker = sandbox::Worker::start(limits_);
+    auto worker = start_worker(limits_);
     lock.lock();
     if (worker) {
       ready_.push_back(*std::move(worker));
