@@ -57,4 +57,13 @@ std::expected<ChatCall, ApiError> parse_load(std::string_view body) {
   return call;
 }
 
+std::expected<std::string, ApiError> parse_unload(std::string_view body) {
+  dom::parser parser;
+  HEARTH_TRY(const dom::object object, parse_body(parser, body));
+  const auto name = member(object, "model");
+  if (!name) return missing("model");
+  HEARTH_TRY(const std::string_view text, as_string("model", *name));
+  return std::string(text);
+}
+
 }  // namespace hearth::api::router

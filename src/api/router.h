@@ -18,5 +18,7 @@ std::string render_props(std::span<const hub::ModelEntry> models);
 
 // {"model":NAME}: loads it and answers {"success":true}.
 std::expected<ChatCall, ApiError> parse_load(std::string_view body);
+// {"model":NAME}: the name of the model that is to go.
+std::expected<std::string, ApiError> parse_unload(std::string_view body);
 
 }  // namespace hearth::api::router

@@ -9,16 +9,20 @@
 #include <cstring>
 #include <nlohmann/json.hpp>
 
+#include "api/hearth/policy_report.h"
 #include "base/log.h"
+#include "cli/advisers.h"
 #include "cli/api_keys.h"
 #include "cli/background.h"
 #include "cli/compute_bridge.h"
 #include "cli/open_hub.h"
 #include "cli/paths.h"
+#include "cli/privacy.h"
 #include "cli/terminal.h"
 #include "cli/verbs.h"
 #include "cli/version.h"
 #include "ledger/ledger.h"
+#include "privacy/redactor.h"
 #include "server/server.h"
 
 namespace hearth::cli {
@@ -81,13 +85,18 @@ Result<server::ServerOptions> server_options(const Context& context, const Serve
   return made;
 }
 
-// Adds the receipts of a ledger to the server's routes.
-Result<std::unique_ptr<ledger::Ledger>> serve_receipts(server::ServerOptions& options) {
+// Adds the ledger and the policy to the server's routes.
+Result<std::unique_ptr<ledger::Ledger>> serve_books(const Context& context, server::ServerOptions& options) {
   HEARTH_TRY(auto book, ledger::Ledger::open(ledger_file(), ledger::Ledger::Mode::kReadOnly));
-  options.find_receipt = [reader = book.get()](const std::string& id) -> Result<std::string> {
-    HEARTH_TRY(ledger::ReceiptRow row, reader->receipt(id));
-    return row.json;
-  };
+  HEARTH_TRY(auto policy, load_policy(context.config.privacy.policy));
+  HEARTH_TRY(auto dictionary, load_dictionaries(context.config.privacy.dictionaries));
+  options.books.ledger = book.get();
+  options.books.budget = budget_of(context.config.budget);
+  options.books.explain_policy =
+      [policy = std::move(policy), provider = context.config.advisor.provider,
+       redactor = std::make_shared<const privacy::Redactor>(std::move(dictionary))](std::string_view body) {
+        return api::hearth::explain_policy(policy, *redactor, provider, body);
+      };
   return book;
 }
 
@@ -125,7 +134,7 @@ Result<> serve(const Context& context, const ServeOptions& options) {
   HEARTH_TRY(server::ServerOptions listen, server_options(context, options));
   raise_descriptor_limit(listen.http.connections_max);
   HEARTH_TRY(const auto hub, open_hub(context.config));
-  HEARTH_TRY(const auto receipts, serve_receipts(listen));
+  HEARTH_TRY(const auto books, serve_books(context, listen));
   HEARTH_TRY(const auto server, server::Server::create(std::move(listen), *hub));
   auto bridge = open_bridge(context.config.compute, *hub);
 

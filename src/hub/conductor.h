@@ -70,6 +70,7 @@ class Conductor final : public Hub {
   void cancel(RequestId request) override { inbox_.put(CancelRun{request}); }
   std::vector<ModelEntry> models() const override;
   MemoryReport memory() override;
+  Result<> unload(const std::string& model) override { return parts_.shelf->unload(model); }
   HubStats stats() const override;
   Result<> health() override;
   std::vector<UpstreamState> upstreams() const override;

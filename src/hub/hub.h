@@ -146,6 +146,11 @@ class Hub {
   virtual std::vector<ModelEntry> models() const = 0;
   virtual HubStats stats() const = 0;
   virtual MemoryReport memory() { return {}; }
+  // Lets go of a model that is loaded; the next request for it loads it again.  kNotFound: no such model;
+  // kPermissionDenied: the configuration pins it; kUnavailable: it is answering.
+  virtual Result<> unload(const std::string& model) {
+    return fail(Code::kUnsupported, "this hub can't unload '" + model + "'");
+  }
   virtual std::vector<UpstreamState> upstreams() const { return {}; }
   // kUnavailable if the conductor's or the engine's loop has not moved in time although it had
   // work: each call leaves a probe behind that the next ones judge, so it never waits.

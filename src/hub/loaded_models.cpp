@@ -1,5 +1,7 @@
 #include "hub/loaded_models.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -65,6 +67,21 @@ void LoadedModels::drop(const std::string& path) {
   const std::lock_guard lock(mutex_);
   const auto slot = std::ranges::find(slots_, path, &Slot::path);
   if (slot != slots_.end()) erase(slot);
+}
+
+Result<> LoadedModels::unload(const store::CatalogueEntry& entry) {
+  const std::lock_guard lock(mutex_);
+  const auto slot = std::ranges::find(slots_, entry.path.string(), &Slot::path);
+  if (slot == slots_.end()) return {};
+  if (slot->resident->is_pinned()) {
+    return fail(Code::kPermissionDenied,
+                fmt::format("'{}' is pinned: take it from [models] pinned to let it go", entry.name));
+  }
+  if (const auto n = slot->resident->n_leases(); n > 0) {
+    return fail(Code::kUnavailable, fmt::format("'{}' is held by {} requests; try again when they have ended", entry.name, n));
+  }
+  erase(slot);
+  return {};
 }
 
 ReadyModelPtr LoadedModels::pin(const std::string& path) {

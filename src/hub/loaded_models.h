@@ -36,6 +36,8 @@ class LoadedModels {
   std::shared_ptr<ResidentModel> keep(const store::CatalogueEntry& entry, ReadyModelPtr model,
                                       double load_ms);
   void drop(const std::string& path);
+  // As drop(), of a model that nobody needs: kPermissionDenied if it is pinned, kUnavailable if it is leased.
+  Result<> unload(const store::CatalogueEntry& entry);
   ReadyModelPtr pin(const std::string& path);  // Null if it is not loaded.
 
   // A request that names the model of `path` came: says what may come next.

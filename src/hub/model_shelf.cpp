@@ -389,6 +389,12 @@ MemoryReport ModelShelf::memory() {
   return report;
 }
 
+Result<> ModelShelf::unload(std::string_view name) {
+  wait_for_scan();
+  HEARTH_TRY(const store::CatalogueEntry entry, source_->find(name));
+  return loaded_.unload(entry);
+}
+
 const char* residence_name(Residence residence) {
   constexpr const char* kNames[] = {"cold", "streaming", "cached", "pinned"};
   return kNames[static_cast<std::size_t>(residence)];

@@ -125,6 +125,9 @@ class ModelShelf {
   // file: some microseconds each.
   MemoryReport memory();
 
+  // Of one model, by its name; nothing happens if it is not loaded.  Errors: those of Hub::unload().
+  Result<> unload(std::string_view name);
+
   // The budget, for others who keep weights.
   std::shared_ptr<store::MemoryBudget> budget() const { return budget_; }
 

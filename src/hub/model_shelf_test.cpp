@@ -114,6 +114,22 @@ TEST_F(ModelShelfTest, PinnedModelsAreLoadedAtTheStartAndStay) {
   EXPECT_EQ(pinned->residence, Residence::kPinned);
 }
 
+TEST_F(ModelShelfTest, OneThatNobodyHoldsIsUnloadedWhenAsked) {
+  for (const char* name : {"pinned", "free"}) add(name, 100);
+  open({.bytes_max = 1000, .pinned = {"pinned"}});
+  {
+    const auto lease = get("free");
+    EXPECT_EQ(shelf_->unload("free").error().code, Code::kUnavailable);
+  }
+  EXPECT_TRUE(shelf_->unload("free"));
+  EXPECT_TRUE(shelf_->unload("free"));  // It is gone already.
+  EXPECT_EQ(shelf_->unload("pinned").error().code, Code::kPermissionDenied);
+  EXPECT_EQ(shelf_->unload("nobody").error().code, Code::kNotFound);
+  EXPECT_THAT(loaded(), UnorderedElementsAre("pinned"));
+  EXPECT_EQ(shelf_->memory().bytes_used, 100U);
+  ASSERT_TRUE(get("free"));
+}
+
 TEST_F(ModelShelfTest, AChangedFileIsLoadedAnew) {
   add("one", 100);
   open({.bytes_max = 1000});

@@ -44,6 +44,10 @@ enum RouteId : int {
   kEmbeddings,
   kRerank,
   kReceipt,
+  kReceipts,
+  kLedger,
+  kVerify,
+  kPolicy,
   kMemory,
   kResponses,
   kMessages,
@@ -58,6 +62,7 @@ enum RouteId : int {
   kOllamaVersion,
   kRouterModels,
   kRouterLoad,
+  kRouterUnload,
   kRouterProps
 };
 
@@ -89,8 +94,13 @@ constexpr auto kRoutes = std::to_array<net::Route>({
     {"GET", "/api/version", kOllamaVersion},
     {"GET", "/models", kRouterModels},
     {"POST", "/models/load", kRouterLoad},
+    {"POST", "/models/unload", kRouterUnload},
     {"GET", "/props", kRouterProps},
+    {"GET", "/hearth/v1/receipts", kReceipts},
     {"GET", "/hearth/v1/receipts/*", kReceipt},
+    {"GET", "/hearth/v1/ledger", kLedger},
+    {"POST", "/hearth/v1/ledger/verify", kVerify},
+    {"POST", "/hearth/v1/policy/explain", kPolicy},
     {"GET", "/hearth/v1/memory", kMemory},
 });
 
@@ -186,7 +196,7 @@ struct Server::State {
   net::ServerResponse health();
   net::ServerResponse models();
   net::ServerResponse model(const std::string& id);
-  net::ServerResponse receipt(const std::string& id);
+  net::ServerResponse unload(std::string_view body);
 
   std::vector<hub::ModelEntry> usable_models() const;
   net::HeaderList common_headers(const net::ServerRequest& request);
@@ -297,13 +307,18 @@ void Server::State::answer(RouteId route, const std::string& rest, const Exchang
                                                        http->stats())});
     case kModels: return respond(exchange, models());
     case kModel: return respond(exchange, model(rest));
-    case kReceipt: return respond(exchange, receipt(rest));
+    case kReceipt: return respond(exchange, answer_receipt(options.books, rest));
+    case kReceipts: return respond(exchange, answer_receipts(options.books, exchange->request()));
+    case kLedger: return respond(exchange, answer_ledger(options.books, exchange->request()));
+    case kVerify: return respond(exchange, answer_verify(options.books));
+    case kPolicy: return respond(exchange, answer_policy(options.books, exchange->request()));
     case kMemory: return respond(exchange, {.body = api::render_memory(hub.memory(), hub.upstreams())});
     case kOllamaTags: return respond(exchange, {.body = ollama::render_tags(usable_models())});
     case kOllamaLoaded: return respond(exchange, {.body = ollama::render_loaded(usable_models(), hub.memory())});
     case kOllamaShow: return respond(exchange, ollama_show(exchange->request().body));
     case kOllamaVersion: return respond(exchange, {.body = ollama::render_version(options.version)});
     case kRouterModels: return respond(exchange, {.body = api::router::render_models(usable_models())});
+    case kRouterUnload: return respond(exchange, unload(exchange->request().body));
     case kRouterProps: return respond(exchange, {.body = api::router::render_props(usable_models())});
     default: break;
   }
@@ -379,11 +394,11 @@ net::ServerResponse Server::State::ollama_show(std::string_view body) {
                         {}, ollama::render_error);
 }
 
-net::ServerResponse Server::State::receipt(const std::string& id) {
-  if (!options.find_receipt) return error_response(api::api_error(404, "This hub keeps no receipts."));
-  auto json = options.find_receipt(id);
-  if (!json) return error_response(api::api_error(json.error()));
-  return {.body = *std::move(json)};
+net::ServerResponse Server::State::unload(std::string_view body) {
+  const auto name = api::router::parse_unload(body);
+  if (!name) return error_response(name.error());
+  if (const auto unloaded = hub.unload(*name); !unloaded) return error_response(api::api_error(unloaded.error()));
+  return {.body = R"({"success":true})"};
 }
 
 // ---- Server ----

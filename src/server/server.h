@@ -5,8 +5,10 @@
 //   Anthropic    POST /v1/messages, /v1/messages/count_tokens
 //   Ollama       POST /api/chat, /api/generate, /api/embed, /api/embeddings, /api/show
 //                GET  /api/tags, /api/ps, /api/version
-//   llama.cpp    POST /models/load   GET /models, /props
-//   Hearth       GET  /hearth/v1/receipts/{id}, /hearth/v1/memory, /health, /metrics, /
+//   llama.cpp    POST /models/load, /models/unload   GET /models, /props
+//   Hearth       GET  /hearth/v1/receipts, /hearth/v1/receipts/{id}, /hearth/v1/ledger, /hearth/v1/memory, /health,
+//                     /metrics, / and the page's files
+//                POST /hearth/v1/ledger/verify, /hearth/v1/policy/explain
 //
 // A request's way: head read → access and route judged (no body yet) → body read → a worker thread
 // parses it and asks the hub → the answer flows through the exchange.  The I/O thread does
@@ -15,7 +17,6 @@
 
 #include <chrono>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -24,6 +25,7 @@
 #include "hub/hub.h"
 #include "net/http_server.h"
 #include "server/access.h"
+#include "server/ledger_routes.h"
 
 namespace hearth::server {
 
@@ -37,8 +39,7 @@ struct ServerOptions {
   unsigned n_workers = 4;
   std::chrono::milliseconds heartbeat_every{15'000};
   std::string version;  // Of Hearth, for clients that ask.
-  // A receipt as JSON text, by its id; unset: the route answers 404.
-  std::function<Result<std::string>(const std::string& id)> find_receipt;
+  Books books;  // What Hearth's own API reads from.
 };
 
 // Threading: create, stop and the destructor on one thread; the rest anywhere.

@@ -6,3 +6,5 @@ import {browser} from "./browser.mjs";
 after(() => browser.close());
 await import("./weight.mjs");
 await import("./chat.mjs");
+await import("./models.mjs");
+await import("./compare.mjs");

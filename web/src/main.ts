@@ -23,6 +23,8 @@ interface View {
 
 const VIEWS: View[] = [
   {id: "chat", name: "Chat", load: async () => undefined, render: () => html`<chat-view></chat-view>`},
+  {id: "models", name: "Models", load: () => import("./models/models-view"), render: () => html`<models-view></models-view>`},
+  {id: "compare", name: "Compare", load: () => import("./compare/compare-view"), render: () => html`<compare-view></compare-view>`},
 ];
 
 type Theme = "light dark" | "light" | "dark";
@@ -121,7 +123,7 @@ export class HearthPage extends PageElement {
   private nav(): TemplateResult {
     return html`<nav aria-label="Views"><ul>
       ${VIEWS.map((row) => html`<li><a href="#/${row.id}" aria-current=${row === this.view ? "page" : nothing}>
-        <span class="glyph ${row.id}" aria-hidden="true"></span>${row.name}</a></li>`)}
+        ${row.name}</a></li>`)}
     </ul></nav>`;
   }
 
@@ -153,12 +155,14 @@ export class HearthPage extends PageElement {
   protected override render(): TemplateResult {
     return html`
       <a class="skip" href="#main" @click=${(e: Event) => (e.preventDefault(), this.querySelector<HTMLElement>("main")!.focus())}>To the content</a>
-      <header class="bar">
-        <button type="button" class="quiet menu-toggle" aria-expanded=${this.isHistoryOpen} aria-controls="side"
-          @click=${() => (this.isHistoryOpen = !this.isHistoryOpen)} aria-label="Conversations">☰</button>
+      <header class="topbar">
+        ${this.view.id === "chat"
+          ? html`<button type="button" class="quiet menu-toggle" aria-expanded=${this.isHistoryOpen} aria-controls="side"
+              @click=${() => (this.isHistoryOpen = !this.isHistoryOpen)} aria-label="Conversations">☰</button>`
+          : nothing}
         <a class="brand" href="#/chat"><img src="/icon.svg" alt="" width="22" height="22">Hearth</a>
         ${this.nav()}
-        <button type="button" class="quiet narrow-only" aria-label="New chat" @click=${() => (chat.startNew(), (location.hash = "#/chat"))}>＋</button>
+        <button type="button" class="quiet narrow-only" aria-label="New chat" @click=${() => (chat.startNew(), (location.hash = "#/chat"))}>+</button>
         <button type="button" class="quiet help" aria-label="Keys, clients, colours" @click=${() => this.dialog("help").showModal()}>?</button>
       </header>
       <div class="body">
@@ -166,7 +170,7 @@ export class HearthPage extends PageElement {
           ? html`<aside id="side" class=${this.isHistoryOpen ? "open" : ""} aria-label="Conversations"
               @chosen=${() => (this.isHistoryOpen = false)}><history-list></history-list></aside>`
           : nothing}
-        <main id="main" tabindex="-1" class=${this.view.id}>${this.view.render(this.rest)}</main>
+        <main id="main" tabindex="-1" class="view-${this.view.id}">${this.view.render(this.rest)}</main>
       </div>
       ${this.keyDialog()}${this.helpDialog()}`;
   }

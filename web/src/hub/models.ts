@@ -56,6 +56,11 @@ class Models extends Notifier {
     return this.memory?.models.find((model) => model.name === name);
   }
 
+  async unload(name: string): Promise<void> {
+    await postJson("/models/unload", {model: name});
+    await this.refresh();
+  }
+
   async load(name: string): Promise<void> {
     await postJson("/models/load", {model: name});
     await this.refresh();

@@ -1,0 +1,163 @@
+// The models that the hub can ask: what they are, where their weights are this moment, and what to do with them.
+
+import {html, nothing, type TemplateResult} from "lit";
+import {customElement, state} from "lit/decorators.js";
+import {repeat} from "lit/directives/repeat.js";
+import {PageElement} from "../base/element";
+import {formatBytes, formatCount, formatMs} from "../base/format";
+import {Watch} from "../base/notifier";
+import {chat} from "../chat/chat-store";
+import {models} from "../hub/models";
+import type {ModelInfo, ModelMemory, UpstreamInfo} from "../hub/types";
+import {budgetPicture, modelBar} from "./memory-picture";
+
+// Names that leave the choice to the hub.
+const ROUTING = ["auto", "local"];
+
+const STATES: Record<string, string> = {
+  cold: "on the disk: the first answer waits for it",
+  streaming: "being brought into memory",
+  cached: "in memory; the system may take it back",
+  pinned: "in memory, and kept there",
+};
+
+export interface ModelFamily {
+  base: ModelInfo;
+  adapters: ModelInfo[];
+}
+
+// Models with their adapters, those that are in memory first.
+export function familiesOf(list: ModelInfo[], memoryOf: (name: string) => ModelMemory | undefined): ModelFamily[] {
+  const bases = list.filter((model) => !ROUTING.includes(model.id) && !model.hearth.adapter);
+  const weight = (model: ModelInfo): number => (memoryOf(model.id)?.loaded ? 2 : 0) + (model.hearth.place ? 0 : 1);
+  return bases
+    .map((base) => ({base, adapters: list.filter((other) => other.hearth.adapter && other.id.startsWith(`${base.id}@`))}))
+    .sort((a, b) => weight(b.base) - weight(a.base) || a.base.id.localeCompare(b.base.id));
+}
+
+@customElement("models-view")
+export class ModelsView extends PageElement {
+  @state() private search = "";
+  @state() private busy = "";
+  @state() private told = "";
+  @state() private fault = "";
+
+  constructor() {
+    super();
+    new Watch(this, models);
+  }
+
+  private try(name: string): void {
+    chat.startNew();
+    chat.setModel(name);
+    location.hash = "#/chat";
+  }
+
+  private async change(name: string, what: "load" | "unload"): Promise<void> {
+    this.busy = name;
+    this.told = this.fault = "";
+    try {
+      const started = performance.now();
+      await models[what](name);
+      this.told = what === "load" ? `${name} is loaded, after ${formatMs(performance.now() - started)}.` : `${name} is unloaded.`;
+    } catch (error) {
+      this.fault = (error as Error).message;
+    }
+    this.busy = "";
+  }
+
+  private facts(model: ModelInfo): string {
+    const {architecture, quantization, bytes, context_tokens, source, place} = model.hearth;
+    return [
+      architecture, quantization, bytes > 0 && formatBytes(bytes),
+      context_tokens > 0 && `${formatCount(context_tokens, "token")} of context`,
+      place || (source && `from ${source}`),
+    ].filter(Boolean).join(" · ");
+  }
+
+  private use(memory: ModelMemory): string {
+    return [
+      memory.uses > 0 && `used ${formatCount(memory.uses, "time")}`,
+      memory.leases > 0 && `held by ${formatCount(memory.leases, "request")}`,
+      memory.loaded && `loaded in ${formatMs(memory.load_ms)}`,
+      memory.waited_ms >= 1 && `answers waited ${formatMs(memory.waited_ms)} for it`,
+    ].filter(Boolean).join(" · ");
+  }
+
+  private actions(model: ModelInfo, memory: ModelMemory | undefined): TemplateResult {
+    const {id} = model;
+    const isBusy = this.busy === id;
+    return html`<div class="actions">
+      <button type="button" class="quiet" @click=${() => this.try(id)} aria-label="Try ${id}">Try</button>
+      ${memory && !memory.loaded
+        ? html`<button type="button" class="quiet" ?disabled=${isBusy} aria-label="Load ${id}"
+            @click=${() => void this.change(id, "load")}>${isBusy ? "Loading…" : "Load"}</button>` : nothing}
+      ${memory?.loaded && memory.state !== "pinned"
+        ? html`<button type="button" class="quiet" ?disabled=${isBusy} aria-label="Unload ${id}"
+            @click=${() => void this.change(id, "unload")}>Unload</button>` : nothing}
+    </div>`;
+  }
+
+  private family({base, adapters}: ModelFamily): TemplateResult {
+    const memory = models.memoryOf(base.id);
+    return html`<li class="model">
+      <div class="head">
+        <h2>${base.id}</h2>
+        ${memory ? html`<span class="chip ${memory.state}" title=${STATES[memory.state]}>${memory.state}</span>` : nothing}
+        ${base.hearth.leaves_this_machine ? html`<span class="chip away">leaves this machine</span>` : nothing}
+      </div>
+      <p class="note">${this.facts(base)}</p>
+      ${memory ? modelBar(memory) : nothing}
+      ${memory && this.use(memory) ? html`<p class="note">${this.use(memory)}</p>` : nothing}
+      ${adapters.length
+        ? html`<ul class="adapters" aria-label="Adapters of ${base.id}">${adapters.map((adapter) => html`<li>
+            <span>@${adapter.hearth.adapter}</span> <small>${formatBytes(adapter.hearth.bytes)}</small>
+            <button type="button" class="quiet" aria-label="Try ${adapter.id}" @click=${() => this.try(adapter.id)}>Try</button></li>`)}</ul>`
+        : nothing}
+      ${this.actions(base, memory)}
+    </li>`;
+  }
+
+  private upstream(server: UpstreamInfo): TemplateResult {
+    return html`<tr><th scope="row">${server.name}</th><td>${server.url}</td><td>${server.is_here ? "this machine" : "elsewhere"}</td>
+      <td>${server.problem || (server.circuit === "closed" ? "answers" : server.circuit)}</td>
+      <td class="number">${server.models}</td><td class="number">${server.requests}</td><td class="number">${server.failures}</td></tr>`;
+  }
+
+  private upstreams(): TemplateResult | typeof nothing {
+    const servers = models.memory?.upstreams ?? [];
+    if (!servers.length) return nothing;
+    return html`<section aria-labelledby="servers"><h2 id="servers">Other servers</h2>
+      <div class="scroll" tabindex="0" role="group" aria-labelledby="servers"><table>
+        <thead><tr><th>Name</th><th>Address</th><th>Where</th><th>State</th><th>Models</th><th>Requests</th><th>Failures</th></tr></thead>
+        <tbody>${servers.map((server) => this.upstream(server))}</tbody></table></div></section>`;
+  }
+
+  private prefixes(): TemplateResult | typeof nothing {
+    const kept = models.memory?.snapshots;
+    if (!kept?.files) return nothing;
+    return html`<p class="note">${formatCount(kept.files, "prompt")} kept on disk (${formatBytes(kept.bytes)});
+      ${formatCount(kept.restored_tokens, "token")} were read from there instead of computed.</p>`;
+  }
+
+  protected override render(): TemplateResult {
+    const wanted = this.search.trim().toLowerCase();
+    const families = familiesOf(models.list, (name) => models.memoryOf(name))
+      .filter(({base, adapters}) => [base, ...adapters].some((model) => model.id.toLowerCase().includes(wanted)));
+    return html`<div class="page">
+      <h1>Models</h1>
+      ${models.error ? html`<p class="fault" role="alert">${models.error}</p>` : nothing}
+      ${models.memory ? budgetPicture(models.memory) : nothing}
+      ${this.prefixes()}
+      <div role="status" class="told">${this.told}</div>
+      ${this.fault ? html`<p class="fault" role="alert">${this.fault}</p>` : nothing}
+      ${models.list.length > 8
+        ? html`<input type="search" aria-label="Find a model" placeholder="Find a model" .value=${this.search}
+            @input=${(e: Event) => (this.search = (e.target as HTMLInputElement).value)}>` : nothing}
+      <ul class="model-list">${repeat(families, ({base}) => base.id, (family) => this.family(family))}</ul>
+      ${this.upstreams()}
+      <p class="note">More models: <code>hearth models pull ORG/REPO:Q4_K_M</code>. Loading ahead and pins:
+        <code>[models] preload</code> and <code>pinned</code> in hearth.toml.</p>
+    </div>`;
+  }
+}
