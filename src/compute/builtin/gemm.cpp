@@ -16,15 +16,17 @@ Index round_up(Index a, Index b) { return divide_up(a, b) * b; }
 
 // Multiply-adds up to which a product is small: one fork, and no copies that are shared.
 constexpr Index kSmallWork = Index{320} * 320 * 320;
-constexpr Index kColsOfBlock = 3072;  // Of b at a time, in the blocked form; a multiple of all panels.
-constexpr Index kRowsOfTask = 192;
+constexpr Index kColsOfBlock = 4096;  // Of b at a time, in the blocked form.
+constexpr Index kRowsOfTask = 384;
 constexpr Index kRowsOfTaskMin = 24;
 constexpr Index kTasksPerThread = 4;  // So that who is late is helped out.
 // Rows from which on a copy of a panel of b pays.
 constexpr Index kRowsWorthCopy = 24;
+template <class T>
+constexpr Index kLine = 64 / static_cast<Index>(sizeof(T));
 // Between rows of a's copy: an odd number of lines, so that they lie in different sets.
 template <class T>
-constexpr Index kDepthStride = kGemmDepth + 64 / static_cast<Index>(sizeof(T));
+constexpr Index kDepthStride = kGemmDepth + kLine<T>;
 
 // Scratch of a thread: a panel of b, and its rows of a.
 template <class T>
@@ -38,10 +40,44 @@ Scratch<T>& scratch() {
   return own;
 }
 
-// Columns of a panel: those of the largest tile.
-template <class T>
-Index panel_cols(const GemmLoops<T>& loops) {
-  return Index{loops.lanes} * loops.tile_vectors;
+// Columns [col, col + n_cols) of b; a copy has `width`, whole vectors.
+struct Panel {
+  Index col = 0;
+  Index n_cols = 0;
+  Index width = 0;
+};
+
+// n columns in panels of nearly the same number of vectors, at most a tile's: a last panel of one
+// vector would keep a third of the sums in flight that the multipliers need.
+class Panels {
+ public:
+  template <class T>
+  Panels(Index n, const GemmLoops<T>& loops)
+      : n_(n),
+        lanes_(loops.lanes),
+        n_vectors_(divide_up(n, lanes_)),
+        count_(divide_up(n_vectors_, loops.tile_vectors)) {}
+
+  Index count() const { return count_; }
+  Panel operator[](Index i) const {
+    const Index begin = n_vectors_ * i / count_ * lanes_;
+    const Index end = n_vectors_ * (i + 1) / count_ * lanes_;
+    return {begin, std::min(end, n_) - begin, end - begin};
+  }
+
+ private:
+  Index n_, lanes_, n_vectors_, count_;
+};
+
+// [begin, begin + count) of k, in blocks of nearly the same depth.
+struct Depth {
+  Index begin = 0;
+  Index count = 0;
+};
+Index n_depths(Index k) { return divide_up(k, kGemmDepth); }
+Depth depth_of(Index k, Index i) {
+  const Index begin = k * i / n_depths(k);
+  return {begin, k * (i + 1) / n_depths(k) - begin};
 }
 
 // to[k][width] = b[k][col...]; 0 beyond n_cols.
@@ -64,6 +100,8 @@ void copy_rows(const MatrixView<const T>& a, Index n_rows, Index k, T* to) {
   for (Index row = 0; row < n_rows; ++row, to += kDepthStride<T>) {
     const T* const from = a.data + row * a.row_stride;
     if (a.col_stride == 1) {
+      // Rows lie far apart, and nothing but this knows where the next ones are.
+      for (Index i = 0; i < k; i += kLine<T>) __builtin_prefetch(from + 2 * a.row_stride + i);
       std::memcpy(to, from, static_cast<std::size_t>(k) * sizeof(T));
     } else {
       for (Index i = 0; i < k; ++i) to[i] = from[i * a.col_stride];
@@ -74,7 +112,7 @@ void copy_rows(const MatrixView<const T>& a, Index n_rows, Index k, T* to) {
 // c[n_rows, n_cols] (+)= a b for one panel of b, tile by tile.
 template <class T>
 void multiply_panel(const GemmLoops<T>& loops, GemmTile<T> tile, Index n_rows) {
-  const Index vectors = divide_up(tile.n_cols, loops.lanes);
+  const Index vectors = divide_up(tile.n_cols, Index{loops.lanes});
   for (Index row = 0; row < n_rows; row += loops.tile_rows) {
     tile.n_rows = std::min<Index>(loops.tile_rows, n_rows - row);
     loops.tiles[tile.n_rows - 1][vectors - 1](tile);
@@ -116,58 +154,59 @@ template <class T>
 class Product {
  public:
   Product(const GemmCall<T>& call, const Workers& workers)
-      : call_(call), workers_(workers), loops_(kernel_table().gemm<T>()), width_(panel_cols(loops_)) {}
+      : call_(call), workers_(workers), loops_(kernel_table().gemm<T>()) {}
 
   void run_small() {
-    const Index n_panels = divide_up(call_.n, width_);
-    const Grid grid = cut(call_.m, n_panels, loops_.tile_rows, call_.m, workers_.n_threads());
+    const Panels panels(call_.n, loops_);
+    const Grid grid = cut(call_.m, panels.count(), loops_.tile_rows, call_.m, workers_.n_threads());
     workers_.run(grid.n_tasks(), [&](std::uint32_t task) {
       const Index row = task / grid.n_panel_tasks * grid.rows;
       const Index first = task % grid.n_panel_tasks * grid.panels;
       const Index n_rows = std::min(grid.rows, call_.m - row);
-      for (Index p = first; p < std::min(first + grid.panels, n_panels); ++p) {
-        for (Index k = 0; k < call_.k; k += kGemmDepth) small_panel(row, n_rows, p * width_, k);
+      for (Index p = first; p < std::min(first + grid.panels, panels.count()); ++p) {
+        for (Index i = 0; i < n_depths(call_.k); ++i) {
+          small_panel(row, n_rows, panels[p], depth_of(call_.k, i));
+        }
       }
     });
   }
 
   void run_blocked() {
-    static_assert(kColsOfBlock % (kTileVectorsMax * 16) == 0);
     thread_local tensor::AlignedBuffer<T> shared;
-    const Index cols = std::min(kColsOfBlock, round_up(call_.n, width_));
-    T* const panels = shared.ensure(static_cast<std::size_t>(cols * std::min(call_.k, kGemmDepth)));
+    const Index cols = round_up(std::min(kColsOfBlock, call_.n), loops_.lanes);
+    T* const copies = shared.ensure(static_cast<std::size_t>(cols * std::min(call_.k, kGemmDepth)));
     for (Index col = 0; col < call_.n; col += kColsOfBlock) {
-      for (Index k = 0; k < call_.k; k += kGemmDepth) {
-        block(col, std::min(kColsOfBlock, call_.n - col), k, panels);
+      for (Index i = 0; i < n_depths(call_.k); ++i) {
+        block(col, std::min(kColsOfBlock, call_.n - col), depth_of(call_.k, i), copies);
       }
     }
   }
 
  private:
-  GemmTile<T> tile_at(Index row, Index col, Index k) const {
+  GemmTile<T> tile_at(Index row, Index col, Index n_cols, const Depth& depth) const {
     GemmTile<T> tile;
-    tile.k = std::min(kGemmDepth, call_.k - k);
+    tile.k = depth.count;
     tile.c = call_.c.data + row * call_.c.row_stride + col;
     tile.c_stride = call_.c.row_stride;
-    tile.n_cols = std::min(width_, call_.n - col);
-    tile.add = k > 0;
+    tile.n_cols = n_cols;
+    tile.add = depth.begin > 0;
     return tile;
   }
 
   // The panel of b as it lies where that is enough, else a copy of the thread's own.
-  void small_panel(Index row, Index n_rows, Index col, Index k) {
-    GemmTile<T> tile = tile_at(row, col, k);
-    const auto b = part_of(call_.b, k, col);
-    const bool whole = tile.n_cols == width_ && b.col_stride == 1;
+  void small_panel(Index row, Index n_rows, const Panel& panel, const Depth& depth) {
+    GemmTile<T> tile = tile_at(row, panel.col, panel.n_cols, depth);
+    const auto b = part_of(call_.b, depth.begin, panel.col);
+    const bool whole = panel.n_cols == panel.width && b.col_stride == 1;
     tile.b = b.data;
     tile.b_stride = b.row_stride;
     if (!whole || n_rows >= kRowsWorthCopy) {
-      T* const copy = scratch<T>().panel.ensure(static_cast<std::size_t>(kGemmDepth * width_));
-      copy_panel(b, tile.k, tile.n_cols, width_, copy);
+      T* const copy = scratch<T>().panel.ensure(static_cast<std::size_t>(depth.count * panel.width));
+      copy_panel(b, depth.count, panel.n_cols, panel.width, copy);
       tile.b = copy;
-      tile.b_stride = width_;
+      tile.b_stride = panel.width;
     }
-    const auto a = part_of(call_.a, row, k);
+    const auto a = part_of(call_.a, row, depth.begin);
     tile.a = a.data;
     tile.a_stride = a.row_stride;
     if (a.col_stride == 1) return multiply_panel(loops_, tile, n_rows);
@@ -189,28 +228,29 @@ class Product {
   }
 
   // All rows with n_cols columns of b and one block of k.
-  void block(Index col, Index n_cols, Index k, T* panels) {
-    const Index n_panels = divide_up(n_cols, width_);
-    const Index depth = std::min(kGemmDepth, call_.k - k);
-    workers_.run(static_cast<std::uint32_t>(n_panels), [&](std::uint32_t p) {
-      const Index at = p * width_;
-      copy_panel(part_of(call_.b, k, col + at), depth, std::min(width_, n_cols - at), width_,
-                 panels + at * depth);
+  void block(Index col, Index n_cols, const Depth& depth, T* copies) {
+    const Panels panels(n_cols, loops_);
+    workers_.run(static_cast<std::uint32_t>(panels.count()), [&](std::uint32_t p) {
+      const Panel panel = panels[p];
+      copy_panel(part_of(call_.b, depth.begin, col + panel.col), depth.count, panel.n_cols,
+                 panel.width, copies + panel.col * depth.count);
     });
-    const Grid grid = cut(call_.m, n_panels, loops_.tile_rows, kRowsOfTask, workers_.n_threads());
+    const Grid grid = cut(call_.m, panels.count(), loops_.tile_rows, kRowsOfTask, workers_.n_threads());
     workers_.run(grid.n_tasks(), [&](std::uint32_t task) {
       const Index row = task / grid.n_panel_tasks * grid.rows;
       const Index first = task % grid.n_panel_tasks * grid.panels;
       const Index n_rows = std::min(grid.rows, call_.m - row);
       T* const rows =
           scratch<T>().rows.ensure(static_cast<std::size_t>(kRowsOfTask * kDepthStride<T>));
-      copy_rows(part_of(call_.a, row, k), n_rows, depth, rows);
-      for (Index p = first; p < std::min(first + grid.panels, n_panels) && !workers_.gave_up(); ++p) {
-        GemmTile<T> tile = tile_at(row, col + p * width_, k);
+      copy_rows(part_of(call_.a, row, depth.begin), n_rows, depth.count, rows);
+      const Index end = std::min(first + grid.panels, panels.count());
+      for (Index p = first; p < end && !workers_.gave_up(); ++p) {
+        const Panel panel = panels[p];
+        GemmTile<T> tile = tile_at(row, col + panel.col, panel.n_cols, depth);
         tile.a = rows;
         tile.a_stride = kDepthStride<T>;
-        tile.b = panels + p * width_ * depth;
-        tile.b_stride = width_;
+        tile.b = copies + panel.col * depth.count;
+        tile.b_stride = panel.width;
         multiply_panel(loops_, tile, n_rows);
       }
     });
@@ -219,7 +259,6 @@ class Product {
   const GemmCall<T>& call_;
   const Workers& workers_;
   const GemmLoops<T>& loops_;
-  const Index width_;
 };
 
 template <class T>

@@ -17,7 +17,7 @@
 
 namespace hearth::compute {
 
-// Numbers of one block of k.
+// Numbers of one block of k at most; k is cut into blocks that are equal but for one number.
 inline constexpr std::int64_t kGemmDepth = 256;
 
 // Element (i, j) lies at data[i * row_stride + j * col_stride]; strides are in elements.

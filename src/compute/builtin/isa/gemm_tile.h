@@ -30,26 +30,31 @@ void gemm_tile(const GemmTile<typename S::T>& tile) {
     const std::int64_t row = r < tile.n_rows ? r : tile.n_rows - 1;
     a[r] = tile.a + row * tile.a_stride;
     c[r] = tile.c + row * tile.c_stride;
+    __builtin_prefetch(a[r] + kRows * tile.a_stride);  // Where the next tile begins.
 #pragma GCC unroll 3
-    for (int v = 0; v < kVectors; ++v) {
-      sum[r][v] = S::zero();
-      __builtin_prefetch(c[r] + v * kLanes, 1);
-    }
+    for (int v = 0; v < kVectors; ++v) sum[r][v] = S::zero();
   }
 
   const T* b = tile.b;
   const std::int64_t b_stride = tile.b_stride;
-  const std::int64_t n = tile.k;
+  std::int64_t k = 0;
+  // A row of c is fetched at a time: all at once would take the line buffers that loads of b need.
+  for (int fetched = 0; fetched < kRows; ++fetched) {
+    const T* const row = tile.c + fetched * tile.c_stride;
+    for (int v = 0; v < kVectors; ++v) __builtin_prefetch(row + v * kLanes, 1);
+    __builtin_prefetch(row + kVectors * kLanes - 1, 1);  // Rows may begin anywhere in a line.
+    const std::int64_t end = tile.k * (fetched + 1) / kRows;
 #pragma GCC unroll 2
-  for (std::int64_t k = 0; k < n; ++k, b += b_stride) {
-    V columns[kVectors];
+    for (; k < end; ++k, b += b_stride) {
+      V columns[kVectors];
 #pragma GCC unroll 3
-    for (int v = 0; v < kVectors; ++v) columns[v] = S::load(b + v * kLanes);
+      for (int v = 0; v < kVectors; ++v) columns[v] = S::load(b + v * kLanes);
 #pragma GCC unroll 8
-    for (int r = 0; r < kRows; ++r) {
-      const V factor = S::set1(a[r][k]);
+      for (int r = 0; r < kRows; ++r) {
+        const V factor = S::set1(a[r][k]);
 #pragma GCC unroll 3
-      for (int v = 0; v < kVectors; ++v) sum[r][v] = S::fma(factor, columns[v], sum[r][v]);
+        for (int v = 0; v < kVectors; ++v) sum[r][v] = S::fma(factor, columns[v], sum[r][v]);
+      }
     }
   }
 
