@@ -2,16 +2,23 @@
 // fed what attackers feed compilers.
 #include "sandbox/jailed_command.h"
 
+#include <asm/ioctls.h>
 #include <fcntl.h>
+#include <linux/sched.h>
+#include <linux/seccomp.h>
 #include <signal.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 #include <algorithm>
+#include <array>
 #include <fstream>
 #include <thread>
 
 #include "sandbox/program.h"
 #include "sandbox/test_support/jail_fixture.h"
+#include "sandbox/worker/filters.h"
 
 namespace hearth::sandbox {
 namespace {
@@ -132,6 +139,61 @@ TEST_F(CommandTest, RefusesEveryWayOut) {
     EXPECT_EQ(must(read_file(yard.secret)), "hearth-secret-9a7c\n");
     EXPECT_FALSE(std::filesystem::exists(yard.folder.path() / "new"));
   });
+}
+
+// The filter alone, in a child without Landlock: older versions of that know neither truncation nor
+// signals.
+TEST_F(CommandTest, TheFilterStandsWithoutLandlock) {
+  const Yard yard;
+  const auto path = reinterpret_cast<long>(yard.secret.c_str());
+  const long self = ::getpid();
+  const std::pair<std::array<long, 5>, int> calls[] = {
+      {{SYS_openat, AT_FDCWD, path, O_RDONLY}, 0},
+      {{SYS_openat, AT_FDCWD, path, O_RDONLY | O_TRUNC}, EACCES},
+      {{SYS_openat, AT_FDCWD, path, O_ACCMODE | O_TRUNC}, EACCES},
+      {{SYS_open, path, O_RDONLY | O_TRUNC}, EACCES},
+      {{SYS_open, path, O_ACCMODE | O_TRUNC}, EACCES},
+      {{SYS_open, path, O_WRONLY}, 0},
+      {{SYS_openat2, AT_FDCWD, path}, ENOSYS},
+      {{SYS_truncate, path, 0}, ENOSYS},
+      {{SYS_chmod, path, 0777}, ENOSYS},
+      {{SYS_fchmodat, AT_FDCWD, path, 0777}, ENOSYS},
+      {{SYS_chown, path, 0, 0}, ENOSYS},
+      {{SYS_utimensat, AT_FDCWD, path}, ENOSYS},
+      {{SYS_setxattr, path}, ENOSYS},
+      {{SYS_link, path, path}, ENOSYS},
+      {{SYS_symlink, path, path}, ENOSYS},
+      {{SYS_chdir, path}, ENOSYS},
+      {{SYS_kill, self, 0}, ENOSYS},
+      {{SYS_tgkill, self, self, 0}, ENOSYS},
+      {{SYS_fcntl, 0, F_SETOWN, self}, ENOSYS},
+      {{SYS_fcntl, 0, F_GETFD}, 0},
+      {{SYS_ioctl, 0, FIOASYNC}, ENOSYS},
+      {{SYS_socket, AF_UNIX, SOCK_STREAM}, ENOSYS},
+      {{SYS_prlimit64, self}, ENOSYS},
+      {{SYS_prlimit64, 0}, 0},
+      {{SYS_setsid}, ENOSYS},
+      {{SYS_clone3, 0}, ENOSYS},
+      {{SYS_clone, CLONE_NEWUSER | SIGCHLD}, ENOSYS},
+      {{SYS_clone, CLONE_PARENT | SIGCHLD}, ENOSYS},
+      {{SYS_io_uring_setup, 1}, ENOSYS},
+      {{SYS_ptrace, 0}, ENOSYS},
+  };
+  for (const auto& [words, expected] : calls) {
+    const pid_t child = ::fork();
+    if (child == 0) {
+      Filter filter = command_filter();
+      const sock_fprog program = filter.program();
+      ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+      if (::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) != 0) ::_exit(255);
+      const long result = ::syscall(words[0], words[1], words[2], words[3], words[4]);
+      for (;;) ::syscall(SYS_exit_group, result < 0 ? errno : 0);
+    }
+    int status = 0;
+    ASSERT_EQ(::waitpid(child, &status, 0), child);
+    EXPECT_EQ(WEXITSTATUS(status), expected) << words[0] << ' ' << words[1] << ' ' << words[3];
+  }
+  EXPECT_EQ(must(read_file(yard.secret)), "hearth-secret-9a7c\n");
 }
 
 // Root may read any file, but for its capabilities.
