@@ -238,6 +238,7 @@ TEST_F(CommandTest, BoundsTimeMemoryFilesAndOutput) {
     const Yard yard;
     JailedCommand loop = yard.command("loop");
     loop.limits.cpu_s = 1;
+    loop.limits.wall_ms = 300'000;  // A busy machine gives little of a second.
     const CommandOutcome looped = must(run_jailed(loop));
     EXPECT_EQ(looped.signal, SIGXCPU);
     EXPECT_GE(looped.cpu_us, 900'000U);
@@ -357,6 +358,7 @@ struct CompileTest : CommandTest {
     command.environment = {"PATH=/usr/bin:/bin", "LC_ALL=C", "TMPDIR=" + yard.own.string()};
     command.input = std::move(source);
     command.limits.cpu_s = 5;
+    command.limits.wall_ms = 300'000;
     return command;
   }
 };
@@ -415,6 +417,7 @@ TEST_F(CompileTest, EndsBombs) {
   loop.arguments.insert(loop.arguments.begin(), {"-fconstexpr-ops-limit=9223372036854775807",
                                                  "-fconstexpr-loop-limit=2147483647"});
   loop.limits.cpu_s = 1;
+  loop.limits.wall_ms = 300'000;
   const CommandOutcome looped = must(run_jailed(loop));
   EXPECT_FALSE(looped.succeeded());
   EXPECT_FALSE(looped.timed_out) << "the limit on CPU time comes first";

@@ -10,6 +10,11 @@
 namespace hearth::sandbox {
 namespace {
 
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL \
+  0x0008U  // Linux 6.3: says that the memory is not meant to be run; some systems insist.
+#endif
+
 constexpr int kSizeSeals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
 
 auto memory_failed(const char* name, std::uint64_t bytes) {
@@ -19,7 +24,8 @@ auto memory_failed(const char* name, std::uint64_t bytes) {
 }
 
 Result<OwnedFd> make_memory(const char* name, std::uint64_t bytes) {
-  OwnedFd fd(::memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  OwnedFd fd(::memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL));
+  if (!fd && errno == EINVAL) fd.reset(::memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING));
   if (!fd || ::ftruncate(fd.get(), static_cast<off_t>(bytes)) != 0)
     return memory_failed(name, bytes);
   return fd;

@@ -22,9 +22,6 @@
 #ifndef MFD_EXEC
 #define MFD_EXEC 0x0010U  // Linux 6.3: says that the memory is meant to be run.
 #endif
-#ifndef P_PIDFD
-#define P_PIDFD static_cast<idtype_t>(3)
-#endif
 
 namespace hearth::sandbox {
 namespace {
@@ -61,7 +58,7 @@ OwnedFd program_in_file() {
   const char* folders[] = {std::getenv("XDG_RUNTIME_DIR"), "/tmp", "/var/tmp", "/dev/shm"};
   for (const char* folder : folders) {
     if (folder == nullptr) continue;
-    OwnedFd writing(::open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0500));
+    OwnedFd writing(::open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0555));
     if (!writing || !write_all(writing.get(), program_bytes())) continue;
     // A file that is open for writing can't be run.
     Result<OwnedFd> reading = reopen_read_only(writing.get());

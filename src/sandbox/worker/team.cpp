@@ -108,7 +108,7 @@ void reset_float_state() {
 }
 
 void measure_spin(std::int64_t spin_ns) {
-  constexpr std::uint32_t kSample = 1000;
+  constexpr std::uint32_t kSample = 200;
   std::int64_t best_ns = INT64_MAX;
   for (int i = 0; i < 3; ++i) {
     const std::int64_t begun_ns = monotonic_ns();
@@ -116,7 +116,7 @@ void measure_spin(std::int64_t spin_ns) {
     const std::int64_t took_ns = monotonic_ns() - begun_ns;
     if (took_ns < best_ns) best_ns = took_ns;
   }
-  pauses = static_cast<std::uint32_t>(spin_ns * kSample / (best_ns < 1000 ? 1000 : best_ns));
+  pauses = static_cast<std::uint32_t>(spin_ns * kSample / (best_ns < 200 ? 200 : best_ns));
 }
 
 std::uint32_t spin_pauses() { return pauses; }
