@@ -3,6 +3,7 @@
 //
 // It is linked statically and without the C++ runtime, so that a jail around it needs no file, and
 // built without the sanitizers of its surroundings, which would need system calls that it gives up.
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include <cstring>
@@ -17,6 +18,7 @@ int main(int argc, char** argv) {
   using namespace hearth::sandbox;
   ::close(kProgramFd);
   if (argc < 2) return 2;
+  ::prctl(PR_SET_NAME, argv[0]);  // Started by its descriptor, it would be called "3".
   fail_step(static_cast<std::uint32_t>(number_of(argc, argv, "fail=")));
   if (std::strcmp(argv[1], "worker") == 0) serve(argc, argv);
   if (std::strcmp(argv[1], "command") == 0) return run_command(argc, argv);
