@@ -217,6 +217,7 @@ TEST_F(EscapeTest, InputsArriveByADescriptorForReading) {
 
 TEST_F(EscapeTest, EveryThreadIsJailed) {
   as_every_user([] {
+    const OwnedFd leaked(::open("/dev/null", O_RDONLY));  // Without O_CLOEXEC, as libraries do.
     const Worker worker = must(Worker::start({.n_threads = 3}));
     const std::string folder = "/proc/" + std::to_string(worker.pid());
     int n_threads = 0;
