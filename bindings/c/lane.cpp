@@ -111,7 +111,7 @@ Outcome<LaneRun> Lane::run(Link& link, const sandbox::RunRequest& request, const
 // Returns once the run is answered; the failures are those of an end without an answer.
 Outcome<> Lane::await(Link& link, std::uint32_t run, std::int64_t deadline_ns) {
   sandbox::RunChannel& channel = page_->channel;
-  if (sandbox::await_answer(channel, run, sandbox::monotonic_ns() + sandbox::kSpinNs)) return {};
+  if (spin_.spin([&] { return channel.answered.value.load(std::memory_order_acquire) == run; })) return {};
   for (int slice = 1;; ++slice) {
     const std::uint32_t answered = channel.answered.value.load(std::memory_order_acquire);
     if (answered == run) return {};

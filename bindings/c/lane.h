@@ -79,6 +79,7 @@ class Lane {
   compute::bridge::Place place_ = compute::bridge::Place::kHub;
   compute::bridge::HubPage* page_ = nullptr;  // A worker's page ends with its channel.
   sandbox::OwnedFd process_;                  // A worker's pidfd.
+  compute::bridge::AdaptiveSpin spin_;
   std::uint32_t generation_ = 0;
 
   // Of the run in flight, guarded by flight_mutex_.

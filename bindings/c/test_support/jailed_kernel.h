@@ -11,17 +11,18 @@
 namespace hearth::client {
 
 inline constexpr const char* kTestSignature = "out f64[n], in f64[n], what i64";
+inline constexpr const char* kTouchSignature = "out f64[1], in f64[n], what i64";  // For kTouch.
 
 // What it is asked to do (test_support/kernel.cpp).
-enum TestTask : std::int64_t { kDouble = 0, kDeafLoop = 1, kLoop = 2, kWriteBehind = 3, kWriteInput = 4 };
+enum TestTask : std::int64_t { kDouble = 0, kDeafLoop = 1, kLoop = 2, kWriteBehind = 3, kWriteInput = 4, kTouch = 5 };
 
-inline Result<std::shared_ptr<const compute::bridge::JailedKernel>> test_kernel() {
+inline Result<std::shared_ptr<const compute::bridge::JailedKernel>> test_kernel(const char* signature = kTestSignature) {
   auto kernel = std::make_shared<compute::bridge::JailedKernel>();
   kernel->name = "test";
   kernel->key = "0123";
   kernel->receipt = "{}";
   kernel->is_verified = true;
-  HEARTH_TRY(kernel->signature, compute::parse_signature(kTestSignature));
+  HEARTH_TRY(kernel->signature, compute::parse_signature(signature));
   kernel->cost = [](const compute::Bindings& bound) -> Result<compute::Cost> {
     return compute::Cost{bound.tensors[0].n_elements(), 16 * bound.tensors[0].n_elements()};
   };

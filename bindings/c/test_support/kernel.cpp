@@ -1,4 +1,4 @@
-// A compiled kernel of the signature kTestSignature (jailed_kernel.h) that does what its integer says: work,
+// A compiled kernel of the signatures in jailed_kernel.h that does what its integer says: work,
 // or what kernels should not do.  Built freestanding, as kernels are.
 #include "sandbox/kernel_abi.h"
 
@@ -17,6 +17,7 @@ extern "C" __attribute__((visibility("default"))) void hearth_entry(void* const*
       return;
     case 3: out[int64_t{1} << 14] = 1; return;  // Behind its end, in the guard pages.
     case 4: in[0] = 1; return;                  // What it may only read.
+    case 5: out[0] = in[0] + in[n - 1]; return;  // As little as a run can do.
     default: break;
   }
   for (int64_t i = 0; i < n; ++i) out[i] = 2 * in[i];

@@ -60,20 +60,18 @@ void HubLane::remove(std::uint32_t call) {
 
 void HubLane::serve() {
   sandbox::RunChannel& channel = page_->channel;
+  AdaptiveSpin spin;
   std::uint32_t last = 0;
-  std::int64_t idle_since_ns = sandbox::monotonic_ns();
-  for (std::uint32_t i = 1; !is_stopping_.load(std::memory_order_relaxed); ++i) {
-    const std::uint32_t asked = channel.asked.value.load(std::memory_order_acquire);
-    if (asked != last) {
-      answer_one(asked);
-      last = asked;
-      sandbox::publish(channel.answered, asked);
-      idle_since_ns = sandbox::monotonic_ns();
-    } else if (i % 16 != 0) {
-      sandbox::spin_pause();
-    } else if (sandbox::monotonic_ns() - idle_since_ns > sandbox::kSpinNs) {
-      sandbox::sleep_while(channel.asked, last, kSleepNs);
+  while (!is_stopping_.load(std::memory_order_relaxed)) {
+    std::uint32_t asked = last;
+    const auto is_asked = [&] { return (asked = channel.asked.value.load(std::memory_order_acquire)) != last; };
+    if (!spin.spin(is_asked)) {
+      while (!is_asked()) sandbox::sleep_while(channel.asked, last, kSleepNs);
     }
+    if (is_stopping_.load(std::memory_order_relaxed)) return;
+    answer_one(asked);
+    last = asked;
+    sandbox::publish(channel.answered, asked);
   }
 }
 

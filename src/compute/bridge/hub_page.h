@@ -5,6 +5,9 @@
 // request is not looked at: what a call works on was agreed over the socket.
 #pragma once
 
+#include <algorithm>
+#include <cstdint>
+
 #include "sandbox/run_channel.h"
 
 namespace hearth::compute::bridge {
@@ -15,5 +18,33 @@ struct HubPage {
   char sentence[512];           // Why it was refused, for RunStatus::kRefused; ends with a zero.
 };
 static_assert(sizeof(HubPage) <= sandbox::kRunChannelBytes);
+
+// How long to spin for the other end before sleeping.  Where it has a core of its own it answers while
+// one spins; on a busy machine spinning only keeps the core from it.  So a spin that ended in sleep halves
+// the next one, and one that did not doubles it.
+class AdaptiveSpin {
+ public:
+  // Spins until condition() holds; false if the time was up first.
+  template <class Condition>
+  bool spin(Condition&& condition) {
+    const std::int64_t begun_ns = sandbox::monotonic_ns();
+    for (std::uint32_t i = 1;; ++i) {
+      if (condition()) {
+        spin_ns_ = std::min(2 * spin_ns_, sandbox::kSpinNs);
+        return true;
+      }
+      if (i % 16 != 0) {
+        sandbox::spin_pause();
+      } else if (sandbox::monotonic_ns() - begun_ns >= spin_ns_) {
+        spin_ns_ = std::max(spin_ns_ / 2, kSpinNsMin);
+        return false;
+      }
+    }
+  }
+
+ private:
+  static constexpr std::int64_t kSpinNsMin = 1'000;
+  std::int64_t spin_ns_ = sandbox::kSpinNs;
+};
 
 }  // namespace hearth::compute::bridge

@@ -1,0 +1,83 @@
+/* hearth_bridge_rtt SOCKET MAX_BYTES: round trips of registered runs from C, a CSV row for each size and place. */
+#include <hearth/hearth.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { kWarmUps = 200, kRuns = 5000 };
+
+static double now_us(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (double)t.tv_sec * 1e6 + (double)t.tv_nsec * 1e-3;
+}
+
+static int by_size(const void* a, const void* b) {
+  const double x = *(const double*)a, y = *(const double*)b;
+  return x < y ? -1 : x > y;
+}
+
+static void check(hearth_status status) {
+  if (status == HEARTH_OK) return;
+  fprintf(stderr, "hearth_bridge_rtt: %s\n", hearth_error());
+  exit(status == HEARTH_UNSUPPORTED ? 77 : 1);
+}
+
+static void measure(hearth_context* context, const char* name, int64_t n_bytes) {
+  static double times[kRuns];
+  const int64_t n = n_bytes / 8, one = 1;
+  uint32_t n_copies = 0;
+  int i;
+  hearth_tensor *in = NULL, *out = NULL;
+  hearth_kernel* kernel = NULL;
+  hearth_source source;
+  hearth_report report;
+  hearth_value values[3];
+  memset(&source, 0, sizeof source);
+  source.size = sizeof source;
+  source.kind = HEARTH_BY_NAME;
+  source.text = name;
+  memset(&report, 0, sizeof report);
+  report.size = sizeof report;
+  check(hearth_kernel_open(context, &source, &kernel));
+  check(hearth_alloc(context, HEARTH_F64, 1, &n, &in));
+  check(hearth_alloc(context, HEARTH_F64, 1, &one, &out));
+  ((double*)hearth_data(in))[0] = 0; /* Recycled memory holds what it held. */
+  values[0] = hearth_of(out), values[1] = hearth_of(in), values[2] = hearth_integer(5);
+  for (i = -kWarmUps; i < kRuns; ++i) {
+    const double begun = now_us();
+    ((double*)hearth_data(in))[n - 1] = i;
+    check(hearth_run(kernel, values, 3, NULL, &report));
+    if (((double*)hearth_data(out))[0] != (n == 1 ? 2.0 * i : (double)i)) {
+      fprintf(stderr, "hearth_bridge_rtt: a wrong result\n");
+      exit(1);
+    }
+    if (i >= 0) times[i] = now_us() - begun;
+    n_copies += report.n_copies;
+  }
+  qsort(times, kRuns, sizeof times[0], by_size);
+  printf("%s,%lld,%.2f,%.2f,%.2f,%u\n", name, (long long)n_bytes, times[0], times[kRuns / 2], times[kRuns * 99 / 100], (unsigned)n_copies);
+  fflush(stdout);
+  hearth_free(in);
+  hearth_free(out);
+  hearth_kernel_close(kernel);
+}
+
+int main(int argc, char** argv) {
+  hearth_context* context = NULL;
+  hearth_options options;
+  int64_t n_bytes, n_bytes_max;
+  if (argc != 3) return 2;
+  n_bytes_max = atoll(argv[2]);
+  memset(&options, 0, sizeof options);
+  options.size = sizeof options;
+  options.socket = argv[1];
+  check(hearth_open(&options, &context));
+  for (n_bytes = 1024; n_bytes <= n_bytes_max; n_bytes *= 1024) {
+    measure(context, "touch_hub", n_bytes);
+    measure(context, "touch_worker", n_bytes);
+  }
+  hearth_close(context);
+  return 0;
+}
