@@ -1,0 +1,216 @@
+"""The Python package against a real hub: arrays in and out without copies, kernels, superseding, and chat."""
+
+import gc
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import unittest
+from pathlib import Path
+
+import numpy as np
+
+import hearth
+from hub_process import Home, Hub
+
+
+class WithHub(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.home = Home("[compute]\nmemory_mib = 256\n")
+        cls.hub = Hub(cls.home)
+        cls.socket = str(cls.home.path / ".local/share/hearth/bridge.sock")
+        cls.context = hearth.connect(cls.socket)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.context.close()
+        cls.hub.stop()
+        cls.home.close()
+
+
+class Tensors(WithHub):
+    def test_numpy_sees_a_tensor_without_a_copy(self):
+        t = hearth.zeros((3, 4), "f64")
+        a = t.numpy()
+        a[1, 2] = 7
+        self.assertEqual(t[1, 2], 7)
+        self.assertEqual(a.ctypes.data, t.data)
+        self.assertEqual(np.from_dlpack(t).ctypes.data, t.data)
+        self.assertEqual(t.T.numpy()[2, 1], 7)
+        self.assertEqual(t[1:, ::2].numpy().tolist(), a[1:, ::2].tolist())
+        self.assertEqual(np.asarray(memoryview(t.memoryview())).tolist(), a.tolist())
+
+    def test_views_outlive_their_tensor_and_their_context(self):
+        with hearth.Context(self.socket) as other:
+            a = other.full(1000, 3).numpy()
+        gc.collect()
+        self.assertEqual(a.sum(), 3000)
+
+    def test_what_lies_in_the_pool_is_used_in_place_and_the_rest_is_copied(self):
+        t = hearth.tensor([[1, 2], [3, 4]])
+        self.assertEqual(t.tolist(), [[1, 2], [3, 4]])
+        self.assertEqual(hearth.tensor(t.numpy()[:, 1]).data, t.data + 4)
+        for kind in ("f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8"):
+            a = np.arange(24, dtype=kind).reshape(2, 3, 4)
+            for view in (a, a.T, a[:, ::2, 1:], a[1], a[0, 0, 0:0]):
+                t = hearth.tensor(view)
+                self.assertEqual(t.numpy().tolist(), view.tolist())
+                self.assertFalse(np.shares_memory(t.numpy(), a))
+
+    def test_old_dlpack_capsules_are_made_and_taken(self):
+        t = hearth.tensor([1, 2, 3])
+
+        class Old:  # A producer of DLPack before versions.
+            def __dlpack__(self):
+                return t.__dlpack__()
+
+        taken = hearth.tensor(Old())
+        self.assertEqual(taken.data, t.data)
+        unused = t.__dlpack__()
+        del unused
+        gc.collect()
+
+    def test_what_is_no_array_is_refused_by_name(self):
+        for wrong, kind in ((object(), TypeError), (np.array(["a"]), hearth.Unsupported), (np.zeros(2, "c8"), hearth.Unsupported)):
+            with self.assertRaises(kind):
+                hearth.tensor(wrong)
+        with self.assertRaisesRegex(hearth.OverBudget, "compute.memory_mib"):
+            hearth.empty(1 << 30)
+
+
+class Kernels(WithHub):
+    def test_elementwise(self):
+        x, w = np.arange(1000, dtype="f4"), np.linspace(0, 1, 1000, dtype="f4")
+        k = hearth.kernel("mul_f32")
+        y = k(x, w)
+        np.testing.assert_array_equal(y.numpy(), x * w)
+        self.assertEqual(k.report.copies, 2)
+        self.assertEqual(k.report.flops, 1000)
+        self.assertTrue(k.report.is_verified)
+
+        x, w, out = hearth.tensor(x), hearth.tensor(w), hearth.empty(1000)
+        k(x, w, out=out)
+        for i in range(50):
+            x.numpy()[0] = i
+            w.numpy()[0] = 3
+            self.assertIs(k(x, w, out=out), out)
+            self.assertEqual(out[0], 3 * i)
+            self.assertEqual(k.report.copies, 0)
+
+    def test_scalars_and_names(self):
+        k = hearth.kernel("axpy_f64")
+        x, y = np.arange(5.0), np.ones(5)
+        np.testing.assert_array_equal(k(x, y, 2.0).numpy(), 2 * x + y)
+        np.testing.assert_array_equal(k(x, y=y, factor=3.0).numpy(), 3 * x + y)
+        with self.assertRaisesRegex(TypeError, "no other value 'z'"):
+            k(x, y, 2.0, z=1)
+        with self.assertRaises(TypeError):
+            k(x, y, 2.0, 4.0)
+        with self.assertRaises(hearth.Invalid):
+            k(x, np.ones(4), 2.0)
+
+    def test_gemm_of_any_strides(self):
+        random = np.random.default_rng(1)
+        for m, k, n in ((1, 1, 1), (5, 7, 3), (64, 33, 70)):
+            a, b = random.random((m, k)), random.random((k, n))
+            np.testing.assert_allclose(hearth.gemm(a, b).out.numpy(), a @ b)
+            at, bt = hearth.tensor(np.ascontiguousarray(a.T)).T, hearth.tensor(np.ascontiguousarray(b.T)).T
+            np.testing.assert_allclose(hearth.gemm(at, bt).out.numpy(), a @ b)
+        self.assertGreater(hearth.gemm(64).tflops, 0)
+
+    def test_hash_of_outputs(self):
+        k = hearth.kernel("mul_f32")
+        x, w = hearth.full(10, 2), hearth.full(10, 3)
+        k(x, w, hash=True)
+        first = k.report.out_hash
+        k(x, w, hash=True)
+        self.assertEqual(k.report.out_hash, first)
+        k(x, hearth.full(10, 4), hash=True)
+        self.assertNotEqual(k.report.out_hash, first)
+
+    def test_the_last_of_many_submissions_is_done_and_no_wrong_result_is_taken(self):
+        k = hearth.kernel("gemm_f32")
+        a = hearth.full((300, 300), 1)
+        futures = [k.submit(a, hearth.full((300, 300), i)) for i in range(20)]
+        self.assertEqual(futures[-1].result(60)[5, 5], 300 * 19)
+        for i, future in enumerate(futures[:-1]):
+            error = future.exception(60)
+            if error is None:  # It was done before the next one came.
+                self.assertEqual(future.result()[7, 7], 300 * i)
+            else:
+                self.assertIsInstance(error, hearth.Superseded)
+
+    def test_threads_share_a_context(self):
+        k = hearth.kernel("add_f64")
+        failures = []
+
+        def work(seed):
+            a = np.full(500, float(seed))
+            for i in range(40):
+                if k(a, a).numpy()[499] != 2 * seed:
+                    failures.append(seed)
+
+        threads = [threading.Thread(target=work, args=(i,)) for i in range(6)]
+        for thread in threads: thread.start()
+        for thread in threads: thread.join()
+        self.assertEqual(failures, [])
+
+    def test_what_there_is_and_what_there_is_not(self):
+        self.assertIn("out f32[n]", hearth.kernels()["mul_f32"])
+        with self.assertRaisesRegex(hearth.NotFound, "no_such_kernel"):
+            hearth.kernel("no_such_kernel")
+
+    def test_reports_are_shown(self):
+        k = hearth.kernel("mul_f32")
+        k(hearth.full(10, 1), hearth.full(10, 1))
+        for shown in (k._repr_html_(), k.report._repr_html_(), k._display_()._mime_()[1]):
+            self.assertIn("GB/s", shown)
+        self.assertIn("copies", repr(k.report))
+
+
+class Others(WithHub):
+    def test_questions(self):
+        answer = hearth.ask("What is a receipt?", max_tokens=60)
+        pieces = list(answer)
+        self.assertGreater(len(pieces), 0)
+        self.assertEqual("".join(pieces), answer.text)
+        self.assertTrue(answer.receipt.startswith("r-"))
+        with self.assertRaises(hearth.NotFound):
+            str(hearth.ask("?", model="no-such-model"))
+        stopped = hearth.ask("Tell me everything.")
+        stopped.close()
+
+    def test_a_hub_that_ends_costs_one_clear_error(self):
+        with Home() as home:
+            hub = Hub(home)
+            context = hearth.Context(str(home.path / ".local/share/hearth/bridge.sock"))
+            x = context.full(4, 2)
+            k = context.kernel("mul_f32")
+            k(x, x)
+            hub.kill()
+            with self.assertRaisesRegex(hearth.HubGone, "open a new context"):
+                k(x, x)
+            self.assertEqual(x.tolist(), [2, 2, 2, 2])
+
+    def test_no_hub(self):
+        with self.assertRaisesRegex(hearth.NotFound, "hearth serve"):
+            hearth.Context("/tmp/no/such/socket")
+
+
+class Wheel(unittest.TestCase):
+    def test_the_wheel_carries_the_library(self):
+        with tempfile.TemporaryDirectory() as folder:
+            root = Path(__file__).resolve().parents[1]
+            made = subprocess.run([sys.executable, root / "make_wheel.py", os.environ["HEARTH_LIBRARY"], folder], capture_output=True, text=True, check=True)
+            subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--disable-pip-version-check", "--target",
+                            f"{folder}/installed", made.stdout.strip()], check=True)
+            environment = {k: v for k, v in os.environ.items() if k not in ("HEARTH_LIBRARY", "PYTHONPATH")}
+            done = subprocess.run([sys.executable, "-c", "import hearth; print(hearth._abi.lib._name, hearth._abi.lib.hearth_version())"],
+                                  env={**environment, "PYTHONPATH": f"{folder}/installed"}, capture_output=True, text=True, cwd=folder)
+            self.assertEqual(done.stdout.strip(), f"{folder}/installed/hearth/libhearth.so 1", done.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()
