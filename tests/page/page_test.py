@@ -10,6 +10,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests/e2e"))
+from adviser_server import AdviserServer  # noqa: E402
 from hub_process import Home, Hub  # noqa: E402
 
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
@@ -30,10 +31,10 @@ class Page(unittest.TestCase):
     def test_in_chromium(self):
         if why_not():
             self.skipTest(f"SKIPPED: {why_not()}")
-        with Home() as home:
+        with AdviserServer() as adviser, Home(adviser.toml()) as home:
             for name in ("tiny-a", "tiny-b", "tiny-c"):
                 home.make_model(name)
-            with Hub(home) as hub:
+            with Hub(home, TEST_ADVISER_KEY="sk-test-0123456789abcdefghij") as hub:
                 if "page is not in this program" in hub.request("GET", "/")[2]:
                     self.skipTest("SKIPPED: this program was built without the page")
                 done = subprocess.run(["node", ROOT / "tests/page/run.mjs", hub.url], capture_output=True, text=True,

@@ -8,3 +8,4 @@ await import("./weight.mjs");
 await import("./chat.mjs");
 await import("./models.mjs");
 await import("./compare.mjs");
+await import("./ledger.mjs");

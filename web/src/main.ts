@@ -9,6 +9,7 @@ import {PageElement} from "./base/element";
 import {loadSetting, saveSetting} from "./base/store";
 import {chat} from "./chat/chat-store";
 import "./chat/chat-view";
+import "./chat/consent-dialog";
 import "./chat/history-list";
 import type {ChatView} from "./chat/chat-view";
 import {hubKey, whenKeyNeeded} from "./hub/http";
@@ -25,6 +26,8 @@ const VIEWS: View[] = [
   {id: "chat", name: "Chat", load: async () => undefined, render: () => html`<chat-view></chat-view>`},
   {id: "models", name: "Models", load: () => import("./models/models-view"), render: () => html`<models-view></models-view>`},
   {id: "compare", name: "Compare", load: () => import("./compare/compare-view"), render: () => html`<compare-view></compare-view>`},
+  {id: "ledger", name: "Ledger", load: () => import("./ledger/ledger-view"), render: (rest) => html`<ledger-view .receiptId=${rest}></ledger-view>`},
+  {id: "live", name: "Live", load: () => import("./live/live-view"), render: () => html`<live-view></live-view>`},
 ];
 
 type Theme = "light dark" | "light" | "dark";
@@ -172,6 +175,6 @@ export class HearthPage extends PageElement {
           : nothing}
         <main id="main" tabindex="-1" class="view-${this.view.id}">${this.view.render(this.rest)}</main>
       </div>
-      ${this.keyDialog()}${this.helpDialog()}`;
+      <consent-dialog></consent-dialog>${this.keyDialog()}${this.helpDialog()}`;
   }
 }

@@ -3,6 +3,7 @@
 import {Notifier} from "../base/notifier";
 import {conversationStore, loadSetting, saveSetting} from "../base/store";
 import {streamChat} from "../hub/chat";
+import {consents, type Departure} from "../hub/consents";
 import {
   addNode, branchOff, leafBelow, newConversation, pathTo, siblingsOf, turnsOf, type Conversation, type TurnNode,
 } from "./conversation";
@@ -12,11 +13,15 @@ export interface Running {
   conversation: Conversation;
   status: string; // What the hub says it does; empty once the answer comes.
   abort: AbortController;
+  consents: Departure[]; // That it asked for.
 }
+
+export type Advice = "" | "never" | "auto" | "always"; // "": as the configuration says.
 
 class ChatStore extends Notifier {
   conversations: Conversation[] = []; // Newest first.
   current: Conversation = newConversation(loadSetting("model", "auto"));
+  advice = loadSetting<Advice>("advice", "");
   keepsHistory = true; // False where this browser keeps nothing.
   private readonly running = new Map<string, Running>(); // By node.
 
@@ -73,6 +78,12 @@ class ChatStore extends Notifier {
     this.changed();
   }
 
+  setAdvice(advice: Advice): void {
+    this.advice = advice;
+    saveSetting("advice", advice);
+    this.changed();
+  }
+
   setSystem(system: string): void {
     this.current.system = system;
     this.changed();
@@ -123,15 +134,16 @@ class ChatStore extends Notifier {
   private async answer(conversation: Conversation, question: TurnNode, model: string): Promise<void> {
     const messages = turnsOf(conversation, question.id);
     const node = addNode(conversation, {parent: question.id, role: "assistant", text: "", model, tokens: []});
-    const run: Running = {node, conversation, status: "", abort: new AbortController()};
+    const run: Running = {node, conversation, status: "", abort: new AbortController(), consents: []};
     this.running.set(node.id, run);
     this.keep(conversation);
     try {
-      await this.receive(run, {model, messages});
+      await this.receive(run, {model, messages, advice: this.advice || undefined});
     } catch (error) {
       if (run.abort.signal.aborted) node.isStopped = true;
       else node.error = (error as Error).message;
     }
+    for (const departure of run.consents) consents.drop(departure.id);
     this.running.delete(node.id);
     if (this.conversations.some((other) => other.id === conversation.id)) this.keep(conversation);
   }
@@ -139,6 +151,10 @@ class ChatStore extends Notifier {
   private async receive(run: Running, ask: Parameters<typeof streamChat>[0]): Promise<void> {
     const {node} = run;
     for await (const event of streamChat(ask, run.abort.signal)) {
+      if (event.kind === "consent") {
+        run.consents.push(event.departure);
+        consents.add(event.departure);
+      }
       if (event.kind === "text") {
         node.text += event.text;
         node.tokens!.push(...event.tokens);
@@ -147,7 +163,7 @@ class ChatStore extends Notifier {
       } else if (event.kind === "receipt") {
         node.receipt = event.receipt;
       }
-      run.status = event.kind === "status" ? event.text : "";
+      run.status = event.kind === "status" ? event.text : event.kind === "consent" ? "Waits for your word" : "";
       this.changed();
     }
   }

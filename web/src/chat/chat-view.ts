@@ -7,7 +7,7 @@ import {PageElement} from "../base/element";
 import {Watch} from "../base/notifier";
 import {loadSetting, saveSetting} from "../base/store";
 import {models} from "../hub/models";
-import {chat} from "./chat-store";
+import {chat, type Advice} from "./chat-store";
 import {asMarkdown, pathTo, type TurnNode} from "./conversation";
 import {saveFile} from "../base/save-file";
 import "../base/menu";
@@ -17,6 +17,13 @@ import type {TurnItem} from "./turn-item";
 
 // Within so many pixels of the end the view follows what comes.
 const FOLLOW_PX = 80;
+
+const ADVICE: [Advice, string][] = [
+  ["", "advice as configured"],
+  ["never", "no advice"],
+  ["auto", "advice if unsure"],
+  ["always", "advice always"],
+];
 
 @customElement("chat-view")
 export class ChatView extends PageElement {
@@ -120,10 +127,17 @@ export class ChatView extends PageElement {
       </select></label>`;
   }
 
+  private advicePicker(): TemplateResult {
+    return html`<label class="picker"><span class="hidden">Advice</span>
+      <select id="advice" title="Whether an adviser may be asked" @change=${(e: Event) => chat.setAdvice((e.target as HTMLSelectElement).value as Advice)}>
+        ${ADVICE.map(([value, name]) => html`<option value=${value} ?selected=${value === chat.advice}>${name}</option>`)}
+      </select></label>`;
+  }
+
   private toolbar(): TemplateResult {
     const {current} = chat;
     return html`<div class="toolbar">
-      ${this.modelPicker()}
+      ${this.modelPicker()}${this.advicePicker()}
       <button type="button" class="quiet" aria-expanded=${this.isSystemOpen} aria-controls="system-box"
         @click=${() => (this.isSystemOpen = !this.isSystemOpen)}>Instructions${current.system.trim() ? " •" : ""}</button>
       <button type="button" class="quiet" aria-pressed=${this.underlines} title="Underline what the model was unsure of"

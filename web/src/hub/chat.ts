@@ -1,5 +1,6 @@
 // One streamed answer of the hub, as events of the page's own.
 
+import {consentIn, type Departure} from "./consents";
 import {EventParser, type ServerEvent} from "./events";
 import {HubError, hubFetch} from "./http";
 import type {Receipt} from "./types";
@@ -29,6 +30,7 @@ export type ChatEvent =
   | {kind: "text"; text: string; tokens: TokenChance[]}
   | {kind: "thinking"; text: string}
   | {kind: "status"; text: string}
+  | {kind: "consent"; departure: Departure}
   | {kind: "end"; reason: string}
   | {kind: "receipt"; receipt: Receipt};
 
@@ -99,7 +101,9 @@ const QUIET_COMMENTS = /^(x-hearth-|still working$)/;
 
 function* eventsOf(event: ServerEvent, reader: TokenReader): Generator<ChatEvent> {
   if (event.comment) {
-    if (!QUIET_COMMENTS.test(event.comment)) yield {kind: "status", text: event.comment};
+    const departure = consentIn(event.comment);
+    if (departure) yield {kind: "consent", departure};
+    else if (!QUIET_COMMENTS.test(event.comment)) yield {kind: "status", text: event.comment};
   } else if (event.data !== "[DONE]") {
     yield* eventsOfChunk(JSON.parse(event.data) as RawChunk, reader);
   }

@@ -1,0 +1,88 @@
+// The hub's metrics as they go: Prometheus' text read, rates made of counters, a short memory kept.
+
+import {Notifier} from "../base/notifier";
+import {hubFetch} from "../hub/http";
+
+export type Metrics = Map<string, number>;
+
+export const SAMPLES_MAX = 120;
+const EVERY_MS = 1000;
+
+// `name{labels} value` lines; labels stay part of the name.
+export function parseMetrics(text: string): Metrics {
+  const metrics: Metrics = new Map();
+  for (const line of text.split("\n")) {
+    if (!line || line.startsWith("#")) continue;
+    const space = line.lastIndexOf(" ");
+    const value = Number(line.slice(space + 1));
+    if (space > 0 && Number.isFinite(value)) metrics.set(line.slice(0, space), value);
+  }
+  return metrics;
+}
+
+export interface Sample {
+  at: number; // Unix seconds.
+  decode: number; // Tokens per second.
+  prefill: number;
+  running: number;
+  waiting: number;
+  kvShare: number; // Of the budget of keys and values.
+  streams: number;
+}
+
+export function sampleOf(now: Metrics, before: Metrics | undefined, at: number, seconds: number): Sample {
+  const value = (name: string): number => now.get(name) ?? 0;
+  const rate = (name: string): number => (before && seconds > 0 ? Math.max(value(name) - (before.get(name) ?? 0), 0) / seconds : 0);
+  const kvMax = value("hearth_kv_bytes_max");
+  return {
+    at,
+    decode: rate("hearth_completion_tokens_total"),
+    prefill: Math.max(rate("hearth_prompt_tokens_total") - rate("hearth_cached_tokens_total"), 0),
+    running: value("hearth_jobs_running"),
+    waiting: value("hearth_jobs_waiting"),
+    kvShare: kvMax ? value("hearth_kv_bytes_used") / kvMax : 0,
+    streams: value("hearth_http_requests_running"),
+  };
+}
+
+class Live extends Notifier {
+  samples: Sample[] = [];
+  metrics: Metrics = new Map();
+  error = "";
+  private watchers = 0;
+  private timer = 0;
+  private lastMs = 0;
+
+  watch(): () => void {
+    this.watchers += 1;
+    if (this.watchers === 1) void this.poll();
+    return () => {
+      this.watchers -= 1;
+      if (!this.watchers) clearTimeout(this.timer);
+    };
+  }
+
+  private async poll(): Promise<void> {
+    if (!document.hidden) await this.take();
+    if (this.watchers) this.timer = window.setTimeout(() => void this.poll(), EVERY_MS);
+  }
+
+  private async take(): Promise<void> {
+    try {
+      const metrics = parseMetrics(await (await hubFetch("/metrics")).text());
+      const ms = performance.now();
+      // After a pause the rate would be that of the pause: a new beginning is better.
+      const isFollowing = this.lastMs > 0 && ms - this.lastMs < 5 * EVERY_MS;
+      const sample = sampleOf(metrics, isFollowing ? this.metrics : undefined, Date.now() / 1000, (ms - this.lastMs) / 1000);
+      this.samples = [...this.samples, sample].slice(-SAMPLES_MAX);
+      this.metrics = metrics;
+      this.lastMs = ms;
+      this.error = "";
+    } catch (error) {
+      this.error = (error as Error).message;
+    }
+    this.changed();
+  }
+}
+
+export const live = new Live();
