@@ -28,6 +28,7 @@
 #include "ledger/ledger.h"
 #include "ledger/verify.h"
 #include "model/model.h"
+#include "sandbox/jailed_command.h"
 
 namespace hearth::cli {
 namespace {
@@ -146,6 +147,12 @@ Finding check_keys(const Context& context) {
   return {Verdict::kOk, fmt::format("{} in {}", keys->size(), file)};
 }
 
+Finding check_jail(const Context&) {
+  const auto works = sandbox::jail_works();
+  if (works) return {Verdict::kOk, "compiled kernels run in jails of their own"};
+  return {Verdict::kNote, fmt::format("no compiled kernel runs here: {}", works.error().message)};
+}
+
 Finding check_bridge(const Context& context) {
   if (!context.config.compute.bridge) return {Verdict::kNote, "switched off: compute.bridge is false"};
   const std::string path = bridge_path(context.config.compute);
@@ -170,7 +177,9 @@ constexpr std::array kChecks = {
     Check{"roofs", check_roofs},         Check{"configuration", check_config},
     Check{"embedded model", check_embedded_model}, Check{"models", check_models},
     Check{"ledger", check_ledger},       Check{"adviser", check_adviser},
-    Check{"upstreams", check_upstreams}, Check{"llama-server", check_llama_server}, Check{"api keys", check_keys},       Check{"bridge", check_bridge},       Check{"hub", check_hub},
+    Check{"upstreams", check_upstreams}, Check{"llama-server", check_llama_server}, Check{"api keys", check_keys},
+    Check{"jail", check_jail},           Check{"bridge", check_bridge},
+    Check{"hub", check_hub},
 };
 
 }  // namespace
