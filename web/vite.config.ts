@@ -11,5 +11,5 @@ export default defineConfig({
     cssCodeSplit: false,
     reportCompressedSize: false,
   },
-  test: {include: ["test/**/*.test.ts"], environment: "node"},
+  test: {include: ["test/**/*.test.ts"], setupFiles: ["test/setup.mjs"], environment: "node"},
 });

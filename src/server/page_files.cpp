@@ -1,6 +1,9 @@
 // The page that scripts/page built, copied in by the assembler.
 #include "server/page.h"
 
+#include <cstddef>
+#include <iterator>
+
 #ifdef HEARTH_PAGE_PACK
 __asm__(
     ".section .rodata\n"
@@ -18,6 +21,9 @@ extern "C" {
 extern const char hearth_page_begin[];
 extern const char hearth_page_end[];
 }
+#else
+constexpr char hearth_page_begin[1] = {};
+constexpr const char* hearth_page_end = hearth_page_begin;
 #endif
 
 namespace hearth::server {
@@ -33,12 +39,8 @@ constexpr PageFile kFiles[] = {
 }  // namespace
 
 Page embedded_page() {
-#ifdef HEARTH_PAGE_PACK
   return {.files = std::span(kFiles).first(std::size(kFiles) - 1),
           .pack = {hearth_page_begin, static_cast<std::size_t>(hearth_page_end - hearth_page_begin)}};
-#else
-  return {};
-#endif
 }
 
 }  // namespace hearth::server

@@ -108,7 +108,7 @@ describe("confidence", () => {
     const source = "a **bold** word";
     const root = render(source);
     const ranges = findRanges(root, source, [token("a ", 1), token("**bold", 0.1), token("**", 1), token(" word", 0.3)]);
-    expect(ranges.map(({range}) => range.toString())).toEqual(["bold", " word"]);
+    expect(ranges.map(({range}) => range.toString())).toEqual(["bold", "word"]);
   });
 
   it("does not look into the captions of code", () => {

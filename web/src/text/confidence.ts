@@ -85,7 +85,7 @@ export function mapSource(root: Node, source: string): (Mapped | undefined)[] {
 }
 
 function rangeOf(place: Place, map: (Mapped | undefined)[]): Range | undefined {
-  const shown = map.slice(place.start, place.end).filter((at): at is Mapped => at !== undefined);
+  const shown = map.slice(place.start, place.end).filter((at): at is Mapped => at !== undefined && /\S/.test(at.node.data[at.offset]));
   if (!shown.length) return undefined;
   const range = document.createRange();
   range.setStart(shown[0].node, shown[0].offset);
