@@ -13,7 +13,6 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
-#include <ctime>
 #include <functional>
 #include <string>
 #include <string_view>
@@ -44,22 +43,20 @@ struct Options {
   std::string only;
 };
 
-// Of one thread its own time is taken, which others' can't lengthen; of several, the time of day's.
-double now_seconds(unsigned n_threads) {
-  timespec now{};
-  clock_gettime(n_threads == 1 ? CLOCK_THREAD_CPUTIME_ID : CLOCK_MONOTONIC, &now);
-  return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
+// Of the time of day: a thread's own clock is wrong where a hypervisor takes time away.
+double seconds_of(const std::function<void()>& call) {
+  const auto begin = std::chrono::steady_clock::now();
+  call();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
 }
 
 // The best call of a slice; one that warms up does not count.
-double best_seconds(const std::function<void()>& call, unsigned n_threads) {
+double best_seconds(const std::function<void()>& call) {
   call();
   double best = 1e300;
   double spent = 0;
   for (int n = 0; n < 3 || spent < kSliceMs * 1e-3; ++n) {
-    const double begin = now_seconds(n_threads);
-    call();
-    const double seconds = now_seconds(n_threads) - begin;
+    const double seconds = seconds_of(call);
     best = std::min(best, seconds);
     spent += seconds;
     if (spent > 3) break;
@@ -110,9 +107,9 @@ void measure(const Figure& figure, const Options& options, unsigned n_threads,
   std::vector<double> ours, peers, roofs;
   for (int round = 0; round < options.rounds; ++round) {
     if (figure.probe) roofs.push_back(figure.probe());
-    ours.push_back(figure.work / best_seconds(figure.ours, n_threads));
+    ours.push_back(figure.work / best_seconds(figure.ours));
     if (!figure.peer) continue;
-    peers.push_back(figure.work / best_seconds(figure.peer, n_threads));
+    peers.push_back(figure.work / best_seconds(figure.peer));
     std::this_thread::sleep_for(kAfterPeer);
   }
   fmt::print(

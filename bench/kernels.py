@@ -10,8 +10,7 @@ best call of each slice counts, since what disturbs one only ever makes it slowe
   jacobi5, sor           useful bytes of a sweep (16 and 24 a cell); several sweeps share a way through
                          memory, so they have no roof
 
-Medians of the rounds with their range; a ratio is the median of the rounds' ratios.  With one thread its own
-CPU time is taken, with more the time of day's.  What is above its roof by more than the noise is a mistake in
+Medians of the rounds with their range; a ratio is the median of the rounds' ratios.  What is above its roof by more than the noise is a mistake in
 the measurement and is refused.
 
 OpenBLAS names the processor that it takes this one for, and is wrong for new ones (0.3.21 takes Emerald Rapids

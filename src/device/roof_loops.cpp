@@ -14,7 +14,8 @@ namespace {
 constexpr int kChains = 12;
 
 double f64_chains(std::uint64_t rounds, double x) {
-  double sum[kChains] = {};
+  double sum[kChains];
+  for (int c = 0; c < kChains; ++c) sum[c] = c;
   for (std::uint64_t r = 0; r < rounds; ++r) {
 #pragma GCC unroll 12
     for (double& s : sum) s = s * x + x;
@@ -36,8 +37,9 @@ void stream_plain(std::span<const std::byte* const> in, std::byte* out, std::siz
 [[gnu::target("avx512f")]] double f64_chains_avx512(std::uint64_t rounds, double x) {
   const __m512d factor = _mm512_set1_pd(x);
   __m512d sum[kChains];
+  // Different beginnings: equal chains would be computed once.
 #pragma GCC unroll 12
-  for (auto& s : sum) s = factor;
+  for (int c = 0; c < kChains; ++c) sum[c] = _mm512_set1_pd(c);
   for (std::uint64_t r = 0; r < rounds; ++r) {
 #pragma GCC unroll 12
     for (auto& s : sum) s = _mm512_fmadd_pd(s, factor, factor);
@@ -52,7 +54,7 @@ void stream_plain(std::span<const std::byte* const> in, std::byte* out, std::siz
   const __m256d factor = _mm256_set1_pd(x);
   __m256d sum[kChains];
 #pragma GCC unroll 12
-  for (auto& s : sum) s = factor;
+  for (int c = 0; c < kChains; ++c) sum[c] = _mm256_set1_pd(c);
   for (std::uint64_t r = 0; r < rounds; ++r) {
 #pragma GCC unroll 12
     for (auto& s : sum) s = _mm256_fmadd_pd(s, factor, factor);

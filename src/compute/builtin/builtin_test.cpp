@@ -349,8 +349,8 @@ TEST(GemmTest, EmptyProducts) {
 
 // The blocked form makes the bits of the small one: columns of the product of a wider b.
 TEST(GemmTest, BlocksAndThreadsChangeNothing) {
-  constexpr std::int64_t kM = 203, kN = 611, kK = 290;
-  static_assert(kM * kN * kK > 320 * 320 * 320);
+  constexpr std::int64_t kM = 203, kN = 1031, kK = 290;
+  static_assert(kM * kN * kK > 320 * 320 * 320 && kN * sizeof(float) >= 4096);
   TestMatrix<float> a(kM, kK, Layout::kRows, 1);
   TestMatrix<float> b(kK, kN, Layout::kRows, 2);
   const tensor::Isa before = tensor::selected_isa();

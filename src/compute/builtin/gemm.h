@@ -1,8 +1,7 @@
 // Products of matrices and vectors of floats and doubles.
 //
-// Small products run straight over the operands: a task copies a panel of b (as many columns as a
-// tile has, one cache line after the other) and multiplies all its rows of a with it.  Larger ones
-// are blocked: b's panels are copied once for all threads, k is cut into blocks of kDepth whose
+// Small products run straight over the operands, panel by panel of b (as many columns as a tile has);
+// only a last panel that is not whole vectors is copied.  Larger ones are blocked: b's panels are copied once for all threads, k is cut into blocks of kDepth whose
 // panels the caches hold, and each task copies its rows of a, so that no stride of the caller's
 // makes lines fight for one set of a cache.
 //
