@@ -136,6 +136,37 @@ test("a page of another site can neither read nor act", async () => {
   }
 });
 
+test("a key is asked for, sent to the hub alone, and kept for the tab alone", () => withPage(async (page, context) => {
+  const key = "sixteen-letters-of-key";
+  const sent = [];
+  await page.route("**/v1/models", async (route) => {
+    const given = (await route.request().allHeaders()).authorization;
+    if (given === `Bearer ${key}`) {
+      sent.push(new URL(route.request().url()).origin);
+      return route.continue({headers: {...route.request().headers(), authorization: ""}});
+    }
+    return route.fulfill({status: 401, json: {error: {message: "No API key: send one."}}});
+  });
+  await page.reload();
+  const dialog = page.getByRole("dialog", {name: "This hub wants a key"});
+  await dialog.waitFor();
+  await assertAccessible(page);
+  await page.getByLabel("Key", {exact: true}).fill(key);
+  await page.keyboard.press("Enter");
+  await dialog.waitFor({state: "hidden"});
+  await page.waitForSelector('#model option[value="ember"]', {state: "attached"});
+  assert.deepEqual([...new Set(sent)], [HUB]);
+  const kept = JSON.stringify([await context.storageState({indexedDB: true}), page.url(), await page.content()]);
+  assert.doesNotMatch(kept, new RegExp(key));
+}, {expectErrors: true}));
+
+test("a text file goes along as a block of its own", () => withPage(async (page) => {
+  await page.locator("#attach").setInputFiles({name: "notes.md", mimeType: "text/markdown", buffer: Buffer.from("a\n```\nb\n```\n")});
+  assert.equal(await page.locator("#ask").inputValue(), "notes.md:\n````\na\n```\nb\n```\n````\n");
+  await page.locator("#attach").setInputFiles({name: "x.bin", mimeType: "application/octet-stream", buffer: Buffer.from([0, 1, 2])});
+  await page.getByText("x.bin is no text").waitFor();
+}));
+
 test("it works on a phone and without a mouse", () => withPage(async (page) => {
   assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth));
   await page.waitForSelector('#model option[value="ember"]', {state: "attached"});

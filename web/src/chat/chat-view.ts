@@ -8,6 +8,7 @@ import {Watch} from "../base/notifier";
 import {loadSetting, saveSetting} from "../base/store";
 import {models} from "../hub/models";
 import {chat, type Advice} from "./chat-store";
+import {blockOf} from "./attachment";
 import {asMarkdown, pathTo, type TurnNode} from "./conversation";
 import {saveFile} from "../base/save-file";
 import "../base/menu";
@@ -30,6 +31,7 @@ export class ChatView extends PageElement {
   @state() private draft = "";
   @state() private underlines = loadSetting("underlines", true);
   @state() private isSystemOpen = false;
+  @state() private refused = ""; // Why a file was not taken.
   private follows = true;
   private wasRunning = false;
 
@@ -134,10 +136,22 @@ export class ChatView extends PageElement {
       </select></label>`;
   }
 
+  private async attach(event: Event): Promise<void> {
+    const field = event.target as HTMLInputElement;
+    const file = field.files?.[0];
+    field.value = "";
+    if (!file) return;
+    const block = await blockOf(file);
+    this.refused = typeof block === "string" ? "" : block.problem;
+    if (typeof block === "string") this.draft += (this.draft && !this.draft.endsWith("\n") ? "\n" : "") + block;
+    this.focusBox();
+  }
+
   private toolbar(): TemplateResult {
     const {current} = chat;
     return html`<div class="toolbar">
       ${this.modelPicker()}${this.advicePicker()}
+      <label class="quiet attach">Attach<input type="file" id="attach" class="hidden" @change=${(e: Event) => void this.attach(e)}></label>
       <button type="button" class="quiet" aria-expanded=${this.isSystemOpen} aria-controls="system-box"
         @click=${() => (this.isSystemOpen = !this.isSystemOpen)}>Instructions${current.system.trim() ? " •" : ""}</button>
       <button type="button" class="quiet" aria-pressed=${this.underlines} title="Underline what the model was unsure of"
@@ -166,6 +180,7 @@ export class ChatView extends PageElement {
           ? html`<button type="button" class="primary" id="stop" @click=${() => chat.stop()}>Stop</button>`
           : html`<button type="submit" class="primary" id="send" ?disabled=${!this.draft.trim()}>Send</button>`}
       </div>
+      ${this.refused ? html`<p class="fault" role="alert">${this.refused}</p>` : nothing}
       ${this.toolbar()}
     </form>`;
   }
