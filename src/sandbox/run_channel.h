@@ -125,6 +125,9 @@ inline void sleep_while(RunWord& word, std::uint32_t value, std::int64_t at_most
 inline std::uint32_t ask(RunChannel& channel, const RunRequest& request) {
   channel.request = request;
   const std::uint32_t run = channel.asked.value.load(std::memory_order_relaxed) + 1;
+  // Numbers wrap around: a wish to give up that is two thousand million runs old must not become
+  // new.
+  if (run % (1U << 24) == 0) channel.give_up_before.value.store(run, std::memory_order_relaxed);
   publish(channel.asked, run);
   return run;
 }

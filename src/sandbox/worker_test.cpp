@@ -4,6 +4,7 @@
 #include <cmath>
 #include <vector>
 
+#include "sandbox/kernel_abi.h"
 #include "sandbox/test_support/jail_fixture.h"
 
 namespace hearth::sandbox {
@@ -174,6 +175,19 @@ TEST_F(WorkerTest, GivesUpInTimeAndStaysAlive) {
     ASSERT_TRUE(await_answer(bench.worker.channel(), number, monotonic_ns() + 20'000'000'000));
     EXPECT_EQ(read_answer(bench.worker.channel()).status, RunStatus::kGaveUp);
     EXPECT_EQ(bench.run(RunOf(Attempt::kCount)).end, RunEnd::kDone);
+  }
+}
+
+TEST(RunChannel, AnOldWishToGiveUpDoesNotComeBack) {
+  RunChannel channel;
+  give_up(channel, 5);
+  const volatile auto* give_up_before =
+      reinterpret_cast<const volatile std::uint32_t*>(&channel.give_up_before.value);
+  for (std::uint64_t n = 1; n <= 600; ++n) {
+    channel.asked.value = static_cast<std::uint32_t>(n << 24) - 1;
+    const HearthServices services{HEARTH_KERNEL_ABI,          1, nullptr, give_up_before,
+                                  ask(channel, RunRequest{}), 0};
+    EXPECT_EQ(hearth_given_up(&services), 0) << n;
   }
 }
 
