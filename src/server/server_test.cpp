@@ -352,6 +352,8 @@ TEST(Server, AWebPageOfAnotherSiteIsRefused) {
       {"Host: localhost\r\nOrigin: https://evil.example\r\n", 403},
       {"Host: localhost\r\nOrigin: https://notes.example:8443\r\n", 200},
       {"Host: localhost\r\nSec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: no-cors\r\n", 403},
+      {"Host: localhost\r\nSec-Fetch-Site: same-site\r\nSec-Fetch-Mode: no-cors\r\n", 403},  // Another port.
+      {"Host: localhost\r\nSec-Fetch-Site: same-origin\r\nSec-Fetch-Mode: cors\r\n", 200},
       {"Host: localhost\r\nSec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: navigate\r\n", 200},
   };
   for (const auto& c : cases) {

@@ -3,6 +3,7 @@
 
 import {html, nothing, type TemplateResult} from "lit";
 import {customElement, state} from "lit/decorators.js";
+import {repeat} from "lit/directives/repeat.js";
 import {PageElement} from "../base/element";
 import type {MenuItem} from "../base/menu";
 import {Watch} from "../base/notifier";
@@ -15,6 +16,7 @@ import {asCsv, asJson, asMarkdown} from "./export";
 
 const LETTERS = "ABCDEF";
 const TOKENS_MAX = 512;
+const SHOWN_MAX = 12;
 
 @customElement("compare-view")
 export class CompareView extends PageElement {
@@ -130,6 +132,16 @@ export class CompareView extends PageElement {
     </section>`;
   }
 
+  // What has begun, the newest first where there are many: drawing a thousand at each token would take a second.
+  private answers(): TemplateResult {
+    const begun = compare.comparisons.filter((comparison) => comparison.answers.some((answer) => answer.state !== "waiting"));
+    const shown = begun.length > SHOWN_MAX ? begun.slice(-SHOWN_MAX).reverse() : begun;
+    return html`${compare.comparisons.length > 1
+        ? html`<p class="note" role="status">${begun.length} of ${compare.comparisons.length} prompts${
+            begun.length > shown.length ? `; the last ${shown.length} are shown, a saved file has all` : ""}.</p>` : nothing}
+      ${repeat(shown, (comparison) => comparison, (comparison) => this.comparison(comparison))}`;
+  }
+
   private ratings(): TemplateResult | typeof nothing {
     const rows = ranking(compare.ratings);
     if (!rows.length) return nothing;
@@ -146,7 +158,7 @@ export class CompareView extends PageElement {
     return html`<div class="page wide">
       <h1>Compare</h1>
       ${this.question()}
-      ${compare.comparisons.map((comparison) => this.comparison(comparison))}
+      ${this.answers()}
       ${this.ratings()}
     </div>`;
   }
