@@ -90,55 +90,66 @@ TEST_F(CommandTest, LetsItWriteToItsOwnFolder) {
 }
 
 // Each would succeed for this user without the jail: all paths and processes are its own.
-TEST_F(CommandTest, RefusesEveryWayOut) {
-  as_every_user([] {
-    const Yard yard;
-    const std::string secret = yard.secret, self = std::to_string(::getpid());
-    const std::string copy = yard.own / "copy";
-    std::filesystem::copy_file(yard.program, copy);
-    const std::pair<const char*, std::string> attempts[] = {
-        {"connect", ""},
-        {"unix_socket", ""},
-        {"socket_pair", ""},
-        {"read", secret},
-        {"write", secret},
-        {"truncate", secret},
-        {"open_truncating", secret},
-        {"open_truncating_oddly", secret},
-        {"create", yard.folder.path() / "new"},
-        {"create", yard.program.parent_path() / "new"},
-        {"remove", secret},
-        {"chmod", secret},
-        {"chmod", copy},
-        {"run", copy},
-        {"kill", self},
-        {"signal_by_pipe", self},
-        {"ptrace", self},
-        {"read_memory", self},
-        {"own_memory", ""},
-        {"read", "/proc/self/maps"},
-        {"read", "/etc/passwd"},
-        {"read", "/"},
-        {"read", "/proc/" + self + "/environ"},
-        {"leave_group", ""},
-        {"new_session", ""},
-        {"new_namespace", ""},
-        {"clone3", ""},
-        {"memory_file", ""},
-        {"more_cpu", ""},
-        {"io_uring", ""},
-        {"mount", ""},
-        {"capabilities", ""},
-    };
-    for (const auto& [attempt, target] : attempts) {
-      const CommandOutcome outcome = yard.run(attempt, target);
-      EXPECT_EQ(outcome.exit_code, 1) << attempt << ' ' << target << ": " << outcome.output;
-      EXPECT_EQ(outcome.output.rfind("refused", 0), 0U)
-          << attempt << ' ' << target << ": " << outcome.output;
-    }
-    EXPECT_EQ(must(read_file(yard.secret)), "hearth-secret-9a7c\n");
-    EXPECT_FALSE(std::filesystem::exists(yard.folder.path() / "new"));
-  });
+void expect_no_way_out() {
+  const Yard yard;
+  const std::string secret = yard.secret, self = std::to_string(::getpid());
+  const std::string copy = yard.own / "copy";
+  std::filesystem::copy_file(yard.program, copy);
+  const std::pair<const char*, std::string> attempts[] = {
+      {"connect", ""},
+      {"unix_socket", ""},
+      {"socket_pair", ""},
+      {"read", secret},
+      {"write", secret},
+      {"truncate", secret},
+      {"open_truncating", secret},
+      {"open_truncating_oddly", secret},
+      {"create", yard.folder.path() / "new"},
+      {"create", yard.program.parent_path() / "new"},
+      {"remove", secret},
+      {"chmod", secret},
+      {"chmod", copy},
+      {"run", copy},
+      {"kill", self},
+      {"signal_by_pipe", self},
+      {"ptrace", self},
+      {"read_memory", self},
+      {"own_memory", ""},
+      {"read", "/proc/self/maps"},
+      {"read", "/etc/passwd"},
+      {"read", "/"},
+      {"read", "/proc/" + self + "/environ"},
+      {"leave_group", ""},
+      {"new_session", ""},
+      {"new_namespace", ""},
+      {"clone3", ""},
+      {"memory_file", ""},
+      {"more_cpu", ""},
+      {"io_uring", ""},
+      {"mount", ""},
+      {"capabilities", ""},
+  };
+  for (const auto& [attempt, target] : attempts) {
+    const CommandOutcome outcome = yard.run(attempt, target);
+    EXPECT_EQ(outcome.exit_code, 1) << attempt << ' ' << target << ": " << outcome.output;
+    EXPECT_EQ(outcome.output.rfind("refused", 0), 0U)
+        << attempt << ' ' << target << ": " << outcome.output;
+  }
+  EXPECT_EQ(must(read_file(yard.secret)), "hearth-secret-9a7c\n");
+  EXPECT_FALSE(std::filesystem::exists(yard.folder.path() / "new"));
+}
+
+TEST_F(CommandTest, RefusesEveryWayOut) { as_every_user(expect_no_way_out); }
+
+// As on kernels that are older than this one: from Linux 5.13 on.
+TEST_F(CommandTest, RefusesEveryWayOutWithAnyVersionOfLandlock) {
+  for (const std::uint32_t version : {1, 2, 3, 4, 5, 6}) {
+    SCOPED_TRACE(version);
+    limit_jail_landlock(version);
+    expect_no_way_out();
+    EXPECT_TRUE(Worker::start({}));
+    limit_jail_landlock(0);
+  }
 }
 
 // The filter alone, in a child without Landlock: older versions of that know neither truncation nor

@@ -29,6 +29,7 @@ namespace {
 constexpr int kLowestFd = 10;  // Descriptors to hand over lie above those that they become.
 
 std::atomic<std::uint32_t> step_to_fail{0};
+std::atomic<std::uint32_t> landlock_version_max{0};
 
 bool write_all(int fd, std::span<const std::byte> bytes) {
   for (std::size_t done = 0; done < bytes.size();) {
@@ -136,12 +137,15 @@ class SpawnPlan {
 }  // namespace
 
 void fail_jail_step(std::uint32_t step) { step_to_fail = step; }
+void limit_jail_landlock(std::uint32_t version) { landlock_version_max = version; }
 
 Result<Process> Process::start(const char* mode, std::vector<std::string> arguments, int fd0,
                                int fd1, int fd2) {
   HEARTH_TRY(const int program, program_fd());
   std::vector<std::string> words{"hearth_jail", mode};
   if (step_to_fail != 0) words.push_back(fmt::format("fail={}", step_to_fail.load()));
+  if (landlock_version_max != 0)
+    words.push_back(fmt::format("landlock={}", landlock_version_max.load()));
   words.insert(words.end(), std::make_move_iterator(arguments.begin()),
                std::make_move_iterator(arguments.end()));
   OwnedFd high[3];

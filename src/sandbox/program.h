@@ -54,6 +54,8 @@ class Process {
 
 // For tests: the step of a jail that shall fail as if the kernel refused it; 0 for none.
 void fail_jail_step(std::uint32_t step);
+// For tests: no more of Landlock is used than this version had; 0 for all that there is.
+void limit_jail_landlock(std::uint32_t version);
 
 // Two connected ends of a socket of packets, closed when a program is run.
 struct SocketPair {

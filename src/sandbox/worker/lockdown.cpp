@@ -20,6 +20,7 @@ namespace {
 
 std::uint32_t step_to_fail = 0;
 std::uint32_t steps_taken = 0;
+long landlock_version_max = 0;
 
 // Counts a step; false where a test wants this one to fail.
 bool step_allowed() {
@@ -83,6 +84,7 @@ bool allow_path(int ruleset, const AllowedPath& allowed, std::uint64_t handled, 
 }  // namespace
 
 void fail_step(std::uint32_t step) { step_to_fail = step; }
+void limit_landlock(std::uint32_t version) { landlock_version_max = version; }
 
 bool drop_privileges(Trouble& trouble) {
   if (!step_allowed() || ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
@@ -127,15 +129,16 @@ bool limit_resources(std::span<const Resource> resources, Trouble& trouble) {
 }
 
 bool close_files(std::span<const AllowedPath> allowed, Trouble& trouble) {
-  const long version = step_allowed() ? ::syscall(SYS_landlock_create_ruleset, nullptr, 0,
-                                                  LANDLOCK_CREATE_RULESET_VERSION)
-                                      : -1;
+  long version = step_allowed() ? ::syscall(SYS_landlock_create_ruleset, nullptr, 0,
+                                            LANDLOCK_CREATE_RULESET_VERSION)
+                                : -1;
   if (version < 1) {
     return refuse(
         trouble,
         "this kernel has no Landlock, or it is switched off: Linux 5.13 or later with 'landlock' "
         "among its security modules (lsm=) is needed");
   }
+  if (landlock_version_max != 0) version = std::min(version, landlock_version_max);
   LandlockRules rules{};
   rules.handled_access_fs = file_rights(version);
   if (version >= 4) rules.handled_access_net = kBindTcp | kConnectTcp;

@@ -16,6 +16,10 @@ namespace hearth::sandbox {
 // The step to fail, from 1; 0 for none.
 void fail_step(std::uint32_t step);
 
+// Uses no more of Landlock than its version `version` had, as if the kernel were that old
+// (landlock=N); 0 for all that there is.
+void limit_landlock(std::uint32_t version);
+
 // No capabilities, nor a way to any: neither by running a program nor by being root.
 bool drop_privileges(Trouble& trouble);
 

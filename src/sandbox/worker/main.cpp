@@ -20,6 +20,7 @@ int main(int argc, char** argv) {
   if (argc < 2) return 2;
   ::prctl(PR_SET_NAME, argv[0]);  // Started by its descriptor, it would be called "3".
   fail_step(static_cast<std::uint32_t>(number_of(argc, argv, "fail=")));
+  limit_landlock(static_cast<std::uint32_t>(number_of(argc, argv, "landlock=")));
   if (std::strcmp(argv[1], "worker") == 0) serve(argc, argv);
   if (std::strcmp(argv[1], "command") == 0) return run_command(argc, argv);
   if (std::strcmp(argv[1], "probe") == 0) return probe_jail();
