@@ -6,7 +6,7 @@ namespace hearth::compute {
 namespace {
 
 // A task's elements in bytes: a few microseconds of work, many times a fork's.
-constexpr std::int64_t kPieceBytes = std::int64_t{64} << 10;
+constexpr std::int64_t kPieceBytes = std::int64_t{128} << 10;
 
 template <class T>
 void run_pieces(Elementwise op, std::int64_t n, const T* in, const T* other, T factor, T* out,
@@ -19,6 +19,7 @@ void run_pieces(Elementwise op, std::int64_t n, const T* in, const T* other, T f
     const std::int64_t at = piece * kPiece;
     loop({out + at, in + at, other == nullptr ? nullptr : other + at, factor,
           std::min(kPiece, n - at), stream});
+    if (stream) kernel_table().fence();
   });
 }
 

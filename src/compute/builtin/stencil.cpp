@@ -56,6 +56,7 @@ void sweep_once(const Grid& grid, const double* u, double* out, const Workers& w
       loops.jacobi_cells(to + first, from + first - m, from + first, from + first + m,
                          last - first, grid.is_large());
     }
+    kernel_table().fence();
   });
 }
 
@@ -81,6 +82,7 @@ class Wavefront {
         }
       }
     }
+    kernel_table().fence();
   }
 
  private:

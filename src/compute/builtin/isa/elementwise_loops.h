@@ -147,7 +147,6 @@ void elementwise_loop(const ElementwisePiece<typename S::T>& piece) {
 #pragma GCC unroll 16
       for (std::int64_t v = 0; v < kLine; v += kLanes) S::stream(out + i + v, whole(i + v));
     }
-    S::fence();
   }
   for (; i + kLanes <= piece.n; i += kLanes) S::store(out + i, whole(i));
   if (i < piece.n) part(i, piece.n - i);

@@ -68,7 +68,7 @@ struct ElementwisePiece {
   const T* other = nullptr;
   T factor = 0;
   std::int64_t n = 0;
-  bool stream = false;  // Writes past the caches.
+  bool stream = false;  // Writes past the caches; `fence` comes before others read it.
 };
 
 // A sum and what rounding took from it.
@@ -112,6 +112,8 @@ struct KernelTable {
   ReduceLoops<float> reduce_f32;
   ReduceLoops<double> reduce_f64;
   StencilLoops stencil;
+  // Orders streaming stores before what follows: each task that streams ends with it.
+  void (*fence)() = nullptr;
 
   template <class T>
   const GemmLoops<T>& gemm() const {

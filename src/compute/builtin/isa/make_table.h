@@ -32,6 +32,11 @@ HEARTH_INLINE constexpr GemmLoops<typename S::T> make_gemm() {
   return loops;
 }
 
+template <class S>
+void fence() {
+  S::fence();
+}
+
 template <class F32, class F64>
 HEARTH_INLINE constexpr KernelTable make_table(tensor::Isa isa) {
   KernelTable table;
@@ -43,6 +48,7 @@ HEARTH_INLINE constexpr KernelTable make_table(tensor::Isa isa) {
   table.reduce_f32 = {sum_widened<F64>, dot_widened<F64>, extremes<F32>};
   table.reduce_f64 = {sum_compensated<F64>, dot_compensated<F64>, extremes<F64>};
   table.stencil = {jacobi_cells<F64>, sor_cells<F64>};
+  table.fence = fence<F64>;
   return table;
 }
 

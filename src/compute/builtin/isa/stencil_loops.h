@@ -43,7 +43,6 @@ void jacobi_cells(double* out, const double* up, const double* row, const double
 #pragma GCC unroll 8
       for (std::int64_t v = 0; v < 8; v += S::kLanes) S::stream(out + j + v, whole(j + v));
     }
-    S::fence();
   }
   for (; j + S::kLanes <= n; j += S::kLanes) S::store(out + j, whole(j));
   if (j < n) part(j, n - j);
