@@ -11,6 +11,7 @@
 
 #include <cstdint>
 
+#include "compute/builtin/isa/fetch_ahead.h"
 #include "compute/builtin/isa/kernel_table.h"
 #include "tensor/kernels/inline.h"
 
@@ -144,6 +145,8 @@ void elementwise_loop(const ElementwisePiece<typename S::T>& piece) {
     }
     constexpr std::int64_t kLine = 64 / static_cast<std::int64_t>(sizeof(T));
     for (; i + kLine <= piece.n; i += kLine) {
+      fetch_ahead<64>(in + i);
+      if (Op<S>::kReadsOther) fetch_ahead<64>(other + i);
 #pragma GCC unroll 16
       for (std::int64_t v = 0; v < kLine; v += kLanes) S::stream(out + i + v, whole(i + v));
     }

@@ -11,6 +11,7 @@
 
 #include <cstdint>
 
+#include "compute/builtin/isa/fetch_ahead.h"
 #include "compute/builtin/isa/kernel_table.h"
 #include "tensor/kernels/inline.h"
 
@@ -95,6 +96,8 @@ HEARTH_INLINE void gemv_rows(const typename S::T* a, std::int64_t a_stride,
   }
   const std::int64_t whole = n / (kLines * kLineLanes) * (kLines * kLineLanes);
   for (std::int64_t k = 0; k < whole; k += kLines * kLineLanes) {
+#pragma GCC unroll 4
+    for (int r = 0; r < kRows; ++r) fetch_ahead<64 * kLines>(a + r * a_stride + k);
 #pragma GCC unroll 16
     for (int v = 0; v < kLines * kVectors; ++v) {
       const V factor = S::load(x + k + v * S::kLanes);

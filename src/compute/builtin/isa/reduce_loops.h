@@ -12,6 +12,7 @@
 
 #include <cstdint>
 
+#include "compute/builtin/isa/fetch_ahead.h"
 #include "compute/builtin/isa/kernel_table.h"
 #include "tensor/kernels/inline.h"
 
@@ -71,6 +72,7 @@ Compensated sum_widened(const float* x, std::int64_t n) {
   SumLanes<S> lanes;
   const std::int64_t whole = n / kSumLanes * kSumLanes;
   for (std::int64_t i = 0; i < whole; i += kSumLanes) {
+    fetch_ahead<64>(x + i);
 #pragma GCC unroll 16
     for (int v = 0; v < lanes.kVectors; ++v) {
       lanes.sum[v] = S::add(lanes.sum[v], S::load(x + i + v * S::kLanes));
@@ -86,6 +88,8 @@ Compensated dot_widened(const float* x, const float* y, std::int64_t n) {
   SumLanes<S> lanes;
   const std::int64_t whole = n / kSumLanes * kSumLanes;
   for (std::int64_t i = 0; i < whole; i += kSumLanes) {
+    fetch_ahead<64>(x + i);
+    fetch_ahead<64>(y + i);
 #pragma GCC unroll 16
     for (int v = 0; v < lanes.kVectors; ++v) {
       const std::int64_t at = i + v * S::kLanes;
@@ -102,6 +106,7 @@ Compensated sum_compensated(const double* x, std::int64_t n) {
   SumLanes<S> lanes;
   const std::int64_t whole = n / kSumLanes * kSumLanes;
   for (std::int64_t i = 0; i < whole; i += kSumLanes) {
+    fetch_ahead<128>(x + i);
 #pragma GCC unroll 16
     for (int v = 0; v < lanes.kVectors; ++v) {
       add_exactly<S>(S::load(x + i + v * S::kLanes), lanes.sum[v], lanes.error[v]);
@@ -117,6 +122,8 @@ Compensated dot_compensated(const double* x, const double* y, std::int64_t n) {
   SumLanes<S> lanes;
   const std::int64_t whole = n / kSumLanes * kSumLanes;
   for (std::int64_t i = 0; i < whole; i += kSumLanes) {
+    fetch_ahead<128>(x + i);
+    fetch_ahead<128>(y + i);
 #pragma GCC unroll 16
     for (int v = 0; v < lanes.kVectors; ++v) {
       const auto a = S::load(x + i + v * S::kLanes);
@@ -145,6 +152,7 @@ Extremes<typename S::T> extremes(const typename S::T* x, std::int64_t n) {
     for (int v = 0; v < 4; ++v) low[v] = high[v] = S::load(x + v * S::kLanes);
     auto nan = S::is_nan(low[0]);
     for (; i + kStep <= n; i += kStep) {
+      fetch_ahead<kStep * sizeof(T)>(x + i);
 #pragma GCC unroll 4
       for (int v = 0; v < 4; ++v) {
         const auto value = S::load(x + i + v * S::kLanes);

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 
+#include "compute/builtin/isa/fetch_ahead.h"
 #include "compute/builtin/isa/kernel_table.h"
 #include "tensor/kernels/inline.h"
 
@@ -40,6 +41,7 @@ void jacobi_cells(double* out, const double* up, const double* row, const double
       j += count;
     }
     for (; j + 8 <= n; j += 8) {
+      fetch_ahead<64>(down + j);
 #pragma GCC unroll 8
       for (std::int64_t v = 0; v < 8; v += S::kLanes) S::stream(out + j + v, whole(j + v));
     }
