@@ -20,10 +20,10 @@ import type {TurnItem} from "./turn-item";
 const FOLLOW_PX = 80;
 
 const ADVICE: [Advice, string][] = [
-  ["", "advice as configured"],
-  ["never", "no advice"],
-  ["auto", "advice if unsure"],
-  ["always", "advice always"],
+  ["", "advice: default"],
+  ["never", "advice: never"],
+  ["auto", "advice: if unsure"],
+  ["always", "advice: always"],
 ];
 
 @customElement("chat-view")

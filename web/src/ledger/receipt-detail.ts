@@ -36,7 +36,7 @@ export class ReceiptDetail extends PageElement {
       ? `${settle.outcome}${settle.http_status ? `, status ${settle.http_status}` : ""}; ${formatUsd(settle.charged_usd_micro)} charged, ${formatBytes(settle.bytes_in)} came back`
       : "still open";
     return html`<section class="call" aria-label="Call ${send.seq}">
-      <h3>${formatBytes(send.body_bytes)} to ${send.provider} for ${send.model}</h3>
+      <h3>${formatBytes(send.body_bytes)} to ${send.provider}, for its model ${send.model}</h3>
       <dl>
         <dt>When</dt><dd>${formatTime(send.at_unix_us / 1000)} UTC</dd>
         <dt>Where to</dt><dd>${send.url}</dd>
