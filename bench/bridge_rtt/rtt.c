@@ -1,5 +1,7 @@
-/* hearth_bridge_rtt SOCKET MAX_BYTES: round trips of registered runs from C, a CSV row for each size and place. */
+/* hearth_bridge_rtt SOCKET MAX_BYTES: round trips of registered runs from C, a CSV row for each size and place; then how
+ * long it takes until a newer run has taken the place of one that listens, and of one that does not. */
 #include <hearth/hearth.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -64,6 +66,79 @@ static void measure(hearth_context* context, const char* name, int64_t n_bytes) 
   hearth_kernel_close(kernel);
 }
 
+/* A kernel's endless run, ended by a newer one. */
+struct endless {
+  hearth_kernel* kernel;
+  hearth_value values[3];
+  uint64_t generation;
+  hearth_status status;
+};
+
+static hearth_status run_as(struct endless* run, int64_t what, uint64_t generation) {
+  hearth_value values[3];
+  hearth_run_options options;
+  memcpy(values, run->values, sizeof values);
+  values[2] = hearth_integer(what);
+  memset(&options, 0, sizeof options);
+  options.size = sizeof options;
+  options.generation = generation;
+  return hearth_run(run->kernel, values, 3, &options, NULL);
+}
+
+static int64_t endless_task; /* 1: deaf, 2: it listens. */
+
+static void* run_endlessly(void* context) {
+  struct endless* run = context;
+  run->status = run_as(run, endless_task, run->generation);
+  return NULL;
+}
+
+static void measure_supersede(hearth_context* context, const char* name, int64_t task) {
+  enum { kRounds = 100 };
+  static double times[kRounds];
+  const int64_t n = 128, one = 1;
+  hearth_tensor *in = NULL, *out = NULL;
+  hearth_source source;
+  struct endless run;
+  int i;
+  memset(&source, 0, sizeof source);
+  source.size = sizeof source;
+  source.kind = HEARTH_BY_NAME;
+  source.text = "touch_worker";
+  memset(&run, 0, sizeof run);
+  endless_task = task;
+  check(hearth_kernel_open(context, &source, &run.kernel));
+  check(hearth_alloc(context, HEARTH_F64, 1, &n, &in));
+  check(hearth_alloc(context, HEARTH_F64, 1, &one, &out));
+  memset(hearth_data(in), 0, 128 * sizeof(double));
+  run.values[0] = hearth_of(out), run.values[1] = hearth_of(in);
+  for (i = 0; i < kRounds; ++i) {
+    volatile double* begun = hearth_data(out);
+    pthread_t thread;
+    double asked;
+    *begun = 0;
+    run.generation = (uint64_t)(2 * i + 1);
+    pthread_create(&thread, NULL, run_endlessly, &run);
+    while (*begun != 1) {
+      const struct timespec pause = {0, 100000};
+      nanosleep(&pause, NULL);
+    }
+    asked = now_us();
+    check(run_as(&run, 5, run.generation + 1));
+    times[i] = now_us() - asked;
+    pthread_join(thread, NULL);
+    if (run.status != HEARTH_SUPERSEDED) {
+      fprintf(stderr, "hearth_bridge_rtt: an endless run was not superseded\n");
+      exit(1);
+    }
+  }
+  qsort(times, kRounds, sizeof times[0], by_size);
+  printf("%s,0,%.2f,%.2f,%.2f,0\n", name, times[0], times[kRounds / 2], times[kRounds * 99 / 100]);
+  hearth_free(in);
+  hearth_free(out);
+  hearth_kernel_close(run.kernel);
+}
+
 int main(int argc, char** argv) {
   hearth_context* context = NULL;
   hearth_options options;
@@ -78,6 +153,8 @@ int main(int argc, char** argv) {
     measure(context, "touch_hub", n_bytes);
     measure(context, "touch_worker", n_bytes);
   }
+  measure_supersede(context, "supersede_listening", 2);
+  measure_supersede(context, "supersede_deaf", 1);
   hearth_close(context);
   return 0;
 }

@@ -117,8 +117,23 @@ class Library : public testing::Test {
       return std::make_unique<Echo>(question, n_answers_);
     };
     services.find_kernel = [](std::string_view name) -> Result<std::shared_ptr<const compute::bridge::JailedKernel>> {
-      if (name != "test") return fail(Code::kNotFound, "there is no kernel '" + std::string(name) + "'");
+      if (name != "test" && name != "0123") return fail(Code::kNotFound, "there is no kernel '" + std::string(name) + "'");
       return client::test_kernel();
+    };
+    services.build = [](std::string_view contract, const compute::bridge::StillWanted& is_wanted) -> Result<compute::bridge::Built> {
+      EXPECT_TRUE(is_wanted());
+      if (contract != "name = 'test'") return fail(Code::kInvalidArgument, "line 3: ';' is missing");
+      return compute::bridge::Built{"0123", true, 0.25};
+    };
+    services.write = [this](std::string_view prose, const compute::bridge::StillWanted& is_wanted) -> Result<compute::bridge::Built> {
+      if (prose == "double it") return compute::bridge::Built{"0123", false, 1.5};
+      while (is_wanted()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      ++n_given_up_;
+      return fail(Code::kCancelled, "nobody waits for it");
+    };
+    services.check = [](std::string_view key, std::uint64_t seed, const compute::bridge::StillWanted&) -> Result<compute::bridge::Checked> {
+      if (key != "0123" || seed != 7) return fail(Code::kNotFound, "no such kernel");
+      return compute::bridge::Checked{12, 0.5};
     };
     services.measure_roofs = []() -> Result<compute::bridge::MachineRoofs> { return compute::bridge::MachineRoofs{2, 100, 50, 20, 10}; };
     compute::bridge::ServerOptions options;
@@ -172,7 +187,7 @@ class Library : public testing::Test {
   std::filesystem::path folder_;
   std::string path_;
   std::chrono::nanoseconds run_max_ = std::chrono::hours(1);
-  std::atomic<int> n_answers_{0};
+  std::atomic<int> n_answers_{0}, n_given_up_{0};
   std::unique_ptr<compute::bridge::Server> server_;
   hearth_context* context_ = nullptr;
   std::vector<hearth_tensor*> tensors_;
@@ -479,6 +494,42 @@ TEST_F(Library, AnswersComeInPieces) {
   await([&] { return n_answers_ == 1; });
   hearth_answer_close(answer);
   await([&] { return n_answers_ == 0; });
+}
+
+TEST_F(Library, KernelsAreBuiltFoundAndCheckedOnRequest) {
+  hearth_kernel* kernel = nullptr;
+  hearth_source source{sizeof source, HEARTH_BY_CONTRACT, "name = 'test'", 0};
+  ASSERT_EQ(hearth_kernel_open(context_, &source, &kernel), HEARTH_OK) << hearth_error();
+  kernels_.push_back(kernel);
+  EXPECT_STREQ(hearth_kernel_name(kernel), "test");
+  hearth_report report{};
+  report.size = sizeof report;
+  EXPECT_EQ(hearth_check(kernel, 7, &report), HEARTH_OK) << hearth_error();
+  EXPECT_EQ(report.n_checks, 12U);
+  EXPECT_EQ(report.error_ulps, 0.5);
+  EXPECT_EQ(hearth_check(kernel, 8, &report), HEARTH_NOT_FOUND);
+  EXPECT_EQ(hearth_check(open_kernel("spin"), 7, &report), HEARTH_UNSUPPORTED);
+
+  source.text = "name = 3";
+  EXPECT_EQ(hearth_kernel_open(context_, &source, &kernel), HEARTH_INVALID);
+  EXPECT_STREQ(hearth_error(), "line 3: ';' is missing");
+  source.kind = HEARTH_BY_PROSE;
+  source.text = "double it";
+  ASSERT_EQ(hearth_kernel_open(context_, &source, &kernel), HEARTH_OK) << hearth_error();
+  kernels_.push_back(kernel);
+  source.kind = 9;
+  EXPECT_EQ(hearth_kernel_open(context_, &source, &kernel), HEARTH_INVALID);
+
+  // A hub that stops waits for no adviser.
+  source.kind = HEARTH_BY_PROSE;
+  source.text = "something that takes for ever";
+  hearth_status status = HEARTH_OK;
+  std::thread waiting([&] { status = hearth_kernel_open(context_, &source, &kernel); });
+  await([&] { return server_->stats().n_sessions == 2; });
+  server_ = nullptr;
+  waiting.join();
+  EXPECT_NE(status, HEARTH_OK);
+  EXPECT_LE(n_given_up_, 1);
 }
 
 // Compiled kernels, each in the worker of its client.
