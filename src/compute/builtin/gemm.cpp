@@ -20,6 +20,7 @@ Index round_up(Index a, Index b) { return divide_up(a, b) * b; }
 constexpr double kSmallWork = 320.0 * 320 * 320;
 constexpr double kSmallWorkNear = 512.0 * 512 * 512;
 constexpr Index kColsOfBlock = 4096;  // Of b at a time, in the blocked form.
+constexpr Index kPanelsOfCopy = 4;    // Of a task that copies b.
 constexpr Index kRowsOfTask = 384;
 constexpr Index kRowsOfTaskMin = 24;
 constexpr Index kTasksPerThread = 4;  // So that who is late is helped out.
@@ -85,17 +86,29 @@ Depth depth_of(Index k, Index i) {
   return {begin, k * (i + 1) / n_depths(k) - begin};
 }
 
-// to[k][width] = b[k][col...]; 0 beyond n_cols.
+// One row of a panel: to[width] = from[n_cols], 0 beyond.
 template <class T>
-void copy_panel(const MatrixView<const T>& b, Index k, Index n_cols, Index width, T* to) {
-  for (Index row = 0; row < k; ++row, to += width) {
+void copy_row(const T* from, Index col_stride, const Panel& panel, T* to) {
+  if (col_stride == 1) {
+    std::memcpy(to, from, static_cast<std::size_t>(panel.n_cols) * sizeof(T));
+  } else {
+    for (Index col = 0; col < panel.n_cols; ++col) to[col] = from[col * col_stride];
+  }
+  if (panel.n_cols < panel.width) std::fill(to + panel.n_cols, to + panel.width, T{0});
+}
+
+// Panels [first, last) of rows of b, each to its place: a panel's rows one after another.  Row by row
+// through all of them, since b's rows lie together and a panel's part of one is three lines.
+template <class T>
+void copy_panels(const MatrixView<const T>& b, const Panels& panels, Index first, Index last,
+                 Index n_rows, T* to) {
+  for (Index row = 0; row < n_rows; ++row) {
     const T* const from = b.data + row * b.row_stride;
-    if (b.col_stride == 1) {
-      std::memcpy(to, from, static_cast<std::size_t>(n_cols) * sizeof(T));
-    } else {
-      for (Index col = 0; col < n_cols; ++col) to[col] = from[col * b.col_stride];
+    for (Index p = first; p < last; ++p) {
+      const Panel panel = panels[p];
+      copy_row(from + panel.col * b.col_stride, b.col_stride, panel,
+               to + panel.col * n_rows + row * panel.width);
     }
-    if (n_cols < width) std::fill(to + n_cols, to + width, T{0});
   }
 }
 
@@ -212,7 +225,9 @@ class Product {
     tile.b_stride = b.row_stride;
     if (!whole || (n_rows >= kRowsWorthCopy && is_far(b))) {
       T* const copy = scratch<T>().panel.ensure(static_cast<std::size_t>(depth.count * panel.width));
-      copy_panel(b, depth.count, panel.n_cols, panel.width, copy);
+      for (Index i = 0; i < depth.count; ++i) {
+        copy_row(b.data + i * b.row_stride, b.col_stride, panel, copy + i * panel.width);
+      }
       tile.b = copy;
       tile.b_stride = panel.width;
     }
@@ -240,10 +255,11 @@ class Product {
   // All rows with n_cols columns of b and one block of k.
   void block(Index col, Index n_cols, const Depth& depth, T* copies) {
     const Panels panels(n_cols, loops_);
-    workers_.run(static_cast<std::uint32_t>(panels.count()), [&](std::uint32_t p) {
-      const Panel panel = panels[p];
-      copy_panel(part_of(call_.b, depth.begin, col + panel.col), depth.count, panel.n_cols,
-                 panel.width, copies + panel.col * depth.count);
+    const Index n_copies = divide_up(panels.count(), kPanelsOfCopy);
+    workers_.run(static_cast<std::uint32_t>(n_copies), [&](std::uint32_t i) {
+      const Index first = i * kPanelsOfCopy;
+      copy_panels(part_of(call_.b, depth.begin, col), panels, first,
+                  std::min(first + kPanelsOfCopy, panels.count()), depth.count, copies);
     });
     const Grid grid = cut(call_.m, panels.count(), loops_.tile_rows, kRowsOfTask, workers_.n_threads());
     workers_.run(grid.n_tasks(), [&](std::uint32_t task) {
