@@ -62,6 +62,7 @@ struct AdviceRequest {
   std::string request_id;                  // Of the receipt.
   std::vector<BriefMessage> conversation;  // Oldest first; ends with the user's question.
   std::string draft;                       // The local answer so far; may be empty.
+  std::string instruction = {};            // What the model is told to do; empty: to advise on an answer.
   std::string rule;                        // What allowed the call, for the ledger.
   // All that the conversation and the draft were made of, also what the brief leaves out.
   privacy::Sources sources;

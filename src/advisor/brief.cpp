@@ -62,7 +62,7 @@ std::string brief_text(const AdviceRequest& request, std::uint64_t bytes_max) {
 
 WireRequest brief_request(const AdviceRequest& request, const AdviserOptions& options) {
   return {.model = options.model,
-          .system = std::string(kInstruction),
+          .system = request.instruction.empty() ? std::string(kInstruction) : request.instruction,
           .turns = {{.text = brief_text(request, options.brief_bytes_max)}},
           .max_tokens = options.max_output_tokens};
 }

@@ -189,6 +189,44 @@ void add_ledger(Parser& parser) {
   parser.on(write, exported, &ledger_export);
 }
 
+void add_kernel_name(Parser& parser, CLI::App* kernel, const char* name, const char* what, Result<> (*run)(const Context&, const KernelNameOptions&)) {
+  auto options = std::make_shared<KernelNameOptions>();
+  CLI::App* command = kernel->add_subcommand(name, what);
+  command->add_option("name", options->name, "Its name, or the beginning of its key")->required();
+  parser.on(command, options, run);
+}
+
+void add_kernel(Parser& parser) {
+  CLI::App* command = parser.app.add_subcommand("kernel", "Kernels that run on this machine, verified: written by the adviser once, or by hand");
+  command->require_subcommand(1);
+  auto made = std::make_shared<KernelNewOptions>();
+  CLI::App* make = command->add_subcommand("new", "Have the adviser write one; one that was verified before costs no call");
+  make->add_option("prose", made->prose, "What it shall compute");
+  make->add_option("--contract", made->contract, "A file that says what it must do (default: the adviser writes that, too)");
+  make->add_option("--rounds", made->rounds, "How often the adviser may be asked")->check(CLI::Range(1, 32))->capture_default_str();
+  parser.on(make, made, &kernel_new);
+  auto built = std::make_shared<KernelBuildOptions>();
+  CLI::App* build = command->add_subcommand("build", "Compile, verify and keep one that you wrote");
+  build->add_option("source", built->source, "The kernel, C++ without headers")->required();
+  build->add_option("--contract", built->contract, "The file that says what it must do")->required();
+  build->add_option("--seed", built->seed, "Of what it is tried with (default: a new one)");
+  parser.on(build, built, &kernel_build);
+  add_kernel_name(parser, command, "check", "Verify one again, as its receipt says", &kernel_check);
+  auto run_options = std::make_shared<KernelRunOptions>();
+  CLI::App* run = command->add_subcommand("run", "Run one in its jail");
+  run->add_option("name", run_options->name, "Its name, or the beginning of its key")->required();
+  run->add_option("--size", run_options->sizes, "NAME=NUMBER of a symbol; may be given more than once")->allow_extra_args(false);
+  run->add_option("--in", run_options->inputs, "NAME=FILE of raw numbers (default: drawn from the seed)")->allow_extra_args(false);
+  run->add_option("--out", run_options->outputs, "NAME=FILE to write a result to")->allow_extra_args(false);
+  run->add_option("--seed", run_options->seed, "Of the inputs that are drawn")->capture_default_str();
+  run->add_option("--repeats", run_options->repeats, "Runs; the fastest one is shown")->check(CLI::Range(1, 10000))->capture_default_str();
+  run->add_option("--timeout", run_options->timeout_s, "Seconds that a run may take")->check(CLI::Range(1, 86400))->capture_default_str();
+  parser.on(run, run_options, &kernel_run);
+  parser.on(command->add_subcommand("list", "All that were verified on this machine"), &kernel_list);
+  add_kernel_name(parser, command, "show", "One with its contract, source and receipt", &kernel_show);
+  add_kernel_name(parser, command, "drop", "Forget one", &kernel_drop);
+}
+
 void add_advisor_file(Parser& parser, CLI::App* advisor, const char* name, const char* what,
                       Result<> (*run)(const Context&, const AdvisorFileOptions&)) {
   auto options = std::make_shared<AdvisorFileOptions>();
@@ -461,6 +499,7 @@ Invocation parse_command_line(int argc, const char* const* argv) {
   add_chat(*parser);
   add_models(*parser);
   add_ledger(*parser);
+  add_kernel(*parser);
   add_advisor(*parser);
   add_snapshots(*parser);
   add_redact(*parser);

@@ -61,7 +61,8 @@ engine::SnapshotOptions snapshot_options(const Config::Snapshots& config) {
   return options;
 }
 
-// A policy that fails its own checks opens no hub: it would not do what its author thinks.
+}  // namespace
+
 Result<hub::PrivacyOptions> privacy_options(const Config::Privacy& config) {
   hub::PrivacyOptions options;
   HEARTH_TRY(options.policy, load_policy(config.policy));
@@ -71,8 +72,6 @@ Result<hub::PrivacyOptions> privacy_options(const Config::Privacy& config) {
   return fail(Code::kInvalidArgument, fmt::format("the policy '{}' does not hold: {}; see `hearth policy check`",
                                                   config.policy, problems.front()));
 }
-
-}  // namespace
 
 Result<std::unique_ptr<hub::Hub>> open_hub(const Config& config) {
   hub::HubOptions options;

@@ -6,10 +6,15 @@
 #include "base/result.h"
 #include "cli/config.h"
 #include "hub/hub.h"
+#include "hub/private_adviser.h"
 
 namespace hearth::cli {
 
 // kInvalidArgument for settings that contradict one another; else the errors of hub::create_hub.
 Result<std::unique_ptr<hub::Hub>> open_hub(const Config& config);
+
+// What may leave, and how.  A policy that fails its own checks is an error: it would not do what its author
+// thinks.
+Result<hub::PrivacyOptions> privacy_options(const Config::Privacy& config);
 
 }  // namespace hearth::cli

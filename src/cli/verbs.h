@@ -139,6 +139,35 @@ Result<> advisor_outcome(const Context& context, const AdvisorOutcomeOptions& op
 // Says what that is worth on recorded answers.
 Result<> advisor_eval(const Context& context, const AdvisorFileOptions& options);
 
+// Kernels: asked for in prose, or written by hand; verified, kept and run.
+struct KernelNewOptions {
+  std::vector<std::string> prose;  // Joined by spaces.
+  std::string contract;            // File; empty: the adviser writes it.
+  std::uint32_t rounds = 4;
+};
+Result<> kernel_new(const Context& context, const KernelNewOptions& options);
+struct KernelBuildOptions {
+  std::string source, contract;  // Files.
+  std::optional<std::uint64_t> seed;
+};
+Result<> kernel_build(const Context& context, const KernelBuildOptions& options);
+struct KernelNameOptions {
+  std::string name;  // Or the beginning of its key.
+};
+// Verifies it again as its receipt says.
+Result<> kernel_check(const Context& context, const KernelNameOptions& options);
+struct KernelRunOptions {
+  std::string name;
+  std::vector<std::string> sizes, inputs, outputs;  // NAME=NUMBER, NAME=FILE, NAME=FILE.
+  std::uint64_t seed = 1;                           // Of the inputs that no file gives.
+  std::uint32_t repeats = 5;
+  std::uint32_t timeout_s = 60;
+};
+Result<> kernel_run(const Context& context, const KernelRunOptions& options);
+Result<> kernel_list(const Context& context);
+Result<> kernel_show(const Context& context, const KernelNameOptions& options);
+Result<> kernel_drop(const Context& context, const KernelNameOptions& options);
+
 Result<> snapshots_list(const Context& context);
 Result<> snapshots_drop(const Context& context);
 

@@ -1,0 +1,75 @@
+#include "cli/kernels.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "base/file.h"
+#include "cli/advisers.h"
+#include "cli/open_hub.h"
+#include "cli/paths.h"
+#include "compute/receipt.h"
+#include "hub/private_adviser.h"
+
+namespace hearth::cli {
+namespace {
+
+// A kernel and its contract are longer than advice, and take a model longer to think about.
+constexpr std::uint32_t kKernelTokensMin = 6144;
+constexpr std::chrono::seconds kKernelDeadlineMin{300};
+constexpr std::uint64_t kKernelBriefBytesMin = std::uint64_t{64} << 10;
+
+}  // namespace
+
+Result<std::unique_ptr<compute::KernelShelf>> open_kernel_shelf() {
+  HEARTH_TRY(auto key, compute::MachineKey::open(data_folder() / "kernel.key"));
+  return std::make_unique<compute::KernelShelf>(cache_folder() / "kernels", std::move(key));
+}
+
+Result<AdviserDesk> open_adviser_desk(const Config& config) {
+  AdviserDesk desk;
+  HEARTH_TRY(std::vector<advisor::AdviserOptions> advisers, adviser_options(config));
+  if (advisers.empty()) return desk;
+  HEARTH_TRY(hub::PrivacyOptions privacy, privacy_options(config.privacy));
+  for (advisor::AdviserOptions& adviser : advisers) {
+    adviser.max_output_tokens = std::max(adviser.max_output_tokens, kKernelTokensMin);
+    adviser.deadline = std::max<std::chrono::milliseconds>(adviser.deadline, kKernelDeadlineMin);
+    adviser.brief_bytes_max = std::max(adviser.brief_bytes_max, kKernelBriefBytesMin);
+    privacy.providers.push_back(adviser.provider);
+  }
+  HEARTH_TRY(desk.ledger, ledger::Ledger::open(ledger_file(), ledger::Ledger::Mode::kReadWrite));
+  desk.writer = std::make_unique<ledger::LedgerWriter>(*desk.ledger);
+  HEARTH_TRY(desk.http, net::HttpClient::create());
+  HEARTH_TRY(auto adviser, advisor::Adviser::create(std::move(advisers), *desk.http, *desk.writer));
+  desk.adviser = hub::make_private(std::move(adviser), std::move(privacy));
+  return desk;
+}
+
+Result<compute::Contract> load_contract(const std::string& file) {
+  HEARTH_TRY(const std::string text, read_file(file, compute::kContractBytesMax));
+  return compute::parse_contract(text, file);
+}
+
+std::string kernel_line(const compute::Kernel& kernel) {
+  const auto statement = compute::read_receipt(kernel.receipt);
+  if (!statement) return fmt::format("{}: {}", kernel.contract.name, statement.error().message);
+  std::string line = fmt::format("{} ({}): verified, at most {:.3g} units in the last place off, {}", kernel.contract.name,
+                                 to_hex(kernel.key).substr(0, 12), statement->max_units, statement->determinism);
+  if (statement->best_ns > 0) line += fmt::format(", {:.3g} GB/s, {:.3g} GFLOP/s", statement->gb_s, statement->gflops);
+  if (statement->roof_percent > 0) line += fmt::format(", {:.0f} % of the roof", statement->roof_percent);
+  return line;
+}
+
+std::string kernel_json(const compute::Kernel& kernel) {
+  using Json = nlohmann::ordered_json;
+  const Json receipt = Json::parse(kernel.receipt, nullptr, /*allow_exceptions=*/false);
+  return Json{{"name", kernel.contract.name},
+              {"key", to_hex(kernel.key)},
+              {"signature", kernel.contract.signature.text()},
+              {"prose", kernel.contract.prose},
+              {"receipt", receipt.is_discarded() ? Json() : receipt}}
+      .dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+}  // namespace hearth::cli

@@ -1,0 +1,62 @@
+// `hearth kernel list`, `show`, `drop`: what was verified on this machine.
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "cli/kernels.h"
+#include "cli/terminal.h"
+#include "cli/verbs.h"
+#include "compute/receipt.h"
+
+namespace hearth::cli {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+}  // namespace
+
+Result<> kernel_list(const Context& context) {
+  HEARTH_TRY(const auto shelf, open_kernel_shelf());
+  HEARTH_TRY(const auto kernels, shelf->all());
+  if (context.json) {
+    Json list = Json::array();
+    for (const auto& kernel : kernels) list.push_back(Json::parse(kernel_json(*kernel)));
+    print_out(list.dump() + "\n");
+    return {};
+  }
+  std::vector<std::vector<std::string>> table = {{"KERNEL", "KEY", "SIGNATURE", "DETERMINISM", "ROOF", "VERIFIED (UTC)"}};
+  for (const auto& kernel : kernels) {
+    const auto statement = compute::read_receipt(kernel->receipt);
+    const std::string roof = statement && statement->roof_percent > 0 ? fmt::format("{:.0f} %", statement->roof_percent) : "";
+    table.push_back({kernel->contract.name, to_hex(kernel->key).substr(0, 12), kernel->contract.signature.text(),
+                     statement ? statement->determinism : "", roof, statement ? statement->verified_at.substr(0, 19) : ""});
+  }
+  print_out(format_table(table));
+  return {};
+}
+
+Result<> kernel_show(const Context& context, const KernelNameOptions& options) {
+  HEARTH_TRY(const auto shelf, open_kernel_shelf());
+  HEARTH_TRY(const auto kernel, shelf->find_named(options.name));
+  HEARTH_TRY(const compute::Statement statement, compute::read_receipt(kernel->receipt));
+  if (context.json) {
+    Json out = Json::parse(kernel_json(*kernel));
+    out["contract"] = compute::to_toml(kernel->contract);
+    out["source"] = kernel->source;
+    print_out(out.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
+    return {};
+  }
+  print_out(fmt::format("{}\n\n# Contract\n{}\n# Kernel\n{}\n# Receipt (its signature fits)\n{}\n", kernel_line(*kernel), compute::to_toml(kernel->contract),
+                        kernel->source, Json::parse(statement.json).dump(2)));
+  return {};
+}
+
+Result<> kernel_drop(const Context& context, const KernelNameOptions& options) {
+  HEARTH_TRY(const auto shelf, open_kernel_shelf());
+  HEARTH_TRY(const auto kernel, shelf->find_named(options.name));
+  HEARTH_TRY_VOID(shelf->drop(kernel->key));
+  print_out(context.json ? Json{{"dropped", to_hex(kernel->key)}}.dump() + "\n" : fmt::format("dropped {} ({})\n", kernel->contract.name, to_hex(kernel->key).substr(0, 12)));
+  return {};
+}
+
+}  // namespace hearth::cli
