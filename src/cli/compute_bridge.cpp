@@ -10,6 +10,7 @@
 
 #include "base/log.h"
 #include "base/utf8.h"
+#include "cli/kernel_services.h"
 #include "compute/bridge/message_socket.h"
 #include "device/cpu.h"
 
@@ -102,10 +103,12 @@ std::string bridge_path(const Config::Compute& config) {
   return config.socket.empty() ? compute::bridge::default_socket_path() : config.socket;
 }
 
-std::unique_ptr<compute::bridge::Server> open_bridge(const Config::Compute& config, hub::Hub& hub) {
+std::unique_ptr<compute::bridge::Server> open_bridge(const Config& whole, hub::Hub& hub) {
+  const Config::Compute& config = whole.compute;
   if (!config.bridge) return nullptr;
   compute::bridge::Services services;
   services.hub_kernels = compute::bridge::house_kernels();
+  add_kernel_services(whole, services);
   services.ask = [&hub](const Question& question) { return ask(hub, question); };
 
   compute::bridge::ServerOptions options;

@@ -10,9 +10,9 @@
 
 namespace hearth::cli {
 
-// Listens, with the hub's models for questions.  A hub that can't have a bridge (another one has it, say)
+// Listens, with the hub's models for questions and the shelf's kernels to run.  A hub that can't have a bridge (another one has it, say)
 // serves without: the log says why, and the result is null.  `hub` outlives it.
-std::unique_ptr<compute::bridge::Server> open_bridge(const Config::Compute& config, hub::Hub& hub);
+std::unique_ptr<compute::bridge::Server> open_bridge(const Config& config, hub::Hub& hub);
 
 // Where it listens, or would.
 std::string bridge_path(const Config::Compute& config);

@@ -136,7 +136,7 @@ Result<> serve(const Context& context, const ServeOptions& options) {
   HEARTH_TRY(const auto hub, open_hub(context.config));
   HEARTH_TRY(const auto books, serve_books(context, listen));
   HEARTH_TRY(const auto server, server::Server::create(std::move(listen), *hub));
-  auto bridge = open_bridge(context.config.compute, *hub);
+  auto bridge = open_bridge(context.config, *hub);
 
   // Beyond this point clients are served.
   HEARTH_TRY_VOID(announce_running(server->url()));

@@ -82,7 +82,7 @@ const Cheat kCheats[] = {
     {"shape_large_only_wrong", {kScale, "for (i64 i = 0; i < min(n, (i64)2000); ++i) out[i] = in[i] * w[i];", kScaleBody, kSettings}, "never written"},
     {"shape_wants_alignment", {kScale, "for (i64 i = 0; i + 8 <= n; i += 8) *(f32x8*)(out + i) = *(const f32x8*)(in + i) * *(const f32x8*)(w + i);\nfor (i64 i = n / 8 * 8; i < n; ++i) out[i] = in[i] * w[i];", kScaleBody, kSettings}, "at n ="},
     // Physics: claims work that nobody did.
-    {"physics", {kScale, kScaleBody, kScaleBody, "tolerance_ulps = 1\nflops = \"n*n*n\"\n[bench]\nn = 4096\n"}, "is claimed wrong, or it is not done"},
+    {"physics", {kScale, kScaleBody, kScaleBody, "tolerance_ulps = 1\nflops = \"n*n*n\"\n[bench]\nn = 4096\n", "", true}, "is claimed wrong, or it is not done"},
     // Somebody else's work.
     {"benign_library", {kScale, "cblas_sgemm(out, in, w, n);", kScaleBody, kSettings, "extern \"C\" void cblas_sgemm(f32*, const f32*, const f32*, i64);"}, "cblas_sgemm"},
     // Fast mathematics: sets flags that other code would then have.

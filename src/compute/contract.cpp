@@ -27,7 +27,7 @@ class ContractReader {
     take(parse_signature(text("signature", *signature)), contract_.signature);
     static const std::pair<std::string_view, void (ContractReader::*)(const toml::node&)> kKeys[] = {
         {"name", &ContractReader::name},         {"prose", &ContractReader::prose},
-        {"signature", &ContractReader::ignore},  {"preconditions", &ContractReader::preconditions},
+        {"source", &ContractReader::source},     {"signature", &ContractReader::ignore},  {"preconditions", &ContractReader::preconditions},
         {"ranges", &ContractReader::ranges},     {"oracle", &ContractReader::oracle},
         {"flops", &ContractReader::flops},       {"bytes", &ContractReader::bytes},
         {"tolerance_ulps", &ContractReader::tolerance}, {"determinism", &ContractReader::determinism},
@@ -55,6 +55,7 @@ class ContractReader {
     if (!is_fine) set(fmt::format("the name '{}' is none of a C++ function: a letter, then letters, digits and underscores, at most {}", contract_.name, kSymbolBytesMax));
   }
   void prose(const toml::node& node) { contract_.prose = text("prose", node); }
+  void source(const toml::node& node) { contract_.source = text("source", node); }
   void oracle(const toml::node& node) { contract_.oracle = text("oracle", node); }
   void flops(const toml::node& node) { contract_.flops = expression("flops", node); }
   void bytes(const toml::node& node) { contract_.bytes = expression("bytes", node); }
@@ -115,6 +116,7 @@ class ContractReader {
     if (contract_.name.empty()) set("there is no 'name'");
     if (contract_.oracle.empty()) set("there is no 'oracle': without one nothing could be checked");
     if (contract_.oracle.size() > kSourceBytesMax) set(fmt::format("the oracle has {} bytes, at most {} are compiled", contract_.oracle.size(), kSourceBytesMax));
+    if (contract_.source.size() > kSourceBytesMax) set(fmt::format("the source has {} bytes, at most {} are compiled", contract_.source.size(), kSourceBytesMax));
     for (const Parameter& parameter : contract_.signature.parameters) {
       if (parameter.name == contract_.name) set(fmt::format("'{}' is the kernel's name and a parameter's", contract_.name));
     }

@@ -67,6 +67,7 @@ struct ValueRange {
 struct Contract {
   std::string name;   // Of the function in the kernel and in the oracle.
   std::string prose;  // What was asked for; no part of the key.
+  std::string source;  // Of a kernel that comes along (key `source`); no part of the key, and not written again.
   Signature signature;
   std::vector<Expression> preconditions;  // Each is not 0.
   std::vector<ValueRange> ranges;

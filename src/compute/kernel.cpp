@@ -20,11 +20,19 @@ Result<std::shared_ptr<const Kernel>> make_kernel(const Contract& contract, std:
   HEARTH_TRY(const std::string compiler, compiler_version());
   HEARTH_TRY(const VerifyReport report, verify(contract, unit, *image, oracle, options));
   std::string receipt = write_receipt(contract, source, *image, compiler, report, key);
-  return std::make_shared<const Kernel>(Kernel{.contract = contract,
+  Contract terms = contract;
+  terms.source.clear();
+  return std::make_shared<const Kernel>(Kernel{.contract = std::move(terms),
                                                .key = contract_key(contract),
                                                .source = std::move(source),
                                                .image = *std::move(image),
                                                .receipt = std::move(receipt)});
+}
+
+Result<VerifyReport> verify_again(const Kernel& kernel, const VerifyOptions& options) {
+  HEARTH_TRY(Oracle oracle, Oracle::create(kernel.contract, options.deadline));
+  HEARTH_TRY(const Unit unit, kernel_unit(kernel.contract, kernel.source));
+  return verify(kernel.contract, unit, kernel.image, oracle, options);
 }
 
 Result<Replay> replay(const Kernel& kernel, const VerifyOptions& options) {
@@ -38,6 +46,8 @@ Result<Replay> replay(const Kernel& kernel, const VerifyOptions& options) {
   HEARTH_TRY(const std::string compiler, compiler_version());
   VerifyOptions seeded = options;
   seeded.seed = statement.seed;
+  seeded.limits = statement.limits;
+  seeded.n_mixed = statement.n_mixed;
   Replay again;
   HEARTH_TRY(again.report, verify(kernel.contract, unit, image, oracle, seeded));
   again.same_results = to_hex(again.report.results) == statement.results_sha256;

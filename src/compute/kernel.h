@@ -29,6 +29,9 @@ struct Kernel {
 Result<std::shared_ptr<const Kernel>> make_kernel(const Contract& contract, std::string source, Oracle& oracle,
                                                   const MachineKey& key, const VerifyOptions& options);
 
+// Verifies a kernel once more, as it is on the shelf, with the seed of `options`.  Errors as make_kernel().
+Result<VerifyReport> verify_again(const Kernel& kernel, const VerifyOptions& options);
+
 // What came of verifying a kernel again as its receipt says.
 struct Replay {
   VerifyReport report;

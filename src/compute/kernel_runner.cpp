@@ -15,6 +15,7 @@ namespace {
 
 constexpr std::uint64_t kPageBytes = 4096;
 constexpr std::int64_t kEmptyRuns = 16;
+constexpr std::uint64_t kShiftElements = 5;  // Of Placement::kShifted: no vector's alignment.
 
 // Memory that this process and the worker share.
 class SharedMapping {
@@ -92,21 +93,21 @@ std::uint64_t first_byte(Placement placement, std::uint64_t pages_bytes, std::ui
   switch (placement) {
     case Placement::kStart: return 0;
     case Placement::kEnd: return std::min(pages_bytes - bytes, pages_bytes - element_bytes);
-    case Placement::kShifted: return 5 * element_bytes;
+    case Placement::kShifted: return kShiftElements * element_bytes;
   }
   return 0;
 }
 
-Result<Placed> place(const Parameter& parameter, const TensorData& tensor, const std::vector<std::int64_t>& strides, Placement placement) {
+Result<Placed> place(const Parameter& parameter, const TensorData& tensor, std::vector<std::int64_t> strides, Placement placement) {
   const std::size_t element_bytes = type_info(tensor.type).bytes;
-  Placed placed{.parameter = &parameter, .memory = {}, .strides = strides.empty() ? contiguous_strides(tensor.shape) : strides};
-  const Reach reach = reach_of({.type = tensor.type, .shape = tensor.shape, .strides = placed.strides});
+  if (strides.empty()) strides = contiguous_strides(tensor.shape);
+  const Reach reach = reach_of({.type = tensor.type, .shape = tensor.shape, .strides = strides});
   const auto bytes = static_cast<std::uint64_t>(reach.before + reach.after);
-  const std::uint64_t needed = bytes + (placement == Placement::kShifted ? 5 * element_bytes : 0);
+  const std::uint64_t needed = bytes + (placement == Placement::kShifted ? kShiftElements * element_bytes : 0);
   const std::uint64_t pages_bytes = std::max<std::uint64_t>((needed + kPageBytes - 1) / kPageBytes, 1) * kPageBytes;
   HEARTH_TRY(SharedMapping memory, SharedMapping::create(pages_bytes));
-  placed.origin = first_byte(placement, pages_bytes, bytes, element_bytes) + static_cast<std::uint64_t>(reach.before);
-  return Placed{.parameter = placed.parameter, .memory = std::move(memory), .origin = placed.origin, .strides = std::move(placed.strides)};
+  const std::uint64_t origin = first_byte(placement, pages_bytes, bytes, element_bytes) + static_cast<std::uint64_t>(reach.before);
+  return Placed{.parameter = &parameter, .memory = std::move(memory), .origin = origin, .strides = std::move(strides)};
 }
 
 }  // namespace

@@ -52,7 +52,7 @@ struct Outputs {
 // Threading: externally synchronised.
 class KernelRunner {
  public:
-  // `image_fd` is borrowed.  kUnsupported where no jail can be built; kInvalidArgument for an image that the
+  // `signature` is borrowed and outlives the runner; `image_fd` may be closed.  kUnsupported where no jail can be built; kInvalidArgument for an image that the
   // loader refuses.
   static Result<KernelRunner> create(const Signature& signature, int image_fd, const RunnerOptions& options);
 

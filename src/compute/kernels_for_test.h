@@ -2,8 +2,6 @@
 // Header-only, so that no product binary carries it.
 #pragma once
 
-#include <gtest/gtest.h>
-
 #include <filesystem>
 #include <string>
 #include <utility>
@@ -42,6 +40,7 @@ struct TestKernel {
   std::string oracle;        // The oracle's body; empty: the kernel's.
   std::string settings = {};  // More keys of the contract; tables last.
   std::string helpers = {};  // Before the kernel.
+  bool is_timed = false;     // Times say little where tests run.
 };
 
 inline Result<Contract> contract_of(const TestKernel& test, const std::string& oracle_declaration) {
@@ -65,6 +64,7 @@ inline Result<std::shared_ptr<const Kernel>> build_for_test(const TestKernel& te
   options.deadline = std::chrono::milliseconds(500);
   options.limits = {.bytes_max = std::int64_t{1} << 20, .work_max = 2'000'000};
   options.bench_bytes = std::int64_t{1} << 20;
+  options.is_timed = test.is_timed;
   HEARTH_TRY(Oracle oracle, Oracle::create(contract, options.deadline));
   HEARTH_TRY([[maybe_unused]] const auto findings, check_contract(contract, oracle, options));
   const std::string source = test.helpers + "\nHEARTH_KERNEL k(" + parameters_of(kernel_declaration(contract)) + ") {\n" + test.body + "\n}\n";

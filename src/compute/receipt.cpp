@@ -70,6 +70,8 @@ Statement read_statement(const Json& json) {
   statement.compiler = value_of<std::string>(json, "compiler");
   statement.cpu = value_of<std::string>(json, "cpu");
   statement.seed = value_of<std::uint64_t>(json, "seed");
+  statement.limits = {.bytes_max = value_of<std::int64_t>(json, "bytes_max"), .work_max = value_of<std::int64_t>(json, "work_max")};
+  statement.n_mixed = value_of<int>(json, "n_mixed");
   statement.determinism = value_of<std::string>(json, "determinism");
   statement.max_units = value_of<double>(json, "max_units");
   statement.verified_at = value_of<std::string>(json, "verified_at");
@@ -104,6 +106,9 @@ std::string write_receipt(const Contract& contract, std::string_view source, con
                           {"isa", cpu.kernels},
                           {"n_threads", contract.n_threads},
                           {"seed", report.seed},
+                          {"bytes_max", report.limits.bytes_max},
+                          {"work_max", report.limits.work_max},
+                          {"n_mixed", report.n_mixed},
                           {"n_cases", report.n_cases},
                           {"n_runs", report.n_runs},
                           {"sizes_left_out", report.left_out},

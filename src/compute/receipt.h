@@ -29,6 +29,8 @@ struct Statement {
   std::string compiler, cpu;
   std::vector<std::string> flags;
   std::uint64_t seed = 0;
+  DrawLimits limits;  // With the seed: which cases were drawn.
+  int n_mixed = 0;
   std::string determinism;
   double max_units = 0, roof_percent = 0, gflops = 0, gb_s = 0;
   std::int64_t best_ns = 0;

@@ -60,14 +60,15 @@ class ShortProbes {
   }
 
  private:
-  // Of the best slice within a millisecond or so.
+  // Of the best slice within a millisecond or so, and of as many slices as the kernel has runs.
   template <class Slice>
   double rate(Slice&& slice) {
     const Clock& clock = Clock::system();
     const std::int64_t end = clock.now_monotonic_ns() + kProbeNs;
     double best = 0;
-    for (std::int64_t now = clock.now_monotonic_ns(), begin = 0; begin == 0 || now < end;) {
-      begin = now;
+    std::int64_t now = clock.now_monotonic_ns();
+    for (int i = 0; i < kRunsOfRound || now < end; ++i) {
+      const std::int64_t begin = now;
       const double work = slice();
       now = clock.now_monotonic_ns();
       best = std::max(best, work / static_cast<double>(std::max<std::int64_t>(now - begin, 1)));

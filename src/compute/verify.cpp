@@ -75,6 +75,8 @@ class Verification {
 
   Result<VerifyReport> run() {
     report_.seed = options_.seed;
+    report_.limits = options_.limits;
+    report_.n_mixed = options_.n_mixed;
     HEARTH_TRY(const std::vector<Case> cases, draw_cases(contract_, options_, dice_, report_.left_out));
     total_ = cases.size() + 4;
     HEARTH_TRY(KernelRunner runner, KernelRunner::create(contract_.signature, image_.fd.get(), {.n_threads = contract_.n_threads, .deadline = options_.deadline}));
@@ -188,8 +190,10 @@ class Verification {
 
   Result<> time(KernelRunner& runner) {
     step("speed");
-    HEARTH_TRY(const std::vector<std::int64_t> symbols, bench_sizes(contract_, options_.bench_bytes));
-    HEARTH_TRY(const Case each, draw_case(contract_, symbols, Values::kEven, dice_));
+    const auto symbols = bench_sizes(contract_, options_.bench_bytes);
+    if (!symbols && symbols.error().code == Code::kNotFound) return {};  // All that it takes is too large to time.
+    if (!symbols) return std::unexpected(symbols.error());
+    HEARTH_TRY(const Case each, draw_case(contract_, *symbols, Values::kEven, dice_));
     auto speed = measure_speed(contract_, runner, each);
     if (!speed) return at_sizes(contract_, each, speed.error().message);
     report_.speed = *std::move(speed);
@@ -246,7 +250,9 @@ Result<std::vector<MutationFinding>> check_contract(const Contract& contract, Or
   VerifyOptions small = options;
   small.n_mixed = 2;
   small.limits = {.bytes_max = std::int64_t{256} << 10, .work_max = 1'000'000};
-  HEARTH_TRY(std::vector<Case> cases, draw_cases(contract, small, dice, left_out));
+  auto drawn = draw_cases(contract, small, dice, left_out);
+  if (!drawn) drawn = draw_cases(contract, options, dice, left_out);  // It allows large ones alone.
+  HEARTH_TRY(const std::vector<Case> cases, std::move(drawn));
   std::vector<Reference> references;
   bool is_anything_computed = false;
   for (const Case& each : cases) {

@@ -54,6 +54,8 @@ struct Speed {
 
 struct VerifyReport {
   std::uint64_t seed = 0;
+  DrawLimits limits;
+  int n_mixed = 0;
   std::uint32_t n_cases = 0, n_runs = 0;
   std::vector<std::string> left_out;  // Kinds of sizes that the contract does not allow.
   ErrorHistogram errors;

@@ -10,9 +10,10 @@ import struct
 import subprocess
 import sys
 import unittest
+from pathlib import Path
 
 from adviser_server import AdviserServer, chunk, sse
-from hub_process import ROOT, Home
+from hub_process import HEARTH, ROOT, Home, Hub
 
 KEY = "sk-test-0123456789abcdefghij"
 
@@ -186,6 +187,40 @@ class Kernels(unittest.TestCase):
 
         source.write_text(WRONG)
         self.assertIn("where the oracle says", self.kernel(home, "build", str(source), "--contract", str(self.contract), code=2))
+
+    def test_a_program_gets_kernels_over_the_bridge(self):
+        library = next(iter(sorted(Path(HEARTH).parents[2].glob("bindings/c/libhearth.so*"))), None)
+        if library is None:
+            self.skipTest("libhearth.so is not built")
+        with AdviserServer(Script(in_words(("toml", CONTRACT.replace("scale", "scale2")), ("cpp", RIGHT.replace("scale", "scale2"))))) as adviser:
+            home = self.home(adviser)
+            with Hub(home, TEST_ADVISER_KEY=KEY):
+                done = subprocess.run([sys.executable, "-c", PROGRAM, f"{CONTRACT}source = '''\n{RIGHT}\n'''\n"], capture_output=True, text=True, timeout=120,
+                                      env=home.environment(HEARTH_LIBRARY=str(library), PYTHONPATH=str(ROOT / "bindings/python")))
+                if "can't be built" in done.stderr or "not installed" in done.stderr:
+                    self.skipTest(done.stderr)
+                self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertEqual(len(adviser.bodies), 1)
+            names = [kernel["name"] for kernel in self.kernel(home, "list")]
+            self.assertEqual(names, ["scale", "scale2"])
+
+
+PROGRAM = """
+import sys
+import hearth
+with hearth.Context() as context:
+    w = context.tensor([4.0, 5.0, 6.0])
+    x = context.tensor([1.0, 2.0, 3.0])
+    built = context.kernel(sys.argv[1])
+    assert list(memoryview(built(x, w))) == [4.0, 10.0, 18.0]
+    wish = "out = in * weights, please"
+    asked = context.kernel(wish)
+    assert asked.name == "scale2", asked.name
+    assert list(memoryview(asked(x, w))) == [4.0, 10.0, 18.0]
+    assert asked.receipt["statement"]["kernel"] == "scale2"
+    assert context.kernel(wish).name == "scale2"
+    assert {"scale", "scale2"} <= set(context.kernels())
+"""
 
 
 if __name__ == "__main__":

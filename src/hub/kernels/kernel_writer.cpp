@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <chrono>
 #include <future>
 #include <nlohmann/json.hpp>
 
@@ -15,13 +16,17 @@
 namespace hearth::hub {
 namespace {
 
+constexpr std::chrono::milliseconds kLookAgain{50};  // While the adviser thinks.
+
 class PromisedAdvice final : public advisor::AdviceSink {
  public:
   void on_advice(const advisor::Advice& advice) override { promise_.set_value(advice); }
-  advisor::Advice wait() { return promise_.get_future().get(); }
+  bool wait_for(std::chrono::milliseconds at_most) { return future_.wait_for(at_most) == std::future_status::ready; }
+  advisor::Advice take() { return future_.get(); }
 
  private:
   std::promise<advisor::Advice> promise_;
+  std::future<advisor::Advice> future_ = promise_.get_future();
 };
 
 Code code_of(advisor::AdviceStatus status) {
@@ -107,19 +112,23 @@ Result<WrittenKernel> KernelWriter::write(const KernelRequest& request) {
 // One round: a question, and its answer tried.  An error ends the request.
 Result<> KernelWriter::ask(Work& work) {
   const std::uint32_t n = static_cast<std::uint32_t>(work.written.rounds.size()) + 1;
+  if (!is_wanted()) return fail(Code::kCancelled, "nobody wants the kernel any more");
   if (n > options_.rounds_max) {
     return fail(Code::kUnavailable, fmt::format("no kernel passed in {} rounds; the last one: {}", options_.rounds_max, work.last->problem));
   }
   if (options_.progress) options_.progress(n - 1, options_.rounds_max, fmt::format("asking {} (round {} of {})", adviser_->options().full_name(), n, options_.rounds_max));
   const auto sink = std::make_shared<PromisedAdvice>();
-  adviser_->ask({.request_id = work.id,
+  const advisor::AdviceId id = adviser_->ask({.request_id = work.id,
                  .conversation = {{.is_user = true, .text = kernel_question(work.request.prose, work.request.contract, work.last)}},
                  .draft = {},
                  .instruction = kernel_instruction(),
                  .rule = fmt::format("kernel round {}", n),
                  .sources = {{.role = "user", .tool = {}, .paths = {}}}},
                 sink);
-  const advisor::Advice advice = sink->wait();
+  while (!sink->wait_for(kLookAgain)) {
+    if (!is_wanted()) adviser_->cancel(id);
+  }
+  const advisor::Advice advice = sink->take();
   KernelRound round{.adviser = advice.adviser, .problem = {}, .bytes_out = advice.bytes_out, .cost_usd_micro = advice.cost_usd_micro};
   work.written.bytes_out += round.bytes_out;
   work.written.cost_usd_micro += round.cost_usd_micro;

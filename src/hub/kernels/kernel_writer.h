@@ -36,6 +36,7 @@ struct KernelWriterOptions {
   compute::VerifyOptions verify;
   // What is being done, for who waits: "asking openai/gpt-5 (round 2 of 4)".
   compute::Progress progress = {};
+  std::function<bool()> still_wanted = {};  // Looked at while the adviser thinks, and between rounds; empty: always.
 };
 
 // One question and what came of it.
@@ -65,13 +66,14 @@ class KernelWriter {
 
   // kInvalidArgument: the contract does not hold together or is too weak; kOutOfBudget, kPermissionDenied: the budget
   // or the policy says no; kNotFound: no adviser, and nothing on the shelf; kUnavailable: the adviser fails, or
-  // no kernel passed within the rounds.  Each says what it has cost.
+  // no kernel passed within the rounds; kCancelled: nobody wants it any more.  Each says what it has cost.
   Result<WrittenKernel> write(const KernelRequest& request);
 
  private:
   struct Work;
 
   Result<bool> find_known(const KernelRequest& request, WrittenKernel& written);
+  bool is_wanted() const { return !options_.still_wanted || options_.still_wanted(); }
   Result<> ask(Work& work);
   Result<> take_answer(Work& work, std::string_view text);
   Result<> record(const Work& work, const Error* error);
