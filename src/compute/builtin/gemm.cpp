@@ -186,7 +186,8 @@ class Product {
       const Index row = task / grid.n_panel_tasks * grid.rows;
       const Index first = task % grid.n_panel_tasks * grid.panels;
       const Index n_rows = std::min(grid.rows, call_.m - row);
-      for (Index p = first; p < std::min(first + grid.panels, panels.count()); ++p) {
+      const Index end = std::min(first + grid.panels, panels.count());
+      for (Index p = first; p < end && !workers_.gave_up(); ++p) {
         for (Index i = 0; i < n_depths(call_.k); ++i) {
           small_panel(row, n_rows, panels[p], depth_of(call_.k, i));
         }

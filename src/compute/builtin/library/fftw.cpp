@@ -114,7 +114,7 @@ Result<> run(Transform kind, std::int64_t n_rows, std::int64_t n, const T* in, T
   static const Result<Fftw<T>> kLoaded = load<T>();
   if (!kLoaded) return std::unexpected(kLoaded.error());
   const Fftw<T>& fftw = *kLoaded;
-  static Shelf<T> shelf;
+  static Shelf<T>& shelf = *new Shelf<T>;  // Its plans are FFTW's to the end of the process.
   const std::lock_guard lock(shelf.mutex);
   T* const input = const_cast<T*>(in);  // Its plans leave it as it is.
   HEARTH_TRY(Plan const plan, plan_for(fftw, shelf, kind, n, input, out));
