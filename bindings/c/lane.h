@@ -20,7 +20,8 @@ namespace hearth::client {
 
 class Link;
 
-inline constexpr std::int64_t kGraceNs = 3'000'000;
+// Leaves as much of the 5 ms, within which a newer run goes ahead, for replacing a worker that does not listen.
+inline constexpr std::int64_t kGraceNs = 2'000'000;
 
 // Whose run it is, so that others can stop it.
 struct Flight {
