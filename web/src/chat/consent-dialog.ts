@@ -75,7 +75,7 @@ export class ConsentDialog extends PageElement {
     const size = body === undefined ? "" : `${formatBytes(new TextEncoder().encode(body).length)} `;
     return html`
       <h2 id="consent-title">May this leave your machine?</h2>
-      <p>${size}to <strong>${departure.provider}</strong>, for advice of ${departure.model}. It costs at most ${formatUsd(departure.worst_usd_micro)}.</p>
+      <p>${size}to <strong>${departure.provider}</strong>, for its model ${departure.model}. It costs at most ${formatUsd(departure.worst_usd_micro)}.</p>
       <dl><dt>Where to</dt><dd>${departure.url}</dd>${departure.label ? html`<dt>It is</dt><dd>${departure.label}</dd>` : nothing}</dl>
       <p class="note">Headers</p><pre class="bytes" tabindex="0" aria-label="Headers that would leave">${departure.headers}</pre>
       <p class="note">Body, byte for byte</p><pre class="bytes tall" tabindex="0" aria-label="Bytes that would leave">${body ?? "…"}</pre>
