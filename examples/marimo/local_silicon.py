@@ -113,6 +113,44 @@ def _(hearth, np):
 @app.cell
 def _(mo):
     mo.md("""
+    ## A kernel of one's own
+
+    A contract says what is right (the oracle, in double precision) and how exact; the hub compiles the source in a jail, tries it on
+    sizes and inputs that it did not expect, and keeps it with a signed receipt. The second time it is only found.
+    """)
+    return
+
+
+@app.cell
+def _(hearth, mo, np):
+    contract = """
+    name = "damped"
+    signature = "out f32[n], in f32[n], by f32"
+    tolerance_ulps = 4
+    flops = "3*n"
+    oracle = '''
+    HEARTH_ORACLE damped(f64* out, const f64* in, f64 by, i64 n) { for (i64 k = 0; k < n; ++k) out[k] = in[k] / (1 + by * in[k] * in[k]); }
+    '''
+    source = '''
+    HEARTH_KERNEL damped(f32* restrict out, const f32* restrict in, f32 by, i64 n) { for (i64 k = 0; k < n; ++k) out[k] = in[k] / (1 + by * in[k] * in[k]); }
+    '''
+    [ranges]
+    in = [-10, 10]
+    by = [0, 1]
+    """
+    try:
+        damped = hearth.kernel(contract)
+        damped(np.linspace(-5, 5, 1001, dtype="f4"), 0.5)
+        own = damped
+    except hearth.Error as error:  # No compiler, or no jail on this machine.
+        own = mo.callout(f"No kernel: {error}", kind="warn")
+    own
+    return
+
+
+@app.cell
+def _(mo):
+    mo.md("""
     ## A kernel in words
 
     The first time, the hub asks its adviser (`[advisor]` in `hearth.toml`), compiles what comes in a jail and holds it against
