@@ -15,6 +15,21 @@ namespace hearth::hub {
 
 enum class Role : std::uint8_t { kSystem, kUser, kAssistant, kTool };
 
+// As the API and chat templates name it.
+constexpr const char* role_name(Role role) {
+  switch (role) {
+    case Role::kSystem:
+      return "system";
+    case Role::kUser:
+      return "user";
+    case Role::kAssistant:
+      return "assistant";
+    case Role::kTool:
+      return "tool";
+  }
+  return "user";
+}
+
 struct ToolCall {
   std::string id;
   std::string name;

@@ -8,20 +8,6 @@ namespace {
 
 constexpr std::size_t kPathsMax = 64;  // Of one call; the arguments of a call that has more are one path.
 
-const char* role_name(Role role) {
-  switch (role) {
-    case Role::kSystem:
-      return "system";
-    case Role::kUser:
-      return "user";
-    case Role::kAssistant:
-      return "assistant";
-    case Role::kTool:
-      return "tool";
-  }
-  return "user";
-}
-
 bool may_be_path(std::string_view text) {
   return !text.empty() && text.find_first_of("/.\\~") != text.npos;
 }

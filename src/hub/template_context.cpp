@@ -21,20 +21,6 @@ using Json = nlohmann::ordered_json;
 constexpr auto kReservedVariables = std::to_array<std::string_view>(
     {"messages", "tools", "add_generation_prompt", "bos_token", "eos_token"});
 
-const char* role_name(Role role) {
-  switch (role) {
-    case Role::kSystem:
-      return "system";
-    case Role::kUser:
-      return "user";
-    case Role::kAssistant:
-      return "assistant";
-    case Role::kTool:
-      return "tool";
-  }
-  return "user";
-}
-
 // All texts of `json` fenced, keys included.
 Json fenced(const Json& json, const ControlTextGuard& guard) {
   if (json.is_string()) return guard.fence(json.get_ref<const std::string&>());
