@@ -4,7 +4,6 @@
 
 #include "advisor/gate/ask_policy.h"
 #include "base/ascii.h"
-#include "hub/tasks/task_router.h"
 
 namespace hearth::hub {
 namespace {
@@ -80,7 +79,5 @@ std::string find_risky(std::span<const std::string> called, std::span<const std:
   }
   return "";
 }
-
-std::string last_question(const ChatRequest& request) { return std::string(task_text(request)); }
 
 }  // namespace hearth::hub

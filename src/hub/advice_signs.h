@@ -23,7 +23,4 @@ bool has_used_tools(std::span<const Message> messages);
 // The first of the called tools that a pattern names; empty if none does.
 std::string find_risky(std::span<const std::string> called, std::span<const std::string> patterns);
 
-// The user's last turn, or the prompt.
-std::string last_question(const ChatRequest& request);
-
 }  // namespace hearth::hub

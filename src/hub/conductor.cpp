@@ -7,7 +7,6 @@
 
 #include "base/digest.h"
 #include "base/log.h"
-#include "hub/advice_signs.h"
 #include "hub/notices.h"
 #include "hub/privacy_sources.h"
 #include "hub/receipt_json.h"
@@ -464,8 +463,7 @@ void Conductor::begin_draft(Run& run, const Prompt& prompt) {
   run.stage = Stage::kDrafting;
   const bool is_held = may_ask(run.rules);
   const bool has_unsure_token = run.model->model->unsure_token().has_value();
-  run.needs_whole_answer = needs_whole_answer(run.rules, has_used_tools(run.request.messages),
-                                              n_tool_errors(run.request.messages));
+  plan_holding(run);
   run.submitted_ms = ms_since(run.admitted_ns);
   for (std::uint32_t choice = 0; choice < run.request.n; ++choice) {
     run.answers.emplace_back(has_unsure_token).is_held = is_held;
@@ -609,7 +607,7 @@ void Conductor::on(AdviceCame& message) {
 void Conductor::begin_final(Run& run, const Prompt& prompt) {
   run.stage = Stage::kFinishing;
   run.answers[0].is_held = false;
-  run.answers[0].n_calls = 0;  // Those of the draft were advised on, not made.
+  run.answers[0].called.clear();  // What the draft calls was advised on, not made.
   if (!submit(run, 0, prompt)) end_without_final(run);
 }
 
@@ -641,7 +639,7 @@ void Conductor::give_draft(Run& run, AdviceOutcome outcome, std::string detail) 
   for (std::uint32_t choice = 0; choice < run.answers.size(); ++choice) {
     Answer& answer = run.answers[choice];
     release_held(run, answer);
-    if (answer.ended_unsure && answer.text.empty() && answer.n_calls == 0) {
+    if (answer.ended_unsure && answer.text.empty() && answer.called.empty()) {
       const Notice which = unsure_notice(outcome);
       show(run, choice,
            which == Notice::kUnsureNotAdvised ? notice(which, run.receipt.advice_detail)

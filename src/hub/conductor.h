@@ -117,6 +117,7 @@ class Conductor final : public Hub {
   void begin_final(Run& run, const Prompt& prompt);
   Result<> submit(Run& run, std::uint32_t choice, const Prompt& prompt);
   // Whether advice is due (conductor_advice.cpp, as what follows).
+  void plan_holding(Run& run);
   void end_draft(Run& run);
   bool may_show_early(const Run& run, const Answer& answer) const;
   advisor::gate::Situation situation_of(Run& run);

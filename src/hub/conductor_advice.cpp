@@ -13,29 +13,44 @@ constexpr std::uint64_t kInstructionBytes = 600;  // Of a brief, beside the conv
 // What the gate judges a draft by.
 advisor::gate::Asked asked_of(const Run& run, std::string kind) {
   const std::string& text = run.answers[0].text;
-  return {.kind = std::move(kind), .question = last_question(run.request), .local_text = text, .local_chars = text.size()};
+  return {.kind = std::move(kind),
+          .question = std::string(task_text(run.request)),
+          .local_text = text,
+          .local_chars = text.size()};
+}
+
+// The first of these tools that the rule `risky_tools` is about; empty if none is, or the rule is off.
+std::string risky_among(const advisor::gate::AskPolicy& policy, const std::vector<std::string>& names) {
+  return policy.risky_tools == advisor::gate::RuleMode::kOff ? "" : find_risky(names, policy.risky_tool_names);
 }
 
 }  // namespace
 
+// What of the drafts must be there before any of it is shown.
+void Conductor::plan_holding(Run& run) {
+  const std::vector<Message>& messages = run.request.messages;
+  run.needs_whole_answer = needs_whole_answer(run.rules, has_used_tools(messages), n_tool_errors(messages));
+  std::vector<std::string> offered;
+  for (const Tool& tool : run.request.tools) offered.push_back(tool.name);
+  run.may_call_risky = !risky_among(run.rules.policy, offered).empty();
+}
+
 // Sure enough already, or a call that no advice can better: nobody will be asked, so nothing need be held
 // back.
 bool Conductor::may_show_early(const Run& run, const Answer& answer) const {
-  using advisor::gate::RuleMode;
-  const advisor::gate::AskPolicy& policy = run.rules.policy;
-  if (answer.n_calls > 0) {
-    return policy.risky_tools == RuleMode::kOff || find_risky(answer.called, policy.risky_tool_names).empty();
-  }
+  if (run.may_call_risky) return false;  // However sure the beginning, and whatever was called: it may follow.
+  if (!answer.called.empty()) return risky_among(run.rules.policy, answer.called).empty();  // Offered or not.
   if (run.needs_whole_answer || !answer.meter.is_settled_above(run.rules.threshold)) return false;
-  return policy.refusal == RuleMode::kOff || !is_refusal(answer.text);
+  return run.rules.policy.refusal == advisor::gate::RuleMode::kOff || !is_refusal(answer.text);
 }
 
 // All drafts are there: is advice due?
 void Conductor::end_draft(Run& run) {
   const advisor::gate::Situation situation = situation_of(run);
   AdviceDecision decision = decide_advice(run.rules, situation);
-  const bool is_shown = !run.answers[0].is_held && !run.answers[0].text.empty();
-  const bool calls_tools = std::ranges::any_of(run.answers, [](auto& a) { return a.n_calls > 0; });
+  const Answer& first = run.answers[0];
+  const bool is_shown = !first.is_held && !(first.text.empty() && first.called.empty());
+  const bool calls_tools = std::ranges::any_of(run.answers, [](auto& a) { return !a.called.empty(); });
   if (calls_tools && situation.risky_tool.empty()) {
     decision = {.detail = "the answer calls a tool, which needs no advice"};
   }
@@ -48,17 +63,17 @@ void Conductor::end_draft(Run& run) {
 
 advisor::gate::Situation Conductor::situation_of(Run& run) {
   advisor::gate::Situation situation;
-  std::uint32_t n_calls = 0;
+  bool calls_tools = false;
   for (const Answer& answer : run.answers) {
     // No answer at all deserves no trust, however it came about.
-    const bool is_empty = answer.text.empty() && answer.n_calls == 0;
+    const bool is_empty = answer.text.empty() && answer.called.empty();
     situation.confidence = std::min(situation.confidence, is_empty ? 0.0 : answer.meter.value());
-    n_calls += answer.n_calls;
-    if (situation.risky_tool.empty()) situation.risky_tool = find_risky(answer.called, run.rules.policy.risky_tool_names);
+    calls_tools |= !answer.called.empty();
+    if (situation.risky_tool.empty()) situation.risky_tool = risky_among(run.rules.policy, answer.called);
   }
-  situation.is_refusal = n_calls == 0 && is_refusal(run.answers[0].text);
+  situation.is_refusal = !calls_tools && is_refusal(run.answers[0].text);
   situation.n_tool_errors = n_tool_errors(run.request.messages);
-  situation.would_be_done = n_calls == 0 && has_used_tools(run.request.messages);
+  situation.would_be_done = !calls_tools && has_used_tools(run.request.messages);
   situation.price_usd_micro = expected_price_usd_micro(run);
 
   Receipt& receipt = run.receipt;

@@ -51,8 +51,7 @@ struct Answer {
 
   // Null: all text is the answer's.
   std::unique_ptr<text::AnswerParser> parser;
-  std::uint32_t n_calls = 0;  // Shown or held.
-  std::vector<std::string> called;  // Names of the tools.
+  std::vector<std::string> called;  // The tools' names: one for each call, shown or held.
   std::string call_arguments;       // Of all calls, one after the other.
   std::uint32_t n_calls_shown = 0;
   bool is_in_text = true;  // What was shown last was neither thinking nor a call.
@@ -79,7 +78,8 @@ struct Run {
   std::string rule;                        // What allowed that, for the ledger.
   AdviceRules rules;
   std::shared_ptr<const advisor::gate::Learned> learned;  // About the model; set once the prompt is ready.
-  bool needs_whole_answer = false;                        // Nothing is shown before the answer's end.
+  bool needs_whole_answer = false;  // No text is shown before the answer's end,
+  bool may_call_risky = false;      // and no call either: a risky one may come.
   std::int64_t admitted_ns = 0;
 
   Stage stage = Stage::kLoading;

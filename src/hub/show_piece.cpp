@@ -39,10 +39,7 @@ bool is_text(AnswerEventKind kind) { return kind == AnswerEventKind::kText; }
 void note_events(Answer& answer, const std::vector<AnswerEvent>& events) {
   for (const AnswerEvent& event : events) {
     if (is_text(event.kind)) answer.text.append(event.text);
-    if (event.kind == AnswerEventKind::kCallStart) {
-      ++answer.n_calls;
-      answer.called.push_back(event.text);
-    }
+    if (event.kind == AnswerEventKind::kCallStart) answer.called.push_back(event.text);
     if (event.kind == AnswerEventKind::kArguments) answer.call_arguments += event.text;
   }
 }

@@ -2,9 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <atomic>
-
 #include <algorithm>
+#include <atomic>
 
 #include "hub/conductor.h"
 #include "hub/fakes_for_test.h"
@@ -133,6 +132,32 @@ TEST_F(ToolCallsTest, ARiskyCallIsAdvisedOnBeforeAnybodySeesIt) {
   EXPECT_EQ(sink->receipt()->advice, AdviceOutcome::kAdvised);
   EXPECT_THAT(sink->receipt()->advice_rule, ::testing::HasSubstr("the tool 'get_weather' is risky"));
   hub_.reset();
+}
+
+TEST_F(ToolCallsTest, ARiskyCallIsHeldBackWhateverCameBeforeIt) {
+  const std::string harmless = R"(<tool_call>{"name": "look", "arguments": {}}</tool_call>)";
+  for (const std::string& before : {std::string(600, 'x') + "\n", harmless}) {
+    start([&](FakeJob& job) {
+      if (job.prompt_text().find("Advice.") != std::string::npos) return saying("Better not.")(job);
+      saying(before + kCall)(job);
+    }, nullptr, /*with_adviser=*/true, {.ask = {.risky_tool_names = {"get_*"}}});
+    ChatRequest request = question();
+    request.tools.push_back(weather_tool());
+    request.tools.back().name = "look";
+    const auto sink = answered(request);
+    EXPECT_EQ(adviser_->n_asked(), 1U);
+    EXPECT_EQ(sink->calls().size(), 0U);
+    EXPECT_EQ(sink->text(), "Better not.");
+    hub_.reset();
+  }
+}
+
+TEST_F(ToolCallsTest, WhereTheRuleIsOffNoCallIsRisky) {
+  start(saying(kCall, -5.0F), nullptr, /*with_adviser=*/true,
+        {.ask = {.risky_tools = advisor::gate::RuleMode::kOff, .risky_tool_names = {"get_*"}}});
+  const auto sink = answered(question());
+  EXPECT_EQ(sink->calls().size(), 1U);
+  EXPECT_EQ(adviser_->n_asked(), 0U);
 }
 
 TEST_F(ToolCallsTest, AHeldCallGoesOutBeforeItsEnd) {
