@@ -32,6 +32,10 @@ struct Asked {
   AdviceRequest request;
   std::shared_ptr<AdviceSink> sink;
 };
+struct Consented {
+  AdviceId id;
+  ConsentEnd end;
+};
 struct Recorded {
   AdviceId id;
   Result<ledger::CallId> call;
@@ -47,9 +51,9 @@ struct Cancelled {
   AdviceId id;
 };
 struct Stop {};
-using AdviserMessage = std::variant<Asked, Recorded, CallEnded, Settled, Cancelled, Stop>;
+using AdviserMessage = std::variant<Asked, Consented, Recorded, CallEnded, Settled, Cancelled, Stop>;
 
-enum class Step : std::uint8_t { kRecording, kCalling, kSettling, kWaiting };
+enum class Step : std::uint8_t { kConsenting, kRecording, kCalling, kSettling, kWaiting };
 
 // One question on its way.  Lives on the adviser's thread.
 struct Question {
@@ -64,6 +68,9 @@ struct Question {
   bool is_counted = false;    // Its circuit breaker waits to hear how the call went.
 
   Step step = Step::kRecording;
+  std::string consent;           // While kConsenting: what waits for an answer.
+  SteadyClock::time_point since;  // When it began to.
+  std::string consented;         // How consent was given, for the ledger.
   std::optional<ledger::CallId> call;
   std::optional<net::HttpCallId> http_call;
   SteadyClock::time_point retry_at;      // While kWaiting,
@@ -91,12 +98,13 @@ AdviserOptions with_known_prices(const Provider& provider) {
 class AdviserThread final : public Adviser {
  public:
   AdviserThread(std::vector<Provider> providers, net::HttpClient& client, ledger::LedgerWriter& writer,
-                const Clock& clock)
+                const Clock& clock, ConsentDesk* consents)
       : options_(with_known_prices(providers[0])),
         providers_(std::move(providers)),
         client_(client),
         writer_(writer),
         clock_(clock),
+        consents_(consents),
         thread_([this] { work(); }) {}
 
   ~AdviserThread() override {
@@ -115,6 +123,7 @@ class AdviserThread final : public Adviser {
  private:
   void work();
   void on(Asked& message);
+  void on(Consented& message);
   void on(Recorded& message);
   void on(CallEnded& message);
   void on(Settled& message);
@@ -125,6 +134,9 @@ class AdviserThread final : public Adviser {
   bool begin(Question& question);
   void count(Question& question, const CallResult& result, const CallVerdict& verdict);
   void withdraw(Question& question);
+  void seek_consent(AdviceId id, Question& question);
+  ledger::CallIntent intent_of(const Question& question) const;
+  Departure departure_of(const Question& question) const;
   void record(AdviceId id, Question& question);
   void call(AdviceId id, Question& question);
   void cancel_question(AdviceId id, Question& question);
@@ -139,6 +151,7 @@ class AdviserThread final : public Adviser {
   net::HttpClient& client_;
   ledger::LedgerWriter& writer_;
   const Clock& clock_;
+  ConsentDesk* const consents_;
   std::atomic<std::uint64_t> last_id_ = 0;
   Mailbox<AdviserMessage> mailbox_;
 
@@ -177,7 +190,7 @@ void AdviserThread::on(Asked& message) {
 void AdviserThread::ask_next(AdviceId id, Question& question) {
   for (; question.provider < providers_.size(); ++question.provider) {
     question.n_detail_kept = question.advice.detail.size();
-    if (begin(question)) return record(id, question);
+    if (begin(question)) return seek_consent(id, question);
   }
   const AdviceStatus status = question.advice.status;
   end(id, status, std::move(question.advice.detail));
@@ -196,6 +209,7 @@ bool AdviserThread::begin(Question& question) {
   }
   const std::int64_t now = clock_.now_monotonic_ns();
   if (!provider.circuit.let_through(now)) {
+    question.advice.is_unreachable = true;
     question.note(AdviceStatus::kFailed,
                   fmt::format("the adviser {} has failed {} times in a row, so it is left alone for another {:.1f} s; "
                               "the last time it {}",
@@ -211,19 +225,72 @@ bool AdviserThread::begin(Question& question) {
   return true;
 }
 
+ledger::CallIntent AdviserThread::intent_of(const Question& question) const {
+  const Provider& provider = providers_[question.provider];
+  const AdviceRequest& request = question.request;
+  std::string rule = request.rule;
+  for (const std::string& more : {request.label, question.consented}) rule += more.empty() ? "" : "; " + more;
+  return {.request_id = request.request_id,
+          .provider = provider.options.provider,
+          .url = provider.url,
+          .model = provider.options.model,
+          .headers = recorded_headers(wire_headers(*provider.wire, provider.key)),
+          .body = question.body,
+          .rule = std::move(rule),
+          .reserved_usd_micro = worst_case_usd_micro(*provider.prices, question.traffic)};
+}
+
+Departure AdviserThread::departure_of(const Question& question) const {
+  ledger::CallIntent intent = intent_of(question);
+  return {.consent = {}, .request_id = std::move(intent.request_id), .provider = std::move(intent.provider),
+          .model = std::move(intent.model), .url = std::move(intent.url), .headers = std::move(intent.headers),
+          .body = std::move(intent.body), .label = question.request.label,
+          .worst_usd_micro = intent.reserved_usd_micro};
+}
+
+// What needs nobody's consent goes on at once.  Waiting takes nothing from the question's time.
+void AdviserThread::seek_consent(AdviceId id, Question& question) {
+  const AdviceRequest& request = question.request;
+  if (request.is_preview) {
+    withdraw(question);
+    question.sink->on_departure(std::make_shared<const Departure>(departure_of(question)));
+    return end(id, AdviceStatus::kDenied, "this was a preview: nothing has left");
+  }
+  if (!request.consent) return record(id, question);
+  if (consents_ == nullptr) {
+    withdraw(question);
+    return end(id, AdviceStatus::kDenied, "it may leave only where somebody agrees, and nobody can be asked");
+  }
+  question.step = Step::kConsenting;
+  question.since = SteadyClock::now();
+  question.consent = consents_->ask(
+      *request.consent, departure_of(question),
+      [&question](const DeparturePtr& departure) { question.sink->on_departure(departure); },
+      [this, id](ConsentEnd end) { mailbox_.put(Consented{id, std::move(end)}); });
+}
+
+void AdviserThread::on(Consented& message) {
+  Question* const question = find(message.id);
+  if (question == nullptr || question->step != Step::kConsenting) return;
+  if (question->is_cancelled || is_stopping_) {
+    withdraw(*question);
+    return end(message.id, AdviceStatus::kCancelled, "the question was withdrawn");
+  }
+  if (!message.end.is_allowed) {
+    withdraw(*question);
+    return end(message.id, AdviceStatus::kDenied,
+               fmt::format("{} may leave only where somebody agrees: {}", question->request.label, message.end.words));
+  }
+  question->deadline += SteadyClock::now() - question->since;
+  question->consented = "consent: " + message.end.words;
+  record(message.id, *question);
+}
+
 // Nothing leaves before this is on disk.
 void AdviserThread::record(AdviceId id, Question& question) {
   question.step = Step::kRecording;
   const Provider& provider = providers_[question.provider];
-  ledger::CallIntent intent{.request_id = question.request.request_id,
-                            .provider = provider.options.provider,
-                            .url = provider.url,
-                            .model = provider.options.model,
-                            .headers = recorded_headers(wire_headers(*provider.wire, provider.key)),
-                            .body = question.body,
-                            .rule = question.request.rule,
-                            .reserved_usd_micro = worst_case_usd_micro(*provider.prices, question.traffic)};
-  writer_.post([this, id, intent = std::move(intent), budget = provider.options.budget](ledger::Ledger& ledger) {
+  writer_.post([this, id, intent = intent_of(question), budget = provider.options.budget](ledger::Ledger& ledger) {
     mailbox_.put(Recorded{id, ledger.begin_call(intent, budget)});
   });
 }
@@ -274,6 +341,7 @@ void AdviserThread::on(CallEnded& message) {
   count(*question, result, verdict);
   Advice& advice = question->advice;
   advice.adviser = provider.options.full_name();
+  advice.is_unreachable |= !result.end.may_have_sent;
   if (result.end.may_have_sent) {
     ++advice.attempts;
     advice.bytes_out += question->body.size();
@@ -379,6 +447,7 @@ void AdviserThread::on(Cancelled& message) {
 
 void AdviserThread::cancel_question(AdviceId id, Question& question) {
   question.is_cancelled = true;
+  if (question.step == Step::kConsenting) consents_->withdraw(question.consent);
   if (question.step == Step::kCalling) client_.cancel(*question.http_call);
   if (question.step == Step::kWaiting) {
     end(id, AdviceStatus::kCancelled, "the question was withdrawn");
@@ -398,25 +467,28 @@ void AdviserThread::end(AdviceId id, AdviceStatus status, std::string detail) {
   questions_.erase(found);
   question.advice.status = status;
   question.advice.detail = std::move(detail);
+  question.advice.is_unreachable &= status == AdviceStatus::kFailed && question.advice.attempts == 0;
   question.sink->on_advice(question.advice);
 }
 
 }  // namespace
 
 Result<std::unique_ptr<Adviser>> Adviser::create(AdviserOptions options, net::HttpClient& client,
-                                                 ledger::LedgerWriter& writer, const Clock& clock) {
-  return create(std::vector{std::move(options)}, client, writer, clock);
+                                                 ledger::LedgerWriter& writer, const Clock& clock,
+                                                 ConsentDesk* consents) {
+  return create(std::vector{std::move(options)}, client, writer, clock, consents);
 }
 
 Result<std::unique_ptr<Adviser>> Adviser::create(std::vector<AdviserOptions> advisers, net::HttpClient& client,
-                                                 ledger::LedgerWriter& writer, const Clock& clock) {
+                                                 ledger::LedgerWriter& writer, const Clock& clock,
+                                                 ConsentDesk* consents) {
   HEARTH_CHECK(!advisers.empty());
   std::vector<Provider> providers;
   for (AdviserOptions& options : advisers) {
     HEARTH_TRY(Provider provider, open_provider(std::move(options)));
     providers.push_back(std::move(provider));
   }
-  return std::make_unique<AdviserThread>(std::move(providers), client, writer, clock);
+  return std::make_unique<AdviserThread>(std::move(providers), client, writer, clock, consents);
 }
 
 }  // namespace hearth::advisor

@@ -21,6 +21,8 @@
 #include <string>
 #include <vector>
 
+#include "advisor/consent.h"
+#include "advisor/memory/advice_key.h"
 #include "advisor/pricing.h"
 #include "base/clock.h"
 #include "base/result.h"
@@ -66,13 +68,20 @@ struct AdviceRequest {
   std::string rule;                        // What allowed the call, for the ledger.
   // All that the conversation and the draft were made of, also what the brief leaves out.
   privacy::Sources sources;
+  std::string client;                      // Who asks, and alone may agree where consent is needed.
+  std::string label;                       // What the policy made of it, for the ledger; set on its way.
+  std::optional<ConsentNeed> consent;      // Set: nothing leaves unless somebody agrees.
+  bool is_preview = false;                 // Show what would leave, and end as kDenied.
+  // Set: advice may be remembered, and what was remembered may answer.  The class and the adviser are
+  // filled in on its way.
+  std::optional<AdviceKey> memory;
 };
 
 enum class AdviceStatus : std::uint8_t {
   kAnswered,
   kOverBudget,    // Nothing left this machine.
   kUnknownPrice,  // Nothing left this machine.
-  kDenied,        // By the privacy policy: nothing left this machine.
+  kDenied,        // By the privacy policy, or by who was asked for consent: nothing left this machine.
   kFailed,
   kCancelled,
 };
@@ -85,6 +94,8 @@ struct Advice {
   std::uint32_t attempts = 0;       // That may have sent something.
   std::uint64_t bytes_out = 0;      // Bodies of all attempts that may have left.
   std::int64_t cost_usd_micro = 0;  // Charged, all attempts together.
+  std::string remembered;           // The id of the remembered advice that this is; empty: it was asked for.
+  bool is_unreachable = false;      // Of kFailed: nobody could be reached, and nothing left.
 };
 
 enum class AdviceId : std::uint64_t {};
@@ -94,20 +105,25 @@ class AdviceSink {
  public:
   virtual ~AdviceSink() = default;
   virtual void on_advice(const Advice& advice) = 0;
+  // A call waits for consent, or would leave if this were no preview.
+  virtual void on_departure(const DeparturePtr& departure) { (void)departure; }
 };
 
 // Threading: all members from any thread, also from inside a sink.
 class Adviser {
  public:
   // kInvalidArgument for options that can't work; kPermissionDenied for a key file that others may
-  // read; kNotFound for a key that is not there.  Borrows `client` and `writer`.
+  // read; kNotFound for a key that is not there.  Borrows `client`, `writer` and `consents`; without
+  // these, what needs consent stays here.
   static Result<std::unique_ptr<Adviser>> create(AdviserOptions options, net::HttpClient& client,
                                                  ledger::LedgerWriter& writer,
-                                                 const Clock& clock = Clock::system());
+                                                 const Clock& clock = Clock::system(),
+                                                 ConsentDesk* consents = nullptr);
   // At least one, in order of preference.  The first one's threshold and deadline are those of all.
   static Result<std::unique_ptr<Adviser>> create(std::vector<AdviserOptions> advisers, net::HttpClient& client,
                                                  ledger::LedgerWriter& writer,
-                                                 const Clock& clock = Clock::system());
+                                                 const Clock& clock = Clock::system(),
+                                                 ConsentDesk* consents = nullptr);
   virtual ~Adviser() = default;  // Every sink gets its advice first.
 
   virtual const AdviserOptions& options() const = 0;  // Of the first.

@@ -59,6 +59,16 @@ class Waiter final : public AdviceSink {
     advice_ = advice;
     changed_.notify_all();
   }
+  void on_departure(const DeparturePtr& departure) override {
+    const std::lock_guard lock(mutex_);
+    departure_ = departure;
+    changed_.notify_all();
+  }
+  DeparturePtr wait_for_departure() {
+    std::unique_lock lock(mutex_);
+    EXPECT_TRUE(changed_.wait_for(lock, std::chrono::seconds(30), [&] { return departure_ != nullptr; }));
+    return departure_;
+  }
   Advice wait() {
     std::unique_lock lock(mutex_);
     EXPECT_TRUE(
@@ -70,6 +80,7 @@ class Waiter final : public AdviceSink {
   std::mutex mutex_;
   std::condition_variable changed_;
   std::optional<Advice> advice_;
+  DeparturePtr departure_;
 };
 
 class AdviserTest : public ::testing::Test {
@@ -118,7 +129,7 @@ class AdviserTest : public ::testing::Test {
                          .total = milliseconds(5000)}};
   }
   void start(AdviserOptions options) {
-    auto adviser = Adviser::create(std::move(options), *client_, *writer_);
+    auto adviser = Adviser::create(std::move(options), *client_, *writer_, Clock::system(), &consents_);
     ASSERT_TRUE(adviser) << adviser.error().message;
     adviser_ = std::move(*adviser);
   }
@@ -127,6 +138,13 @@ class AdviserTest : public ::testing::Test {
             .conversation = {{true, "What colour is the sky?"}},
             .draft = "Green?",
             .rule = "auto: test"};
+  }
+  static AdviceRequest delicate_question() {
+    AdviceRequest request = question();
+    request.client = "ann";
+    request.label = "class private by rule 'tickets'";
+    request.consent = ConsentNeed{.client = "ann", .gives = "private", .rule = "tickets", .policy = 1};
+    return request;
   }
   Advice ask(AdviceRequest request = question()) {
     const auto waiter = std::make_shared<Waiter>();
@@ -158,6 +176,7 @@ class AdviserTest : public ::testing::Test {
   std::unique_ptr<ledger::LedgerWriter> writer_;
   std::unique_ptr<net::HttpClient> client_;
   std::unique_ptr<LoopbackServer> server_;
+  ConsentDesk consents_{{.wait = milliseconds(60'000), .remembered = {}}};
   std::unique_ptr<Adviser> adviser_;
 };
 
@@ -182,6 +201,68 @@ TEST_F(AdviserTest, AnswersAndRecordsExactlyWhatLeft) {
   EXPECT_EQ(all[1].outcome, "answered");
   EXPECT_EQ(all[1].charged_usd_micro, 106);
   EXPECT_EQ(all[1].prompt_tokens, 100);
+}
+
+TEST_F(AdviserTest, WithConsentTheExactBytesLeaveAndTheLedgerKnowsWhoAgreed) {
+  std::string sent;
+  LoopbackServer server([&](LoopbackConnection& peer) {
+    sent = peer.read_request().body;
+    answer_well(peer);
+  });
+  start(options_for(server.url("/v1")));
+  const auto waiter = std::make_shared<Waiter>();
+  adviser_->ask(delicate_question(), waiter);
+  const DeparturePtr departure = waiter->wait_for_departure();
+  EXPECT_TRUE(rows().empty()) << "nothing is reserved while somebody thinks";
+  EXPECT_EQ(departure->label, "class private by rule 'tickets'");
+  EXPECT_EQ(departure->url, server.url("/v1") + "/chat/completions");
+  EXPECT_GT(departure->worst_usd_micro, 0);
+  ASSERT_TRUE(consents_.answer(departure->consent, "ann", true, false));
+  EXPECT_EQ(waiter->wait().status, AdviceStatus::kAnswered);
+  EXPECT_EQ(departure->body, sent);
+  EXPECT_EQ(rows().at(0).rule, "auto: test; class private by rule 'tickets'; consent: allowed by ann");
+}
+
+TEST_F(AdviserTest, WithoutConsentNothingLeaves) {
+  std::atomic<int> n_calls = 0;
+  LoopbackServer server([&](LoopbackConnection&) { ++n_calls; });
+  start(options_for(server.url("/v1")));
+  const auto refused = std::make_shared<Waiter>();
+  adviser_->ask(delicate_question(), refused);
+  ASSERT_TRUE(consents_.answer(refused->wait_for_departure()->consent, "ann", false, false));
+  EXPECT_EQ(refused->wait().status, AdviceStatus::kDenied);
+  EXPECT_THAT(refused->wait().detail, HasSubstr("leave only where somebody agrees: refused by ann"));
+
+  const auto withdrawn = std::make_shared<Waiter>();
+  const AdviceId id = adviser_->ask(delicate_question(), withdrawn);
+  withdrawn->wait_for_departure();
+  adviser_->cancel(id);
+  EXPECT_EQ(withdrawn->wait().status, AdviceStatus::kCancelled);
+
+  const auto last = std::make_shared<Waiter>();
+  adviser_->ask(delicate_question(), last);
+  last->wait_for_departure();
+  adviser_.reset();
+  EXPECT_EQ(last->wait().status, AdviceStatus::kCancelled);
+  EXPECT_TRUE(consents_.pending("ann").empty());
+  EXPECT_EQ(n_calls, 0);
+  EXPECT_TRUE(rows().empty());
+}
+
+TEST_F(AdviserTest, APreviewShowsWhatWouldLeave) {
+  std::atomic<int> n_calls = 0;
+  LoopbackServer server([&](LoopbackConnection&) { ++n_calls; });
+  start(options_for(server.url("/v1")));
+  AdviceRequest request = delicate_question();
+  request.is_preview = true;
+  const auto waiter = std::make_shared<Waiter>();
+  adviser_->ask(request, waiter);
+  const DeparturePtr departure = waiter->wait_for_departure();
+  EXPECT_EQ(departure->consent, "");
+  EXPECT_THAT(departure->body, HasSubstr("What colour is the sky?"));
+  EXPECT_EQ(waiter->wait().status, AdviceStatus::kDenied);
+  EXPECT_EQ(n_calls, 0);
+  EXPECT_TRUE(rows().empty());
 }
 
 TEST_F(AdviserTest, TheRowIsOnDiskBeforeTheServerSeesAByte) {

@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "cli/answer_source.h"
+#include "cli/consent_prompt.h"
 #include "cli/terminal.h"
 
 namespace hearth::cli {
@@ -30,6 +31,11 @@ AnswerListener terminal_listener(bool hide_thinking) {
               [end_thinking](const std::string& status) {
                 end_thinking();
                 print_note(status);
+              },
+          .on_consent =
+              [end_thinking](const advisor::Departure& departure) {
+                end_thinking();
+                return ask_for_consent(departure);
               }};
 }
 

@@ -19,6 +19,7 @@ class LocalSink final : public hub::ChatSink {
   void on_reasoning(std::uint32_t, const std::string& text) override { pending_->add_thinking(text); }
   void on_tool_call(std::uint32_t, const hub::ToolCallPiece&) override {}  // None is offered.
   void on_status(const std::string& text) override { pending_->add_status(text); }
+  void on_departure(const advisor::DeparturePtr& departure) override { pending_->add_departure(departure); }
   void on_choice_end(std::uint32_t, const hub::ChoiceEnd& end) override { pending_->set_reason(end.reason); }
   void on_finish(const hub::Usage&, const hub::Receipt& receipt) override { pending_->end(receipt); }
   void on_error(const Error& error) override { pending_->end(std::unexpected(error)); }
@@ -26,6 +27,8 @@ class LocalSink final : public hub::ChatSink {
  private:
   std::shared_ptr<PendingAnswer> pending_;
 };
+
+constexpr const char* kClient = "cli";  // Who asks, and may agree.
 
 class LocalAnswerSource final : public AnswerSource {
  public:
@@ -39,10 +42,14 @@ class LocalAnswerSource final : public AnswerSource {
     request.has_seed = options.seed.has_value();
     if (options.seed) request.sampling.seed = *options.seed;
     request.advice = advice_of(options.advice);
-    request.client = "cli";
+    request.client = kClient;
+    request.is_preview = options.is_preview;
     const auto pending = std::make_shared<PendingAnswer>();
     HEARTH_TRY(const hub::RequestId id, hub_->chat(std::move(request), std::make_shared<LocalSink>(pending)));
-    return pending->wait(listener, [&] { hub_->cancel(id); });
+    return pending->wait(listener, [&] { hub_->cancel(id); }, [&](const std::string& consent, const ConsentReply& reply) {
+      const auto done = hub_->answer_consent(consent, kClient, reply.is_allowed, reply.is_remembered);
+      if (!done) pending->add_status(done.error().message);
+    });
   }
 
  private:

@@ -9,17 +9,28 @@
 #include <string>
 #include <vector>
 
+#include "advisor/consent.h"
 #include "base/result.h"
 #include "cli/verbs.h"
 #include "hub/chat.h"
 
 namespace hearth::cli {
 
+// What becomes of a call that waits for consent.
+struct ConsentReply {
+  bool is_allowed = false;
+  bool is_remembered = false;
+};
+
 // What is printed while an answer comes.  Called on the thread that called `answer`.
 struct AnswerListener {
   std::function<void(const std::string& text)> on_text;
   std::function<void(const std::string& text)> on_thinking;
   std::function<void(const std::string& status)> on_status;
+  // A call waits for consent.  Unset: the answer is no.
+  std::function<ConsentReply(const advisor::Departure& departure)> on_consent = {};
+  // In a preview: what would leave.
+  std::function<void(const advisor::Departure& departure)> on_preview = {};
 };
 
 // For a person at a terminal: the answer on standard output; on standard error, faint, what the hub is

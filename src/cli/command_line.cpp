@@ -85,6 +85,7 @@ void add_ask(Parser& parser) {
   CLI::App* command = parser.app.add_subcommand("ask", "Answer one question");
   command->add_option("question", options->question, "The question; without one, standard input");
   add_answer_options(command, options->answer);
+  command->add_flag("--dry-run", options->answer.is_preview, "Print what would leave this machine, byte for byte, and send nothing");
   parser.on(command, options, &ask);
 }
 
@@ -237,6 +238,35 @@ void add_advisor_file(Parser& parser, CLI::App* advisor, const char* name, const
   parser.on(command, options, run);
 }
 
+void add_advisor_memory(Parser& parser, CLI::App* advisor) {
+  CLI::App* command = advisor->add_subcommand("memory", "Advice that is remembered on this machine");
+  command->require_subcommand(1);
+  auto list = std::make_shared<AdvisorMemoryOptions>();
+  CLI::App* show = command->add_subcommand("list", "The latest, with their questions");
+  show->add_option("-n", list->n, "Most that are printed")->capture_default_str();
+  parser.on(show, list, &advisor_memory_list);
+  auto forget = std::make_shared<AdvisorMemoryOptions>();
+  CLI::App* drop = command->add_subcommand("forget", "Forget advice, so that it is asked for again");
+  drop->add_option("ids", forget->ids, "Of advice or of receipts; or: all")->required();
+  parser.on(drop, forget, &advisor_memory_forget);
+}
+
+void add_advisor_deferred(Parser& parser, CLI::App* advisor) {
+  CLI::App* command = advisor->add_subcommand("deferred", "Questions for which no adviser could be reached");
+  command->require_subcommand(1);
+  parser.on(command->add_subcommand("list", "What waits to be asked"), std::make_shared<AdvisorDeferredOptions>(),
+            &advisor_deferred_list);
+  auto asked = std::make_shared<AdvisorDeferredOptions>();
+  CLI::App* ask_now = command->add_subcommand("ask", "Ask now, and show what advice would have changed");
+  ask_now->add_option("ids", asked->ids, "Which (default: all)");
+  ask_now->add_option("--hub", asked->hub, "Where to ask, as for `ask`");
+  parser.on(ask_now, asked, &advisor_deferred_ask);
+  auto dropped = std::make_shared<AdvisorDeferredOptions>();
+  CLI::App* drop = command->add_subcommand("drop", "Ask no more");
+  drop->add_option("ids", dropped->ids, "Which; or: all")->required();
+  parser.on(drop, dropped, &advisor_deferred_drop);
+}
+
 void add_advisor(Parser& parser) {
   CLI::App* command = parser.app.add_subcommand("advisor", "When asking the adviser pays, and what came of it");
   command->require_subcommand(1);
@@ -247,6 +277,8 @@ void add_advisor(Parser& parser) {
   tell->add_option("receipt", outcome->receipt, "The answer's receipt")->required();
   tell->add_option("outcome", outcome->outcome, "good or bad")->required()->check(CLI::IsMember({"good", "bad"}));
   parser.on(tell, outcome, &advisor_outcome);
+  add_advisor_memory(parser, command);
+  add_advisor_deferred(parser, command);
 }
 
 void add_snapshots(Parser& parser) {
@@ -280,7 +312,13 @@ void add_policy(Parser& parser) {
   CLI::App* explain = command->add_subcommand("explain", "What the rules make of a chat request, message by message");
   explain->add_option("request", options->file, "File with the request's JSON")->required();
   explain->add_option("--provider", options->provider, "Where it would go (default: the adviser's provider)");
+  explain->add_option("--header", options->headers, "Header of the request, as 'Name: value'; may be given again")
+      ->allow_extra_args(false);
   parser.on(explain, options, &policy_explain);
+  auto consents = std::make_shared<PolicyConsentsOptions>();
+  CLI::App* remembered = command->add_subcommand("consents", "What was allowed or refused for all of a rule");
+  remembered->add_flag("--forget", consents->forget, "Ask again for all of them");
+  parser.on(remembered, consents, &policy_consents);
 }
 
 void add_bench(Parser& parser) {

@@ -90,6 +90,7 @@ struct Config {
   struct Privacy {
     std::string policy;
     std::vector<std::string> dictionaries;
+    std::int64_t consent_timeout_s = 120;
   } privacy;
   // Each [[advisers]]: after the one of [advisor], in order of preference.
   struct Adviser {
@@ -127,6 +128,14 @@ struct Config {
     std::int64_t tool_errors_min = 2;
     double wrong_max = 1;
     double value_usd = 0.10;
+    std::string second_model;
+    std::string disagreement = "capped";
+    bool ask_early = false;
+    bool memory = true;
+    double memory_likeness = 1;
+    std::int64_t memory_days = 90;
+    std::int64_t memory_max = 10'000;
+    bool defer = true;
   } advice;
   struct Budget {
     double usd_per_day = 1.0;

@@ -32,17 +32,19 @@ Result<AdviserDesk> open_adviser_desk(const Config& config) {
   HEARTH_TRY(std::vector<advisor::AdviserOptions> advisers, adviser_options(config));
   if (advisers.empty()) return desk;
   HEARTH_TRY(hub::PrivacyOptions privacy, privacy_options(config.privacy));
+  desk.privacy = std::make_unique<hub::PrivacyGate>(std::move(privacy));
+  std::vector<std::string> providers;
   for (advisor::AdviserOptions& adviser : advisers) {
     adviser.max_output_tokens = std::max(adviser.max_output_tokens, kKernelTokensMin);
     adviser.deadline = std::max<std::chrono::milliseconds>(adviser.deadline, kKernelDeadlineMin);
     adviser.brief_bytes_max = std::max(adviser.brief_bytes_max, kKernelBriefBytesMin);
-    privacy.providers.push_back(adviser.provider);
+    providers.push_back(adviser.provider);
   }
   HEARTH_TRY(desk.ledger, ledger::Ledger::open(ledger_file(), ledger::Ledger::Mode::kReadWrite));
   desk.writer = std::make_unique<ledger::LedgerWriter>(*desk.ledger);
   HEARTH_TRY(desk.http, net::HttpClient::create());
   HEARTH_TRY(auto adviser, advisor::Adviser::create(std::move(advisers), *desk.http, *desk.writer));
-  desk.adviser = hub::make_private(std::move(adviser), std::move(privacy));
+  desk.adviser = hub::make_private(std::move(adviser), *desk.privacy, std::move(providers));
   return desk;
 }
 

@@ -8,6 +8,7 @@
 #include "base/result.h"
 #include "cli/config.h"
 #include "compute/shelf.h"
+#include "hub/privacy_gate.h"
 #include "ledger/ledger.h"
 #include "ledger/writer.h"
 #include "net/http_client.h"
@@ -22,6 +23,7 @@ struct AdviserDesk {
   std::unique_ptr<ledger::Ledger> ledger;
   std::unique_ptr<ledger::LedgerWriter> writer;
   std::unique_ptr<net::HttpClient> http;
+  std::unique_ptr<hub::PrivacyGate> privacy;
   std::unique_ptr<advisor::Adviser> adviser;  // Null: none is configured.  Last: it goes first.
 };
 Result<AdviserDesk> open_adviser_desk(const Config& config);

@@ -73,12 +73,20 @@ Result<hub::PrivacyOptions> privacy_options(const Config::Privacy& config) {
                                                   config.policy, problems.front()));
 }
 
+advisor::AdviceStoreOptions advice_store_options(const Config::Advice& config) {
+  return {.file = advice_file(),
+          .likeness_min = config.memory_likeness,
+          .days_max = static_cast<std::uint32_t>(config.memory_days),
+          .entries_max = static_cast<std::uint32_t>(config.memory_max)};
+}
+
 Result<std::unique_ptr<hub::Hub>> open_hub(const Config& config) {
   hub::HubOptions options;
   HEARTH_TRY(options.catalogue, catalogue_options(config));
   HEARTH_TRY(options.advisers, adviser_options(config));
   HEARTH_TRY(options.upstreams, upstream_options(config));
   HEARTH_TRY(options.privacy, privacy_options(config.privacy));
+  options.consent = {.wait = std::chrono::seconds(config.privacy.consent_timeout_s), .remembered = consents_file()};
   HEARTH_TRY(options.tasks, task_options(config));
   options.llama_server = {.program = config.llama_server.path,
                           .arguments = config.llama_server.arguments,
@@ -102,6 +110,9 @@ Result<std::unique_ptr<hub::Hub>> open_hub(const Config& config) {
   options.snapshots_of_unstored = config.snapshots.unstored;
   options.ask = ask_policy(config.advice);
   options.learned_folder = calibration_folder();
+  options.advice_store = advice_store_options(config.advice);
+  options.remembers_advice = config.advice.memory;
+  options.defers_questions = config.advice.defer;
   options.default_advice = advice_mode(config.advisor.mode);
   options.ledger_path = ledger_file();
   return hub::create_hub(std::move(options));

@@ -3,10 +3,11 @@
 
 #include <memory>
 
+#include "advisor/memory/advice_store.h"
 #include "base/result.h"
 #include "cli/config.h"
 #include "hub/hub.h"
-#include "hub/private_adviser.h"
+#include "hub/privacy_gate.h"
 
 namespace hearth::cli {
 
@@ -16,5 +17,8 @@ Result<std::unique_ptr<hub::Hub>> open_hub(const Config& config);
 // What may leave, and how.  A policy that fails its own checks is an error: it would not do what its author
 // thinks.
 Result<hub::PrivacyOptions> privacy_options(const Config::Privacy& config);
+
+// Where advice is remembered, and how.
+advisor::AdviceStoreOptions advice_store_options(const Config::Advice& config);
 
 }  // namespace hearth::cli

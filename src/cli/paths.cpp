@@ -25,6 +25,8 @@ std::filesystem::path config_file() {
 std::filesystem::path data_folder() { return xdg("XDG_DATA_HOME", ".local/share") / "hearth"; }
 std::filesystem::path store_folder() { return data_folder() / "store"; }
 std::filesystem::path ledger_file() { return data_folder() / "ledger.db"; }
+std::filesystem::path advice_file() { return data_folder() / "advice.db"; }
+std::filesystem::path consents_file() { return data_folder() / "consents.jsonl"; }
 std::filesystem::path calibration_folder() { return data_folder() / "calibration"; }
 std::filesystem::path pulled_folder() { return data_folder() / "models"; }
 std::filesystem::path cache_folder() { return xdg("XDG_CACHE_HOME", ".cache") / "hearth"; }

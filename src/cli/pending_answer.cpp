@@ -22,11 +22,28 @@ void PendingAnswer::add_text(std::string text) { add({Kind::kText, std::move(tex
 void PendingAnswer::add_thinking(std::string text) { add({Kind::kThinking, std::move(text)}); }
 void PendingAnswer::add_status(std::string status) { add({Kind::kStatus, std::move(status)}); }
 
-void PendingAnswer::tell(const AnswerListener& listener, const Event& event) {
+void PendingAnswer::add_departure(advisor::DeparturePtr departure) {
+  add({Kind::kDeparture, "", std::move(departure)});
+}
+
+namespace {
+
+void tell_departure(const AnswerListener& listener, const advisor::Departure& departure, const PendingAnswer::OnReply& reply) {
+  if (!departure.consent.empty()) {
+    reply(departure.consent, listener.on_consent ? listener.on_consent(departure) : ConsentReply{});
+  } else if (listener.on_preview) {
+    listener.on_preview(departure);
+  }
+}
+
+}  // namespace
+
+void PendingAnswer::tell(const AnswerListener& listener, const Event& event, const OnReply& reply) {
   switch (event.kind) {
     case Kind::kText: return listener.on_text(event.text);
     case Kind::kThinking: return listener.on_thinking(event.text);
     case Kind::kStatus: return listener.on_status(event.text);
+    case Kind::kDeparture: return tell_departure(listener, *event.departure, reply);
   }
 }
 
@@ -46,7 +63,8 @@ bool PendingAnswer::wait_briefly(std::unique_lock<std::mutex>& lock) {
   return events_.empty() && !end_;
 }
 
-Result<Answer> PendingAnswer::wait(const AnswerListener& listener, const std::function<void()>& cancel) {
+Result<Answer> PendingAnswer::wait(const AnswerListener& listener, const std::function<void()>& cancel,
+                                   const OnReply& reply) {
   Answer answer;
   bool cancelled = false;
   std::unique_lock lock(mutex_);
@@ -63,7 +81,7 @@ Result<Answer> PendingAnswer::wait(const AnswerListener& listener, const std::fu
       const Event event = std::move(events_.front());
       events_.pop_front();
       lock.unlock();
-      if (!cancelled) tell(listener, event);
+      if (!cancelled) tell(listener, event, reply);
       if (event.kind == Kind::kText) answer.text += event.text;
       lock.lock();
     }

@@ -21,21 +21,26 @@ class PendingAnswer {
   void add_text(std::string text);
   void add_thinking(std::string text);
   void add_status(std::string status);
+  void add_departure(advisor::DeparturePtr departure);
   void set_reason(engine::FinishReason reason);
   // The last event; later ones are dropped.
   void end(Result<hub::Receipt> receipt);
 
+  // What was said of a call that waits for consent.
+  using OnReply = std::function<void(const std::string& consent, const ConsentReply& reply)>;
+
   // Hands events to `listener` until the end.  At Ctrl-C it calls `cancel` once, waits for the end
   // that must follow, and returns kCancelled.
-  Result<Answer> wait(const AnswerListener& listener, const std::function<void()>& cancel);
+  Result<Answer> wait(const AnswerListener& listener, const std::function<void()>& cancel, const OnReply& reply);
 
  private:
-  enum class Kind : std::uint8_t { kText, kThinking, kStatus };
+  enum class Kind : std::uint8_t { kText, kThinking, kStatus, kDeparture };
   struct Event {
     Kind kind;
     std::string text;
+    advisor::DeparturePtr departure = {};
   };
-  static void tell(const AnswerListener& listener, const Event& event);
+  static void tell(const AnswerListener& listener, const Event& event, const OnReply& reply);
   void add(Event event);
   bool wait_briefly(std::unique_lock<std::mutex>& lock);
 

@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 
+#include "api/hearth/consents.h"
 #include "cli/pending_answer.h"
 #include "hub/receipt_json.h"
 #include "net/sse.h"
@@ -25,7 +26,8 @@ json request_json(const std::vector<hub::Message>& messages, const AnswerOptions
   if (options.max_tokens > 0) body["max_tokens"] = options.max_tokens;
   if (options.temperature) body["temperature"] = *options.temperature;
   if (options.seed) body["seed"] = *options.seed;
-  if (!options.advice.empty()) body["hearth"] = {{"advice", options.advice}};
+  if (!options.advice.empty()) body["hearth"]["advice"] = options.advice;
+  if (options.is_preview) body["hearth"]["preview"] = true;
   return body;
 }
 
@@ -88,7 +90,26 @@ class Receiver final : public net::HttpSink {
 
   // What the hub is doing meanwhile; not the receipt's id or a heartbeat, which are for programs.
   void on_comment(const std::string& text) {
+    for (const std::string_view mark : {api::hearth::kConsentMark, api::hearth::kPreviewMark}) {
+      if (text.starts_with(mark)) return on_departure(json::parse(text.substr(mark.size()), nullptr, false));
+    }
     if (!text.starts_with("x-hearth-receipt:") && text != "still working") pending_->add_status(text);
+  }
+
+  void on_departure(const json& said) {
+    if (!said.is_object()) return;
+    advisor::Departure departure;
+    const auto text = [&](const char* key) { return said.value(key, json{}).is_string() ? said[key].get<std::string>() : ""; };
+    departure.consent = text("id");
+    departure.request_id = text("request");
+    departure.provider = text("provider");
+    departure.model = text("model");
+    departure.url = text("url");
+    departure.body = text("body");
+    departure.label = text("label");
+    const json worst = said.value("worst_usd_micro", json{});
+    if (worst.is_number_integer()) departure.worst_usd_micro = worst;
+    pending_->add_departure(std::make_shared<const advisor::Departure>(std::move(departure)));
   }
 
   void on_chunk(const json& body) {
@@ -114,6 +135,22 @@ class Receiver final : public net::HttpSink {
   hub::Receipt receipt_;
 };
 
+// Says if an answer to a consent did not arrive: then nothing leaves.
+class ReplySink final : public net::HttpSink {
+ public:
+  explicit ReplySink(std::shared_ptr<PendingAnswer> pending) : pending_(std::move(pending)) {}
+  void on_head(const net::HttpResponseHead& head) override { status_ = head.status; }
+  bool on_body(std::string_view) override { return true; }
+  void on_end(const net::HttpEnd& end) override {
+    if (end.failure != net::HttpFailure::kNone) pending_->add_status("the hub did not hear of your consent: " + end.detail);
+    if (status_ == 404) pending_->add_status("it no longer waits for consent: nobody answered in time");
+  }
+
+ private:
+  std::shared_ptr<PendingAnswer> pending_;
+  int status_ = 0;
+};
+
 }  // namespace
 
 RemoteAnswerSource::RemoteAnswerSource(std::string url, std::unique_ptr<net::HttpClient> client)
@@ -128,15 +165,23 @@ Result<std::unique_ptr<AnswerSource>> RemoteAnswerSource::open(const std::string
 
 Result<Answer> RemoteAnswerSource::answer(const std::vector<hub::Message>& messages, const AnswerOptions& options,
                                           const AnswerListener& listener) {
-  net::HttpPost post{.url = url_ + "/v1/chat/completions",
+  net::HttpPost post = post_of("/v1/chat/completions", request_json(messages, options));
+  const auto pending = std::make_shared<PendingAnswer>();
+  const auto call = client_->post(std::move(post), std::make_shared<Receiver>(url_, pending));
+  return pending->wait(listener, [&] { client_->cancel(call); }, [&](const std::string& consent, const ConsentReply& reply) {
+    const json answer = {{"answer", reply.is_allowed ? "allow" : "refuse"}, {"remember", reply.is_remembered}};
+    client_->post(post_of("/hearth/v1/consents/" + consent, answer), std::make_shared<ReplySink>(pending));
+  });
+}
+
+net::HttpPost RemoteAnswerSource::post_of(const std::string& path, const json& body) const {
+  net::HttpPost post{.url = url_ + path,
                      .headers = {{"Content-Type", "application/json"}},
-                     .body = request_json(messages, options).dump(-1, ' ', false, json::error_handler_t::replace)};
+                     .body = body.dump(-1, ' ', false, json::error_handler_t::replace)};
   if (const char* key = std::getenv("HEARTH_API_KEY"); key != nullptr && *key != '\0') {
     post.headers.push_back({"Authorization", fmt::format("Bearer {}", key), /*secret=*/true});
   }
-  const auto pending = std::make_shared<PendingAnswer>();
-  const auto call = client_->post(std::move(post), std::make_shared<Receiver>(url_, pending));
-  return pending->wait(listener, [&] { client_->cancel(call); });
+  return post;
 }
 
 }  // namespace hearth::cli

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 
 #include "cli/answer_source.h"
@@ -20,6 +21,8 @@ class RemoteAnswerSource final : public AnswerSource {
 
  private:
   RemoteAnswerSource(std::string url, std::unique_ptr<net::HttpClient> client);
+  net::HttpPost post_of(const std::string& path, const nlohmann::json& body) const;
+
   std::string url_;
   std::unique_ptr<net::HttpClient> client_;
 };

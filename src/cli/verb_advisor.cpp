@@ -6,14 +6,12 @@
 
 #include "advisor/gate/calibration.h"
 #include "advisor/gate/evaluate.h"
-#include "advisor/gate/experience.h"
 #include "base/file.h"
+#include "cli/outcome.h"
 #include "cli/paths.h"
 #include "cli/progress_bar.h"
 #include "cli/terminal.h"
 #include "cli/verbs.h"
-#include "hub/receipt_json.h"
-#include "ledger/ledger.h"
 
 namespace hearth::cli {
 namespace {
@@ -103,23 +101,12 @@ Result<> advisor_eval(const Context& context, const AdvisorFileOptions& options)
 }
 
 Result<> advisor_outcome(const Context& context, const AdvisorOutcomeOptions& options) {
-  HEARTH_TRY(const auto book, ledger::Ledger::open(ledger_file(), ledger::Ledger::Mode::kReadOnly));
-  HEARTH_TRY(const ledger::ReceiptRow row, book->receipt(options.receipt));
-  HEARTH_TRY(const hub::Receipt receipt, hub::receipt_from_json(row.json));
-  if (!receipt.upstream.empty() || receipt.p_wrong_before <= 0) {
-    return fail(Code::kUnsupported,
-                fmt::format("the answer of {} was not one that advice could be asked for: nothing is to be learned from it", receipt.id));
-  }
-  const advisor::gate::Experienced outcome = {.kind = receipt.kind,
-                                              .p_wrong = static_cast<double>(receipt.p_wrong_before),
-                                              .was_advised = receipt.advice == hub::AdviceOutcome::kAdvised,
-                                              .is_good = options.outcome == "good"};
-  const advisor::gate::ModelKey model = {receipt.model, receipt.quantisation};
-  HEARTH_TRY_VOID(append_outcome(outcomes_file(calibration_folder(), model), outcome));
+  HEARTH_TRY(const NotedOutcome noted, note_outcome(options.receipt, options.outcome == "good"));
   if (context.json) {
-    print_out(nlohmann::ordered_json{{"receipt", receipt.id}, {"model", receipt.model}, {"kind", receipt.kind}, {"good", outcome.is_good}}.dump(2) + "\n");
+    print_out(outcome_json(noted) + "\n");
   } else {
-    print_out(fmt::format("noted: an {} answer of '{}' was {}\n", outcome.was_advised ? "advised" : "unadvised", receipt.model, options.outcome));
+    print_out(fmt::format("noted: an {} answer of '{}' was {}\n", noted.outcome.was_advised ? "advised" : "unadvised",
+                          noted.receipt.model, options.outcome));
   }
   return {};
 }

@@ -6,7 +6,11 @@
 #include <nlohmann/json.hpp>
 
 #include "api/openai/request.h"
+#include "advisor/consent.h"
+#include "base/ascii.h"
+#include "base/clock.h"
 #include "base/file.h"
+#include "cli/paths.h"
 #include "cli/privacy.h"
 #include "cli/terminal.h"
 #include "cli/verbs.h"
@@ -62,7 +66,11 @@ Result<> policy_explain(const Context& context, const PolicyExplainOptions& opti
   const std::string provider = options.provider.empty() ? context.config.advisor.provider : options.provider;
 
   const std::vector<hub::Message>& messages = request->chat.messages;
-  const privacy::Sources sources = hub::sources_of(messages);
+  for (const std::string& header : options.headers) {
+    const std::size_t colon = std::min(header.find(':'), header.size());
+    request->chat.headers.push_back(lower(header.substr(0, colon)) + header.substr(colon));
+  }
+  const privacy::Sources sources = hub::sources_of(request->chat);
   const privacy::Verdict whole = policy.judge(sources, provider);
   const privacy::Redactor redactor(std::move(dictionary));
   nlohmann::ordered_json list = nlohmann::ordered_json::array();
@@ -89,6 +97,28 @@ Result<> policy_explain(const Context& context, const PolicyExplainOptions& opti
   print_out(format_table(table));
   print_out(fmt::format("\nto {}: {}, since all of it together is {} by rule '{}'\n", provider,
                         privacy::action_name(whole.action), privacy::class_name(whole.gives), whole.rule));
+  return {};
+}
+
+Result<> policy_consents(const Context& context, const PolicyConsentsOptions& options) {
+  const auto remembered = advisor::read_remembered_consents(consents_file());
+  if (options.forget) {
+    std::error_code error;
+    std::filesystem::remove(consents_file(), error);
+    if (error) return std::unexpected(file_error("remove", consents_file(), error.value()));
+    print_note(fmt::format("{} remembered consents are forgotten", remembered.size()));
+    return {};
+  }
+  nlohmann::ordered_json list = nlohmann::ordered_json::array();
+  std::vector<std::vector<std::string>> table = {{"WHEN", "WHO", "PROVIDER", "CLASS", "RULE", "ANSWER"}};
+  for (const advisor::RememberedConsent& consent : remembered) {
+    const std::string when = format_iso8601(consent.at_unix_us);
+    const char* const answer = consent.is_allowed ? "allow" : "refuse";
+    list.push_back({{"at", when}, {"client", consent.client}, {"provider", consent.provider}, {"class", consent.gives},
+                    {"rule", consent.rule}, {"answer", answer}});
+    table.push_back({when, consent.client, consent.provider, consent.gives, consent.rule, answer});
+  }
+  print_out(context.json ? list.dump(2) + "\n" : format_table(table));
   return {};
 }
 

@@ -16,6 +16,7 @@
 #include "cli/background.h"
 #include "cli/compute_bridge.h"
 #include "cli/open_hub.h"
+#include "cli/outcome.h"
 #include "cli/paths.h"
 #include "cli/privacy.h"
 #include "cli/terminal.h"
@@ -135,6 +136,10 @@ Result<> serve(const Context& context, const ServeOptions& options) {
   raise_descriptor_limit(listen.http.connections_max);
   HEARTH_TRY(const auto hub, open_hub(context.config));
   HEARTH_TRY(const auto books, serve_books(context, listen));
+  listen.note_outcome = [](const std::string& id, bool is_good) -> Result<std::string> {
+    HEARTH_TRY(const NotedOutcome noted, note_outcome(id, is_good));
+    return outcome_json(noted);
+  };
   HEARTH_TRY(const auto server, server::Server::create(std::move(listen), *hub));
   auto bridge = open_bridge(context.config, *hub);
 

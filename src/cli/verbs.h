@@ -40,6 +40,7 @@ struct AnswerOptions {
   std::optional<float> temperature;
   std::optional<std::uint64_t> seed;
   bool hide_thinking = false;
+  bool is_preview = false;  // Nothing leaves: what would is shown.
   // Where to ask: "" uses a running hub, else answers in this process; "local" always answers in
   // this process; "hub" insists on the running hub; else a base URL.
   std::string hub;
@@ -48,6 +49,7 @@ struct AskOptions {
   AnswerOptions answer;
   std::vector<std::string> question;  // Joined by spaces; none: standard input.
 };
+// With `answer.is_preview` it prints what would leave instead of the answer.
 Result<> ask(const Context& context, const AskOptions& options);
 
 struct CompareOptions {
@@ -136,6 +138,23 @@ struct AdvisorOutcomeOptions {
 };
 // Tells what came of an answer: from then on the gate knows.
 Result<> advisor_outcome(const Context& context, const AdvisorOutcomeOptions& options);
+
+struct AdvisorMemoryOptions {
+  std::vector<std::string> ids;  // To forget: of advice or receipts; "all".
+  std::uint32_t n = 20;
+};
+Result<> advisor_memory_list(const Context& context, const AdvisorMemoryOptions& options);
+Result<> advisor_memory_forget(const Context& context, const AdvisorMemoryOptions& options);
+
+struct AdvisorDeferredOptions {
+  std::vector<std::string> ids;  // None: all.
+  std::string hub;               // As AnswerOptions::hub.
+};
+// Questions for which no adviser could be reached: what there are; to ask them now, and show what advice
+// would have changed; to drop them.
+Result<> advisor_deferred_list(const Context& context, const AdvisorDeferredOptions& options);
+Result<> advisor_deferred_ask(const Context& context, const AdvisorDeferredOptions& options);
+Result<> advisor_deferred_drop(const Context& context, const AdvisorDeferredOptions& options);
 // Says what that is worth on recorded answers.
 Result<> advisor_eval(const Context& context, const AdvisorFileOptions& options);
 
@@ -183,9 +202,15 @@ Result<> policy_check(const Context& context);
 struct PolicyExplainOptions {
   std::string file;      // A chat request's JSON body.
   std::string provider;  // Empty: the adviser's.
+  std::vector<std::string> headers;  // "Name: value", as the request would bring them.
 };
 // Which class and rule each message of a request has, and what may become of the whole.
 Result<> policy_explain(const Context& context, const PolicyExplainOptions& options);
+struct PolicyConsentsOptions {
+  bool forget = false;
+};
+// The remembered answers to what the policy asks about; or forgets them.
+Result<> policy_consents(const Context& context, const PolicyConsentsOptions& options);
 
 struct ConfigOptions {
   bool explain = false;

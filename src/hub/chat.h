@@ -97,6 +97,9 @@ struct ChatRequest {
   // Whether what the prompt leaves in the engine may be kept on disk; unset: as `may_store` says.
   std::optional<bool> may_keep_prompt;
   std::string client;                // Whom fairness counts for: a key's name or an address.
+  // Of HTTP, for the privacy policy: "name: value", the name in lower case; no keys and cookies.
+  std::vector<std::string> headers;
+  bool is_preview = false;           // What would leave is shown (ChatSink::on_departure), and nothing does.
 };
 
 inline constexpr std::uint32_t kChoicesMax = 16;
@@ -146,6 +149,9 @@ struct Receipt {
   std::int64_t cost_usd_micro = 0;
   std::string end;              // "stop", "length", "cancelled" or "error".
   bool advice_relayed = false;  // The answer is the adviser's words, passed on.
+  std::string advice_remembered;  // The remembered advice that spared a call: its id; empty: none did.
+  std::string second_model;       // Whose answer the draft was held against; empty: nobody's.
+  bool second_agrees = false;
   std::string choice;           // Why this model, where the request left that to the hub and there are tasks.
   std::string upstream;         // The server that answered; empty: Hearth's own engine.
   std::string place;            // Where that is: "http://127.0.0.1:11434/v1, on this machine".

@@ -7,6 +7,7 @@
 
 #include "base/digest.h"
 #include "base/log.h"
+#include "hub/memory_key.h"
 #include "hub/notices.h"
 #include "hub/privacy_sources.h"
 #include "hub/receipt_json.h"
@@ -109,6 +110,11 @@ std::string receipt_text(std::span<const AdapterEntry> adapters) {
   return adapter_list(named);
 }
 
+ConductorParts with_privacy(ConductorParts parts) {
+  if (parts.privacy == nullptr) parts.privacy = std::make_unique<PrivacyGate>();
+  return parts;
+}
+
 Result<> check_can_chat(const store::CatalogueEntry& entry) {
   if (!model::is_encoder_architecture(entry.architecture)) return {};
   return fail(Code::kInvalidArgument,
@@ -154,6 +160,7 @@ class Conductor::AdviceRelay final : public advisor::AdviceSink {
  public:
   AdviceRelay(Mailbox<RunMessage>& inbox, RequestId run) : inbox_(inbox), run_(run) {}
   void on_advice(const advisor::Advice& advice) override { inbox_.put(AdviceCame{run_, advice}); }
+  void on_departure(const advisor::DeparturePtr& departure) override { inbox_.put(DepartureNear{run_, departure}); }
 
  private:
   Mailbox<RunMessage>& inbox_;
@@ -163,7 +170,7 @@ class Conductor::AdviceRelay final : public advisor::AdviceSink {
 Conductor::Conductor(ConductorParts parts, ConductorOptions options, const Clock& clock)
     : options_(std::move(options)),
       clock_(clock),
-      parts_(std::move(parts)),
+      parts_(with_privacy(std::move(parts))),
       learned_(options_.learned_folder),
       thread_([this] { conduct(); }) {}
 
@@ -172,6 +179,7 @@ Conductor::~Conductor() {
   inbox_.put(Stop{});
   thread_.join();
   preparer_.reset();
+  clearer_.reset();
 }
 
 // ---- For callers, from any thread --------------------------------------------------------------
@@ -283,6 +291,16 @@ Result<> Conductor::rerank(RerankRequest request, RerankDone done) {
   HEARTH_TRY(store::CatalogueEntry entry, encoder_entry(request.model));
   done = with_receipt(entry.name, std::move(done));
   return parts_.embedding_desk->submit(std::move(entry), std::move(request), std::move(done));
+}
+
+std::vector<advisor::DeparturePtr> Conductor::consents(std::string_view client) const {
+  if (parts_.consents == nullptr) return {};
+  return parts_.consents->pending(client);
+}
+
+Result<> Conductor::answer_consent(std::string_view id, std::string_view client, bool is_allowed, bool is_remembered) {
+  if (parts_.consents == nullptr) return Hub::answer_consent(id, client, is_allowed, is_remembered);
+  return parts_.consents->answer(id, client, is_allowed, is_remembered);
 }
 
 std::vector<ModelEntry> Conductor::models() const {
@@ -571,7 +589,12 @@ void Conductor::ask_adviser(Run& run, const std::string& rule) {
                                        .conversation = brief_of(run.request.messages),
                                        .draft = draft_of(run.answers[0]),
                                        .rule = rule,
-                                       .sources = sources_of(run.request.messages)},
+                                       .sources = sources_of(run.request),
+                                       .client = run.request.client,
+                                       .label = {},
+                                       .consent = {},
+                                       .is_preview = run.request.is_preview,
+                                       .memory = memory_key(run)},
                                       std::make_shared<AdviceRelay>(inbox_, run.id));
 }
 
@@ -583,11 +606,15 @@ void Conductor::on(AdviceCame& message) {
   run->receipt.cost_usd_micro += advice.cost_usd_micro;
   if (!advice.adviser.empty()) run->receipt.adviser = advice.adviser;
   if (run->is_cancelled) return cancel_run(*run);
+  if (advice.is_unreachable && defer(*run, advice.detail)) {
+    advice.detail += "; the question is kept, and `hearth advisor deferred ask` asks it later";
+  }
   if (advice.status != advisor::AdviceStatus::kAnswered) {
     return give_draft(*run, outcome_of(advice.status), std::move(advice.detail));
   }
   run->receipt.advice = AdviceOutcome::kAdvised;
   run->receipt.advice_detail = kFinishedWithAdvice;
+  run->receipt.advice_remembered = std::move(advice.remembered);
   if (!advice.detail.empty()) run->receipt.advice_detail += "; " + advice.detail;
   run->advice_text = std::move(advice.text);
   run->sink->on_advice(run->receipt.adviser, run->advice_text);
@@ -746,7 +773,7 @@ void Conductor::on(CancelRun& message) {
   if (!is_asking) return cancel_run(*run);
   if (std::exchange(run->is_cancelled, true)) return;
   if (run->stage == Stage::kAdvising) return parts_.adviser->cancel(*run->advice_id);
-  parts_.upstream_desk->cancel(*run->upstream_id);
+  if (run->upstream_id) parts_.upstream_desk->cancel(*run->upstream_id);  // Else it is being cleared.
 }
 
 void Conductor::on(CancelAll&) {

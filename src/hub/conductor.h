@@ -21,11 +21,13 @@
 #include "advisor/adviser.h"
 #include "advisor/gate/ask_policy.h"
 #include "advisor/gate/learned.h"
+#include "advisor/memory/advice_store.h"
 #include "base/clock.h"
 #include "base/mailbox.h"
 #include "engine/engine.h"
 #include "hub/embedding_desk.h"
 #include "hub/hub.h"
+#include "hub/privacy_gate.h"
 #include "hub/run.h"
 #include "hub/tasks/task_router.h"
 #include "hub/worker.h"
@@ -38,6 +40,9 @@ struct ConductorParts {
   std::unique_ptr<ledger::Ledger> ledger;
   std::unique_ptr<ledger::LedgerWriter> writer;  // Of `ledger`.
   std::unique_ptr<net::HttpClient> http;         // Null without an adviser and upstreams.
+  std::unique_ptr<PrivacyGate> privacy = {};     // What may leave; null: as the standard policy says.
+  std::unique_ptr<advisor::ConsentDesk> consents = {};  // Null: nobody is asked for consent.
+  std::unique_ptr<advisor::AdviceStore> advice_store = {};  // Null: nothing is remembered, nothing deferred.
   std::unique_ptr<advisor::Adviser> adviser;     // Null: nothing ever leaves.
   std::unique_ptr<UpstreamDirectory> upstreams = {};  // Null, as the next two: there are none.
   std::unique_ptr<LlamaServer> llama = {};
@@ -55,8 +60,8 @@ struct ConductorOptions {
   std::string default_upstream;  // SERVER/MODEL that "auto" and "local" mean; empty: the shelf's.
   advisor::gate::AskPolicy ask;  // When the adviser is asked.
   std::filesystem::path learned_folder;  // Calibrations and outcomes.
+  bool defers = false;  // Keep questions for which no adviser was reached, in the advice store.
   bool keeps_unstored = false;  // Snapshots also of requests that say `store: false`.
-  privacy::Policy policy = privacy::Policy::standard();  // What may never go to a server elsewhere.
 };
 
 class Conductor final : public Hub {
@@ -68,6 +73,8 @@ class Conductor final : public Hub {
   Result<> embed(EmbeddingRequest request, EmbeddingDone done) override;
   Result<> rerank(RerankRequest request, RerankDone done) override;
   void cancel(RequestId request) override { inbox_.put(CancelRun{request}); }
+  std::vector<advisor::DeparturePtr> consents(std::string_view client) const override;
+  Result<> answer_consent(std::string_view id, std::string_view client, bool is_allowed, bool is_remembered) override;
   std::vector<ModelEntry> models() const override;
   MemoryReport memory() override;
   Result<> unload(const std::string& model) override { return parts_.shelf->unload(model); }
@@ -91,6 +98,8 @@ class Conductor final : public Hub {
   void on(TokenMade& message);
   void on(JobEnded& message);
   void on(AdviceCame& message);
+  void on(RequestCleared& message);
+  void on(DepartureNear& message);
   void on(UpstreamSaid& message);
   void on(UpstreamStatus& message);
   void on(UpstreamEnded& message);
@@ -110,6 +119,7 @@ class Conductor final : public Hub {
   UpstreamTarget child_target(const store::CatalogueEntry& entry) const;
   void plan_upstream(Run& run, UpstreamTarget target) const;
   void begin_upstream(Run& run);
+  void ask_upstream(Run& run, ClearedRequest cleared);
   void list_upstreams(std::vector<ModelEntry>& entries) const;
 
   // The steps of a run.
@@ -125,6 +135,7 @@ class Conductor final : public Hub {
   std::int64_t expected_price_usd_micro(const Run& run) const;
 
   void ask_adviser(Run& run, const std::string& rule);
+  bool defer(const Run& run, const std::string& why);
   void prepare(Run& run, Stage stage, std::vector<Message> messages);
   void relay_advice(Run& run);
   void end_without_final(Run& run);
@@ -156,6 +167,7 @@ class Conductor final : public Hub {
   ConductorParts parts_;
   advisor::gate::LearnedShelf learned_;  // The preparer's thread alone reads it.
   std::unique_ptr<Worker> preparer_ = std::make_unique<Worker>();
+  std::unique_ptr<Worker> clearer_ = std::make_unique<Worker>();  // Of requests that are to leave; defers questions.
 
   // The conductor's own.
   std::unordered_map<RequestId, std::unique_ptr<Run>> runs_;

@@ -1,9 +1,15 @@
 // The conductor's part in whether advice is due: what is known of a draft, and the rules' word on it.
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <utility>
 
+#include "base/digest.h"
+#include "base/log.h"
 #include "hub/advice_signs.h"
 #include "hub/conductor.h"
+#include "hub/memory_key.h"
+#include "hub/upstream/chat_body.h"
 
 namespace hearth::hub {
 namespace {
@@ -24,7 +30,32 @@ std::string risky_among(const advisor::gate::AskPolicy& policy, const std::vecto
   return policy.risky_tools == advisor::gate::RuleMode::kOff ? "" : find_risky(names, policy.risky_tool_names);
 }
 
+// The local model as a request names it.
+std::string model_name(const Run& run) {
+  return run.receipt.adapter.empty() ? run.receipt.model : run.receipt.model + "@" + run.receipt.adapter;
+}
+
 }  // namespace
+
+// What advice on this question depends on, beside its words; nothing where it is not to be kept, or where the
+// last turn is no question.
+std::optional<advisor::AdviceKey> memory_key(const Run& run) {
+  const ChatRequest& request = run.request;
+  if (!request.may_store || request.messages.empty() || request.messages.back().role != Role::kUser) return std::nullopt;
+  std::uint64_t context = hash64(request.format_json);
+  const auto add = [&](std::string_view text) { context = hash64(text, context); };
+  for (const Message& message : std::span(request.messages).first(request.messages.size() - 1)) {
+    add(role_name(message.role));
+    add(message.content);
+    for (const ToolCall& call : message.tool_calls) add(call.name), add(call.arguments);
+  }
+  for (const Tool& tool : request.tools) add(tool.definition);
+  return advisor::AdviceKey{.client = request.client,
+                            .gives = {},
+                            .adviser = {},
+                            .model = fmt::format("{} {}", model_name(run), run.receipt.quantisation),
+                            .context = context};
+}
 
 // What of the drafts must be there before any of it is shown.
 void Conductor::plan_holding(Run& run) {
@@ -106,6 +137,22 @@ std::int64_t Conductor::expected_price_usd_micro(const Run& run) const {
   return advisor::gate::expected_price_usd_micro(
       options.prices->in_usd_micro_per_mtok, options.prices->out_usd_micro_per_mtok,
       std::min(bytes, kInstructionBytes + options.brief_bytes_max), options.max_output_tokens);
+}
+
+// Keeps a question that no adviser could be reached for, unless that is not wanted; whether it does.
+bool Conductor::defer(const Run& run, const std::string& why) {
+  if (!options_.defers || parts_.advice_store == nullptr || !run.request.may_store || !run.request.tools.empty()) return false;
+  // The words alone: what was asked twice is one question.
+  auto body = make_chat_body({.messages = run.request.messages}, {.model = model_name(run)});
+  if (!body || body->json.size() > advisor::kDeferredBytesMax) return false;
+  clearer_->post([this, question = advisor::DeferredQuestion{.id = {}, .receipt = run.receipt.id, .model = model_name(run),
+                                                             .request = std::move(body->json), .draft = run.answers[0].text,
+                                                             .why = why}] {
+    if (const auto kept = parts_.advice_store->defer(question); !kept) {
+      log_warn("hub", fmt::format("the question of {} is not deferred: {}", question.receipt, kept.error().message));
+    }
+  });
+  return true;
 }
 
 }  // namespace hearth::hub

@@ -57,6 +57,10 @@ class ConductorTest : public ::testing::Test {
         std::move(*ledger::Ledger::open(folder_ / "ledger.db", ledger::Ledger::Mode::kReadWrite));
     ledger_ = parts.ledger.get();
     parts.writer = std::make_unique<ledger::LedgerWriter>(*parts.ledger);
+    if (options.defers) {
+      parts.advice_store = std::move(*advisor::AdviceStore::open({.file = folder_ / "advice.db"}));
+      store_ = parts.advice_store.get();
+    }
     if (with_adviser) {
       auto adviser = std::make_unique<FakeAdviser>();
       adviser_ = adviser.get();
@@ -96,6 +100,7 @@ class ConductorTest : public ::testing::Test {
   ledger::Ledger* ledger_ = nullptr;
   FakeEngine* engine_ = nullptr;
   FakeAdviser* adviser_ = nullptr;
+  advisor::AdviceStore* store_ = nullptr;
   std::unique_ptr<Conductor> hub_;
   RequestId last_id_{};
 };
@@ -296,6 +301,30 @@ TEST_F(ConductorTest, WhateverTheAdviserDoesTheLocalAnswerIsGiven) {
     EXPECT_EQ(sink->receipt()->bytes_out, 9U);
     EXPECT_EQ(sink->receipt()->cost_usd_micro, 3);
   }
+}
+
+TEST_F(ConductorTest, AQuestionForWhichNobodyIsReachedIsKeptForLater) {
+  start(say_shaky_then_advised, true, {.defers = true});
+  advisor::Advice unreachable{.status = advisor::AdviceStatus::kFailed, .detail = "it can't be reached", .is_unreachable = true};
+  adviser_->answer = unreachable;
+  const auto sink = answered(question());
+  EXPECT_EQ(sink->text(), "Perhaps green.");
+  EXPECT_EQ(sink->receipt()->advice, AdviceOutcome::kFailed);
+  EXPECT_THAT(sink->receipt()->advice_detail, HasSubstr("hearth advisor deferred ask"));
+  answered(question());  // The same again waits once.
+  ChatRequest unstored = question();
+  unstored.messages[0].content = "A secret of mine?";
+  unstored.may_store = false;
+  EXPECT_THAT(answered(unstored)->receipt()->advice_detail, Not(HasSubstr("deferred")));
+  unreachable.is_unreachable = false;
+  adviser_->answer = unreachable;
+  EXPECT_THAT(answered(question())->receipt()->advice_detail, Not(HasSubstr("deferred")));
+  for (int i = 0; i < 2000 && store_->deferred()->empty(); ++i) std::this_thread::sleep_for(milliseconds(1));
+  const auto deferred = *store_->deferred();
+  ASSERT_EQ(deferred.size(), 1U);
+  EXPECT_EQ(deferred[0].draft, "Perhaps green.");
+  EXPECT_EQ(deferred[0].model, sink->receipt()->model);
+  EXPECT_THAT(deferred[0].request, HasSubstr("What colour is the sky?"));
 }
 
 TEST_F(ConductorTest, AModelThatRelaysPassesTheAdviceOn) {

@@ -8,7 +8,6 @@
 
 #include "base/ascii.h"
 #include "hub/conductor.h"
-#include "hub/privacy_sources.h"
 
 namespace hearth::hub {
 namespace {
@@ -36,6 +35,7 @@ class Conductor::UpstreamRelay final : public UpstreamSink {
   UpstreamRelay(Mailbox<RunMessage>& inbox, RequestId run) : inbox_(inbox), run_(run) {}
   void on_piece(UpstreamPiece piece) override { inbox_.put(UpstreamSaid{run_, std::move(piece)}); }
   void on_status(const std::string& text) override { inbox_.put(UpstreamStatus{run_, text}); }
+  void on_departure(const advisor::DeparturePtr& departure) override { inbox_.put(DepartureNear{run_, departure}); }
   void on_end(UpstreamEnd end) override { inbox_.put(UpstreamEnded{run_, std::move(end)}); }
 
  private:
@@ -180,24 +180,47 @@ std::vector<UpstreamState> Conductor::upstreams() const {
 void Conductor::begin_upstream(Run& run) {
   run.stage = Stage::kUpstream;
   for (std::uint32_t choice = 0; choice < run.request.n; ++choice) run.answers.emplace_back(false);
-  if (run.upstream->is_egress) {
-    // A request that names a server elsewhere agrees to be sent there, but not to what may never leave.
-    const std::string provider = run.upstream->name.substr(0, run.upstream->name.find('/'));
-    const privacy::Verdict verdict = options_.policy.judge(sources_of(run.request.messages), provider);
-    if (verdict.action == privacy::Action::kNever) {
-      return fail_run(run, Error{Code::kPermissionDenied,
-                                 fmt::format("the privacy policy keeps this request here: class {} by rule '{}' may not go to {}",
-                                             privacy::class_name(verdict.gives), verdict.rule, run.upstream->name)});
-    }
-    run.rule += fmt::format("; class {} by rule '{}', as it is",
-                            privacy::class_name(verdict.gives), verdict.rule);
-    run.sink->on_status(fmt::format("asking {} at {}", run.upstream->name, run.upstream->place));
-  }
+  if (!run.upstream->is_egress) return ask_upstream(run, {.request = run.request, .label = {}, .consent = {}, .placeholders = {}});
+  // What leaves is judged and redacted first, which takes its time.
+  const std::string provider = run.upstream->name.substr(0, run.upstream->name.find('/'));
+  clearer_->post([this, id = run.id, provider, request = run.request]() mutable {
+    inbox_.put(RequestCleared{id, clear_request(*parts_.privacy, std::move(request), provider)});
+  });
+}
+
+void Conductor::on(RequestCleared& message) {
+  Run* const run = find(message.run);
+  if (run == nullptr || run->stage != Stage::kUpstream) return;
+  if (run->is_cancelled) return cancel_run(*run);
+  if (!message.cleared) return fail_run(*run, message.cleared.error());
+  run->rule += "; " + message.cleared->label;
+  run->sink->on_status(fmt::format("asking {} at {}", run->upstream->name, run->upstream->place));
+  ask_upstream(*run, *std::move(message.cleared));
+}
+
+void Conductor::ask_upstream(Run& run, ClearedRequest cleared) {
+  const auto relay = std::make_shared<UpstreamRelay>(inbox_, run.id);
+  const auto sink = make_restoring(relay, cleared.request, std::move(cleared.placeholders));
   run.upstream_id = parts_.upstream_desk->ask({.receipt_id = run.receipt.id,
                                                .target = *run.upstream,
-                                               .request = run.request,
-                                               .rule = run.rule},
-                                              std::make_shared<UpstreamRelay>(inbox_, run.id));
+                                               .request = std::move(cleared.request),
+                                               .rule = run.rule,
+                                               .label = std::move(cleared.label),
+                                               .consent = std::move(cleared.consent),
+                                               .is_preview = run.request.is_preview},
+                                              sink);
+}
+
+// Somebody must agree, or only wants to see it.
+void Conductor::on(DepartureNear& message) {
+  Run* const run = find(message.run);
+  if (run == nullptr || run->is_cancelled) return;
+  const advisor::Departure& departure = *message.departure;
+  if (!departure.consent.empty()) {
+    run->sink->on_status(fmt::format("waiting for consent to send {} bytes to {}/{} ({})", departure.body.size(),
+                                     departure.provider, departure.model, departure.label));
+  }
+  run->sink->on_departure(message.departure);
 }
 
 void Conductor::on(UpstreamSaid& message) {
@@ -230,6 +253,8 @@ void Conductor::on(UpstreamEnded& message) {
   Receipt& receipt = run->receipt;
   receipt.usage = end.usage;
   receipt.left_out = std::move(end.left_out);
+  if (!end.odd.empty()) receipt.advice_detail += "; " + end.odd;
+  if (end.is_preview) receipt.advice_detail = "this was a preview: nothing has left";
   receipt.bytes_out += end.bytes_out;
   receipt.cost_usd_micro += end.cost_usd_micro;
   const double decode_ms = ms_since(run->admitted_ns) - run->upstream_began_ms;

@@ -5,9 +5,25 @@
 #include <utility>
 
 #include "hub/conductor.h"
+#include "hub/private_adviser.h"
 
 namespace hearth::hub {
 namespace {
+
+Result<> open_adviser(HubOptions& options, ConductorParts& parts, const Clock& clock) {
+  std::vector<std::string> providers;
+  for (const auto& adviser : options.advisers) providers.push_back(adviser.provider);
+  HEARTH_TRY(parts.http, net::HttpClient::create());
+  HEARTH_TRY(parts.adviser, advisor::Adviser::create(std::move(options.advisers), *parts.http, *parts.writer, clock,
+                                                     parts.consents.get()));
+  const bool has_store = !options.advice_store.file.empty() && (options.remembers_advice || options.defers_questions);
+  if (has_store) {
+    HEARTH_TRY(parts.advice_store, advisor::AdviceStore::open(options.advice_store, clock));
+  }
+  parts.adviser = make_private(std::move(parts.adviser), *parts.privacy, std::move(providers),
+                               options.remembers_advice ? parts.advice_store.get() : nullptr);
+  return {};
+}
 
 Result<> open_upstreams(HubOptions& options, ConductorParts& parts, const Clock& clock) {
   const std::string llama = find_program(options.llama_server.program);
@@ -25,7 +41,7 @@ Result<> open_upstreams(HubOptions& options, ConductorParts& parts, const Clock&
     parts.llama = std::make_unique<LlamaServer>(llama, options.llama_server, *parts.http);
   }
   parts.upstream_desk = std::make_unique<UpstreamDesk>(*parts.upstreams, *parts.http, *parts.writer,
-                                                       parts.llama.get(), clock);
+                                                       parts.llama.get(), clock, parts.consents.get());
   return {};
 }
 
@@ -44,14 +60,11 @@ Result<std::unique_ptr<Hub>> create_hub(HubOptions options, const Clock& clock) 
   HEARTH_TRY(parts.ledger,
              ledger::Ledger::open(options.ledger_path, ledger::Ledger::Mode::kReadWrite, clock));
   parts.writer = std::make_unique<ledger::LedgerWriter>(*parts.ledger);
-  const privacy::Policy policy = options.privacy.policy;
-  if (!options.advisers.empty()) {
-    for (const auto& adviser : options.advisers) options.privacy.providers.push_back(adviser.provider);
-    HEARTH_TRY(parts.http, net::HttpClient::create());
-    HEARTH_TRY(parts.adviser, advisor::Adviser::create(std::move(options.advisers), *parts.http,
-                                                       *parts.writer, clock));
-    parts.adviser = make_private(std::move(parts.adviser), std::move(options.privacy));
+  parts.privacy = std::make_unique<PrivacyGate>(std::move(options.privacy));
+  if (!options.advisers.empty() || !options.upstreams.empty()) {
+    parts.consents = std::make_unique<advisor::ConsentDesk>(options.consent, clock);
   }
+  if (!options.advisers.empty()) HEARTH_TRY_VOID(open_adviser(options, parts, clock));
   HEARTH_TRY_VOID(open_upstreams(options, parts, clock));
   LlamaServer* const llama = parts.llama.get();
   const std::string default_upstream = take_default_upstream(options);
@@ -93,9 +106,9 @@ Result<std::unique_ptr<Hub>> create_hub(HubOptions options, const Clock& clock) 
                                                       .default_upstream = default_upstream,
                                                       .ask = options.ask,
                                                       .learned_folder = options.learned_folder,
+                                                      .defers = options.defers_questions,
                                                       .keeps_unstored =
-                                                          options.snapshots_of_unstored,
-                                                      .policy = policy},
+                                                          options.snapshots_of_unstored},
                                      clock);
 }
 

@@ -9,13 +9,14 @@
 
 #include "advisor/adviser.h"
 #include "advisor/gate/ask_policy.h"
+#include "advisor/memory/advice_store.h"
 #include "base/clock.h"
 #include "base/page_stream.h"
 #include "base/result.h"
 #include "engine/engine.h"
 #include "hub/chat.h"
 #include "hub/hub.h"
-#include "hub/private_adviser.h"
+#include "hub/privacy_gate.h"
 #include "hub/tasks/task_router.h"
 #include "hub/upstream/llama_server.h"
 #include "hub/upstream/upstream_options.h"
@@ -41,7 +42,12 @@ struct HubOptions {
   TaskRouterOptions tasks;                         // Without any, "auto" is `default_model`.
   std::filesystem::path ledger_path;               // Created if it is not there.
   std::vector<advisor::AdviserOptions> advisers;   // In order of preference; empty: there is none.
-  PrivacyOptions privacy;                          // What of a brief may leave.
+  PrivacyOptions privacy;                          // What may leave.
+  advisor::ConsentOptions consent;                 // How somebody is asked, where the policy wants that.
+  // Where advice is remembered and questions are deferred; its file empty: nowhere.
+  advisor::AdviceStoreOptions advice_store;
+  bool remembers_advice = true;
+  bool defers_questions = true;  // For which no adviser was reached.
   std::vector<UpstreamOptions> upstreams;          // Without these and an adviser nothing ever leaves.
   // Runs what the engine can't, if it is installed.
   LlamaServerOptions llama_server = {.program = ""};

@@ -300,6 +300,11 @@ class CollectingSink final : public ChatSink {
     const std::lock_guard lock(mutex_);
     advice_ = adviser + ": " + text;
   }
+  void on_departure(const advisor::DeparturePtr& departure) override {
+    const std::lock_guard lock(mutex_);
+    departure_ = departure;
+    changed_.notify_all();
+  }
   void on_choice_end(std::uint32_t choice, const ChoiceEnd& end) override {
     const std::lock_guard lock(mutex_);
     ++n_choice_ends_[choice];
@@ -328,6 +333,13 @@ class CollectingSink final : public ChatSink {
   }
   bool wait_for_status() {
     return wait_until([this] { return !status_.empty(); });
+  }
+
+  // Null if none comes.
+  advisor::DeparturePtr wait_for_departure() {
+    wait_until([this] { return departure_ != nullptr; });
+    const std::lock_guard lock(mutex_);
+    return departure_;
   }
 
   std::string text(std::uint32_t choice = 0) {
@@ -392,6 +404,7 @@ class CollectingSink final : public ChatSink {
   std::map<std::uint32_t, std::string> stop_strings_;
   std::string advice_;  // "ADVISER: WORDS".
   std::string status_;
+  advisor::DeparturePtr departure_;
   std::optional<Receipt> receipt_;
   std::optional<Error> error_;
   int n_last_calls_ = 0;

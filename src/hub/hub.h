@@ -7,8 +7,10 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "advisor/consent.h"
 #include "base/result.h"
 #include "engine/engine.h"
 #include "hub/chat.h"
@@ -43,6 +45,8 @@ class ChatSink {
   virtual void on_advice(const std::string& adviser, const std::string& text) {
     (void)adviser, (void)text;
   }
+  // A call waits for consent (Hub::answer_consent), or, in a preview, would leave now.
+  virtual void on_departure(const advisor::DeparturePtr& departure) { (void)departure; }
   virtual void on_choice_end(std::uint32_t choice, const ChoiceEnd& end) = 0;
   virtual void on_finish(const Usage& usage, const Receipt& receipt) = 0;
   virtual void on_error(const Error& error) = 0;
@@ -142,6 +146,15 @@ class Hub {
   // Scores documents against a query with an encoder that ranks; otherwise as embed().
   virtual Result<> rerank(RerankRequest request, RerankDone done) = 0;
   virtual void cancel(RequestId request) = 0;  // No effect on one that has ended.
+
+  // The calls that wait for this client's consent, oldest first.
+  virtual std::vector<advisor::DeparturePtr> consents(std::string_view client) const { return (void)client, std::vector<advisor::DeparturePtr>(); }
+  // Lets a call of this client's leave, or not; `is_remembered`: and all that the same rule asks about
+  // from then on.  kNotFound: none of this client's waits under that id.
+  virtual Result<> answer_consent(std::string_view id, std::string_view client, bool is_allowed, bool is_remembered) {
+    (void)client, (void)is_allowed, (void)is_remembered;
+    return fail(Code::kNotFound, "no call waits for the consent '" + std::string(id) + "'");
+  }
 
   virtual std::vector<ModelEntry> models() const = 0;
   virtual HubStats stats() const = 0;

@@ -61,4 +61,11 @@ privacy::Sources sources_of(std::span<const Message> messages) {
   return sources;
 }
 
+privacy::Sources sources_of(const ChatRequest& request) {
+  privacy::Sources sources = sources_of(request.messages);
+  if (sources.empty()) sources.push_back({.role = role_name(Role::kUser), .tool = {}, .paths = {}});
+  for (privacy::Source& source : sources) source.headers = request.headers;
+  return sources;
+}
+
 }  // namespace hearth::hub

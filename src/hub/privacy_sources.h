@@ -11,5 +11,7 @@ namespace hearth::hub {
 // One source for each message.  A tool's result knows the tool that was called and the paths that stand
 // in the call's arguments: what the tool read or wrote.
 privacy::Sources sources_of(std::span<const Message> messages);
+// All of a request's, with the headers that it came with; a plain prompt is its user's.
+privacy::Sources sources_of(const ChatRequest& request);
 
 }  // namespace hearth::hub

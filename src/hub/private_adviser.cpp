@@ -1,14 +1,14 @@
 #include "hub/private_adviser.h"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <atomic>
-#include <map>
 #include <mutex>
 #include <optional>
 #include <unordered_map>
 
+#include "base/clock.h"
+#include "base/log.h"
 #include "hub/worker.h"
 #include "privacy/placeholders.h"
 
@@ -26,24 +26,62 @@ class RestoringSink final : public advisor::AdviceSink {
     advisor::Advice restored = advice;
     privacy::RestoreReport report;
     restored.text = privacy::restore(placeholders_, advice.text, report);
-    if (!report.is_clean()) {
-      std::vector<std::string> strange = report.unknown;
-      strange.insert(strange.end(), report.mangled.begin(), report.mangled.end());
-      restored.detail += fmt::format("{}the advice names placeholders that were not given out: {}",
-                                     restored.detail.empty() ? "" : "; ", fmt::join(strange, ", "));
-    }
+    const std::string strange = strange_placeholders(report, "the advice");
+    if (!strange.empty()) restored.detail += (restored.detail.empty() ? "" : "; ") + strange;
     sink_->on_advice(restored);
   }
+  void on_departure(const advisor::DeparturePtr& departure) override { sink_->on_departure(departure); }
 
  private:
   const std::shared_ptr<advisor::AdviceSink> sink_;
   const privacy::Placeholders placeholders_;
 };
 
+// Keeps advice that came, as it is passed on.
+class RememberingSink final : public advisor::AdviceSink {
+ public:
+  RememberingSink(std::shared_ptr<advisor::AdviceSink> sink, advisor::AdviceStore& memory, Worker& writer,
+                  advisor::AdviceKey key, advisor::RememberedAdvice advice)
+      : sink_(std::move(sink)), memory_(memory), writer_(writer), key_(std::move(key)), advice_(std::move(advice)) {}
+
+  void on_advice(const advisor::Advice& advice) override {
+    if (advice.status == advisor::AdviceStatus::kAnswered && advice.detail.empty()) {
+      advice_.advice = advice.text;
+      advice_.adviser = advice.adviser;
+      writer_.post([&memory = memory_, key = std::move(key_), kept = std::move(advice_)] {
+        if (const auto done = memory.remember(key, kept); !done) {
+          log_warn("hub", fmt::format("advice is not remembered: {}", done.error().message));
+        }
+      });
+    }
+    sink_->on_advice(advice);
+  }
+  void on_departure(const advisor::DeparturePtr& departure) override { sink_->on_departure(departure); }
+
+ private:
+  const std::shared_ptr<advisor::AdviceSink> sink_;
+  advisor::AdviceStore& memory_;
+  Worker& writer_;
+  advisor::AdviceKey key_;
+  advisor::RememberedAdvice advice_;
+};
+
+// Remembered advice as an answer to this question: what it said of another draft says so.
+advisor::Advice advice_of(const advisor::RememberedAdvice& found, const std::string& draft) {
+  const bool is_of_other_draft = !found.draft.empty() && found.draft != draft;
+  return {.status = advisor::AdviceStatus::kAnswered,
+          .text = is_of_other_draft ? fmt::format("(On this earlier draft: {})\n\n{}", found.draft, found.advice) : found.advice,
+          .detail = fmt::format("it is remembered advice of {} (likeness {:.2f}), so nothing left this machine",
+                                format_iso8601(found.at_unix_us).substr(0, 10), found.likeness),
+          .adviser = found.adviser,
+          .remembered = found.id};
+}
+
 class PrivateAdviser final : public advisor::Adviser {
  public:
-  PrivateAdviser(std::unique_ptr<advisor::Adviser> inner, PrivacyOptions options)
-      : policy_(std::move(options.policy)), redactor_(std::move(options.dictionary)), providers_(std::move(options.providers)), inner_(std::move(inner)) {
+  PrivateAdviser(std::unique_ptr<advisor::Adviser> inner, const PrivacyGate& gate, std::vector<std::string> providers,
+                 advisor::AdviceStore* memory)
+      : gate_(gate), providers_(std::move(providers)), memory_(memory), inner_(std::move(inner)) {
     if (providers_.empty()) providers_.push_back(inner_->options().provider);
   }
 
@@ -92,6 +130,7 @@ class PrivateAdviser final : public advisor::Adviser {
       }
       sink_->on_advice(advice);
     }
+    void on_departure(const advisor::DeparturePtr& departure) override { sink_->on_departure(departure); }
 
    private:
     PrivateAdviser& owner_;
@@ -99,47 +138,47 @@ class PrivateAdviser final : public advisor::Adviser {
     const std::shared_ptr<advisor::AdviceSink> sink_;
   };
 
-  void judge(advisor::AdviceId id, advisor::AdviceRequest& request, const std::shared_ptr<advisor::AdviceSink>& sink) {
-    const privacy::Verdict verdict = strictest(request.sources);
-    const std::string label = fmt::format("class {} by rule '{}'", privacy::class_name(verdict.gives), verdict.rule);
-    if (verdict.action == privacy::Action::kNever || verdict.action == privacy::Action::kAsk) {
-      const bool is_ask = verdict.action == privacy::Action::kAsk;
+  void judge(advisor::AdviceId id, advisor::AdviceRequest& request, std::shared_ptr<advisor::AdviceSink> sink) {
+    const privacy::Verdict verdict = gate_.judge(request.sources, providers_);
+    request.label = label_of(verdict);
+    if (verdict.action == privacy::Action::kNever) {
       return sink->on_advice({.status = advisor::AdviceStatus::kDenied,
                               .text = {},
-                              .detail = fmt::format("the privacy policy keeps it here: {} {}", label,
-                                                    is_ask ? "may leave only where somebody agreed" : "may not leave")});
+                              .detail = fmt::format("the privacy policy keeps it here: {} may not leave", request.label)});
     }
-    privacy::Placeholders placeholders;
-    request.rule += "; " + label;
-    if (verdict.action == privacy::Action::kRedacted) request.rule += redact(request, placeholders);
-    send(id, request, std::make_shared<RestoringSink>(sink, std::move(placeholders)));
+    if (memory_ != nullptr && request.memory && !request.conversation.empty()) {
+      request.memory->gives = privacy::class_name(verdict.gives);
+      request.memory->adviser = inner_->options().full_name();
+      if (const auto found = recalled(request)) return sink->on_advice(advice_of(*found, request.draft));
+      sink = remembering(request, std::move(sink));
+    }
+    Redaction redaction(gate_);
+    if (verdict.action != privacy::Action::kFree) {
+      for (advisor::BriefMessage& message : request.conversation) redaction.hide(message.text);
+      redaction.hide(request.draft);
+      request.label += ", " + redaction.summary();
+    }
+    if (verdict.action == privacy::Action::kAsk) {
+      request.consent = {.client = request.client,
+                         .gives = std::string(privacy::class_name(verdict.gives)),
+                         .rule = verdict.rule,
+                         .policy = gate_.policy().identity};
+    }
+    send(id, request, std::make_shared<RestoringSink>(sink, redaction.take()));
   }
 
-  // Of the verdicts for all whom the question may reach.
-  privacy::Verdict strictest(const privacy::Sources& sources) const {
-    privacy::Verdict verdict = policy_.judge(sources, providers_.front());
-    for (const std::string& provider : providers_) {
-      privacy::Verdict other = policy_.judge(sources, provider);
-      if (other.action > verdict.action) verdict = std::move(other);
-    }
-    return verdict;
+  std::optional<advisor::RememberedAdvice> recalled(const advisor::AdviceRequest& request) {
+    auto found = memory_->recall(*request.memory, request.conversation.back().text);
+    if (found) return *std::move(found);
+    log_warn("hub", fmt::format("no advice is recalled: {}", found.error().message));
+    return std::nullopt;
   }
 
-  // Replaces in the whole question; what the ledger is told of it.
-  std::string redact(advisor::AdviceRequest& request, privacy::Placeholders& placeholders) const {
-    std::map<std::string, std::size_t> counts;
-    const auto hide = [&](std::string& text) {
-      privacy::Spans spans = redactor_.find(text);
-      std::erase_if(spans, [&](const privacy::Span& span) { return policy_.keeps(span.type); });
-      for (const auto& [type, n] : privacy::count_types(spans)) counts[type] += n;
-      text = placeholders.redact(text, spans);
-    };
-    for (advisor::BriefMessage& message : request.conversation) hide(message.text);
-    hide(request.draft);
-    if (counts.empty()) return ", nothing to redact";
-    std::vector<std::string> list;
-    for (const auto& [type, n] : counts) list.push_back(fmt::format("{} {}", type, n));
-    return fmt::format(", redacted: {}", fmt::join(list, ", "));
+  std::shared_ptr<advisor::AdviceSink> remembering(const advisor::AdviceRequest& request,
+                                                   std::shared_ptr<advisor::AdviceSink> sink) {
+    advisor::RememberedAdvice kept{.receipt = request.request_id, .adviser = {},
+                                   .question = request.conversation.back().text, .draft = request.draft, .advice = {}};
+    return std::make_shared<RememberingSink>(std::move(sink), *memory_, memory_writer_, *request.memory, std::move(kept));
   }
 
   void send(advisor::AdviceId id, advisor::AdviceRequest& request, std::shared_ptr<advisor::AdviceSink> sink) {
@@ -162,9 +201,10 @@ class PrivateAdviser final : public advisor::Adviser {
     return found != questions_.end() && found->second.is_cancelled;
   }
 
-  const privacy::Policy policy_;
-  const privacy::Redactor redactor_;
+  const PrivacyGate& gate_;
   std::vector<std::string> providers_;
+  advisor::AdviceStore* const memory_;  // Null: nothing is remembered.
+  Worker memory_writer_;
   std::atomic<std::uint64_t> last_id_ = 0;
   std::mutex mutex_;
   std::unordered_map<advisor::AdviceId, Question> questions_;  // Until they have their answer.
@@ -174,8 +214,9 @@ class PrivateAdviser final : public advisor::Adviser {
 
 }  // namespace
 
-std::unique_ptr<advisor::Adviser> make_private(std::unique_ptr<advisor::Adviser> adviser, PrivacyOptions options) {
-  return std::make_unique<PrivateAdviser>(std::move(adviser), std::move(options));
+std::unique_ptr<advisor::Adviser> make_private(std::unique_ptr<advisor::Adviser> adviser, const PrivacyGate& gate,
+                                               std::vector<std::string> providers, advisor::AdviceStore* memory) {
+  return std::make_unique<PrivateAdviser>(std::move(adviser), gate, std::move(providers), memory);
 }
 
 }  // namespace hearth::hub

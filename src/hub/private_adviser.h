@@ -1,13 +1,14 @@
-// An adviser that hears only what the privacy policy lets it hear.
+// An adviser that sees only what it may: the privacy policy judges each question by what it was made of
+// and redaction replaces what is personal in its text, before the adviser behind it hears of either.
+// Placeholders that come back in the advice become the values again, here and not elsewhere.
 //
-// It stands before another adviser, which reserves, records and sends as always.  Each question is
-// judged by all that it was made of; one that may not leave is answered kDenied here, and one that may
-// leave redacted gets placeholders for what privacy/redactor.h finds.  Advice that comes back has the
-// values put in again; a placeholder that can't be put in is named in the answer's detail.  The ledger's
-// rule says the class and how many values of which type were replaced, never the values.
+//   never      ends as kDenied: nothing leaves
+//   ask        leaves with placeholders, and only if somebody agrees to the exact bytes
+//   redacted   leaves with placeholders
+//   free       leaves as it is
 //
-// All of that happens on a thread of its own, and only for questions that are about to leave: an answer
-// without advice pays nothing.
+// The label says the class, the rule that gave it and how many values of which type were replaced; values
+// never reach the ledger.
 #pragma once
 
 #include <memory>
@@ -15,20 +16,19 @@
 #include <vector>
 
 #include "advisor/adviser.h"
-#include "privacy/policy.h"
-#include "privacy/redactor.h"
+#include "advisor/memory/advice_store.h"
+#include "hub/privacy_gate.h"
 
 namespace hearth::hub {
 
-struct PrivacyOptions {
-  privacy::Policy policy = privacy::Policy::standard();
-  privacy::Dictionary dictionary = {};
-  // Whom a question may reach: what any of them may not have, none gets.  Empty: the adviser's own.
-  std::vector<std::string> providers = {};
-};
-
+// Where there is a `memory`, a question that may leave is first looked for there, and advice is kept there.
+//
+// Borrows `gate` and `memory`.  `providers`: whom a question may reach: what any of them may not have, none gets.
+// Empty: the adviser's own.
+//
 // Threading: as Adviser's.
-std::unique_ptr<advisor::Adviser> make_private(std::unique_ptr<advisor::Adviser> adviser,
-                                               PrivacyOptions options);
+std::unique_ptr<advisor::Adviser> make_private(std::unique_ptr<advisor::Adviser> adviser, const PrivacyGate& gate,
+                                               std::vector<std::string> providers = {},
+                                               advisor::AdviceStore* memory = nullptr);
 
 }  // namespace hearth::hub

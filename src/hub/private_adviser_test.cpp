@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <future>
+#include <thread>
 
 #include "hub/fakes_for_test.h"
 #include "hub/privacy_sources.h"
@@ -30,7 +32,8 @@ Asked ask(PrivacyOptions options, advisor::AdviceRequest request, const std::str
   auto inner = std::make_unique<FakeAdviser>();
   FakeAdviser& fake = *inner;
   fake.answer = advisor::Advice{.status = AdviceStatus::kAnswered, .text = answer, .detail = {}};
-  const auto adviser = make_private(std::move(inner), std::move(options));
+  const PrivacyGate gate(std::move(options));
+  const auto adviser = make_private(std::move(inner), gate);
   const auto sink = std::make_shared<PromisedAdvice>();
   adviser->ask(std::move(request), sink);
   const advisor::Advice advice = sink->wait();
@@ -53,7 +56,8 @@ TEST(PrivateAdviser, RedactsAndRestores) {
   ASSERT_EQ(asked.seen.size(), 1U);
   EXPECT_EQ(asked.seen[0].conversation[0].text, "Write to [EMAIL_ADDRESS_1] in Paris.");
   EXPECT_EQ(asked.seen[0].draft, "To [EMAIL_ADDRESS_1]: hello");
-  EXPECT_EQ(asked.seen[0].rule, "auto; class private by rule 'default', redacted: EMAIL_ADDRESS 2");
+  EXPECT_EQ(asked.seen[0].label, "class private by rule 'default', redacted: EMAIL_ADDRESS 2");
+  EXPECT_FALSE(asked.seen[0].consent);
   EXPECT_EQ(asked.advice.text, "Dear ann@example.com, and [EMAIL_ADDRESS_7]");
   EXPECT_EQ(asked.advice.detail, "the advice names placeholders that were not given out: [EMAIL_ADDRESS_7]");
 }
@@ -68,6 +72,19 @@ TEST(PrivateAdviser, WhatMayNotLeaveStays) {
   EXPECT_EQ(asked.advice.detail, "the privacy policy keeps it here: class secret by rule 'keys' may not leave");
 }
 
+TEST(PrivateAdviser, WhatNeedsConsentSaysWhoseAndForWhichRule) {
+  const Asked asked = ask({.policy = policy_of("[actions]\nprivate = \"ask\"")},
+                          {.request_id = "r", .conversation = {{true, "ann@example.com"}}, .draft = "", .rule = "auto",
+                           .sources = {{"user", "", {}}}, .client = "ann"},
+                          "ok");
+  ASSERT_EQ(asked.seen.size(), 1U);
+  EXPECT_EQ(asked.seen[0].conversation[0].text, "[EMAIL_ADDRESS_1]") << "consent is for what is redacted, too";
+  ASSERT_TRUE(asked.seen[0].consent);
+  EXPECT_EQ(asked.seen[0].consent->client, "ann");
+  EXPECT_EQ(asked.seen[0].consent->rule, "default");
+  EXPECT_NE(asked.seen[0].consent->policy, 0U);
+}
+
 TEST(PrivateAdviser, FreeTextLeavesAsItIs) {
   const Asked asked = ask({.policy = policy_of("default = \"public\"")},
                           {.request_id = "r", .conversation = {{true, "ann@example.com"}}, .draft = "", .rule = "auto",
@@ -76,9 +93,46 @@ TEST(PrivateAdviser, FreeTextLeavesAsItIs) {
   EXPECT_EQ(asked.seen.at(0).conversation[0].text, "ann@example.com");
 }
 
+TEST(PrivateAdviser, RemembersAdviceForTheSameQuestionOfTheSameClass) {
+  std::string name = (std::filesystem::temp_directory_path() / "hearth_memory_XXXXXX").string();
+  const std::filesystem::path folder = ::mkdtemp(name.data());
+  const auto store = *advisor::AdviceStore::open({.file = folder / "advice.db"});
+  const PrivacyGate gate({.policy = policy_of("[[rules]]\nname = \"site\"\nclass = \"public\"\nheaders = [\"x: site\"]")});
+  auto inner = std::make_unique<FakeAdviser>();
+  FakeAdviser& fake = *inner;
+  fake.answer = advisor::Advice{.status = AdviceStatus::kAnswered, .text = "Ask [EMAIL_ADDRESS_1].", .detail = {}, .adviser = "acme/wise-1"};
+  auto adviser = make_private(std::move(inner), gate, {}, store.get());
+  const auto asked = [&](const std::string& question, const std::string& draft, const std::string& header = "", bool may_remember = true) {
+    advisor::AdviceRequest request{.request_id = "r", .conversation = {{true, question}}, .draft = draft, .rule = "auto",
+                                   .sources = {{"user", "", {}, {header}}}};
+    if (may_remember) request.memory = advisor::AdviceKey{.client = "ann", .gives = {}, .adviser = {}, .model = "m", .context = 7};
+    const auto sink = std::make_shared<PromisedAdvice>();
+    adviser->ask(std::move(request), sink);
+    const advisor::Advice advice = sink->wait();
+    while (store->remembered(9)->size() < fake.asked.size() && may_remember) std::this_thread::sleep_for(milliseconds(1));
+    return advice;
+  };
+  const std::string question = "Whom do I ask about ann@example.com?";
+  EXPECT_EQ(asked(question, "Dunno.").text, "Ask ann@example.com.");
+  const advisor::Advice again = asked("Please, whom do I ask about ann@example.com", "Dunno.");
+  EXPECT_EQ(again.text, "Ask ann@example.com.");
+  EXPECT_EQ(again.remembered, "a-1");
+  EXPECT_EQ(again.bytes_out, 0U);
+  EXPECT_NE(again.detail.find("remembered advice of "), std::string::npos);
+  EXPECT_EQ(fake.asked.size(), 1U);
+  EXPECT_EQ(asked(question, "Another draft.").text, "(On this earlier draft: Dunno.)\n\nAsk ann@example.com.");
+  EXPECT_EQ(asked(question, "Dunno.", "x: site").remembered, "") << "of another class";
+  EXPECT_EQ(asked(question, "Dunno.", "", false).remembered, "") << "store: false";
+  EXPECT_EQ(fake.asked.size(), 3U);
+  EXPECT_EQ(store->remembered(9)->size(), 2U);
+  adviser.reset();
+  std::filesystem::remove_all(folder);
+}
+
 TEST(PrivateAdviser, ACancelReachesTheAdviserBehind) {
   auto inner = std::make_unique<FakeAdviser>();
-  const auto adviser = make_private(std::move(inner), {});
+  const PrivacyGate gate;
+  const auto adviser = make_private(std::move(inner), gate);
   const auto sink = std::make_shared<PromisedAdvice>();
   const auto id = adviser->ask({.request_id = "r", .conversation = {{true, "hi"}}, .draft = "", .rule = "auto", .sources = {}}, sink);
   adviser->cancel(id);

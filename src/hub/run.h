@@ -24,6 +24,7 @@
 #include "hub/hub.h"
 #include "hub/model_shelf.h"
 #include "hub/prompt.h"
+#include "hub/upstream/cleared_request.h"
 #include "hub/upstream/upstream_desk.h"
 
 namespace hearth::hub {
@@ -129,6 +130,14 @@ struct AdviceCame {
   RequestId run;
   advisor::Advice advice;
 };
+struct RequestCleared {
+  RequestId run;
+  Result<ClearedRequest> cleared;
+};
+struct DepartureNear {
+  RequestId run;
+  advisor::DeparturePtr departure;
+};
 struct UpstreamSaid {
   RequestId run;
   UpstreamPiece piece;
@@ -153,6 +162,6 @@ struct ProbeAnswered {};
 struct Stop {};
 
 using RunMessage = std::variant<Admitted, ModelReady, PromptReady, TokenMade, JobEnded, AdviceCame,
-                                UpstreamSaid, UpstreamStatus, UpstreamEnded, ReceiptStored, CancelRun, CancelAll, Probe, ProbeAnswered, Stop>;
+                                RequestCleared, DepartureNear, UpstreamSaid, UpstreamStatus, UpstreamEnded, ReceiptStored, CancelRun, CancelAll, Probe, ProbeAnswered, Stop>;
 
 }  // namespace hearth::hub

@@ -162,6 +162,22 @@ bool may_begin_form(char c, char before) {
   return is_upper(c) && !is_word(before) && before != '_';
 }
 
+// `value` as it stands between the quotes of a JSON string.
+std::string json_quoted(std::string_view value) {
+  std::string out;
+  for (const char c : value) {
+    if (c == '"' || c == '\\') {
+      out += '\\';
+      out += c;
+    } else if (static_cast<unsigned char>(c) < 0x20) {
+      out += fmt::format("\\u{:04x}", static_cast<unsigned>(c));
+    } else {
+      out += c;
+    }
+  }
+  return out;
+}
+
 void note(std::vector<std::string>& list, std::string_view text) {
   if (list.size() < kReportedMax) list.emplace_back(text);
 }
@@ -246,7 +262,7 @@ std::string Restorer::work(bool is_end) {
     if (form.kind == Form::Kind::kWhole && placeholders_.has_type(form.type)) {
       const std::string_view as_written = std::string_view(head).substr(0, form.length);
       if (const std::string* const value = placeholders_.value(form.type, form.number)) {
-        out += *value + form.ending;
+        out += (into_ == RestoredInto::kJson ? json_quoted(*value) : *value) + form.ending;
         ++report_.n_restored;
         before_ = held_[at + form.length - 1];
         at += form.length;

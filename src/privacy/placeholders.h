@@ -58,10 +58,14 @@ struct RestoreReport {
 };
 inline constexpr std::size_t kReportedMax = 64;  // Of each kind; more are not listed.
 
+// What the restored text is: in JSON, values are written as between a string's quotes.
+enum class RestoredInto : std::uint8_t { kText, kJson };
+
 class Restorer {
  public:
   // Borrows `placeholders`.
-  explicit Restorer(const Placeholders& placeholders) : placeholders_(placeholders) {}
+  explicit Restorer(const Placeholders& placeholders, RestoredInto into = RestoredInto::kText)
+      : placeholders_(placeholders), into_(into) {}
 
   // Takes the next piece, split anywhere; returns what is sure by now.  Holds back at most
   // kPlaceholderBytesMax bytes.
@@ -74,6 +78,7 @@ class Restorer {
   std::string work(bool is_end);
 
   const Placeholders& placeholders_;
+  const RestoredInto into_;
   std::string held_;
   char before_ = '\0';  // The last byte that was worked on.
   RestoreReport report_;

@@ -102,5 +102,15 @@ TEST(Restorer, SplitsChangeNothing) {
   }
 }
 
+TEST(Placeholders, ValuesFitIntoJson) {
+  Placeholders placeholders;
+  const std::string text = "Ann \"A\" Lee\n";
+  EXPECT_EQ(placeholders.redact(text, {{0, text.size(), "PERSON", "t", Rank::kForm}}), "[PERSON_1]");
+  Restorer restorer(placeholders, RestoredInto::kJson);
+  std::string out = restorer.feed("{\"who\": \"[PERS");
+  out += restorer.feed("ON_1]\"}");
+  EXPECT_EQ(out + restorer.finish(), R"({"who": "Ann \"A\" Lee\u000a"})");
+}
+
 }  // namespace
 }  // namespace hearth::privacy

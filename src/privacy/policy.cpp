@@ -22,6 +22,14 @@ bool any_glob_matches(const std::vector<std::string>& globs, std::string_view te
   return std::ranges::any_of(globs, [&](const std::string& glob) { return glob_matches(glob, text); });
 }
 
+// Whether a rule's globs leave a source in.  What is too long to look at fits every rule about it.
+bool any_fits(const std::vector<std::string>& globs, const std::vector<std::string>& texts) {
+  if (globs.empty()) return true;
+  return std::ranges::any_of(texts, [&](const std::string& text) {
+    return text.size() > kPathBytesMax || any_glob_matches(globs, text);
+  });
+}
+
 // Whether all that `later` can match in one list, `earlier` matches, too.
 bool covers(const std::vector<std::string>& earlier, const std::vector<std::string>& later) {
   if (earlier.empty()) return true;
@@ -32,7 +40,8 @@ bool covers(const std::vector<std::string>& earlier, const std::vector<std::stri
 }
 
 bool covers(const PolicyRule& earlier, const PolicyRule& later) {
-  return covers(earlier.roles, later.roles) && covers(earlier.tools, later.tools) && covers(earlier.paths, later.paths);
+  return covers(earlier.roles, later.roles) && covers(earlier.tools, later.tools) && covers(earlier.paths, later.paths) &&
+         covers(earlier.headers, later.headers);
 }
 
 // Why no source can reach a rule; empty if one can.
@@ -91,11 +100,7 @@ bool glob_matches(std::string_view glob, std::string_view text) {
 bool PolicyRule::fits(const Source& source) const {
   if (!roles.empty() && std::ranges::find(roles, source.role) == roles.end()) return false;
   if (!tools.empty() && !any_glob_matches(tools, source.tool)) return false;
-  if (paths.empty()) return true;
-  return std::ranges::any_of(source.paths, [&](const std::string& path) {
-    // A path too long to look at fits every rule about paths.
-    return path.size() > kPathBytesMax || any_glob_matches(paths, path);
-  });
+  return any_fits(paths, source.paths) && any_fits(headers, source.headers);
 }
 
 Policy Policy::standard() {
@@ -119,7 +124,7 @@ Verdict Policy::judge(const Source& source, std::string_view provider) const {
 }
 
 Verdict Policy::judge(const Sources& sources, std::string_view provider) const {
-  if (sources.empty()) return judge(Source{.role = "", .tool = "", .paths = {}}, provider);
+  if (sources.empty()) return judge(Source{}, provider);
   Verdict highest = judge(sources.front(), provider);
   for (const Source& source : sources) {
     Verdict verdict = judge(source, provider);

@@ -39,6 +39,8 @@ struct Source {
   std::string role;                // "system", "user", "assistant" or "tool".
   std::string tool;                // Of a tool's result: the tool's name.
   std::vector<std::string> paths;  // Files that it was made of, as the tool was told them.
+  // Of the HTTP request that brought it: "name: value", the name in lower case; never a key or a cookie.
+  std::vector<std::string> headers = {};
 };
 using Sources = std::vector<Source>;
 
@@ -49,7 +51,7 @@ struct PolicyRule {
   std::string name;
   Class gives = Class::kPrivate;
   // Each that is not empty must fit; one of its entries is enough.
-  std::vector<std::string> roles, tools, paths;
+  std::vector<std::string> roles, tools, paths, headers;
 
   bool fits(const Source& source) const;
 };
@@ -76,6 +78,7 @@ struct Policy {
   std::map<std::string, std::vector<Action>> actions;
   std::vector<std::string> kept_types;  // Of spans that are not replaced.
   std::vector<Expectation> expectations;
+  std::uint64_t identity = 0;  // Of the text that it was read from: another one, another policy.
 
   // Private text leaves with placeholders, public text as it is, secret text never.  Dates, places,
   // nationalities, titles and ages stay: alone they name nobody, and without them advice is worth little.

@@ -8,6 +8,10 @@
 //   class = "secret"
 //   paths = ["**/.ssh/**", "**/*.pem"]
 //
+//   [[rules]]
+//   class = "public"
+//   headers = ["X-Project: website"]   # Of the HTTP request; the value is a glob.
+//
 //   [actions]                  # For every provider that has no table of its own.
 //   public = "free"
 //
@@ -27,6 +31,8 @@
 #define TOML_EXCEPTIONS 0
 #include <toml++/toml.h>
 
+#include "base/ascii.h"
+#include "base/digest.h"
 #include "privacy/policy.h"
 
 namespace hearth::privacy {
@@ -78,7 +84,7 @@ class PolicyReader {
   }
 
   PolicyRule rule(const toml::table& table, std::size_t index) {
-    PolicyRule rule{.name = fmt::format("{}", index + 1), .gives = Class::kSecret, .roles = {}, .tools = {}, .paths = {}};
+    PolicyRule rule{.name = fmt::format("{}", index + 1), .gives = Class::kSecret, .roles = {}, .tools = {}, .paths = {}, .headers = {}};
     bool has_class = false;
     each(table, [&](const std::string& key, const toml::node& node) {
       if (key == "name") {
@@ -92,8 +98,10 @@ class PolicyReader {
         rule.tools = texts(key, node);
       } else if (key == "paths") {
         rule.paths = texts(key, node);
+      } else if (key == "headers") {
+        for (const std::string& header : texts(key, node)) rule.headers.push_back(header_of(header, rule.name));
       } else {
-        unknown(key, node, "name, class, roles, tools, paths");
+        unknown(key, node, "name, class, roles, tools, paths, headers");
       }
     });
     if (!has_class) set(fmt::format("rule '{}' has no class", rule.name));
@@ -104,6 +112,16 @@ class PolicyReader {
   void check_role(const std::string& role, const std::string& where) {
     const bool is_known = role == "system" || role == "user" || role == "assistant" || role == "tool";
     if (!is_known) set(fmt::format("'{}' names the role '{}'; there are system, user, assistant and tool", where, role));
+  }
+
+  // "X-Project: acme" as sources have it; a rule without a name to look for would never fit.
+  std::string header_of(const std::string& header, const std::string& where) {
+    const std::size_t colon = header.find(": ");
+    if (colon == 0 || colon == std::string::npos) {
+      set(fmt::format("'{}' has the header '{}'; \"NAME: VALUE\" is expected, where VALUE may be a glob", where, header));
+      return header;
+    }
+    return lower(header.substr(0, colon)) + header.substr(colon);
   }
 
   void actions(const toml::node& node, Policy& policy) {
@@ -139,6 +157,8 @@ class PolicyReader {
         expected.source.tool = text(key, node);
       } else if (key == "path") {
         expected.source.paths = {text(key, node)};
+      } else if (key == "header") {
+        expected.source.headers = {header_of(text(key, node), expected.name)};
       } else if (key == "provider") {
         expected.provider = text(key, node);
       } else if (key == "class") {
@@ -146,7 +166,7 @@ class PolicyReader {
       } else if (key == "action") {
         expected.action = action_of(key, node);
       } else {
-        unknown(key, node, "name, role, tool, path, provider, class, action");
+        unknown(key, node, "name, role, tool, path, header, provider, class, action");
       }
     });
     const bool is_of_tool = !expected.source.tool.empty() || !expected.source.paths.empty();
@@ -215,7 +235,9 @@ Result<Policy> parse_policy(std::string_view toml, const std::string& name) {
     return fail(Code::kInvalidArgument, fmt::format("'{}' line {}: {}", name, parsed.error().source().begin.line,
                                                     parsed.error().description()));
   }
-  return PolicyReader(name).read(parsed.table());
+  HEARTH_TRY(Policy policy, PolicyReader(name).read(parsed.table()));
+  policy.identity = hash64(toml);
+  return policy;
 }
 
 }  // namespace hearth::privacy

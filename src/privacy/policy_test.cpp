@@ -116,6 +116,33 @@ class = "secret"
   EXPECT_EQ(problems[2], "'wrong': class secret expected, rule 'weather' gives public");
 }
 
+TEST(Policy, HeadersAreASource) {
+  const Policy policy = parsed(R"(
+[[rules]]
+name = "site"
+class = "public"
+headers = ["X-Project: website"]
+[[rules]]
+name = "clients"
+class = "secret"
+headers = ["x-project: client-*"]
+[[expect]]
+role = "user"
+header = "X-PROJECT: client-7"
+action = "never"
+)");
+  EXPECT_TRUE(policy.check().empty());
+  const auto rule_of = [&](const std::string& header) {
+    return policy.judge(Source{.role = "user", .tool = {}, .paths = {}, .headers = {"accept: */*", header}}, "").rule;
+  };
+  EXPECT_EQ(rule_of("x-project: website"), "site");
+  EXPECT_EQ(rule_of("x-project: client-acme"), "clients");
+  EXPECT_EQ(rule_of("x-project: other"), "default");
+  EXPECT_EQ(rule_of("x-long: " + std::string(kPathBytesMax, 'x')), "site") << "the first rule about headers";
+  EXPECT_NE(policy.identity, parsed("default = \"public\"").identity);
+  EXPECT_NE(problem_of("[[rules]]\nclass = \"public\"\nheaders = [\"website\"]").find("NAME: VALUE"), std::string::npos);
+}
+
 TEST(Policy, RefusesWhatItDoesNotKnow) {
   EXPECT_NE(problem_of("defualt = \"public\"").find("'defualt' is no key here"), std::string::npos);
   EXPECT_NE(problem_of("default = \"open\"").find("line 1: default must be public, internal"), std::string::npos);

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "api/hearth/consents.h"
 #include "base/clock.h"
 
 namespace hearth::server {
@@ -162,6 +163,10 @@ class StreamedAnswer final : public AnswerSink {
     start();
     writer_->advice(out_, text);
     send();
+  }
+
+  void on_departure(const advisor::DeparturePtr& departure) override {
+    on_status(api::hearth::render_departure_comment(*departure));
   }
 
   void on_choice_end(std::uint32_t choice, const hub::ChoiceEnd& end) override {

@@ -9,6 +9,7 @@
 
 #include "api/anthropic/messages_request.h"
 #include "api/anthropic/messages_writer.h"
+#include "api/hearth/consents.h"
 #include "api/memory_report.h"
 #include "api/ollama/chat_request.h"
 #include "api/ollama/chat_writer.h"
@@ -17,6 +18,7 @@
 #include "api/openai/response.h"
 #include "api/responses/responses_request.h"
 #include "api/router.h"
+#include "base/ascii.h"
 #include "base/clock.h"
 #include "net/router.h"
 #include "server/chat_answer.h"
@@ -49,6 +51,9 @@ enum RouteId : int {
   kVerify,
   kPolicy,
   kMemory,
+  kConsents,
+  kConsent,
+  kOutcomes,
   kResponses,
   kMessages,
   kCountTokens,
@@ -102,6 +107,9 @@ constexpr auto kRoutes = std::to_array<net::Route>({
     {"POST", "/hearth/v1/ledger/verify", kVerify},
     {"POST", "/hearth/v1/policy/explain", kPolicy},
     {"GET", "/hearth/v1/memory", kMemory},
+    {"GET", "/hearth/v1/consents", kConsents},
+    {"POST", "/hearth/v1/consents/*", kConsent},
+    {"POST", "/hearth/v1/outcomes", kOutcomes},
 });
 
 // Requests that are answered by a model, in words.
@@ -160,6 +168,21 @@ RenderError error_shape(std::string_view path) {
 // What a monitor or a browser may see without a key: that something is here.
 bool is_public(const net::RouteMatch& match) { return match.id == kPage || match.id == kHealth; }
 
+// Headers that carry a secret: no rule sees them.
+constexpr auto kSecretHeaders =
+    std::to_array<std::string_view>({"authorization", "proxy-authorization", "cookie", "x-api-key", "api-key", "x-goog-api-key"});
+
+// What the privacy policy may look at: "name: value", the name in lower case.
+std::vector<std::string> policy_headers(const net::ServerRequest& request) {
+  std::vector<std::string> headers;
+  for (const auto& [name, value] : request.headers) {
+    std::string lower_name = lower(name);
+    if (std::ranges::find(kSecretHeaders, lower_name) != kSecretHeaders.end()) continue;
+    headers.push_back(std::move(lower_name) + ": " + value);
+  }
+  return headers;
+}
+
 // Names that every hub has beside its models.
 constexpr auto kRoutingModels = std::to_array<std::string_view>({"auto", "local"});
 
@@ -197,6 +220,8 @@ struct Server::State {
   net::ServerResponse models();
   net::ServerResponse model(const std::string& id);
   net::ServerResponse unload(std::string_view body);
+  net::ServerResponse consent(const std::string& id, const net::ServerRequest& request);
+  net::ServerResponse outcome(std::string_view body);
 
   std::vector<hub::ModelEntry> usable_models() const;
   net::HeaderList common_headers(const net::ServerRequest& request);
@@ -313,6 +338,10 @@ void Server::State::answer(RouteId route, const std::string& rest, const Exchang
     case kVerify: return respond(exchange, answer_verify(options.books));
     case kPolicy: return respond(exchange, answer_policy(options.books, exchange->request()));
     case kMemory: return respond(exchange, {.body = api::render_memory(hub.memory(), hub.upstreams())});
+    case kConsents:
+      return respond(exchange, {.body = api::hearth::render_consents(hub.consents(access.client_name(exchange->request())))});
+    case kConsent: return respond(exchange, consent(rest, exchange->request()));
+    case kOutcomes: return respond(exchange, outcome(exchange->request().body));
     case kOllamaTags: return respond(exchange, {.body = ollama::render_tags(usable_models())});
     case kOllamaLoaded: return respond(exchange, {.body = ollama::render_loaded(usable_models(), hub.memory())});
     case kOllamaShow: return respond(exchange, ollama_show(exchange->request().body));
@@ -341,6 +370,7 @@ void Server::State::answer_chat_request(const ChatRoute& route, const Exchange& 
     parsed->chat.advice = *mode;
   }
   parsed->chat.client = access.client_name(request);
+  parsed->chat.headers = policy_headers(request);
   answer_chat(hub, {.call = *std::move(parsed),
                     .headers = common_headers(request),
                     .render_error = render,
@@ -399,6 +429,24 @@ net::ServerResponse Server::State::unload(std::string_view body) {
   if (!name) return error_response(name.error());
   if (const auto unloaded = hub.unload(*name); !unloaded) return error_response(api::api_error(unloaded.error()));
   return {.body = R"({"success":true})"};
+}
+
+// Only who asked may answer: to all others there is nothing that waits.
+net::ServerResponse Server::State::consent(const std::string& id, const net::ServerRequest& request) {
+  const auto answer = api::hearth::parse_consent_answer(request.body);
+  if (!answer) return error_response(answer.error());
+  const auto done = hub.answer_consent(id, access.client_name(request), answer->is_allowed, answer->is_remembered);
+  if (!done) return error_response(api::api_error(done.error()));
+  return {.body = api::hearth::render_consent_answer(id, *answer)};
+}
+
+net::ServerResponse Server::State::outcome(std::string_view body) {
+  if (!options.note_outcome) return error_response(api::api_error(404, "This hub learns nothing from outcomes."));
+  const auto outcome = api::hearth::parse_outcome(body);
+  if (!outcome) return error_response(outcome.error());
+  auto noted = options.note_outcome(outcome->receipt, outcome->is_good);
+  if (!noted) return error_response(api::api_error(noted.error()));
+  return {.body = *std::move(noted)};
 }
 
 // ---- Server ----

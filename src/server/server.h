@@ -6,9 +6,9 @@
 //   Ollama       POST /api/chat, /api/generate, /api/embed, /api/embeddings, /api/show
 //                GET  /api/tags, /api/ps, /api/version
 //   llama.cpp    POST /models/load, /models/unload   GET /models, /props
-//   Hearth       GET  /hearth/v1/receipts, /hearth/v1/receipts/{id}, /hearth/v1/ledger, /hearth/v1/memory, /health,
-//                     /metrics, / and the page's files
-//                POST /hearth/v1/ledger/verify, /hearth/v1/policy/explain
+//   Hearth       GET  /hearth/v1/receipts, /hearth/v1/receipts/{id}, /hearth/v1/ledger, /hearth/v1/memory,
+//                     /hearth/v1/consents, /health, /metrics, / and the page's files
+//                POST /hearth/v1/ledger/verify, /hearth/v1/policy/explain, /hearth/v1/consents/{id}, /hearth/v1/outcomes
 //
 // A request's way: head read → access and route judged (no body yet) → body read → a worker thread
 // parses it and asks the hub → the answer flows through the exchange.  The I/O thread does
@@ -40,6 +40,8 @@ struct ServerOptions {
   std::chrono::milliseconds heartbeat_every{15'000};
   std::string version;  // Of Hearth, for clients that ask.
   Books books;  // What Hearth's own API reads from.
+  // Learns that a receipt's answer was good or bad; what it noted as JSON text.  Unset: 404.
+  std::function<Result<std::string>(const std::string& id, bool is_good)> note_outcome;
 };
 
 // Threading: create, stop and the destructor on one thread; the rest anywhere.

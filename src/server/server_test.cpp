@@ -413,6 +413,52 @@ TEST(Server, KeysAreNeededOnceTheyAreSet) {
   EXPECT_THAT(refused.body, Not(HasSubstr("secret")));
 }
 
+TEST(Server, OnlyWhoAskedAnswersAConsent) {
+  ServerOptions options;
+  options.keys = {{"laptop", "secret-one"}, {"phone", "secret-two"}};
+  Fixture f(options);
+  const std::string own = "Host: localhost\r\nx-api-key: secret-one\r\n", other = "Host: localhost\r\nx-api-key: secret-two\r\n";
+  const TestResponse asked = f.request("POST", "/v1/chat/completions", f.chat_body("consent", R"("stream":true)"),
+                                       own + "X-Project: website\r\nCookie: c=1\r\n");
+  EXPECT_THAT(f.hub.last_request().headers, testing::Contains("x-project: website"));
+  for (const std::string& header : f.hub.last_request().headers) EXPECT_THAT(header, Not(HasSubstr("secret-one")));
+  EXPECT_THAT(f.hub.last_request().headers, Not(testing::Contains("cookie: c=1")));
+  EXPECT_THAT(parse_stream(asked.body).comments,
+              testing::Contains(HasSubstr(R"(x-hearth-consent: {"id":"c-1","request":"r-1","provider":"acme")")));
+
+  EXPECT_THAT(f.request("GET", "/hearth/v1/consents", "", own).body, HasSubstr(R"("body":"{\"a\": 1}")"));
+  EXPECT_EQ(f.request("GET", "/hearth/v1/consents", "", other).body, R"({"consents":[]})");
+  EXPECT_EQ(f.get("/hearth/v1/consents").status, 401);
+  const auto answer = [&](const std::string& headers, std::string_view body) {
+    return f.request("POST", "/hearth/v1/consents/c-1", body, headers);
+  };
+  EXPECT_EQ(answer("Host: localhost\r\n", R"({"answer":"allow"})").status, 401);
+  EXPECT_EQ(answer(other, R"({"answer":"allow"})").status, 404);
+  EXPECT_EQ(answer(own, R"({"answer":"perhaps"})").status, 400);
+  EXPECT_EQ(answer(own, R"({"answer":"allow","remember":"yes"})").status, 400);
+  EXPECT_EQ(f.hub.consented, "");
+  EXPECT_EQ(answer(own, R"({"answer":"refuse"})").body, R"({"id":"c-1","answer":"refuse","remember":false})");
+  EXPECT_EQ(f.hub.consented, "no");
+  EXPECT_EQ(answer(own, R"({"answer":"allow","remember":true})").status, 200);
+  EXPECT_EQ(f.hub.consented, "always");
+}
+
+TEST(Server, OutcomesAreLearnedFrom) {
+  ServerOptions options;
+  std::string noted;
+  options.note_outcome = [&](const std::string& id, bool is_good) -> Result<std::string> {
+    if (id != "r-1") return fail(Code::kNotFound, "there is no receipt");
+    noted = is_good ? "good" : "bad";
+    return "{}";
+  };
+  const Fixture f(options);
+  EXPECT_EQ(f.request("POST", "/hearth/v1/outcomes", R"({"receipt":"r-1","outcome":"bad"})").status, 200);
+  EXPECT_EQ(noted, "bad");
+  EXPECT_EQ(f.request("POST", "/hearth/v1/outcomes", R"({"receipt":"r-2","outcome":"good"})").status, 404);
+  EXPECT_EQ(f.request("POST", "/hearth/v1/outcomes", R"({"receipt":"r-1"})").status, 400);
+  EXPECT_EQ(f.request("POST", "/hearth/v1/outcomes", "[]").status, 400);
+}
+
 TEST(Server, AnOpenAddressNeedsAKey) {
   AccessOptions options;
   EXPECT_TRUE(Access::create(options).has_value());

@@ -106,6 +106,28 @@ class Advised(AdviserCase):
             self.assertEqual(adviser.bodies, [])
             hub.stop()
 
+    def test_advice_is_remembered_until_it_was_bad(self):
+        with AdviserServer() as adviser:
+            home, hub = self.start(adviser)
+            _, headers, _ = hub.chat(UNSURE)
+            self.assertTrue(wait_until(lambda: json.loads(home.run("advisor", "memory", "list", "--json").stdout)))
+            _, headers, body = hub.chat("please: what is the capital of France")
+            self.assertIn("Paris", body["choices"][0]["message"]["content"])
+            receipt = receipt_of(home, headers)
+            self.assertEqual((receipt["advice"], receipt["bytes_out"], receipt["cost_usd_micro"]), ("advised", 0, 0))
+            self.assertEqual(receipt["advice_remembered"], "a-1")
+            self.assertEqual(len(adviser.bodies), 1)
+            hub.chat("What is the capital of Spain?")
+            self.assertEqual(len(adviser.bodies), 2)
+            status, _, noted = hub.request("POST", "/hearth/v1/outcomes", {"receipt": receipt["id"], "outcome": "bad"})
+            self.assertEqual((status, noted["good"]), (200, False))
+            hub.chat(UNSURE)
+            self.assertEqual(len(adviser.bodies), 3)
+            self.assertEqual(home.run("advisor", "memory", "forget", "all").returncode, 0)
+            self.assertEqual(json.loads(home.run("advisor", "memory", "list", "--json").stdout), [])
+            hub.stop()
+            self.assert_ledger_holds(home)
+
     def test_always_asks_even_when_sure(self):
         with AdviserServer() as adviser:
             home, hub = self.start(adviser)
@@ -170,6 +192,26 @@ class Misbehaving(AdviserCase):
             self.assertEqual(receipt["advice"], "failed")
             self.assertEqual(receipt["cost_usd_micro"], 0)
         self.assert_ledger_holds(home)
+
+    def test_what_nobody_could_be_reached_for_is_asked_later(self):
+        with AdviserServer() as adviser:
+            home = Home(adviser.toml().replace(adviser.url, "http://127.0.0.1:9/v1"))
+            self.addCleanup(home.close)
+            with Hub(home, TEST_ADVISER_KEY=KEY) as hub:
+                _, headers, _ = hub.chat(UNSURE)
+                self.assertIn("deferred ask", receipt_of(home, headers)["advice_detail"])
+                self.assertTrue(wait_until(lambda: json.loads(home.run("advisor", "deferred", "list", "--json").stdout)))
+            [waiting] = json.loads(home.run("advisor", "deferred", "list", "--json").stdout)
+            self.assertEqual(waiting["question"], UNSURE)
+            [asked] = json.loads(home.run("advisor", "deferred", "ask", "--json", TEST_ADVISER_KEY=KEY).stdout)
+            self.assertEqual(asked["advice"], "failed")
+            home.write_config(adviser.toml())
+            [asked] = json.loads(home.run("advisor", "deferred", "ask", "--json", TEST_ADVISER_KEY=KEY).stdout)
+            self.assertEqual(asked["advice"], "advised")
+            self.assertIn("Paris", asked["after"])
+            self.assertIn("{+", asked["difference"])
+            self.assertEqual(json.loads(home.run("advisor", "deferred", "list", "--json").stdout), [])
+            self.assert_ledger_holds(home)
 
     def test_slow_first_byte(self):
         started = time.monotonic()

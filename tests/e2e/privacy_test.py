@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """What may leave, over real HTTP: a brief with placeholders, advice with values, and text that stays here."""
 
+import concurrent.futures
 import json
 import sqlite3
 import unittest
 
-from adviser_server import AdviserServer, answer
+from adviser_server import AdviserServer, answer, wait_until
 from hub_process import Home, Hub
 
 KEY = "sk-test-0123456789abcdefghij"
@@ -61,6 +62,48 @@ class Privacy(unittest.TestCase):
             hub.stop()
             with sqlite3.connect(home.ledger) as database:
                 self.assertEqual(database.execute("SELECT count(*) FROM egress").fetchone()[0], 0)
+
+    def test_where_somebody_must_agree_nothing_leaves_before(self):
+        with AdviserServer() as adviser:
+            home, hub = self.start(adviser, '[actions]\nprivate = "ask"\n')
+            with concurrent.futures.ThreadPoolExecutor(1) as pool:
+                asked = pool.submit(hub.chat, QUESTION, **ALWAYS)
+                self.assertTrue(wait_until(lambda: hub.request("GET", "/hearth/v1/consents")[2]["consents"], 30))
+                [consent] = hub.request("GET", "/hearth/v1/consents")[2]["consents"]
+                self.assertEqual(adviser.bodies, [])
+                self.assertIn("[EMAIL_ADDRESS_1]", consent["body"])
+                status, _, _ = hub.request("POST", f"/hearth/v1/consents/{consent['id']}", {"answer": "allow", "remember": True})
+                self.assertEqual(status, 200)
+                _, headers, _ = asked.result(60)
+            self.assertEqual(adviser.bodies, [consent["body"].encode()], "the bytes that were shown")
+            receipt = receipt_of(home, headers)
+            self.assertEqual(receipt["advice"], "advised", receipt)
+            self.assertIn("; consent: allowed by 127.0.0.1, for all of rule 'default'", receipt["egress"][0]["rule"])
+            _, headers, _ = hub.chat(QUESTION + " Again.", **ALWAYS)
+            self.assertIn("; consent: allowed by 127.0.0.1 for all of rule 'default'", receipt_of(home, headers)["egress"][0]["rule"])
+            [remembered] = json.loads(home.run("policy", "consents", "--json").stdout)
+            self.assertEqual((remembered["rule"], remembered["answer"]), ("default", "allow"))
+            self.assertEqual(home.run("policy", "consents", "--forget").returncode, 0)
+            # In a process without a terminal there is nobody to ask: no.
+            done = home.run("ask", "--json", "--advice", "always", QUESTION + " More.")
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertIn("refused by 127.0.0.1", json.loads(done.stdout)["receipt"]["advice_detail"])
+            self.assertEqual(len(adviser.bodies), 2)
+            hub.stop()
+
+    def test_a_dry_run_shows_the_bytes_and_sends_none(self):
+        with AdviserServer() as adviser:
+            home, hub = self.start(adviser)
+            for where in ("hub", "local"):
+                done = home.run("ask", "--dry-run", "--json", "--hub", where, "--advice", "always", QUESTION, TEST_ADVISER_KEY=KEY)
+                self.assertEqual(done.returncode, 0, done.stderr)
+                [leaving] = json.loads(done.stdout)["would_leave"]
+                self.assertIn("[EMAIL_ADDRESS_1]", json.loads(leaving["body"])["messages"][1]["content"])
+                self.assertTrue(leaving["label"].startswith("class private by rule 'default', redacted: "), leaving["label"])
+            done = home.run("ask", "--dry-run", "--advice", "never", QUESTION, TEST_ADVISER_KEY=KEY)
+            self.assertIn("nothing would leave", done.stderr)
+            self.assertEqual(adviser.bodies, [])
+            hub.stop()
 
     def test_a_policy_tests_itself_and_explains_a_request(self):
         home = Home()

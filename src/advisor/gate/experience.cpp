@@ -1,15 +1,10 @@
 #include "advisor/gate/experience.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <cmath>
 #include <nlohmann/json.hpp>
-#include <system_error>
 
-#include "base/file.h"
+#include "advisor/append_line.h"
 
 namespace hearth::advisor::gate {
 namespace {
@@ -95,21 +90,12 @@ double Experience::p_helps(double before, const std::string& kind) const {
 }
 
 Result<> append_outcome(const std::filesystem::path& file, const Experienced& outcome) {
-  std::error_code error;
-  std::filesystem::create_directories(file.parent_path(), error);
   const std::string line = Json{{"kind", outcome.kind},
                                 {"p_wrong", outcome.p_wrong},
                                 {"advised", outcome.was_advised},
                                 {"good", outcome.is_good}}
-                               .dump(-1, ' ', false, Json::error_handler_t::replace) +
-                           "\n";
-  const int descriptor = ::open(file.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
-  if (descriptor < 0) return std::unexpected(file_error("can't open", file, errno));
-  const ssize_t n = ::write(descriptor, line.data(), line.size());
-  const int problem = n < 0 ? errno : EIO;
-  ::close(descriptor);
-  if (n == static_cast<ssize_t>(line.size())) return {};
-  return std::unexpected(file_error("can't append to", file, problem));
+                               .dump(-1, ' ', false, Json::error_handler_t::replace);
+  return append_line(file, line);
 }
 
 }  // namespace hearth::advisor::gate

@@ -154,6 +154,9 @@ Parsed<> set_answer_format(Request& r, std::string_view param, dom::element valu
 Parsed<> set_hearth(Request& r, std::string_view param, dom::element value) {
   HEARTH_TRY(const dom::object hearth, as_object(param, value));
   dom::element advice;
+  if (dom::element preview; hearth["preview"].get(preview) == simdjson::SUCCESS && !preview.is_null()) {
+    HEARTH_TRY(r.chat.is_preview, as_bool("hearth.preview", preview));
+  }
   if (hearth["advice"].get(advice) != simdjson::SUCCESS || advice.is_null()) return {};
   HEARTH_TRY(const std::string_view mode, as_string("hearth.advice", advice));
   HEARTH_TRY(r.chat.advice, parse_advice(mode, "hearth.advice"));

@@ -157,8 +157,9 @@ UpstreamDesk::Judged UpstreamDesk::judge(const CallResult& result) {
 // ---- For callers, from any thread --------------------------------------------------------------
 
 UpstreamDesk::UpstreamDesk(UpstreamDirectory& directory, net::HttpClient& client,
-                           ledger::LedgerWriter& writer, LlamaServer* llama, const Clock& clock)
-    : directory_(directory), client_(client), writer_(writer), llama_(llama), clock_(clock),
+                           ledger::LedgerWriter& writer, LlamaServer* llama, const Clock& clock,
+                           advisor::ConsentDesk* consents)
+    : directory_(directory), client_(client), writer_(writer), llama_(llama), clock_(clock), consents_(consents),
       thread_([this] { work(); }) {}
 
 UpstreamDesk::~UpstreamDesk() {
@@ -245,7 +246,7 @@ void UpstreamDesk::begin(UpstreamAskId id, Question& question) {
     return end(id);
   }
   question.is_counted = true;
-  if (question.ask.target.is_egress) return record(id, question);
+  if (question.ask.target.is_egress) return seek_consent(id, question);
   call(id, question);
 }
 
@@ -291,20 +292,69 @@ void UpstreamDesk::on(Explained& message) {
   go_on(message.id, *question);
 }
 
-// Nothing leaves before this is on disk.
-void UpstreamDesk::record(UpstreamAskId id, Question& question) {
-  question.step = Step::kRecording;
+ledger::CallIntent UpstreamDesk::intent_of(const Question& question) const {
   const auto& server = server_of(question);
-  ledger::CallIntent intent{
+  return {
       .request_id = question.ask.receipt_id,
       .provider = server.options.name,
       .url = url_of(question),
       .model = question.ask.target.model,
       .headers = advisor::recorded_headers(advisor::wire_headers(*server.wire, server.key)),
       .body = question.body.json,
-      .rule = question.ask.rule,
+      .rule = question.ask.rule + (question.consented.empty() ? "" : "; " + question.consented),
       .reserved_usd_micro = advisor::worst_case_usd_micro(*question.ask.target.prices, question.traffic)};
-  writer_.post([this, id, intent = std::move(intent), budget = server.options.budget](ledger::Ledger& ledger) {
+}
+
+advisor::DeparturePtr UpstreamDesk::departure_of(const Question& question) const {
+  ledger::CallIntent intent = intent_of(question);
+  return std::make_shared<const advisor::Departure>(advisor::Departure{
+      .consent = {}, .request_id = std::move(intent.request_id), .provider = std::move(intent.provider),
+      .model = std::move(intent.model), .url = std::move(intent.url), .headers = std::move(intent.headers),
+      .body = std::move(intent.body), .label = question.ask.label, .worst_usd_micro = intent.reserved_usd_micro});
+}
+
+// What needs nobody's consent, or has it already, goes on at once.
+void UpstreamDesk::seek_consent(UpstreamAskId id, Question& question) {
+  const bool has_consent = !question.ask.consent || !question.consented.empty();
+  if (question.ask.is_preview) {
+    question.sink->on_departure(departure_of(question));
+    question.end.is_preview = true;
+    return end(id);
+  }
+  if (has_consent) return record(id, question);
+  if (consents_ == nullptr) {
+    question.end.error = Error{Code::kPermissionDenied, "it may leave only where somebody agrees, and nobody can be asked"};
+    return end(id);
+  }
+  question.step = Step::kConsenting;
+  question.consent = consents_->ask(
+      *question.ask.consent, *departure_of(question),
+      [&question](const advisor::DeparturePtr& departure) { question.sink->on_departure(departure); },
+      [this, id](advisor::ConsentEnd end) { mailbox_.put(Consented{id, std::move(end)}); });
+}
+
+void UpstreamDesk::on(Consented& message) {
+  Question* const question = find(message.id);
+  if (question == nullptr || question->step != Step::kConsenting) return;
+  if (question->is_cancelled || is_stopping_) {
+    question->end.error = Error{Code::kCancelled, "the request was cancelled"};
+    return end(message.id);
+  }
+  if (!message.end.is_allowed) {
+    question->end.error = Error{Code::kPermissionDenied,
+                                fmt::format("the privacy policy lets {} leave only where somebody agrees: {}",
+                                            question->ask.label, message.end.words)};
+    return end(message.id);
+  }
+  question->consented = "consent: " + message.end.words;
+  record(message.id, *question);
+}
+
+// Nothing leaves before this is on disk.
+void UpstreamDesk::record(UpstreamAskId id, Question& question) {
+  question.step = Step::kRecording;
+  const auto& server = server_of(question);
+  writer_.post([this, id, intent = intent_of(question), budget = server.options.budget](ledger::Ledger& ledger) {
     mailbox_.put(Recorded{id, ledger.begin_call(intent, budget)});
   });
 }
@@ -458,6 +508,7 @@ void UpstreamDesk::on(Cancelled& message) {
 
 void UpstreamDesk::cancel_question(UpstreamAskId id, Question& question) {
   question.is_cancelled = true;
+  if (question.step == Step::kConsenting) consents_->withdraw(question.consent);
   if (question.step == Step::kCalling) client_.cancel(*question.http_call);
   if (question.step == Step::kWaiting) return go_on(id, question);
   if (question.step == Step::kLeasing) llama_->give_up(question.ticket);  // A start may take minutes.

@@ -20,6 +20,7 @@
 #include <variant>
 #include <vector>
 
+#include "advisor/consent.h"
 #include "advisor/recorded_call.h"
 #include "base/clock.h"
 #include "base/mailbox.h"
@@ -37,7 +38,10 @@ struct UpstreamAsk {
   std::string receipt_id;
   UpstreamTarget target;
   ChatRequest request;
-  std::string rule;  // What allowed it, for the ledger.
+  std::string rule;  // What allowed it, and its label, for the ledger.
+  std::string label;  // Its class, by which rule and what was replaced.
+  std::optional<advisor::ConsentNeed> consent;  // Set: nothing leaves unless somebody agrees.
+  bool is_preview = false;                      // Show what would leave, and end.
 };
 
 struct UpstreamEnd {
@@ -45,6 +49,8 @@ struct UpstreamEnd {
   std::vector<std::string> finish_reasons;   // Of each choice, in the server's words.
   Usage usage;                               // As the server says, within what is possible.
   std::string left_out;                      // ChatBody::left_out.
+  std::string odd;                           // What is odd about the answer, as a sentence; or empty.
+  bool is_preview = false;                   // It was: nothing has left.
   std::uint64_t bytes_out = 0;               // That left this machine.
   std::int64_t cost_usd_micro = 0;
 };
@@ -57,15 +63,19 @@ class UpstreamSink {
   virtual ~UpstreamSink() = default;
   virtual void on_piece(UpstreamPiece piece) = 0;
   virtual void on_status(const std::string& text) = 0;
+  // A call waits for consent, or would leave if this were no preview.
+  virtual void on_departure(const advisor::DeparturePtr& departure) { (void)departure; }
   virtual void on_end(UpstreamEnd end) = 0;
 };
 
 // Threading: all members from any thread, also from inside a sink.
 class UpstreamDesk {
  public:
-  // Borrows all of them; without `llama` no target may be a child's.
+  // Borrows all of them; without `llama` no target may be a child's, without `consents` what needs
+  // consent stays here.
   UpstreamDesk(UpstreamDirectory& directory, net::HttpClient& client, ledger::LedgerWriter& writer,
-               LlamaServer* llama = nullptr, const Clock& clock = Clock::system());
+               LlamaServer* llama = nullptr, const Clock& clock = Clock::system(),
+               advisor::ConsentDesk* consents = nullptr);
   ~UpstreamDesk();  // Cancels what runs; every sink gets its on_end first.
   UpstreamDesk(const UpstreamDesk&) = delete;
   UpstreamDesk& operator=(const UpstreamDesk&) = delete;
@@ -99,7 +109,7 @@ class UpstreamDesk {
   static Judged judge(const CallResult& result);
   static std::optional<Judged> judge_status(const CallResult& result);
 
-  enum class Step : std::uint8_t { kLeasing, kRecording, kCalling, kExplaining, kSettling, kWaiting };
+  enum class Step : std::uint8_t { kLeasing, kConsenting, kRecording, kCalling, kExplaining, kSettling, kWaiting };
 
   // One request on its way.  The desk's thread's.
   struct Question {
@@ -113,6 +123,8 @@ class UpstreamDesk {
     std::uint64_t ticket = 0;  // While kLeasing.
     std::optional<LlamaLease> lease;
     UpstreamDirectory::Server child;  // As the lease has it.
+    std::string consent;    // While kConsenting: what waits for an answer.
+    std::string consented;  // How consent was given, for the ledger.
     std::optional<ledger::CallId> call;
     std::optional<net::HttpCallId> http_call;
     std::chrono::steady_clock::time_point retry_at;
@@ -134,6 +146,10 @@ class UpstreamDesk {
     UpstreamAskId id;
     std::string words;
   };
+  struct Consented {
+    UpstreamAskId id;
+    advisor::ConsentEnd end;
+  };
   struct Recorded {
     UpstreamAskId id;
     Result<ledger::CallId> call;
@@ -149,12 +165,13 @@ class UpstreamDesk {
     UpstreamAskId id;
   };
   struct Stop {};
-  using DeskMessage = std::variant<Asked, Leased, Recorded, CallEnded, Explained, Settled, Cancelled, Stop>;
+  using DeskMessage = std::variant<Asked, Leased, Consented, Recorded, CallEnded, Explained, Settled, Cancelled, Stop>;
 
   void work();
   void on(Asked& message);
   void on(Leased& message);
   void on(Explained& message);
+  void on(Consented& message);
   void on(Recorded& message);
   void on(CallEnded& message);
   void on(Settled& message);
@@ -167,6 +184,9 @@ class UpstreamDesk {
   void lease(UpstreamAskId id, Question& question);
   void note_failure(Question& question, const CallResult& result, const Judged& judged);
   void begin(UpstreamAskId id, Question& question);
+  ledger::CallIntent intent_of(const Question& question) const;
+  advisor::DeparturePtr departure_of(const Question& question) const;
+  void seek_consent(UpstreamAskId id, Question& question);
   void record(UpstreamAskId id, Question& question);
   void call(UpstreamAskId id, Question& question);
   void settle(UpstreamAskId id, Question& question, ledger::Settlement settlement);
@@ -183,6 +203,7 @@ class UpstreamDesk {
   ledger::LedgerWriter& writer_;
   LlamaServer* const llama_;
   const Clock& clock_;
+  advisor::ConsentDesk* const consents_;
   std::atomic<std::uint64_t> last_id_ = 0;
   Mailbox<DeskMessage> mailbox_;
 

@@ -118,10 +118,13 @@ class UpstreamDeskTest : public ::testing::Test {
     ledger_ = parts.ledger.get();
     parts.writer = std::make_unique<ledger::LedgerWriter>(*parts.ledger);
     parts.http = std::move(*net::HttpClient::create());
+    parts.privacy = std::make_unique<PrivacyGate>(PrivacyOptions{.policy = policy_});
+    parts.consents = std::make_unique<advisor::ConsentDesk>(advisor::ConsentOptions{.wait = consent_wait_, .remembered = {}});
     auto created = UpstreamDirectory::create({upstream}, *parts.http);
     ASSERT_TRUE(created) << created.error().message;
     parts.upstreams = *std::move(created);
-    parts.upstream_desk = std::make_unique<UpstreamDesk>(*parts.upstreams, *parts.http, *parts.writer);
+    parts.upstream_desk = std::make_unique<UpstreamDesk>(*parts.upstreams, *parts.http, *parts.writer, nullptr,
+                                                         Clock::system(), parts.consents.get());
     parts.engine = std::make_unique<FakeEngine>([](FakeJob& job) {
       job.say("from here");
       job.end();
@@ -130,6 +133,12 @@ class UpstreamDeskTest : public ::testing::Test {
     source->add("tiny", std::make_shared<FakeModel>());
     parts.shelf = std::make_unique<ModelShelf>(std::move(source), ShelfOptions{});
     hub_ = std::make_unique<Conductor>(std::move(parts), std::move(options));
+  }
+
+  void use_policy(std::string_view toml) {
+    auto parsed = privacy::parse_policy(toml, "p.toml");
+    ASSERT_TRUE(parsed) << parsed.error().message;
+    policy_ = *std::move(parsed);
   }
 
   static ChatRequest question(std::string model) {
@@ -169,6 +178,8 @@ class UpstreamDeskTest : public ::testing::Test {
     EXPECT_EQ(report->open_calls, 0);
   }
 
+  privacy::Policy policy_ = privacy::Policy::standard();
+  milliseconds consent_wait_{60'000};
   std::filesystem::path folder_;
   std::unique_ptr<FakeUpstream> upstream_;
   ledger::Ledger* ledger_ = nullptr;
@@ -433,6 +444,151 @@ TEST_F(UpstreamDeskTest, EgressIsRecordedByteForByteBeforeItLeaves) {
   EXPECT_EQ(sink->receipt()->cost_usd_micro, all[1].charged_usd_micro);
   EXPECT_EQ(json::parse(upstream_->bodies()[0])["max_tokens"], 256);
   expect_whole_ledger();
+}
+
+// ---- What of a request may leave ---------------------------------------------------------------
+
+ChatRequest delicate_question() {
+  ChatRequest request{.model = "box/m", .messages = {{.content = "Write to ann.lee@example.com."}}};
+  request.messages.push_back({.role = Role::kAssistant,
+                              .content = "Done.",
+                              .name = {},
+                              .tool_calls = {{"c1", "mail", R"({"to": "ann.lee@example.com", "card": 4111111111111111})"}}});
+  request.messages.push_back({.role = Role::kTool, .content = "sent to ann.lee@example.com", .name = {}, .tool_calls = {}, .tool_call_id = "c1"});
+  request.tools.push_back({.name = "mail",
+                           .definition = R"({"name":"mail","description":"As ann.lee@example.com","parameters":{"type":"object"}})",
+                           .parameters = R"({"type":"object"})"});
+  request.client = "ann";
+  return request;
+}
+
+TEST_F(UpstreamDeskTest, WhatLeavesHasPlaceholdersAndWhatComesBackHasValues) {
+  start([](LoopbackConnection& peer, const LoopbackRequest&, int) {
+    peer.begin_stream();
+    for (const char* piece : {"To [EMAIL", "_ADDRESS_1] and [EMAIL_ADDRESS_9]", " or [EMAIL_"}) peer.write(say(piece));
+    const json call = {{"choices", {{{"index", 0}, {"delta", {{"tool_calls", {{{"index", 0}, {"id", "c9"},
+        {"function", {{"name", "mail"}, {"arguments", "{\"to\": \"[EMAIL_ADDRESS_1]\"}"}}}}}}}}}}}};
+    peer.write("data: " + call.dump() + "\n\n" + stop() + kUsage);
+  }, make_egress);
+  const auto sink = ask(delicate_question());
+  ASSERT_TRUE(sink->wait());
+  const std::string sent = upstream_->bodies().at(0);
+  EXPECT_EQ(sent.find("ann.lee"), std::string::npos) << sent;
+  EXPECT_EQ(sent.find("4111"), std::string::npos) << sent;
+  const json body = json::parse(sent);
+  EXPECT_EQ(body["messages"][0]["content"], "Write to [EMAIL_ADDRESS_1].");
+  EXPECT_EQ(json::parse(body["messages"][1]["tool_calls"][0]["function"]["arguments"].get<std::string>())["to"], "[EMAIL_ADDRESS_1]");
+  EXPECT_EQ(body["tools"][0]["function"]["name"], "mail");
+  EXPECT_EQ(sink->text(), "To ann.lee@example.com and [EMAIL_ADDRESS_9] or [EMAIL_");
+  ASSERT_EQ(sink->calls().size(), 1U);
+  EXPECT_EQ(sink->calls()[0].arguments, R"({"to": "ann.lee@example.com"})");
+  EXPECT_THAT(sink->receipt()->advice_detail, HasSubstr("not given out: [EMAIL_ADDRESS_9]"));
+  EXPECT_THAT(rows().at(0).rule, HasSubstr("; class private by rule 'default', redacted: CREDIT_CARD 1, EMAIL_ADDRESS 4"));
+  expect_whole_ledger();
+}
+
+TEST_F(UpstreamDeskTest, ThePolicySaysPerProviderAndHeaderWhatLeaves) {
+  use_policy(R"(
+[[rules]]
+name = "site"
+class = "public"
+headers = ["x-project: website"]
+[actions]
+private = "free"
+[actions.box]
+private = "never"
+)");
+  start(answer_well, make_egress);
+  const auto kept = ask(delicate_question());
+  ASSERT_TRUE(kept->wait());
+  ASSERT_TRUE(kept->error());
+  EXPECT_EQ(kept->error()->code, Code::kPermissionDenied);
+  EXPECT_THAT(kept->error()->message, HasSubstr("class private by rule 'default' may not go to box"));
+  EXPECT_TRUE(rows().empty());
+
+  ChatRequest request = delicate_question();
+  request.headers = {"x-project: website"};
+  const auto free = ask(std::move(request));
+  ASSERT_TRUE(free->wait());
+  EXPECT_EQ(free->text(), "The sky is blue.");
+  EXPECT_THAT(upstream_->bodies().at(0), HasSubstr("ann.lee@example.com"));
+  EXPECT_THAT(rows().at(0).rule, HasSubstr("class public by rule 'site', as it is"));
+}
+
+TEST_F(UpstreamDeskTest, AGrammarWithPersonalDataStaysHere) {
+  start(answer_well, [](UpstreamOptions& upstream) { make_egress(upstream); });
+  ChatRequest request = question("box/m");
+  request.format_field = "guided_regex";
+  request.format_json = R"("ann.lee@example.com|nobody")";
+  const auto sink = ask(std::move(request));
+  ASSERT_TRUE(sink->wait());
+  ASSERT_TRUE(sink->error());
+  EXPECT_THAT(sink->error()->message, HasSubstr("a grammar can't have any"));
+  EXPECT_TRUE(upstream_->bodies().empty());
+}
+
+TEST_F(UpstreamDeskTest, WhereSomebodyMustAgreeNothingLeavesBefore) {
+  use_policy("[actions]\nprivate = \"ask\"");
+  start(answer_well, make_egress);
+  const auto allowed = ask(delicate_question());
+  const auto shown = allowed->wait_for_departure();
+  ASSERT_NE(shown, nullptr);
+  EXPECT_TRUE(upstream_->bodies().empty());
+  EXPECT_TRUE(hub_->consents("bob").empty());
+  EXPECT_FALSE(hub_->answer_consent(shown->consent, "bob", true, true));
+  ASSERT_EQ(hub_->consents("ann").size(), 1U);
+  ASSERT_TRUE(hub_->answer_consent(shown->consent, "ann", true, false));
+  ASSERT_TRUE(allowed->wait());
+  EXPECT_EQ(allowed->text(), "The sky is blue.");
+  EXPECT_EQ(upstream_->bodies().at(0), shown->body);
+  EXPECT_THAT(rows().at(0).rule, HasSubstr("; consent: allowed by ann"));
+
+  const auto refused = ask(delicate_question());
+  ASSERT_TRUE(hub_->answer_consent(refused->wait_for_departure()->consent, "ann", false, true));
+  ASSERT_TRUE(refused->wait());
+  ASSERT_TRUE(refused->error());
+  EXPECT_EQ(refused->error()->code, Code::kPermissionDenied);
+  const auto remembered = ask(delicate_question());
+  ASSERT_TRUE(remembered->wait());
+  ASSERT_TRUE(remembered->error());
+  EXPECT_THAT(remembered->error()->message, HasSubstr("refused by ann for all of rule 'default'"));
+  EXPECT_EQ(upstream_->bodies().size(), 1U);
+  expect_whole_ledger();
+}
+
+TEST_F(UpstreamDeskTest, SilenceAndLeavingAreNoConsent) {
+  use_policy("[actions]\nprivate = \"ask\"");
+  consent_wait_ = milliseconds(1);
+  start(answer_well, make_egress);
+  const auto silent = ask(delicate_question());
+  ASSERT_TRUE(silent->wait());
+  ASSERT_TRUE(silent->error());
+  EXPECT_THAT(silent->error()->message, HasSubstr("nobody agreed"));
+  hub_.reset();
+  consent_wait_ = milliseconds(60'000);
+  start(answer_well, make_egress);
+  const auto left = ask(delicate_question());
+  ASSERT_NE(left->wait_for_departure(), nullptr);
+  hub_->cancel(last_id_);
+  ASSERT_TRUE(left->wait());
+  EXPECT_EQ(left->error()->code, Code::kCancelled);
+  EXPECT_TRUE(hub_->consents("ann").empty());
+  EXPECT_TRUE(upstream_->bodies().empty());
+  EXPECT_TRUE(rows().empty());
+}
+
+TEST_F(UpstreamDeskTest, APreviewOfARequestSendsNothing) {
+  start(answer_well, make_egress);
+  ChatRequest request = delicate_question();
+  request.is_preview = true;
+  const auto sink = ask(std::move(request));
+  ASSERT_TRUE(sink->wait());
+  ASSERT_FALSE(sink->error());
+  EXPECT_EQ(sink->text(), "");
+  EXPECT_THAT(sink->wait_for_departure()->body, HasSubstr("[EMAIL_ADDRESS_1]"));
+  EXPECT_THAT(sink->receipt()->advice_detail, HasSubstr("a preview"));
+  EXPECT_TRUE(upstream_->bodies().empty());
+  EXPECT_TRUE(rows().empty());
 }
 
 TEST_F(UpstreamDeskTest, EgressIsNeverAskedUnasked) {

@@ -7,6 +7,7 @@
 //   break     two tokens, then on_error        euro      "€" in two tokens, then "uro"
 //   status    a status, then one token         refuse    chat() itself says kUnavailable
 //   overflow  chat() says the prompt is too long
+//   consent   says that a call waits for consent, then one token
 //   advise    says that advice came, then one token
 //   call      thinks, says a word, then calls every tool of the request with {"of": "..."}
 // and anything else is repeated word by word.  Where tokens are only counted, a message is one.
@@ -111,6 +112,19 @@ class FakeHub final : public hub::Hub {
     changed_.notify_all();
   }
 
+  // A consent of the last request's client, called "c-1".
+  std::vector<advisor::DeparturePtr> consents(std::string_view client) const override {
+    if (client != last_request().client) return {};
+    return {std::make_shared<const advisor::Departure>(
+        advisor::Departure{.consent = "c-1", .request_id = "r-1", .provider = "acme", .model = "wise", .url = "https://x",
+                           .headers = {}, .body = "{\"a\": 1}", .label = "class private by rule 'default'"})};
+  }
+  Result<> answer_consent(std::string_view id, std::string_view client, bool is_allowed, bool is_remembered) override {
+    if (id != "c-1" || client != last_request().client) return fail(Code::kNotFound, "nothing of yours waits");
+    consented = is_allowed ? (is_remembered ? "always" : "yes") : "no";
+    return {};
+  }
+
   std::vector<hub::ModelEntry> models() const override {
     return {{.name = "fake", .source = "embedded", .bytes = 1, .architecture = "llama", .n_context = 8192},
             {.name = "org/fake-2", .source = "config", .bytes = 2},
@@ -138,6 +152,7 @@ class FakeHub final : public hub::Hub {
   }
 
   std::atomic<bool> healthy{true};
+  std::string consented;  // What was answered last.
 
  private:
   enum class End { kFinish, kWait, kFail };
@@ -146,6 +161,7 @@ class FakeHub final : public hub::Hub {
     End end = End::kFinish;
     bool status = false;
     bool calls = false;  // The request's tools, in pieces.
+    bool consent = false;
     std::string advice;  // That comes before the tokens.
   };
   struct Job {
@@ -180,6 +196,8 @@ class FakeHub final : public hub::Hub {
       s = {.tokens = {"Wait. "}, .calls = true};
     } else if (word == "advise") {
       s = {.tokens = {"With advice. "}, .advice = "Mind the \u20ac."};
+    } else if (word == "consent") {
+      s = {.tokens = {"Sent. "}, .consent = true};
     } else if (word == "status") {
       s = {{"done"}, End::kFinish, true};
     } else {
@@ -223,6 +241,7 @@ class FakeHub final : public hub::Hub {
       return true;
     }
     if (job.n_sent == 0 && job.script.status) job.sink->on_status("asking the adviser");
+    if (job.n_sent == 0 && job.script.consent) job.sink->on_departure(consents(job.request.client).at(0));
     if (job.n_sent == 0 && !job.script.advice.empty()) job.sink->on_advice("fake/adviser", job.script.advice);
     if (job.n_sent == 0 && job.script.calls) {
       for (std::uint32_t i = 0; i < n; ++i) job.sink->on_reasoning(i, "Hm.");
