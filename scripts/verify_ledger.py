@@ -27,7 +27,10 @@ def canonical(value):
 def check_row(row, before, calls, problems):
     seq, kind, call_seq = row["seq"], row["kind"].decode(), row["call_seq"]
     fields = b"".join(canonical(row[name]) for name in COLUMNS)
-    digest = hashlib.sha256(b"hearth-egress-v1\n" + row["prev_hash"] + fields).digest()
+    domain = b"hearth-egress-v1\n"
+    if "cache_write_tokens" in row.keys() and row["cache_write_tokens"] is not None:
+        domain, fields = b"hearth-egress-v2\n", fields + canonical(row["cache_write_tokens"])
+    digest = hashlib.sha256(domain + row["prev_hash"] + fields).digest()
     if seq != before[0] + 1:
         problems.append(f"row {seq} follows row {before[0]}: rows are missing")
     if row["prev_hash"] != before[1]:

@@ -45,6 +45,7 @@ ledger::Settlement settlement_of(const CallAccount& account, const CallVerdict& 
           std::min(reported_usd_micro(account.prices, account.use), ledger::kUsdMicroMax),
       .prompt_tokens = account.use.prompt_tokens,
       .cached_tokens = account.use.cached_tokens,
+      .cache_write_tokens = account.use.cache_write_tokens,
       .completion_tokens = account.use.completion_tokens,
       .http_status = account.http_status,
       .outcome = verdict.outcome,

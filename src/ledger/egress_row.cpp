@@ -7,7 +7,8 @@
 namespace hearth::ledger {
 namespace {
 
-constexpr std::string_view kDomain = "hearth-egress-v1\n";
+constexpr std::string_view kFirstDomain = "hearth-egress-v1\n";
+constexpr std::string_view kDomain = "hearth-egress-v2\n";
 
 // Feeds fields in the canonical form: integers as 8 bytes, big-endian, two's complement; texts and
 // blobs as their length in that form, then their bytes.
@@ -40,7 +41,7 @@ class Canonical {
 
 Sha256 canonical_hash(const EgressRow& row) {
   Canonical form;
-  form.raw(std::as_bytes(std::span(kDomain)));
+  form.raw(std::as_bytes(std::span(row.cache_write_tokens ? kDomain : kFirstDomain)));
   form.raw(std::as_bytes(std::span(row.prev_hash)));
   form.integer(row.seq).text(row.kind).integer(row.call_seq).integer(row.at_unix_us);
   form.text(row.request_id).text(row.provider).text(row.url).text(row.model);
@@ -48,6 +49,7 @@ Sha256 canonical_hash(const EgressRow& row) {
   form.integer(row.charged_usd_micro).integer(row.reported_usd_micro);
   form.integer(row.prompt_tokens).integer(row.cached_tokens).integer(row.completion_tokens);
   form.integer(row.http_status).text(row.outcome).integer(row.bytes_in).text(row.response_sha256);
+  if (row.cache_write_tokens) form.integer(*row.cache_write_tokens);
   return form.finish();
 }
 

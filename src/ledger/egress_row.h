@@ -11,6 +11,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -50,6 +51,9 @@ struct EgressRow {
   std::string outcome;           // "answered", "refused", "broken", "not_sent", "unknown", ...
   std::int64_t bytes_in = 0;     // Of the response's body.
   std::string response_sha256;   // 32 bytes over the response's body; empty for none.
+  // Of the prompt, written to the provider's cache, or kUnreported; unset in rows of the first form, which
+  // have no such column and another hash.
+  std::optional<std::int64_t> cache_write_tokens = 0;
 
   Sha256 prev_hash{};  // Of the row before; zeros in the first.
   Sha256 hash{};       // Of this row: canonical_hash(*this).

@@ -52,12 +52,12 @@ Result<ChainHead> append_row(Database& database, EgressRow& row) {
   row.hash = canonical_hash(row);
   HEARTH_TRY_VOID(database.run(
       "INSERT INTO egress (" HEARTH_EGRESS_COLUMNS
-      ") VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+      ") VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
       row.seq, row.kind, row.call_seq, row.at_unix_us, row.request_id, row.provider, row.url,
       row.model, row.headers, Blob{row.body}, row.rule, row.reserved_usd_micro,
       row.charged_usd_micro, row.reported_usd_micro, row.prompt_tokens, row.cached_tokens,
       row.completion_tokens, row.http_status, row.outcome, row.bytes_in, Blob{row.response_sha256},
-      Blob{hash_bytes(row.prev_hash)}, Blob{hash_bytes(row.hash)}));
+      Blob{hash_bytes(row.prev_hash)}, Blob{hash_bytes(row.hash)}, row.cache_write_tokens.value_or(0)));
   HEARTH_TRY_VOID(
       database.run("UPDATE chain_head SET seq = ?, hash = ?", row.seq, Blob{hash_bytes(row.hash)}));
   return ChainHead{row.seq, row.hash};
@@ -140,6 +140,7 @@ Result<ChainHead> append_settlement(Database& database, CallId call, const Settl
   row.prompt_tokens = settlement.prompt_tokens;
   row.cached_tokens = settlement.cached_tokens;
   row.completion_tokens = settlement.completion_tokens;
+  row.cache_write_tokens = settlement.cache_write_tokens;
   row.http_status = settlement.http_status;
   row.outcome = settlement.outcome;
   row.bytes_in = static_cast<std::int64_t>(settlement.bytes_in);
@@ -246,6 +247,7 @@ nlohmann::ordered_json to_json(const EgressRow& row) {
                  {"reported_usd_micro", row.reported_usd_micro},
                  {"prompt_tokens", row.prompt_tokens},
                  {"cached_tokens", row.cached_tokens},
+                 {"cache_write_tokens", row.cache_write_tokens.value_or(kUnreported)},
                  {"completion_tokens", row.completion_tokens},
                  {"bytes_in", row.bytes_in}});
     json["response_sha256"] =
@@ -298,6 +300,7 @@ EgressRow read_egress_row(const Query& query) {
   row.response_sha256 = query.text(20);
   row.prev_hash = to_hash(query.bytes(21));
   row.hash = to_hash(query.bytes(22));
+  row.cache_write_tokens = query.is_null(23) ? std::nullopt : std::optional(query.integer(23));
   return row;
 }
 

@@ -71,6 +71,7 @@ struct Settlement {
   std::int64_t reported_usd_micro = 0;
   std::int64_t prompt_tokens = kUnreported;
   std::int64_t cached_tokens = kUnreported;
+  std::int64_t cache_write_tokens = kUnreported;
   std::int64_t completion_tokens = kUnreported;
   int http_status = 0;
   std::string outcome;

@@ -45,7 +45,8 @@ struct Ledger::State {
 #define HEARTH_EGRESS_COLUMNS                                                                 \
   "seq, kind, call_seq, at_unix_us, request_id, provider, url, model, headers, body, rule, "  \
   "reserved_usd_micro, charged_usd_micro, reported_usd_micro, prompt_tokens, cached_tokens, " \
-  "completion_tokens, http_status, outcome, bytes_in, response_sha256, prev_hash, hash"
+  "completion_tokens, http_status, outcome, bytes_in, response_sha256, prev_hash, hash, "       \
+  "cache_write_tokens"
 
 EgressRow read_egress_row(const Query& query);
 

@@ -495,6 +495,48 @@ TEST_F(LedgerTest, WrongFilesGetOneClearSentence) {
               HasSubstr("no Hearth ledger"));
 }
 
+TEST_F(LedgerTest, RowsOfTheFirstFormKeepTheirHashes) {
+  fill(*open());
+  // The same rows as the first version wrote them: without the column, with hashes of that form.
+  std::string sql;
+  Sha256 last{};
+  std::int64_t n = 0;
+  ASSERT_TRUE(open()->for_each_egress({}, [&](EgressRow row) {
+    row.prev_hash = last;
+    row.cache_write_tokens.reset();
+    last = canonical_hash(row);
+    n = row.seq;
+    sql += fmt::format("UPDATE egress SET prev_hash = x'{}', hash = x'{}' WHERE seq = {};", to_hex(row.prev_hash), to_hex(last), n);
+    return true;
+  }));
+  forge(sql + fmt::format("ALTER TABLE egress DROP COLUMN cache_write_tokens; PRAGMA user_version = 1;"
+                          "UPDATE chain_head SET hash = x'{}';", to_hex(last)));
+  std::filesystem::remove(path().string() + ".head");
+
+  EXPECT_THAT(verify_now().problems, IsEmpty()) << "as it is, where nothing may be written";
+  EXPECT_EQ(run_script(), 0);
+  {
+    const auto ledger = open();
+    const auto call = ledger->begin_call(intent(), kRich);
+    ASSERT_TRUE(call);
+    Settlement settlement = answered(5);
+    settlement.cache_write_tokens = 7;
+    ASSERT_TRUE(ledger->settle(*call, settlement));
+  }
+  EXPECT_THAT(verify_now().problems, IsEmpty());
+  EXPECT_EQ(run_script(), 0);
+  std::optional<std::int64_t> first, latest;
+  ASSERT_TRUE(open()->for_each_egress({}, [&](const EgressRow& row) {
+    (row.seq == 1 ? first : latest) = row.cache_write_tokens;
+    return true;
+  }));
+  EXPECT_EQ(first, std::nullopt);
+  EXPECT_EQ(latest, 7);
+  forge(fmt::format("UPDATE egress SET cache_write_tokens = NULL WHERE seq = {}", n + 2));
+  EXPECT_THAT(verify_now().problems, Not(IsEmpty()));
+  EXPECT_EQ(run_script(), 1);
+}
+
 TEST_F(LedgerTest, ANewerSchemaIsRefused) {
   open();
   forge("PRAGMA user_version = 99");

@@ -74,6 +74,10 @@ CREATE TABLE receipt (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX receipt_by_time ON receipt (at_unix_us);
 )sql",
+    // NULL in the rows that are there: they keep the form in which they were hashed.
+    R"sql(
+ALTER TABLE egress ADD COLUMN cache_write_tokens INTEGER;
+)sql",
 };
 constexpr std::int64_t kVersion = std::size(kSteps);
 
@@ -118,7 +122,11 @@ Result<> prepare_schema(Database& database, Database::Mode mode) {
         fmt::format("ledger '{}' has schema {}, this Hearth knows up to {}; use a newer one",
                     database.path().string(), version, kVersion));
   }
-  if (mode == Database::Mode::kReadOnly) return {};
+  if (mode == Database::Mode::kReadOnly) {
+    // What can't be brought up to date is read as if it were.
+    if (version == 1) return database.exec("CREATE TEMP VIEW egress AS SELECT *, NULL AS cache_write_tokens FROM main.egress");
+    return {};
+  }
   HEARTH_TRY_VOID(database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"));
   return version < kVersion ? migrate(database) : Result<>{};
 }

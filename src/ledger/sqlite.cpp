@@ -94,6 +94,8 @@ Result<bool> Query::step() {
 
 std::int64_t Query::integer(int column) const { return sqlite3_column_int64(statement_, column); }
 
+bool Query::is_null(int column) const { return sqlite3_column_type(statement_, column) == SQLITE_NULL; }
+
 std::string_view Query::bytes(int column) const {
   const void* const data = sqlite3_column_blob(statement_, column);
   const int size = sqlite3_column_bytes(statement_, column);

@@ -80,6 +80,7 @@ class Query {
 
   // Columns of the current row, from 0.  Views live until the next step().
   std::int64_t integer(int column) const;
+  bool is_null(int column) const;
   std::string_view bytes(int column) const;
   std::string text(int column) const { return std::string(bytes(column)); }
 
