@@ -31,6 +31,7 @@ advisor::gate::AskPolicy ask_policy(const Config::Advice& config) {
           .tool_errors = rule_mode(config.tool_errors),
           .before_done = rule_mode(config.before_done),
           .risky_tools = rule_mode(config.risky_tools),
+          .disagreement = rule_mode(config.disagreement),
           .risky_tool_names = config.risky_tool_names,
           .tool_errors_min = static_cast<std::uint32_t>(config.tool_errors_min),
           .wrong_max = config.wrong_max,
@@ -111,6 +112,8 @@ Result<std::unique_ptr<hub::Hub>> open_hub(const Config& config) {
   options.ask = ask_policy(config.advice);
   options.learned_folder = calibration_folder();
   options.advice_store = advice_store_options(config.advice);
+  options.second_model = config.advice.second_model;
+  options.asks_early = config.advice.ask_early;
   options.remembers_advice = config.advice.memory;
   options.defers_questions = config.advice.defer;
   options.default_advice = advice_mode(config.advisor.mode);

@@ -45,23 +45,6 @@ std::uint64_t seed_of(std::uint64_t seed, std::uint32_t choice) {
   return hash64(std::as_bytes(std::span(&choice, 1)), seed);
 }
 
-AdviceOutcome outcome_of(advisor::AdviceStatus status) {
-  switch (status) {
-    case advisor::AdviceStatus::kAnswered:
-      return AdviceOutcome::kAdvised;
-    case advisor::AdviceStatus::kOverBudget:
-      return AdviceOutcome::kOverBudget;
-    case advisor::AdviceStatus::kUnknownPrice:
-      return AdviceOutcome::kUnknownPrice;
-    case advisor::AdviceStatus::kDenied:
-      return AdviceOutcome::kNotAllowed;
-    case advisor::AdviceStatus::kFailed:
-    case advisor::AdviceStatus::kCancelled:
-      return AdviceOutcome::kFailed;
-  }
-  return AdviceOutcome::kFailed;
-}
-
 // What of a conversation an adviser may see: the turns of user and assistant, no system texts.
 std::vector<advisor::BriefMessage> brief_of(const std::vector<Message>& messages) {
   std::vector<advisor::BriefMessage> brief;
@@ -90,6 +73,11 @@ Notice unsure_notice(AdviceOutcome outcome) {
 // Whether the advice as it is could be the answer.
 bool fits_format(const Run& run) {
   return run.request.grammar == nullptr || text::grammar::matches(*run.request.grammar, run.advice_text);
+}
+
+// Whether what a job of this stage says is still of interest.
+bool is_of(const Run& run, Stage stage) {
+  return run.stage == stage || (run.drafts_on && stage == Stage::kDrafting);
 }
 
 Result<> check_request(const ChatRequest& request) {
@@ -124,6 +112,23 @@ Result<> check_can_chat(const store::CatalogueEntry& entry) {
 }
 
 }  // namespace
+
+AdviceOutcome outcome_of(advisor::AdviceStatus status) {
+  switch (status) {
+    case advisor::AdviceStatus::kAnswered:
+      return AdviceOutcome::kAdvised;
+    case advisor::AdviceStatus::kOverBudget:
+      return AdviceOutcome::kOverBudget;
+    case advisor::AdviceStatus::kUnknownPrice:
+      return AdviceOutcome::kUnknownPrice;
+    case advisor::AdviceStatus::kDenied:
+      return AdviceOutcome::kNotAllowed;
+    case advisor::AdviceStatus::kFailed:
+    case advisor::AdviceStatus::kCancelled:
+      return AdviceOutcome::kFailed;
+  }
+  return AdviceOutcome::kFailed;
+}
 
 // Forwards a job's events to the conductor.
 class Conductor::JobSink final : public engine::GenerateSink {
@@ -166,6 +171,10 @@ class Conductor::AdviceRelay final : public advisor::AdviceSink {
   Mailbox<RunMessage>& inbox_;
   RequestId run_;
 };
+
+std::shared_ptr<engine::GenerateSink> Conductor::make_job_sink(RequestId run, Stage stage) {
+  return std::make_shared<JobSink>(inbox_, run, stage, 0);
+}
 
 Conductor::Conductor(ConductorParts parts, ConductorOptions options, const Clock& clock)
     : options_(std::move(options)),
@@ -214,6 +223,7 @@ Result<std::unique_ptr<Run>> Conductor::plan(ChatRequest request, std::shared_pt
   run->request = std::move(request);
   run->sink = std::move(sink);
   if (choice.upstream) plan_upstream(*run, *std::move(choice.upstream));
+  plan_second(*run);
   return run;
 }
 
@@ -432,6 +442,10 @@ void Conductor::prepare(Run& run, Stage stage, std::vector<Message> messages) {
 void Conductor::on(PromptReady& message) {
   Run* const run = find(message.run);
   if (run == nullptr || run->stage != message.stage) return;
+  if (message.stage == Stage::kSecond) {
+    if (!message.prompt) return judge_draft(*run);
+    return ask_second(*run, *message.prompt);
+  }
   run->constraint = std::move(message.constraint);
   run->learned = std::move(message.learned);
   if (message.stage == Stage::kPreparing) {
@@ -495,13 +509,15 @@ void Conductor::begin_draft(Run& run, const Prompt& prompt) {
 
 void Conductor::on(TokenMade& message) {
   Run* const run = find(message.run);
-  if (run == nullptr || run->stage != message.stage) return;
+  if (run == nullptr || !is_of(*run, message.stage)) return;
+  if (run->stage == Stage::kSecond) return void(run->second_text += message.event.text);
   Answer& answer = run->answers[message.choice];
   const engine::TokenEvent& event = message.event;
-  if (run->stage == Stage::kDrafting) {
+  if (message.stage == Stage::kDrafting) {
     answer.meter.add({event.token.logprob, event.entropy, event.unsure_probability});
   }
   take(*run, message.choice, {.token = std::move(message.event)});
+  if (may_ask_early(*run)) ask_early(*run);
 }
 
 // Takes apart what came, and shows it or holds it back.
@@ -515,7 +531,7 @@ void Conductor::take(Run& run, std::uint32_t choice, Piece piece) {
   note_events(answer, piece.events);
   if (!answer.is_held) return show(run, choice, piece);
   answer.held.push_back(std::move(piece));
-  if (may_show_early(run, answer)) release_held(run, answer);
+  if (!run.drafts_on && may_show_early(run, answer)) release_held(run, answer);
 }
 
 // The job's last text, and what the parser held back.
@@ -537,7 +553,13 @@ void Conductor::take_end(Run& run, std::uint32_t choice, const engine::FinishEve
 
 void Conductor::on(JobEnded& message) {
   Run* const run = find(message.run);
-  if (run == nullptr || run->stage != message.stage) return;
+  if (run == nullptr || is_late_draft(*run, message) || !is_of(*run, message.stage)) return;
+  if (run->drafts_on) return end_early_draft(*run, message);
+  if (run->stage == Stage::kSecond) {
+    run->second_job.reset();
+    run->second_text += message.event.text;
+    return judge_draft(*run);
+  }
   Answer& answer = run->answers[message.choice];
   answer.is_running = false;
   const bool is_final = run->stage == Stage::kFinishing;
@@ -606,6 +628,7 @@ void Conductor::on(AdviceCame& message) {
   run->receipt.cost_usd_micro += advice.cost_usd_micro;
   if (!advice.adviser.empty()) run->receipt.adviser = advice.adviser;
   if (run->is_cancelled) return cancel_run(*run);
+  if (run->drafts_on && settle_early(*run, advice)) return;
   if (advice.is_unreachable && defer(*run, advice.detail)) {
     advice.detail += "; the question is kept, and `hearth advisor deferred ask` asks it later";
   }
@@ -752,6 +775,7 @@ void Conductor::fail_run(Run& run, Error error) {
   for (const Answer& answer : run.answers) {
     if (answer.is_running) parts_.engine->cancel(answer.job);
   }
+  if (run.second_job) parts_.engine->cancel(*run.second_job);
   const bool has_begun = run.stage >= Stage::kDrafting;
   run.receipt.end = error.code == Code::kCancelled ? "cancelled" : "error";
   run.error = std::move(error);

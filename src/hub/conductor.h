@@ -60,6 +60,8 @@ struct ConductorOptions {
   std::string default_upstream;  // SERVER/MODEL that "auto" and "local" mean; empty: the shelf's.
   advisor::gate::AskPolicy ask;  // When the adviser is asked.
   std::filesystem::path learned_folder;  // Calibrations and outcomes.
+  std::string second_model;  // Whose answer drafts are held against; empty: nobody's.
+  bool asks_early = false;   // Once a draft is unsure, which then goes on meanwhile.
   bool defers = false;  // Keep questions for which no adviser was reached, in the advice store.
   bool keeps_unstored = false;  // Snapshots also of requests that say `store: false`.
 };
@@ -94,6 +96,7 @@ class Conductor final : public Hub {
   // A message each; called on the conductor's thread.
   void on(Admitted& message);
   void on(ModelReady& message);
+  void on(SecondReady& message);
   void on(PromptReady& message);
   void on(TokenMade& message);
   void on(JobEnded& message);
@@ -129,6 +132,19 @@ class Conductor final : public Hub {
   // Whether advice is due (conductor_advice.cpp, as what follows).
   void plan_holding(Run& run);
   void end_draft(Run& run);
+  void judge_draft(Run& run);
+  // Asking while the draft goes on (conductor_early.cpp).
+  bool may_ask_early(const Run& run) const;
+  void ask_early(Run& run);
+  bool is_late_draft(Run& run, const JobEnded& message);
+  void end_early_draft(Run& run, const JobEnded& message);
+  bool settle_early(Run& run, advisor::Advice& advice);
+  // A second opinion (conductor_second.cpp).
+  void plan_second(Run& run) const;
+  bool wants_second(const Run& run) const;
+  void begin_second(Run& run);
+  void ask_second(Run& run, const Prompt& prompt);
+  std::shared_ptr<engine::GenerateSink> make_job_sink(RequestId run, Stage stage);
   bool may_show_early(const Run& run, const Answer& answer) const;
   advisor::gate::Situation situation_of(Run& run);
   std::string kind_of(const Run& run) const;

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "advisor/gate/agreement.h"
 #include "base/digest.h"
 #include "base/log.h"
 #include "hub/advice_signs.h"
@@ -60,7 +61,8 @@ std::optional<advisor::AdviceKey> memory_key(const Run& run) {
 // What of the drafts must be there before any of it is shown.
 void Conductor::plan_holding(Run& run) {
   const std::vector<Message>& messages = run.request.messages;
-  run.needs_whole_answer = needs_whole_answer(run.rules, has_used_tools(messages), n_tool_errors(messages));
+  run.needs_whole_answer = needs_whole_answer(run.rules, has_used_tools(messages), n_tool_errors(messages)) ||
+                           !run.second_candidates.empty();
   std::vector<std::string> offered;
   for (const Tool& tool : run.request.tools) offered.push_back(tool.name);
   run.may_call_risky = !risky_among(run.rules.policy, offered).empty();
@@ -75,8 +77,15 @@ bool Conductor::may_show_early(const Run& run, const Answer& answer) const {
   return run.rules.policy.refusal == advisor::gate::RuleMode::kOff || !is_refusal(answer.text);
 }
 
-// All drafts are there: is advice due?
+// All drafts are there.
 void Conductor::end_draft(Run& run) {
+  if (wants_second(run)) return begin_second(run);
+  judge_draft(run);
+}
+
+// Is advice due?
+void Conductor::judge_draft(Run& run) {
+  if (run.advice_end) return give_draft(run, run.advice_end->first, std::move(run.advice_end->second));
   const advisor::gate::Situation situation = situation_of(run);
   AdviceDecision decision = decide_advice(run.rules, situation);
   const Answer& first = run.answers[0];
@@ -110,7 +119,15 @@ advisor::gate::Situation Conductor::situation_of(Run& run) {
   Receipt& receipt = run.receipt;
   receipt.confidence = static_cast<float>(situation.confidence);
   receipt.kind = kind_of(run);
-  const advisor::gate::Learned::Odds odds = run.learned->odds(asked_of(run, receipt.kind), situation.confidence);
+  std::optional<bool> second_agrees;
+  if (!run.second_text.empty()) {
+    receipt.second_model = options_.second_model;
+    receipt.second_agrees = advisor::gate::answers_agree(run.answers[0].text, run.second_text);
+    second_agrees = receipt.second_agrees;
+    if (!receipt.second_agrees) situation.second_model = receipt.second_model;
+  }
+  const advisor::gate::Learned::Odds odds =
+      run.learned->odds(asked_of(run, receipt.kind), situation.confidence, second_agrees);
   situation.p_wrong = odds.p_wrong;
   situation.p_helps = odds.p_helps;
   receipt.p_wrong = static_cast<float>(odds.p_wrong);

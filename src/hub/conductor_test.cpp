@@ -94,6 +94,10 @@ class ConductorTest : public ::testing::Test {
     return sink;
   }
 
+  void wait_until_asked() {
+    for (int i = 0; i < 20'000 && adviser_->n_asked() == 0; ++i) std::this_thread::sleep_for(milliseconds(1));
+  }
+
   std::filesystem::path folder_;
   std::unique_ptr<FakeSource> source_;
   FakeSource* source_view_ = nullptr;
@@ -301,6 +305,135 @@ TEST_F(ConductorTest, WhateverTheAdviserDoesTheLocalAnswerIsGiven) {
     EXPECT_EQ(sink->receipt()->bytes_out, 9U);
     EXPECT_EQ(sink->receipt()->cost_usd_micro, 3);
   }
+}
+
+TEST_F(ConductorTest, ASecondModelThatAnswersOtherwiseIsAReasonToAsk) {
+  for (const char* second : {"It is green.", "Sky: blue it is, I say."}) {
+    source_ = std::make_unique<FakeSource>();
+    source_->add("tiny", std::make_shared<FakeModel>(), "config", 2000);
+    source_->add("other", std::make_shared<FakeModel>());
+    start([second](FakeJob& job) {
+      const bool is_second = !job.request.may_keep;
+      const bool is_final = job.prompt_text().find("Advice:") != std::string::npos;
+      job.say(is_second ? second : is_final ? "Final." : "The sky: it is blue.", kSureLogprob);
+      job.end();
+    }, true, {.second_model = "other"});
+    adviser_->answer = kGoodAdvice;
+    const auto sink = answered(question());
+    const Receipt receipt = *sink->receipt();
+    const bool agrees = second[0] == 'S';
+    EXPECT_EQ(receipt.second_model, "other");
+    EXPECT_EQ(receipt.second_agrees, agrees);
+    EXPECT_EQ(adviser_->n_asked(), agrees ? 0U : 1U);
+    EXPECT_EQ(sink->text(), agrees ? "The sky: it is blue." : "Final.");
+    if (!agrees) {
+      EXPECT_THAT(receipt.advice_rule, HasSubstr("'other' answers otherwise"));
+    }
+    EXPECT_EQ(answered(question("tiny"))->receipt()->second_model, "") << "no advice, no second opinion";
+    hub_.reset();
+  }
+}
+
+// Says `words` as 40 unsure tokens and " blue." and ends, once it may.
+FakeEngine::Script unsure_for_long(std::atomic<int>& n_ended, bool waits_for_cancel = false) {
+  return [&n_ended, waits_for_cancel](FakeJob& job) {
+    if (job.prompt_text().find("Advice:") != std::string::npos) {
+      job.say("Final answer.", kSureLogprob);
+      return job.end();
+    }
+    for (int i = 0; i < 40; ++i) job.say(i == 0 ? "It is" : "  ", kShakyLogprob);
+    if (waits_for_cancel) job.wait_for_cancel();
+    job.say(" blue.", kShakyLogprob);
+    job.end();
+    ++n_ended;
+  };
+}
+
+void wait_for(const std::atomic<int>& number, int value) {
+  for (int i = 0; i < 20'000 && number < value; ++i) std::this_thread::sleep_for(milliseconds(1));
+}
+
+TEST_F(ConductorTest, ADraftThatGoesOnStandsIfTheAdviceSaysTheSame) {
+  std::atomic<int> n_ended = 0;
+  start(unsure_for_long(n_ended), true, {.asks_early = true});
+  const auto sink = ask(question());
+  wait_until_asked();
+  wait_for(n_ended, 1);
+  EXPECT_EQ(adviser_->asked.at(0).draft.find("blue"), std::string::npos) << "asked before the draft's end";
+  adviser_->give(kGoodAdvice);
+  ASSERT_TRUE(sink->wait());
+  EXPECT_THAT(sink->text(), HasSubstr(" blue."));
+  EXPECT_EQ(engine_->n_submitted, 1U);
+  EXPECT_EQ(sink->receipt()->advice, AdviceOutcome::kAdvised);
+  EXPECT_THAT(sink->receipt()->advice_detail, HasSubstr("its answer stands"));
+  EXPECT_THAT(sink->receipt()->advice_rule, HasSubstr("asked early"));
+  EXPECT_EQ(sink->receipt()->cost_usd_micro, 42);
+}
+
+TEST_F(ConductorTest, ADraftThatGoesOnIsDroppedIfTheAdviceContradicts) {
+  for (const bool is_running : {false, true}) {
+    source_ = std::make_unique<FakeSource>();
+    std::atomic<int> n_ended = 0;
+    start(unsure_for_long(n_ended, is_running), true, {.asks_early = true});
+    const auto sink = ask(question());
+    wait_until_asked();
+    if (!is_running) wait_for(n_ended, 1);
+    advisor::Advice other = kGoodAdvice;
+    other.text = "Quite green, I would say.";
+    adviser_->give(other);
+    ASSERT_TRUE(sink->wait());
+    EXPECT_EQ(sink->text(), "Final answer.");
+    EXPECT_EQ(engine_->n_submitted, 2U);
+    EXPECT_EQ(sink->receipt()->advice, AdviceOutcome::kAdvised);
+    hub_.reset();
+  }
+}
+
+TEST_F(ConductorTest, ADraftThatGoesOnIsShownOnceAdviceHasFailed) {
+  for (const bool is_running : {false, true}) {
+    source_ = std::make_unique<FakeSource>();
+    std::atomic<int> n_ended = 0;
+    std::atomic<bool> may_end = !is_running;
+    start([&](FakeJob& job) {
+      for (int i = 0; i < 40; ++i) job.say(i == 0 ? "It is" : "  ", kShakyLogprob);
+      while (!may_end) std::this_thread::sleep_for(milliseconds(1));
+      job.say(" blue.", kShakyLogprob);
+      job.end();
+      ++n_ended;
+    }, true, {.asks_early = true});
+    const auto sink = ask(question());
+    wait_until_asked();
+    if (!is_running) wait_for(n_ended, 1);
+    adviser_->give({.status = advisor::AdviceStatus::kFailed, .detail = "it is down"});
+    if (is_running) EXPECT_TRUE(sink->wait_for_text("It is")) << "before its end";
+    may_end = true;
+    ASSERT_TRUE(sink->wait());
+    EXPECT_THAT(sink->text(), HasSubstr(" blue."));
+    EXPECT_EQ(sink->receipt()->advice, AdviceOutcome::kFailed);
+    EXPECT_EQ(sink->receipt()->advice_detail, "it is down");
+    EXPECT_EQ(sink->n_choice_ends(), 1);
+    hub_.reset();
+  }
+}
+
+TEST_F(ConductorTest, LeavingWhileADraftGoesOnEndsBoth) {
+  std::atomic<int> n_ended = 0;
+  start(unsure_for_long(n_ended, true), true, {.asks_early = true});
+  const auto sink = ask(question());
+  wait_until_asked();
+  hub_->cancel(last_id_);
+  ASSERT_TRUE(sink->wait());
+  EXPECT_EQ(sink->error()->code, Code::kCancelled);
+  wait_for(n_ended, 1);
+  EXPECT_EQ(n_ended, 1);
+}
+
+TEST_F(ConductorTest, WithoutItsSecondModelTheDraftIsJudgedAlone) {
+  source_->add("tiny", std::make_shared<FakeModel>(), "config", 2000);
+  source_->add("other", nullptr);  // Fails to load.
+  start(say_sure, true, {.second_model = "other"});
+  EXPECT_EQ(answered(question())->receipt()->advice, AdviceOutcome::kNotNeeded);
+  EXPECT_EQ(answered(question())->receipt()->second_model, "");
 }
 
 TEST_F(ConductorTest, AQuestionForWhichNobodyIsReachedIsKeptForLater) {

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "hub/conductor.h"
@@ -43,6 +44,17 @@ Result<> open_upstreams(HubOptions& options, ConductorParts& parts, const Clock&
   parts.upstream_desk = std::make_unique<UpstreamDesk>(*parts.upstreams, *parts.http, *parts.writer,
                                                        parts.llama.get(), clock, parts.consents.get());
   return {};
+}
+
+Result<> check_second(const HubOptions& options, ModelShelf& shelf) {
+  if (options.second_model.empty()) return {};
+  HEARTH_TRY(const ModelChoice found, shelf.resolve(options.second_model));
+  const bool is_pinned = std::ranges::find(options.pinned_models, options.second_model) != options.pinned_models.end();
+  const std::uint64_t bytes = found.candidates.front().bytes;
+  if (bytes <= kSecondBytesMax || is_pinned) return {};
+  return fail(Code::kInvalidArgument,
+              fmt::format("advice.second_model is '{}', which has {} bytes: a second opinion must be cheap, so at most {}, or "
+                          "pinned (models.pinned)", options.second_model, bytes, kSecondBytesMax));
 }
 
 // The default, if it is another server's.
@@ -96,6 +108,7 @@ Result<std::unique_ptr<Hub>> create_hub(HubOptions options, const Clock& clock) 
     HEARTH_TRY([[maybe_unused]] const ModelChoice found,
                parts.shelf->resolve(options.default_model));
   }
+  HEARTH_TRY_VOID(check_second(options, *parts.shelf));
   for (const auto& [name, draft_name] : options.drafts) {
     HEARTH_TRY([[maybe_unused]] const ModelChoice model, parts.shelf->resolve(name));
     HEARTH_TRY([[maybe_unused]] const ModelChoice draft, parts.shelf->resolve(draft_name));
@@ -106,6 +119,8 @@ Result<std::unique_ptr<Hub>> create_hub(HubOptions options, const Clock& clock) 
                                                       .default_upstream = default_upstream,
                                                       .ask = options.ask,
                                                       .learned_folder = options.learned_folder,
+                                                      .second_model = options.second_model,
+                                                      .asks_early = options.asks_early,
                                                       .defers = options.defers_questions,
                                                       .keeps_unstored =
                                                           options.snapshots_of_unstored},

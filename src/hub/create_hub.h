@@ -46,6 +46,9 @@ struct HubOptions {
   advisor::ConsentOptions consent;                 // How somebody is asked, where the policy wants that.
   // Where advice is remembered and questions are deferred; its file empty: nowhere.
   advisor::AdviceStoreOptions advice_store;
+  // Whose answer drafts are held against: at most kSecondBytesMax, or pinned.  Empty: nobody's.
+  std::string second_model;
+  bool asks_early = false;  // While an unsure draft goes on.
   bool remembers_advice = true;
   bool defers_questions = true;  // For which no adviser was reached.
   std::vector<UpstreamOptions> upstreams;          // Without these and an adviser nothing ever leaves.
@@ -59,6 +62,9 @@ struct HubOptions {
 
 // Larger models answer too slowly on a processor to be anybody's unasked default.
 inline constexpr std::uint64_t kAutoModelBytesMax = std::uint64_t{8} << 30;
+
+// A second opinion must be cheap: another model is not moved out of memory for it.
+inline constexpr std::uint64_t kSecondBytesMax = std::uint64_t{1} << 30;
 
 // Opens the ledger, scans for models, starts the engine and the hub's threads.  No model is loaded
 // yet.  Errors are those of Ledger::open, Adviser::create, UpstreamDirectory::create and

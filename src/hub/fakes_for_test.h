@@ -185,6 +185,17 @@ class FakeAdviser final : public advisor::Adviser {
                        .cost_usd_micro = 5});
     }
   }
+  // Answers all that wait.
+  void give(const advisor::Advice& advice) {
+    std::map<advisor::AdviceId, std::shared_ptr<advisor::AdviceSink>> waiting;
+    {
+      const std::lock_guard lock(mutex_);
+      waiting.swap(waiting_);
+    }
+    for (const auto& [id, sink] : waiting) {
+      if (sink != nullptr) sink->on_advice(advice);
+    }
+  }
   std::size_t n_asked() {
     const std::lock_guard lock(mutex_);
     return asked.size();

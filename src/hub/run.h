@@ -1,7 +1,7 @@
 // One request's state from admission to receipt, and the messages that move it on.
 //
-//   kLoading --> kPreparing --> kDrafting --+--> kStoring --> (gone)
-//                                           |
+//   kLoading --> kPreparing --> kDrafting --+-----------------> kStoring --> (gone)
+//                                           |       (kSecond comes between, where there is one)
 //                                           +--> kAdvising --> kPreparingFinal --> kFinishing -->
 //                                           kStoring
 //   kLoading --> kUpstream --> kStoring
@@ -33,6 +33,7 @@ enum class Stage : std::uint8_t {
   kLoading,         // The model is on its way.
   kPreparing,       // The prompt is laid out and tokenised.
   kDrafting,        // The local model answers.
+  kSecond,          // A second local model answers, to be held against the draft.
   kAdvising,        // The adviser was asked.
   kPreparingFinal,  // The prompt with the advice is laid out.
   kFinishing,       // The local model answers with the advice.
@@ -81,6 +82,10 @@ struct Run {
   std::shared_ptr<const advisor::gate::Learned> learned;  // About the model; set once the prompt is ready.
   bool needs_whole_answer = false;  // No text is shown before the answer's end,
   bool may_call_risky = false;      // and no call either: a risky one may come.
+  std::vector<store::CatalogueEntry> second_candidates;  // Of the second model; empty: none is asked.
+  ReadyModelPtr second_model;
+  std::optional<engine::JobId> second_job;
+  std::string second_text;
   std::int64_t admitted_ns = 0;
 
   Stage stage = Stage::kLoading;
@@ -92,6 +97,9 @@ struct Run {
   std::optional<UpstreamAskId> upstream_id;
   double upstream_began_ms = 0;  // When the first piece came.
   std::string advice_text;
+  bool drafts_on = false;  // The draft goes on while the adviser is asked.
+  // While it goes on after that has failed: how.
+  std::optional<std::pair<AdviceOutcome, std::string>> advice_end;
   bool is_cancelled = false;  // While the adviser still has to say what it spent.
   bool has_visible_text = false;
   double submitted_ms = 0;  // When the engine got the draft, after admission.
@@ -100,10 +108,17 @@ struct Run {
   std::optional<Error> error;  // Ends the run with on_error once the receipt is stored.
 };
 
+// What became of a question, as receipts have it.
+AdviceOutcome outcome_of(advisor::AdviceStatus status);
+
 struct Admitted {
   std::unique_ptr<Run> run;
 };
 struct ModelReady {
+  RequestId run;
+  Result<Loaded> loaded;
+};
+struct SecondReady {
   RequestId run;
   Result<Loaded> loaded;
 };
@@ -161,7 +176,7 @@ struct Probe {};
 struct ProbeAnswered {};
 struct Stop {};
 
-using RunMessage = std::variant<Admitted, ModelReady, PromptReady, TokenMade, JobEnded, AdviceCame,
+using RunMessage = std::variant<Admitted, ModelReady, SecondReady, PromptReady, TokenMade, JobEnded, AdviceCame,
                                 RequestCleared, DepartureNear, UpstreamSaid, UpstreamStatus, UpstreamEnded, ReceiptStored, CancelRun, CancelAll, Probe, ProbeAnswered, Stop>;
 
 }  // namespace hearth::hub

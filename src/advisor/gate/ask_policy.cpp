@@ -30,6 +30,8 @@ constexpr RuleRow kRules[] = {
      [](const AskPolicy&, const Situation& s) {
        return fmt::format("confidence {:.2f} is below {:.2f}", s.confidence, s.threshold);
      }},
+    {&AskPolicy::disagreement, [](const AskPolicy&, const Situation& s) { return !s.second_model.empty(); },
+     [](const AskPolicy&, const Situation& s) { return fmt::format("'{}' answers otherwise", s.second_model); }},
     {&AskPolicy::before_done, [](const AskPolicy&, const Situation& s) { return s.would_be_done; },
      [](const AskPolicy&, const Situation&) { return std::string("the work would be done"); }},
 };

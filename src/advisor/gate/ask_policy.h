@@ -6,6 +6,7 @@
 //   tool_errors      tools failed several times in a row
 //   before_done      tools were used and this answer would end the work
 //   risky_tools      the answer calls a tool that the configuration names as risky
+//   disagreement     a second local model answers otherwise
 //   risk             the local answer is wrong with a probability above a bound
 //
 // A rule is off; or capped: it asks where the expected gain is worth the price,
@@ -30,6 +31,7 @@ struct AskPolicy {
   RuleMode tool_errors = RuleMode::kCapped;
   RuleMode before_done = RuleMode::kOff;
   RuleMode risky_tools = RuleMode::kForced;
+  RuleMode disagreement = RuleMode::kCapped;  // Speaks only where a second model was asked.
   std::vector<std::string> risky_tool_names;  // "*" stands for any text: "delete_*".
   std::uint32_t tool_errors_min = 2;          // In a row.
   double wrong_max = 1;                       // Bound of the rule `risk`, which is forced; 1: none.
@@ -43,6 +45,7 @@ struct Situation {
   std::uint32_t n_tool_errors = 0;
   bool would_be_done = false;
   std::string risky_tool;  // Its name; empty: none is called.
+  std::string second_model;  // That answers otherwise; empty: none does, or none was asked.
   double p_wrong = 0, p_helps = 1;
   std::int64_t price_usd_micro = 0;  // Expected, not the worst.
 };

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "advisor/gate/agreement.h"
 #include "advisor/gate/calibration.h"
 #include "advisor/gate/curve.h"
 #include "advisor/gate/evaluate.h"
@@ -292,6 +293,24 @@ TEST(Experience, IsReadWhereItWasAppendedAndPastTornLines) {
   EXPECT_GT(shelf.of(model)->odds({.kind = "law"}, 0.7).p_wrong, 0.3);
   EXPECT_EQ(Experience::from_lines("{\"p_wr\n{\"p_wrong\": 0.5, \"advised\": false, \"good\": true}\n[]").n_outcomes(), 1U);
   std::filesystem::remove_all(folder);
+}
+
+TEST(Agreement, GoesByChoicesThenNumbersThenWords) {
+  EXPECT_TRUE(answers_agree("So the answer is (C).", "I think the answer is (C)"));
+  EXPECT_FALSE(answers_agree("So the answer is (C).", "The answer is (D)."));
+  EXPECT_TRUE(answers_agree("6 times 7 makes 42.", "It is 42"));
+  EXPECT_FALSE(answers_agree("6 times 7 makes 42.", "It is 41"));
+  EXPECT_TRUE(answers_agree("Paris is the capital of France.", "The capital of France: Paris"));
+  EXPECT_FALSE(answers_agree("Paris is the capital of France.", "Lyon, a large town"));
+  EXPECT_FALSE(answers_agree("", ""));
+}
+
+TEST(Learned, ASecondOpinionMovesTheOdds) {
+  const Learned learned;
+  const Asked asked{.kind = {}, .question = "q", .options = {}, .local_text = "a"};
+  const double alone = learned.odds(asked, 0.7).p_wrong;
+  EXPECT_LT(learned.odds(asked, 0.7, true).p_wrong, alone);
+  EXPECT_GT(learned.odds(asked, 0.7, false).p_wrong, alone);
 }
 
 }  // namespace

@@ -19,6 +19,11 @@ std::filesystem::file_time_type changed_at(const std::filesystem::path& path) {
   return error ? std::filesystem::file_time_type{} : time;
 }
 
+// What a second opinion adds to the log-odds that the local answer is wrong (gate_model.cpp, shipped_verdict).
+constexpr double kAgrees = -0.9, kDisagrees = 0.8;
+
+double logistic(double x) { return 1 / (1 + std::exp(-x)); }
+
 double log_odds(double p) {
   p = std::clamp(p, 0.001, 0.999);
   return std::log(p / (1 - p));
@@ -43,7 +48,7 @@ Learned read_all(const std::filesystem::path& folder, const ModelKey& model) {
 
 }  // namespace
 
-Learned::Odds Learned::odds(const Asked& asked, double confidence) const {
+Learned::Odds Learned::odds(const Asked& asked, double confidence, std::optional<bool> second_agrees) const {
   Odds odds;
   odds.p_wrong_before = 1 - confidence;
   odds.p_helps = gate.rates(asked.kind).adviser_helps;
@@ -53,6 +58,7 @@ Learned::Odds Learned::odds(const Asked& asked, double confidence) const {
     odds.p_wrong_before = 1 / (1 + std::exp(-both));
     odds.p_helps = verdict.p_helps;
   }
+  if (second_agrees) odds.p_wrong_before = logistic(log_odds(odds.p_wrong_before) + (*second_agrees ? kAgrees : kDisagrees));
   odds.p_wrong = experience.n_outcomes() > 0 ? experience.p_wrong(odds.p_wrong_before, asked.kind) : odds.p_wrong_before;
   odds.p_helps = experience.p_helps(odds.p_helps, asked.kind);
   return odds;

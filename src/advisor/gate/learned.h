@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "advisor/gate/calibration.h"
@@ -22,8 +23,9 @@ struct Learned {
     double p_helps = 0.5;
   };
   // `confidence` is the engine's own, in [0, 1].  A calibrated gate and it are two witnesses: their
-  // log-odds are averaged.  Without a calibration confidence speaks alone.
-  Odds odds(const Asked& asked, double confidence) const;
+  // log-odds are averaged.  Without a calibration confidence speaks alone.  `second_agrees`: whether a second
+  // local model says the same, if it was asked; it moves the log-odds as in the shipped priors.
+  Odds odds(const Asked& asked, double confidence, std::optional<bool> second_agrees = std::nullopt) const;
 };
 
 // Reads what is new when it is asked, so that a calibration or an outcome counts from the next answer on.
