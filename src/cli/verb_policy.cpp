@@ -59,7 +59,7 @@ Result<> policy_explain(const Context& context, const PolicyExplainOptions& opti
   HEARTH_TRY(const privacy::Policy policy, load_policy(context.config.privacy.policy));
   HEARTH_TRY(privacy::Dictionary dictionary, load_dictionaries(context.config.privacy.dictionaries));
   HEARTH_TRY(const std::string body, read_file(options.file));
-  const auto request = api::openai::parse_request(api::openai::Endpoint::kChat, body);
+  auto request = api::openai::parse_request(api::openai::Endpoint::kChat, body);
   if (!request) {
     return fail(Code::kInvalidArgument, fmt::format("'{}': {}", options.file, request.error().message));
   }

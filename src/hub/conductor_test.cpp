@@ -405,7 +405,9 @@ TEST_F(ConductorTest, ADraftThatGoesOnIsShownOnceAdviceHasFailed) {
     wait_until_asked();
     if (!is_running) wait_for(n_ended, 1);
     adviser_->give({.status = advisor::AdviceStatus::kFailed, .detail = "it is down"});
-    if (is_running) EXPECT_TRUE(sink->wait_for_text("It is")) << "before its end";
+    if (is_running) {
+      EXPECT_TRUE(sink->wait_for_text("It is")) << "before its end";
+    }
     may_end = true;
     ASSERT_TRUE(sink->wait());
     EXPECT_THAT(sink->text(), HasSubstr(" blue."));

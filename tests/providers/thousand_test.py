@@ -6,6 +6,7 @@ What must hold, whatever is scripted and however slow the machine is:
     bill, and never less than the bill nor more than was reserved where it can't;
   * no money stays reserved, no request and no day is over its budget;
   * what the providers received is what the ledger recorded, byte for byte, and nothing else;
+  * each call has its label, and no address leaves;
   * every row of the ledger verifies, by Hearth and without it.
 """
 
@@ -134,7 +135,7 @@ class Thousand(unittest.TestCase):
 
     def ask(self, hub, wire, scenario, seed):
         """One direct request; checks what can be checked of its answer.  Returns what became of it."""
-        content = f"scenario={'ok' if scenario == 'over_budget' else scenario} seed={seed} Grüße! {'x' * (seed % 700)}"
+        content = f"scenario={'ok' if scenario == 'over_budget' else scenario} seed={seed}. Grüße! ann.lee@example.com {'x' * (seed % 700)}"
         body = {"model": f"{wire}/{MODELS[wire if wire in MODELS else 'anthropic']}", "max_tokens": MAX_TOKENS,
                 "messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": content}]}
         if scenario == "over_budget":
@@ -223,6 +224,7 @@ class Thousand(unittest.TestCase):
         self.assertEqual(len(ledger.settles), len(ledger.sends), "nothing stays reserved")
         for send in ledger.sends:
             self.assertIn("; class private by rule 'default', ", send["rule"], "an unlabelled byte out")
+            self.assertNotIn(b"ann.lee", ledger.body(send), "an address left")
         self.check_bytes(ledger)
         certain = self.check_bills(ledger)
         self.check_budgets(ledger, day_usd)
