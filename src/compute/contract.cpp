@@ -163,6 +163,36 @@ class ContractReader {
   std::string problem_;
 };
 
+// The first line with a byte above ASCII that is in no string and no comment; 0: there is none.  toml++ 3.3 takes such
+// letters for white space by a table that does not have them all, and does what it likes then.
+std::size_t line_of_stray_letter(std::string_view toml) {
+  std::size_t line = 1;
+  std::string_view until;  // What ends the string or the comment that we are in; empty: neither.
+  for (std::size_t i = 0; i < toml.size(); ++i) {
+    if (toml[i] == '\n') ++line;
+    const std::string_view rest = toml.substr(i);
+    if (!until.empty()) {
+      // One-line strings end with their line at the latest: what is wrong there is the parser's to say.
+      const bool is_cut = toml[i] == '\n' && until.size() == 1;
+      if (until.front() == '"' && toml[i] == '\\') {
+        ++i;
+      } else if (rest.starts_with(until) || is_cut) {
+        i += is_cut ? 0 : until.size() - 1;
+        until = {};
+      }
+      continue;
+    }
+    if (static_cast<unsigned char>(toml[i]) >= 0x80) return line;
+    for (const std::string_view quote : {"\"\"\"", "'''", "\"", "'", "#"}) {
+      if (!rest.starts_with(quote)) continue;
+      until = quote == "#" ? "\n" : quote;
+      i += quote.size() - 1;
+      break;
+    }
+  }
+  return 0;
+}
+
 std::string quoted(std::string_view text) {
   std::string out = "\"";
   for (const char c : text) {
@@ -225,6 +255,9 @@ const ValueRange* Contract::range_of(std::string_view parameter) const {
 Result<Contract> parse_contract(std::string_view toml, std::string_view where) {
   if (toml.size() > kContractBytesMax) {
     return fail(Code::kInvalidArgument, fmt::format("the contract '{}' has {} bytes, at most {} are read", where, toml.size(), kContractBytesMax));
+  }
+  if (const std::size_t line = line_of_stray_letter(toml); line != 0) {
+    return fail(Code::kInvalidArgument, fmt::format("the contract '{}' is no TOML: line {}: a letter beyond ASCII stands outside of a text", where, line));
   }
   const toml::parse_result parsed = toml::parse(toml, where);
   if (!parsed) {

@@ -62,6 +62,7 @@ TEST(Contract, SaysWhatIsWrong) {
       {kScale + "[ranges]\nin = [1, 0]", "the smaller one first"},
       {kScale + "[bench]\nm = 3", "a symbol of the signature"},
       {"name = ", "is no TOML: line 1"},
+      {"name = \"é\" # é\nsignature = 'é'\nx = '''\né'''\né = 3", "line 5: a letter beyond ASCII"},
   };
   for (const auto& [toml, expected] : rows) {
     const auto contract = parse_contract(toml, "c.toml");

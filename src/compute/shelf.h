@@ -6,7 +6,7 @@
 // verified one.  What does not hold together is dropped and made again.  TARGET is what the image was built
 // for (instruction set and ABI): a home folder that two machines share serves both.
 //
-// Costs: some 0.2 us in memory, 0.05 ms from disk.
+// Costs: 24 ns in memory, 40 us from disk.
 //
 // Threading: any thread.
 #pragma once
