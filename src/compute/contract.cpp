@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <functional>
 
@@ -16,6 +17,29 @@ namespace hearth::compute {
 namespace {
 
 constexpr std::array<std::string_view, 3> kLanguageNames = {"c++", "cuda", "opencl"};
+
+// toml++ 3.3 knows white space beyond ASCII by a table that lacks letters, and does what it likes with those.  So it
+// reads ASCII alone: every other byte, and '~' itself, goes through it as ~XX and comes back in each text.
+std::string in_ascii(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    out += byte >= 0x80 || c == '~' ? fmt::format("~{:02x}", byte) : std::string(1, c);
+  }
+  return out;
+}
+
+std::string from_ascii(std::string_view text) {
+  std::string out;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    unsigned byte = 0;
+    const bool is_escaped = text[i] == '~' && i + 2 < text.size() &&
+                            std::from_chars(text.data() + i + 1, text.data() + i + 3, byte, 16).ptr == text.data() + i + 3;
+    out += is_escaped ? static_cast<char>(byte) : text[i];
+    i += is_escaped ? 2 : 0;
+  }
+  return out;
+}
 
 // Reads the table and keeps the first thing that is wrong.
 class ContractReader {
@@ -124,6 +148,7 @@ class ContractReader {
 
   std::string text(std::string_view key, const toml::node& node) {
     auto value = node.value_exact<std::string>();
+    if (value) value = from_ascii(*value);
     if (!value || value->empty() || !is_valid_utf8(*value) || value->find('\0') != std::string::npos) {
       wrong(key, node, "a text");
       return "";
@@ -162,36 +187,6 @@ class ContractReader {
   Contract contract_;
   std::string problem_;
 };
-
-// The first line with a byte above ASCII that is in no string and no comment; 0: there is none.  toml++ 3.3 takes such
-// letters for white space by a table that does not have them all, and does what it likes then.
-std::size_t line_of_stray_letter(std::string_view toml) {
-  std::size_t line = 1;
-  std::string_view until;  // What ends the string or the comment that we are in; empty: neither.
-  for (std::size_t i = 0; i < toml.size(); ++i) {
-    if (toml[i] == '\n') ++line;
-    const std::string_view rest = toml.substr(i);
-    if (!until.empty()) {
-      // One-line strings end with their line at the latest: what is wrong there is the parser's to say.
-      const bool is_cut = toml[i] == '\n' && until.size() == 1;
-      if (until.front() == '"' && toml[i] == '\\') {
-        ++i;
-      } else if (rest.starts_with(until) || is_cut) {
-        i += is_cut ? 0 : until.size() - 1;
-        until = {};
-      }
-      continue;
-    }
-    if (static_cast<unsigned char>(toml[i]) >= 0x80) return line;
-    for (const std::string_view quote : {"\"\"\"", "'''", "\"", "'", "#"}) {
-      if (!rest.starts_with(quote)) continue;
-      until = quote == "#" ? "\n" : quote;
-      i += quote.size() - 1;
-      break;
-    }
-  }
-  return 0;
-}
 
 std::string quoted(std::string_view text) {
   std::string out = "\"";
@@ -256,10 +251,7 @@ Result<Contract> parse_contract(std::string_view toml, std::string_view where) {
   if (toml.size() > kContractBytesMax) {
     return fail(Code::kInvalidArgument, fmt::format("the contract '{}' has {} bytes, at most {} are read", where, toml.size(), kContractBytesMax));
   }
-  if (const std::size_t line = line_of_stray_letter(toml); line != 0) {
-    return fail(Code::kInvalidArgument, fmt::format("the contract '{}' is no TOML: line {}: a letter beyond ASCII stands outside of a text", where, line));
-  }
-  const toml::parse_result parsed = toml::parse(toml, where);
+  const toml::parse_result parsed = toml::parse(in_ascii(toml), where);
   if (!parsed) {
     return fail(Code::kInvalidArgument, fmt::format("the contract '{}' is no TOML: line {}: {}", where, parsed.error().source().begin.line,
                                                     parsed.error().description()));
