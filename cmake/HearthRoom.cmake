@@ -22,6 +22,8 @@ target_link_libraries(hearth_options INTERFACE Threads::Threads)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   # False positives of g++ 12 in -O2 inlining of std::string and std::vector.
   target_compile_options(hearth_options INTERFACE -Wno-stringop-overflow -Wno-restrict -Wno-array-bounds)
+  # Collecting its garbage from 1 GB on and not from 128 MB: an eighth less time for a fifth more memory.
+  target_compile_options(hearth_options INTERFACE $<$<COMPILE_LANGUAGE:CXX>:--param=ggc-min-heapsize=1000000>)
 elseif(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
   # libstdc++ 12's own stable_sort calls what it has deprecated.
   target_compile_options(hearth_options INTERFACE -Wno-deprecated-declarations)
