@@ -162,6 +162,7 @@ test("a key is asked for, sent to the hub alone, and kept for the tab alone", ()
 
 test("a text file goes along as a block of its own", () => withPage(async (page) => {
   await page.locator("#attach").setInputFiles({name: "notes.md", mimeType: "text/markdown", buffer: Buffer.from("a\n```\nb\n```\n")});
+  await page.waitForFunction(() => document.querySelector("#ask").value !== "");
   assert.equal(await page.locator("#ask").inputValue(), "notes.md:\n````\na\n```\nb\n```\n````\n");
   await page.locator("#attach").setInputFiles({name: "x.bin", mimeType: "application/octet-stream", buffer: Buffer.from([0, 1, 2])});
   await page.getByText("x.bin is no text").waitFor();
