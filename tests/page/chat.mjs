@@ -14,10 +14,14 @@ test("a person asks, and the answer has its receipt", () => withPage(async (page
   assert.equal(await page.evaluate(() => document.activeElement.tagName), "SUMMARY");
   await assertAccessible(page);
 
+  await page.getByRole("button", {name: "Good", exact: true}).click();
+  await page.locator("button[aria-pressed=true]", {hasText: "Good"}).waitFor();
+
   // It is still there after a reload.
   await page.reload();
   await page.locator("history-list .title").click();
   await answered(page);
+  await page.locator("button[aria-pressed=true]", {hasText: "Good"}).waitFor();
 }));
 
 test("a person stops an answer, asks again with another model, edits, and goes between the branches", () =>

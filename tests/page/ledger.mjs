@@ -3,14 +3,27 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import {answered, ask, assertAccessible, HUB, withPage} from "./browser.mjs";
 
-test("a person is advised, and finds the bytes that left in the ledger", () => withPage(async (page) => {
+const dialogOf = (page) => page.getByRole("dialog", {name: "May this leave your machine?"});
+
+test("a person refuses, allows, and finds the bytes that left in the ledger", () => withPage(async (page) => {
   await page.selectOption("#advice", "always");
   await ask(page, "What is the capital of France? Ann Smith wants to know: ann.smith@example.com");
+  await dialogOf(page).waitFor();
+  await assertAccessible(page);
+  await page.getByRole("button", {name: "Refuse"}).click();
   await answered(page);
+  assert.match(await page.locator(".receipt summary").innerText(), /nothing left this machine · \$0$/);
+
+  await page.getByRole("button", {name: "Again", exact: true}).click();
+  await dialogOf(page).waitFor();
+  const shown = await page.getByLabel("Bytes that would leave").innerText();
+  await page.getByRole("button", {name: "Allow"}).click();
+  await page.locator(".receipt summary", {hasText: "advised by"}).waitFor();
   assert.match(await page.locator(".receipt summary").innerText(), /advised by test\/scripted · [\d.]+ K?i?B left this machine · \$0\.\d+/);
   await page.locator(".receipt summary").click();
   await page.getByRole("link", {name: "The exact bytes that left"}).click();
   const body = await page.getByLabel("Bytes that left").innerText();
+  assert.equal(body, shown);
   assert.match(body, /capital of France/);
   assert.doesNotMatch(body, /ann\.smith@example\.com/); // A placeholder went in its place.
   assert.doesNotMatch(await page.getByLabel("Headers that left").innerText(), /sk-test/);
@@ -24,7 +37,7 @@ test("a person is advised, and finds the bytes that left in the ledger", () => w
   await page.getByText(/The ledger holds: \d+ rows/).waitFor();
   await page.getByLabel("A text to try the policy on").fill("Mail ann@example.com");
   await page.getByRole("button", {name: "Explain"}).click();
-  await page.getByText("may leave with placeholders").waitFor();
+  await page.getByText("leaves only if you say so").waitFor();
   await assertAccessible(page);
 }));
 

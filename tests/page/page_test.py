@@ -32,6 +32,7 @@ class Page(unittest.TestCase):
         if why_not():
             self.skipTest(f"SKIPPED: {why_not()}")
         with AdviserServer() as adviser, Home(adviser.toml()) as home:
+            (home.path / ".config/hearth/policy.toml").write_text('[actions]\nprivate = "ask"\n')
             for name in ("tiny-a", "tiny-b", "tiny-c"):
                 home.make_model(name)
             with Hub(home, TEST_ADVISER_KEY="sk-test-0123456789abcdefghij") as hub:

@@ -4,6 +4,7 @@ import {Notifier} from "../base/notifier";
 import {conversationStore, loadSetting, saveSetting} from "../base/store";
 import {streamChat} from "../hub/chat";
 import {consents, type Departure} from "../hub/consents";
+import {postJson} from "../hub/http";
 import {
   addNode, branchOff, leafBelow, newConversation, pathTo, siblingsOf, turnsOf, type Conversation, type TurnNode,
 } from "./conversation";
@@ -125,6 +126,18 @@ class ChatStore extends Notifier {
   async again(node: TurnNode, model: string): Promise<void> {
     const question = node.parent === null ? undefined : this.current.nodes[node.parent];
     if (question) await this.answer(this.current, question, model);
+  }
+
+  // Tells the hub what came of an answer: it learns from that when to ask.
+  async judge(node: TurnNode, outcome: "good" | "bad"): Promise<void> {
+    try {
+      await postJson("/hearth/v1/outcomes", {receipt: node.receipt!.id, outcome});
+      node.outcome = outcome;
+      node.error = undefined;
+    } catch (error) {
+      node.error = (error as Error).message;
+    }
+    this.keep(this.current);
   }
 
   stop(): void {

@@ -16,6 +16,7 @@ export interface TurnNode {
   tokens?: TokenChance[];
   error?: string;
   isStopped?: boolean;
+  outcome?: "good" | "bad"; // What the person said of it.
 }
 
 export interface Conversation {

@@ -154,6 +154,17 @@ export class TurnItem extends PageElement {
     return nothing;
   }
 
+  private outcomeButtons(): TemplateResult | typeof nothing {
+    if (!this.node.receipt) return nothing;
+    return html`${(["good", "bad"] as const).map((outcome) => html`<button type="button" class="quiet" title="Teaches the hub when to ask for advice"
+      aria-pressed=${this.node.outcome === outcome} @click=${() => void this.judge(outcome)}>${outcome === "good" ? "Good" : "Bad"}</button>`)}`;
+  }
+
+  private async judge(outcome: "good" | "bad"): Promise<void> {
+    await chat.judge(this.node, outcome);
+    this.requestUpdate();
+  }
+
   private answer(): TemplateResult {
     return html`${this.thinking()}
       <div class="said" @pointermove=${this.onPointer} @pointerdown=${this.onPointer}
@@ -169,6 +180,7 @@ export class TurnItem extends PageElement {
         <button type="button" class="quiet" @click=${() => void chat.again(this.node, this.node.model ?? "auto")}>Again</button>
         <menu-button label="Again with…" title="Answer again with another model" .items=${this.againItems()}></menu-button>
         <button type="button" class="quiet" title="A new conversation from here" @click=${() => chat.branch(this.node.id)}>Branch</button>
+        ${this.outcomeButtons()}
       </div>`}`;
   }
 
