@@ -188,7 +188,7 @@ class ContractReader {
   std::string problem_;
 };
 
-std::string quoted(std::string_view text) {
+std::string toml_string(std::string_view text) {
   std::string out = "\"";
   for (const char c : text) {
     if (c == '"' || c == '\\') {
@@ -209,20 +209,20 @@ std::string quoted(std::string_view text) {
 std::string block(std::string_view text) {
   const bool is_plain = text.find("'''") == std::string_view::npos && text.find('\r') == std::string_view::npos && !text.ends_with('\'') &&
                         std::ranges::none_of(text, [](char c) { return c != '\n' && c != '\t' && (static_cast<unsigned char>(c) < 0x20 || c == 0x7F); });
-  return is_plain ? fmt::format("'''\n{}'''", text) : quoted(text);
+  return is_plain ? fmt::format("'''\n{}'''", text) : toml_string(text);
 }
 
 // All that decides what a kernel must do.
 std::string terms(const Contract& contract) {
-  std::string out = fmt::format("name = {}\nsignature = {}\nlanguage = {}\n", quoted(contract.name), quoted(contract.signature.text()),
-                                quoted(language_name(contract.language)));
+  std::string out = fmt::format("name = {}\nsignature = {}\nlanguage = {}\n", toml_string(contract.name), toml_string(contract.signature.text()),
+                                toml_string(language_name(contract.language)));
   std::vector<std::string> preconditions;
-  for (const Expression& each : contract.preconditions) preconditions.push_back(quoted(each.text()));
+  for (const Expression& each : contract.preconditions) preconditions.push_back(toml_string(each.text()));
   if (!preconditions.empty()) out += fmt::format("preconditions = [{}]\n", fmt::join(preconditions, ", "));
-  out += fmt::format("tolerance_ulps = {}\n", quoted(contract.tolerance_ulps.text()));
-  out += fmt::format("determinism = {}\nn_threads = {}\n", quoted(kDeterminismNames[static_cast<std::size_t>(contract.determinism)]), contract.n_threads);
-  if (contract.flops) out += fmt::format("flops = {}\n", quoted(contract.flops->text()));
-  if (contract.bytes) out += fmt::format("bytes = {}\n", quoted(contract.bytes->text()));
+  out += fmt::format("tolerance_ulps = {}\n", toml_string(contract.tolerance_ulps.text()));
+  out += fmt::format("determinism = {}\nn_threads = {}\n", toml_string(kDeterminismNames[static_cast<std::size_t>(contract.determinism)]), contract.n_threads);
+  if (contract.flops) out += fmt::format("flops = {}\n", toml_string(contract.flops->text()));
+  if (contract.bytes) out += fmt::format("bytes = {}\n", toml_string(contract.bytes->text()));
   return out + fmt::format("oracle = {}\n", block(contract.oracle));
 }
 
@@ -230,7 +230,7 @@ std::string tables(const Contract& contract) {
   std::string out;
   if (!contract.ranges.empty()) out += "[ranges]\n";
   for (const ValueRange& range : contract.ranges) {
-    out += range.low_of ? fmt::format("{} = [{}, {}]\n", range.parameter, quoted(range.low_of->text()), quoted(range.high_of->text()))
+    out += range.low_of ? fmt::format("{} = [{}, {}]\n", range.parameter, toml_string(range.low_of->text()), toml_string(range.high_of->text()))
                         : fmt::format("{} = [{}, {}]\n", range.parameter, range.low, range.high);
   }
   if (!contract.bench.empty()) out += "[bench]\n";
@@ -262,7 +262,7 @@ Result<Contract> parse_contract(std::string_view toml, std::string_view where) {
 }
 
 std::string to_toml(const Contract& contract) {
-  const std::string prose = contract.prose.empty() ? "" : fmt::format("prose = {}\n", quoted(contract.prose));
+  const std::string prose = contract.prose.empty() ? "" : fmt::format("prose = {}\n", toml_string(contract.prose));
   return prose + terms(contract) + tables(contract);
 }
 
