@@ -82,7 +82,7 @@ void scatter(const TensorData& tensor, const Placed& placed, std::span<std::byte
 
 void gather(TensorData& tensor, const Placed& placed, std::span<const std::byte> memory) {
   if (is_contiguous(tensor, placed)) {
-    std::memcpy(tensor.bytes.data(), memory.data() + placed.origin, tensor.bytes.size());
+    std::ranges::copy(memory.subspan(placed.origin, tensor.bytes.size()), tensor.bytes.begin());
     return;
   }
   const std::size_t bytes = type_info(tensor.type).bytes;
