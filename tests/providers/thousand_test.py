@@ -306,13 +306,18 @@ class Thousand(unittest.TestCase):
         self.check_the_last_cents(home)
 
     def check_the_last_cents(self, home):
-        """A day that is nearly spent: forty at once, and the day's limit holds."""
+        """A day that is nearly spent: many at once until its money is gone, and the day's limit holds."""
         day_usd = (Ledger(home.ledger).charged() + 20_000) / 1e6
         home.write_config(config(self.emulators, self.advisers, day_usd))
+        statuses = collections.Counter()
         with Hub(home, **self.keys) as hub:
             with concurrent.futures.ThreadPoolExecutor(8) as pool:
-                asked = [pool.submit(self.ask, hub, WIRES[seed % 4], "ok", seed) for seed in range(700, 740)]
-                statuses = collections.Counter(future.result() for future in asked)
+                # A fast machine settles each before the next reserves: forty may then cost less than what is left.
+                for first in range(700, 980, 40):
+                    asked = [pool.submit(self.ask, hub, WIRES[seed % 4], "ok", seed) for seed in range(first, first + 40)]
+                    statuses += collections.Counter(future.result() for future in asked)
+                    if statuses[429]:
+                        break
         self.check(home, day_usd)
         self.assertEqual(set(statuses) - {200, 429}, set(), statuses)
         self.assertGreater(statuses[200], 0)
