@@ -58,6 +58,10 @@ def find_peers():
     return peers
 
 
+def name_of(model, options):
+    return f"{model.stem} packed" if options.pack else model.stem
+
+
 def measure_engine(model, peers, options, results):
     """`hearth bench engine` interleaves itself with the peers; returns what it says of the machine."""
     say(f"{model.stem}: prefill and decode, {options.rounds} rounds")
@@ -71,7 +75,7 @@ def measure_engine(model, peers, options, results):
         sys.exit(done.returncode)
     found = json.loads(done.stdout)
     for figure in found["figures"]:
-        results.add(model.stem, figure["figure"], "tokens/s", figure["tokens_s"]["values"],
+        results.add(name_of(model, options), figure["figure"], "tokens/s", figure["tokens_s"]["values"],
                     {name: peer["tokens_s"]["values"] for (name, _), peer in zip(benches, figure["peers"])},
                     figure["roof"], figure["of_roof"]["median"])
     return found
@@ -110,7 +114,7 @@ def measure_streams(model, servers, machine, options, results):
                                     ("first_p99_ms", ": first token p99", "ms"), ("gap_p50_ms", ": gap p50", "ms"),
                                     ("gap_p99_ms", ": gap p99", "ms")):
             peers = {name: [getattr(load, field) for load in found] for name, found in loads.items()}
-            results.add(model.stem, f"{n_streams} streams{figure}", unit, [getattr(load, field) for load in ours], peers,
+            results.add(name_of(model, options), f"{n_streams} streams{figure}", unit, [getattr(load, field) for load in ours], peers,
                         *(("products or sweeps", of_roof) if field == "tokens_s" else ()))
 
 
@@ -151,9 +155,9 @@ def main():
             if options.only != "engine":
                 run_servers(model, peers, machine, options, results)
             say("")
-            print(f"\n{model.stem} on {machine['processor']}, {machine['threads']} threads, {machine['kernels']} kernels, "
+            print(f"\n{name_of(model, options)} on {machine['processor']}, {machine['threads']} threads, {machine['kernels']} kernels, "
                   f"roofs {machine['read_gb_s']['median']:.1f} GB/s read and {machine['int8_gop_s']['median']:.0f} Gop/s int8, "
-                  f"{options.rounds} rounds\n{results.table(model.stem)}", flush=True)
+                  f"{options.rounds} rounds\n{results.table(name_of(model, options))}", flush=True)
             results.write()  # Now: an hour of measuring is easily broken off.
     print(f"\nappended {results.n_written} rows to {results.path}")
 
