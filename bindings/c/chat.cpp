@@ -1,6 +1,4 @@
 // Questions to models, and their answers as they come.
-#include <algorithm>
-#include <cstring>
 #include <string_view>
 
 #include "tensor.h"
@@ -70,8 +68,7 @@ hearth_status hearth_read(hearth_answer* answer, char* buffer, size_t capacity, 
     while (answer->n_read == answer->piece.size() && !answer->has_ended) {
       HEARTH_TRY_VOID(take_piece(*answer));
     }
-    *n_bytes = std::min(capacity, answer->piece.size() - answer->n_read);
-    std::memcpy(buffer, answer->piece.data() + answer->n_read, *n_bytes);
+    *n_bytes = answer->piece.copy(buffer, capacity, answer->n_read);
     answer->n_read += *n_bytes;
     return {};
   });

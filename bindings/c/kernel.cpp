@@ -1,7 +1,6 @@
 // Opening kernels, asking about them, and completing their values.
 #include "kernel.h"
 
-#include <algorithm>
 #include <cstring>
 
 #include "tensor.h"
@@ -145,9 +144,7 @@ hearth_status hearth_list_kernels(hearth_context* context, char* buffer, size_t 
     if (!reader.is_whole()) return failed(HEARTH_CORRUPT, "the hub's list of kernels breaks its format");
     if (n_needed != nullptr) *n_needed = text.size() + 1;
     if (capacity == 0) return {};
-    const std::size_t n = std::min(text.size(), capacity - 1);
-    std::memcpy(buffer, text.data(), n);
-    buffer[n] = '\0';
+    buffer[text.copy(buffer, capacity - 1)] = '\0';
     return {};
   });
 }

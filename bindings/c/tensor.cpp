@@ -1,7 +1,6 @@
 #include "tensor.h"
 
 #include <algorithm>
-#include <cstring>
 
 namespace hearth::client {
 namespace {
@@ -91,8 +90,7 @@ Outcome<std::unique_ptr<hearth_tensor>> wrap(const std::shared_ptr<Link>& link, 
   HEARTH_TRY(auto tensor, make_tensor(link, wire.type, wire.rank, wire.shape.data(), nullptr));
   std::byte* to = tensor->data();
   for_each_span(static_cast<const std::byte*>(data), wire, [&](const std::byte* from, std::uint64_t n_bytes) {
-    std::memcpy(to, from, n_bytes);
-    to += n_bytes;
+    to = std::copy_n(from, n_bytes, to);
   });
   tensor->n_copies = 1;
   if (copied != nullptr) *copied = 1;

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <gtest/gtest.h>
-#include <stdlib.h>
 
 #include <algorithm>
 #include <cstring>
@@ -12,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "base/temp_folder_for_test.h"
 #include "engine/snapshot_folder.h"
 
 namespace hearth::engine {
@@ -19,15 +19,7 @@ namespace hearth::engine {
 // A folder that goes with the test; snapshots lie in one that Hearth makes within it.
 class SnapshotTempFolder {
  public:
-  SnapshotTempFolder() {
-    std::string name = (std::filesystem::temp_directory_path() / "hearth_kv_XXXXXX").string();
-    root_ = ::mkdtemp(name.data());
-  }
-  ~SnapshotTempFolder() { remove(root_); }
-  SnapshotTempFolder(const SnapshotTempFolder&) = delete;
-  SnapshotTempFolder& operator=(const SnapshotTempFolder&) = delete;
-
-  std::filesystem::path path() const { return root_ / "snapshots"; }
+  std::filesystem::path path() const { return root_.path() / "snapshots"; }
   std::vector<std::filesystem::path> files() const {
     std::vector<std::filesystem::path> all;
     std::error_code error;
@@ -38,21 +30,13 @@ class SnapshotTempFolder {
     return all;
   }
   // As a person might at any time: what a writer puts there meanwhile goes, too.
-  void vanish() const { remove(path()); }
+  void vanish() const { EXPECT_TRUE(TempFolder::remove(path())); }
   SnapshotFolderOptions options(std::uint64_t bytes_max = std::uint64_t{64} << 20) const {
     return {.folder = path(), .bytes_max = bytes_max, .disk_free_bytes_min = 0};
   }
 
  private:
-  static void remove(const std::filesystem::path& folder) {
-    std::error_code error;
-    do {
-      std::filesystem::remove_all(folder, error);
-    } while (error == std::errc::directory_not_empty);
-    EXPECT_FALSE(error) << error.message();
-  }
-
-  std::filesystem::path root_;
+  TempFolder root_{"kv"};
 };
 
 inline bool go_on() { return true; }

@@ -14,6 +14,7 @@
 #include <bitset>
 #include <cstring>
 
+#include "sandbox/descriptor_room.h"
 #include "sandbox/program.h"
 #include "sandbox/protocol.h"
 
@@ -88,20 +89,12 @@ Result<> check_limits(const WorkerLimits& limits) {
 }
 
 bool send_request(int socket, const ControlRequest& request, int fd) {
-  alignas(cmsghdr) char beside[CMSG_SPACE(sizeof(int))] = {};
   iovec part{const_cast<ControlRequest*>(&request), sizeof request};
   msghdr message{};
   message.msg_iov = &part;
   message.msg_iovlen = 1;
-  if (fd >= 0) {
-    message.msg_control = beside;
-    message.msg_controllen = sizeof beside;
-    cmsghdr* header = CMSG_FIRSTHDR(&message);
-    header->cmsg_level = SOL_SOCKET;
-    header->cmsg_type = SCM_RIGHTS;
-    header->cmsg_len = CMSG_LEN(sizeof(int));
-    std::memcpy(CMSG_DATA(header), &fd, sizeof fd);
-  }
+  DescriptorRoom<1> beside;
+  beside.attach(message, &fd, fd >= 0 ? 1 : 0);
   return ::sendmsg(socket, &message, MSG_NOSIGNAL) == static_cast<ssize_t>(sizeof request);
 }
 

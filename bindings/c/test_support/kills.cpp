@@ -5,6 +5,7 @@
 // client HEARTH_FAULT and nothing else; and in the end the hub has no memory, descriptor, session or
 // process more than in the beginning.  Exits 0 if so, 1 with the reason if not, 77 where no jail can be built.
 #include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
 #include <spawn.h>
 #include <sys/mman.h>
@@ -135,6 +136,16 @@ std::size_t n_open_files() {
   return n;
 }
 
+// Memory of this process's own, without what it shares with clients.
+std::uint64_t anonymous_bytes() {
+  ::malloc_trim(0);
+  std::ifstream file("/proc/self/status");
+  for (std::string line; std::getline(file, line);) {
+    if (line.starts_with("RssAnon:")) return std::strtoull(line.c_str() + 8, nullptr, 10) << 10;
+  }
+  return 0;
+}
+
 pid_t start_client(const char* program, const std::string& socket, int counters, std::uint32_t slot, std::uint64_t seed) {
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
@@ -176,6 +187,17 @@ Totals add_up(const Counters* counters) {
   return totals;
 }
 
+// Whatever a run, a client or a worker left behind would be there thousands of times.
+void check_memory(std::uint64_t before, std::uint64_t after) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  return (void)before, (void)after;  // They keep what is freed.
+#endif
+  constexpr std::uint64_t kGrowthMax = std::uint64_t{16} << 20;  // Heaps of threads that came later.
+  std::printf("%.1f MiB resident after a quarter of the runs, %.1f in the end\n", static_cast<double>(before) / 0x1p20,
+              static_cast<double>(after) / 0x1p20);
+  if (before != 0 && after > before + kGrowthMax) give_up("the hub's memory grew");
+}
+
 int be_hub(const char* program, std::uint64_t n_runs, std::uint32_t n_clients, std::uint64_t seed) {
   const auto folder = std::filesystem::temp_directory_path() / ("hearth-kills-" + std::to_string(::getpid()));
   compute::bridge::Services services;
@@ -194,8 +216,10 @@ int be_hub(const char* program, std::uint64_t n_runs, std::uint32_t n_clients, s
   std::mt19937_64 random(seed);
   std::vector<pid_t> clients;
   for (std::uint32_t i = 0; i < n_clients; ++i) clients.push_back(start_client(program, options.socket, memory, i, random()));
-  std::uint64_t n_clients_killed = 0, n_workers_killed = 0;
+  std::uint64_t n_clients_killed = 0, n_workers_killed = 0, bytes_before = 0;
   while (add_up(counters).n_done < n_runs) {
+    // Once all of what is kept has been needed.
+    if (bytes_before == 0 && add_up(counters).n_done > n_runs / 4) bytes_before = anonymous_bytes();
     std::this_thread::sleep_for(std::chrono::milliseconds(1 + random() % 10));
     for (const pid_t client : clients) {
       int status = 0;
@@ -230,6 +254,7 @@ int be_hub(const char* program, std::uint64_t n_runs, std::uint32_t n_clients, s
   if (totals.n_wrong != 0) give_up("a result was wrong");
   await("sessions", [&] { return (*server)->stats().n_sessions == 0; });
   await("memory of the pool", [&] { return (*server)->stats().pool_bytes_used == 0; });
+  check_memory(bytes_before, anonymous_bytes());
   *server = nullptr;
   await("processes", [] { return children().empty(); });
   // The server's own three are closed by now.

@@ -3,12 +3,13 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+
+#include "sandbox/descriptor_room.h"
 
 namespace hearth::compute::bridge {
 namespace {
@@ -33,35 +34,21 @@ Result<> send_rest(int socket, std::string_view bytes) {
   return {};
 }
 
-// Descriptors of a received control message, all owned from here on.
-void take_descriptors(msghdr& message, std::vector<OwnedFd>& into) {
-  for (cmsghdr* part = CMSG_FIRSTHDR(&message); part != nullptr; part = CMSG_NXTHDR(&message, part)) {
-    if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS) continue;
-    const std::size_t n = (part->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-    for (std::size_t i = 0; i < n; ++i) {
-      int number = -1;
-      std::memcpy(&number, CMSG_DATA(part) + i * sizeof(int), sizeof number);
-      into.emplace_back(number);
-    }
-  }
-}
-
 // Room for one descriptor more than a message may have: too many are seen, not cut off.
-using ControlBuffer = std::array<char, CMSG_SPACE(sizeof(int) * (kDescriptorsMax + 1))>;
+using Beside = sandbox::DescriptorRoom<kDescriptorsMax + 1>;
 
 Result<ssize_t> receive_some(int socket, char* bytes, std::size_t n_bytes, std::vector<OwnedFd>& descriptors) {
-  alignas(cmsghdr) ControlBuffer control;
   iovec part{bytes, n_bytes};
   msghdr message{};
   message.msg_iov = &part;
   message.msg_iovlen = 1;
-  message.msg_control = control.data();
-  message.msg_controllen = control.size();
+  Beside beside;
+  beside.offer(message);
   for (;;) {
     const ssize_t n = ::recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return failed("receive", errno);
-    take_descriptors(message, descriptors);
+    sandbox::take_descriptors(message, [&](int descriptor) { descriptors.emplace_back(descriptor); });
     if ((message.msg_flags & MSG_CTRUNC) != 0) return fail(Code::kCorrupt, "a message of the bridge has too many descriptors");
     if (n == 0) return gone();
     return n;
@@ -99,19 +86,11 @@ Result<> send_message(int socket, Kind kind, std::string_view payload, std::span
 
   // One write for header and payload: a second one would wake the other end for nothing.
   std::array<iovec, 2> parts{{{&header, sizeof header}, {const_cast<char*>(payload.data()), payload.size()}}};
-  alignas(cmsghdr) ControlBuffer control{};
   msghdr message{};
   message.msg_iov = parts.data();
   message.msg_iovlen = payload.empty() ? 1 : 2;
-  if (!descriptors.empty()) {
-    message.msg_control = control.data();
-    message.msg_controllen = CMSG_SPACE(sizeof(int) * descriptors.size());
-    cmsghdr* rights = CMSG_FIRSTHDR(&message);
-    rights->cmsg_level = SOL_SOCKET;
-    rights->cmsg_type = SCM_RIGHTS;
-    rights->cmsg_len = CMSG_LEN(sizeof(int) * descriptors.size());
-    std::memcpy(CMSG_DATA(rights), descriptors.data(), sizeof(int) * descriptors.size());
-  }
+  Beside beside;
+  beside.attach(message, descriptors.data(), descriptors.size());
   ssize_t n = -1;
   do {
     n = ::sendmsg(socket, &message, MSG_NOSIGNAL);
@@ -148,14 +127,19 @@ std::string default_socket_path() {
   return std::string(is_absolute(home) ? home : "/tmp") + "/.local/share/hearth/bridge.sock";
 }
 
-Result<OwnedFd> connect_to(const std::string& path) {
+Result<sockaddr_un> socket_address(const std::string& path) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   if (path.size() >= sizeof address.sun_path) {
     return fail(Code::kInvalidArgument, "the socket's path has " + std::to_string(path.size()) + " bytes, at most " +
                                             std::to_string(sizeof address.sun_path - 1) + " are possible: '" + path + "'");
   }
-  std::memcpy(address.sun_path, path.data(), path.size());
+  path.copy(address.sun_path, path.size());
+  return address;
+}
+
+Result<OwnedFd> connect_to(const std::string& path) {
+  HEARTH_TRY(const sockaddr_un address, socket_address(path));
   OwnedFd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (!socket) return failed("make a socket", errno);
   int status = -1;

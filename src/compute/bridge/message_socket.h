@@ -1,6 +1,8 @@
 // Messages and descriptors over a connected Unix stream socket; the limits are protocol.h's.
 #pragma once
 
+#include <sys/un.h>
+
 #include <chrono>
 #include <span>
 #include <string>
@@ -34,6 +36,9 @@ inline constexpr std::chrono::seconds kStallMax{10};
 // Where the hub listens if nobody says otherwise: $HEARTH_BRIDGE, else hearth/bridge.sock under
 // $XDG_RUNTIME_DIR, $XDG_DATA_HOME or ~/.local/share.
 std::string default_socket_path();
+
+// kInvalidArgument: the path is too long for a socket.
+Result<sockaddr_un> socket_address(const std::string& path);
 
 // kNotFound: nobody listens at `path`; kPermissionDenied; kInvalidArgument: the path is too long for a
 // socket; kUnavailable.

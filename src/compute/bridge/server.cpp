@@ -6,7 +6,6 @@
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <array>
@@ -70,9 +69,7 @@ Result<OwnedFd> listen_at(const std::string& path) {
   if (!listener) return system_failure("no socket for the bridge", errno);
   // Before it has a name, so that there is no moment in which others may connect.
   if (::fchmod(listener.get(), 0600) != 0) return system_failure("the bridge's socket can't be kept to its owner", errno);
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  std::memcpy(address.sun_path, path.data(), path.size());  // connect_to has held its length against the limit.
+  HEARTH_TRY(const sockaddr_un address, socket_address(path));
   if (::bind(listener.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
       ::listen(listener.get(), kBacklog) != 0) {
     return system_failure(fmt::format("the bridge can't listen at '{}'", path), errno);

@@ -18,6 +18,7 @@
 #include <string>
 
 #include "base/file.h"
+#include "base/temp_folder_for_test.h"
 #include "sandbox/jailed_command.h"
 #include "sandbox/owned_fd.h"
 #include "sandbox/program.h"
@@ -54,21 +55,11 @@ inline void must(Result<> result) {
 }
 
 // A folder of the calling user's, open to all.
-class TempFolder {
+class TempFolder : public hearth::TempFolder {
  public:
-  TempFolder() {
-    std::string name = (std::filesystem::temp_directory_path() / "hearth_sandbox_XXXXXX").string();
-    path_ = ::mkdtemp(name.data());
-    std::filesystem::permissions(path_, std::filesystem::perms{0755});
+  TempFolder() : hearth::TempFolder("sandbox") {
+    std::filesystem::permissions(path(), std::filesystem::perms{0755});
   }
-  ~TempFolder() {
-    std::error_code error;
-    std::filesystem::remove_all(path_, error);
-  }
-  const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
 };
 
 // Runs `body` as who runs the tests and, if that is root, in a child as nobody.

@@ -16,6 +16,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "sandbox/descriptor_room.h"
 #include "sandbox/protocol.h"
 #include "sandbox/run_channel.h"
 #include "sandbox/worker/arguments.h"
@@ -72,18 +73,12 @@ bool read_settings(int argc, char** argv, Settings& settings, Trouble& trouble) 
 
 bool hand_over(int listener) {
   char byte = 'L';
-  alignas(cmsghdr) char beside[CMSG_SPACE(sizeof(int))] = {};
   iovec part{&byte, 1};
   msghdr message{};
   message.msg_iov = &part;
   message.msg_iovlen = 1;
-  message.msg_control = beside;
-  message.msg_controllen = sizeof beside;
-  cmsghdr* header = CMSG_FIRSTHDR(&message);
-  header->cmsg_level = SOL_SOCKET;
-  header->cmsg_type = SCM_RIGHTS;
-  header->cmsg_len = CMSG_LEN(sizeof(int));
-  std::memcpy(CMSG_DATA(header), &listener, sizeof listener);
+  DescriptorRoom<1> beside;
+  beside.attach(message, &listener, 1);
   return ::sendmsg(kHandFd, &message, 0) == 1;
 }
 
@@ -100,7 +95,7 @@ bool limit_command(const Settings& settings, Trouble& trouble) {
   return limit_resources(resources, trouble);
 }
 
-bool take_descriptors(Trouble& trouble) {
+bool arrange_descriptors(Trouble& trouble) {
   if (::dup2(kInputFd, 0) < 0 || ::dup2(kOutputFd, 1) < 0) {
     return refuse(trouble, "a descriptor was refused by the system (", std::strerror(errno), ")");
   }
@@ -109,7 +104,7 @@ bool take_descriptors(Trouble& trouble) {
 
 bool enter_jail(const Settings& settings, Trouble& trouble) {
   int listener = -1;
-  if (!take_descriptors(trouble)) return false;
+  if (!arrange_descriptors(trouble)) return false;
   if (::chdir(settings.working_folder) != 0) {
     return refuse(trouble, "the folder '", Foreign{settings.working_folder}, "' can't be entered (",
                   std::strerror(errno), ")");
@@ -162,13 +157,12 @@ struct Supervisor {
 // that the program runs.  False once the command has come to nothing.
 bool hear_child(Supervisor& command, CommandReport& report) {
   char packet[1 + kSentenceBytes] = {};
-  alignas(cmsghdr) char beside[CMSG_SPACE(sizeof(int))];
   iovec part{packet, sizeof packet};
   msghdr message{};
   message.msg_iov = &part;
   message.msg_iovlen = 1;
-  message.msg_control = beside;
-  message.msg_controllen = sizeof beside;
+  DescriptorRoom<1> beside;
+  beside.offer(message);
   const ssize_t n = ::recvmsg(command.hand, &message, MSG_CMSG_CLOEXEC);
   if (n < 0 && errno == EINTR) return true;
   if (n <= 0) {
@@ -177,9 +171,10 @@ bool hear_child(Supervisor& command, CommandReport& report) {
     command.has_started = command.listener >= 0;
     return true;
   }
-  const cmsghdr* header = CMSG_FIRSTHDR(&message);
-  if (packet[0] == 'L' && header != nullptr && header->cmsg_type == SCM_RIGHTS) {
-    std::memcpy(&command.listener, CMSG_DATA(header), sizeof command.listener);
+  int listener = -1;
+  sandbox::take_descriptors(message, [&listener](int descriptor) { listener = descriptor; });
+  if (packet[0] == 'L' && listener >= 0) {
+    command.listener = listener;
     return true;
   }
   report.end = packet[0] == 'P' ? CommandEnd::kNoProgram : CommandEnd::kNoJail;

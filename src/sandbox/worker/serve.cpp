@@ -19,6 +19,7 @@
 #include <atomic>
 #include <cstring>
 
+#include "sandbox/descriptor_room.h"
 #include "sandbox/protocol.h"
 #include "sandbox/worker/arguments.h"
 #include "sandbox/worker/lockdown.h"
@@ -200,19 +201,16 @@ bool carry_out(const ControlRequest& request, int fd, Trouble& trouble) {
 // Reads one request and the descriptor beside it, or ends the process when the owner is gone.
 ControlRequest receive(int& fd) {
   ControlRequest request{};
-  alignas(cmsghdr) char beside[CMSG_SPACE(sizeof(int))];
   iovec part{&request, sizeof request};
   msghdr message{};
   message.msg_iov = &part;
   message.msg_iovlen = 1;
-  message.msg_control = beside;
-  message.msg_controllen = sizeof beside;
+  DescriptorRoom<1> beside;
+  beside.offer(message);
   const ssize_t n = ::recvmsg(kControlFd, &message, MSG_CMSG_CLOEXEC);
   if (n != sizeof request) end_process(n == 0 ? 0 : 1);
-  const cmsghdr* header = CMSG_FIRSTHDR(&message);
   fd = -1;
-  if (header != nullptr && header->cmsg_type == SCM_RIGHTS)
-    std::memcpy(&fd, CMSG_DATA(header), sizeof fd);
+  take_descriptors(message, [&fd](int descriptor) { fd = descriptor; });
   return request;
 }
 

@@ -1,0 +1,39 @@
+// A folder that goes with the test.
+#pragma once
+
+#include <stdlib.h>
+
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <system_error>
+
+namespace hearth {
+
+class TempFolder {
+ public:
+  explicit TempFolder(std::string_view purpose = "test") {
+    std::string name = std::filesystem::temp_directory_path() / "hearth-";
+    name.append(purpose).append("-XXXXXX");
+    path_ = ::mkdtemp(name.data());
+  }
+  ~TempFolder() { remove(path_); }
+  TempFolder(const TempFolder&) = delete;
+  TempFolder& operator=(const TempFolder&) = delete;
+
+  const std::filesystem::path& path() const { return path_; }
+
+  // Also what a writer puts there meanwhile.  Whether it is gone.
+  static bool remove(const std::filesystem::path& folder) {
+    std::error_code error;
+    do {
+      std::filesystem::remove_all(folder, error);
+    } while (error == std::errc::directory_not_empty);
+    return !error;
+  }
+
+ private:
+  std::filesystem::path path_;
+};
+
+}  // namespace hearth
