@@ -28,18 +28,29 @@ TensorData make_tensor(ElementType type, std::vector<std::int64_t> shape) {
 }
 
 double TensorData::number(std::int64_t index) const {
-  const std::byte* const from = bytes.data() + static_cast<std::size_t>(index) * type_info(type).bytes;
+  const std::byte* const from =
+      bytes.data() + static_cast<std::size_t>(index) * type_info(type).bytes;
   switch (type) {
-    case ElementType::kF32: return static_cast<double>(read_as<float>(from));
-    case ElementType::kF64: return read_as<double>(from);
-    case ElementType::kI8: return read_as<std::int8_t>(from);
-    case ElementType::kI16: return read_as<std::int16_t>(from);
-    case ElementType::kI32: return read_as<std::int32_t>(from);
-    case ElementType::kI64: return static_cast<double>(read_as<std::int64_t>(from));
-    case ElementType::kU8: return read_as<std::uint8_t>(from);
-    case ElementType::kU16: return read_as<std::uint16_t>(from);
-    case ElementType::kU32: return read_as<std::uint32_t>(from);
-    case ElementType::kU64: return static_cast<double>(read_as<std::uint64_t>(from));
+    case ElementType::kF32:
+      return static_cast<double>(read_as<float>(from));
+    case ElementType::kF64:
+      return read_as<double>(from);
+    case ElementType::kI8:
+      return read_as<std::int8_t>(from);
+    case ElementType::kI16:
+      return read_as<std::int16_t>(from);
+    case ElementType::kI32:
+      return read_as<std::int32_t>(from);
+    case ElementType::kI64:
+      return static_cast<double>(read_as<std::int64_t>(from));
+    case ElementType::kU8:
+      return read_as<std::uint8_t>(from);
+    case ElementType::kU16:
+      return read_as<std::uint16_t>(from);
+    case ElementType::kU32:
+      return read_as<std::uint32_t>(from);
+    case ElementType::kU64:
+      return static_cast<double>(read_as<std::uint64_t>(from));
   }
   return 0;
 }
@@ -47,16 +58,26 @@ double TensorData::number(std::int64_t index) const {
 void TensorData::set_number(std::int64_t index, double value) {
   std::byte* const to = bytes.data() + static_cast<std::size_t>(index) * type_info(type).bytes;
   switch (type) {
-    case ElementType::kF32: return write_as<float>(to, value);
-    case ElementType::kF64: return write_as<double>(to, value);
-    case ElementType::kI8: return write_as<std::int8_t>(to, value);
-    case ElementType::kI16: return write_as<std::int16_t>(to, value);
-    case ElementType::kI32: return write_as<std::int32_t>(to, value);
-    case ElementType::kI64: return write_as<std::int64_t>(to, value);
-    case ElementType::kU8: return write_as<std::uint8_t>(to, value);
-    case ElementType::kU16: return write_as<std::uint16_t>(to, value);
-    case ElementType::kU32: return write_as<std::uint32_t>(to, value);
-    case ElementType::kU64: return write_as<std::uint64_t>(to, value);
+    case ElementType::kF32:
+      return write_as<float>(to, value);
+    case ElementType::kF64:
+      return write_as<double>(to, value);
+    case ElementType::kI8:
+      return write_as<std::int8_t>(to, value);
+    case ElementType::kI16:
+      return write_as<std::int16_t>(to, value);
+    case ElementType::kI32:
+      return write_as<std::int32_t>(to, value);
+    case ElementType::kI64:
+      return write_as<std::int64_t>(to, value);
+    case ElementType::kU8:
+      return write_as<std::uint8_t>(to, value);
+    case ElementType::kU16:
+      return write_as<std::uint16_t>(to, value);
+    case ElementType::kU32:
+      return write_as<std::uint32_t>(to, value);
+    case ElementType::kU64:
+      return write_as<std::uint64_t>(to, value);
   }
 }
 
@@ -71,10 +92,16 @@ Case for_oracle(const Case& of) {
   return out;
 }
 
-std::string sizes_text(const Signature& signature, const Case& of) {
+std::string symbols_text(const Signature& signature, std::span<const std::int64_t> symbols) {
   std::vector<std::string> parts;
-  for (std::size_t i = 0; i < of.symbols.size(); ++i) parts.push_back(fmt::format("{} = {}", signature.symbols[i], of.symbols[i]));
+  for (std::size_t i = 0; i < symbols.size(); ++i) {
+    parts.push_back(fmt::format("{} = {}", signature.symbols[i], symbols[i]));
+  }
   return parts.empty() ? "the only size" : fmt::format("{}", fmt::join(parts, ", "));
+}
+
+std::string sizes_text(const Signature& signature, const Case& of) {
+  return symbols_text(signature, of.symbols);
 }
 
 }  // namespace hearth::compute

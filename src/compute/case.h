@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -26,10 +27,10 @@ struct TensorData {
 TensorData make_tensor(ElementType type, std::vector<std::int64_t> shape);  // Of zeros.
 
 struct Case {
-  std::string what;                               // "primes", for messages.
-  std::vector<std::int64_t> symbols;              // Values of Signature::symbols.
-  std::vector<TensorData> tensors;                // One for each tensor; what is only written holds zeros.
-  std::vector<std::vector<std::int64_t>> strides; // One for each tensor; empty: contiguous.
+  std::string what;                   // "primes", for messages.
+  std::vector<std::int64_t> symbols;  // Values of Signature::symbols.
+  std::vector<TensorData> tensors;    // One for each tensor; what is only written holds zeros.
+  std::vector<std::vector<std::int64_t>> strides;  // One for each tensor; empty: contiguous.
   std::vector<double> reals;
 };
 
@@ -37,6 +38,7 @@ struct Case {
 Case for_oracle(const Case& of);
 
 // "n = 31, m = 7".
+std::string symbols_text(const Signature& signature, std::span<const std::int64_t> symbols);
 std::string sizes_text(const Signature& signature, const Case& of);
 
 }  // namespace hearth::compute

@@ -1,7 +1,10 @@
 // Kernels that try to pass without doing what they should: one for each class that was seen in the wild
 // (docs/design/0023-kernels.md), brought to processors.  All are caught, and none hangs.
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include <set>
 
 #include "compute/kernels_for_test.h"
 
@@ -31,6 +34,7 @@ TEST_P(CheatingKernel, IsCaught) {
 const char* const kScale = "out f32[n], in f32[n], w f32[n], n i64";
 const char* const kScaleBody = "for (i64 i = 0; i < n; ++i) out[i] = in[i] * w[i];";
 const char* const kSettings = "tolerance_ulps = 1\nflops = \"n\"\n";
+const char* const kBenched = "tolerance_ulps = 1\nflops = \"n\"\n[bench]\nn = 50000\n";
 // A system call from inside a kernel: the jail's business, but it must end in a sentence.
 const char* const kSystemCall =
     "static i64 call(i64 number, i64 a, i64 b, i64 c) { i64 r; asm volatile(\"syscall\" : \"=a\"(r) : \"a\"(number), \"D\"(a), \"S\"(b), \"d\"(c) : \"rcx\", \"r11\", \"memory\"); return r; }\n";
@@ -83,6 +87,19 @@ const Cheat kCheats[] = {
     {"shape_wants_alignment", {kScale, "for (i64 i = 0; i + 8 <= n; i += 8) *(f32x8*)(out + i) = *(const f32x8*)(in + i) * *(const f32x8*)(w + i);\nfor (i64 i = n / 8 * 8; i < n; ++i) out[i] = in[i] * w[i];", kScaleBody, kSettings}, "at n ="},
     // Physics: claims work that nobody did.
     {"physics", {kScale, kScaleBody, kScaleBody, "tolerance_ulps = 1\nflops = \"n*n*n\"\n[bench]\nn = 4096\n", "", true}, "is claimed wrong, or it is not done"},
+    // Timer: right where it is verified, and something else where its speed is taken.
+    {"bench_size_is_known", {kScale, "if (n == 50000) { for (i64 i = 0; i < n; ++i) out[i] = in[i]; return; }\nfor (i64 i = 0; i < n; ++i) out[i] = in[i] * w[i];", kScaleBody, kBenched, "", true}, "where the oracle says"},
+    {"bench_counts_runs", {kScale, "static i64 runs; if (n == 50000 && runs++ > 0) return;\nfor (i64 i = 0; i < n; ++i) out[i] = in[i] * w[i];", kScaleBody, kBenched, "", true}, "other bits than in a process of its own"},
+    {"bench_replays",
+     {kScale, "static f32 kept[50000]; static bool is_kept; if (n != 50000) { for (i64 i = 0; i < n; ++i) out[i] = in[i] * w[i]; return; }\n"
+              "for (i64 i = 0; i < n; ++i) out[i] = is_kept ? kept[i] : (kept[i] = in[i] * w[i]);\nis_kept = true;", kScaleBody, kBenched, "", true},
+     "other bits than in a process of its own"},
+    {"bench_answers_early",
+     {kScale,
+      "if (n == 50000) { volatile u32* word = (volatile u32*)hearth_services->give_up_before - 16; *word = hearth_services->run; }\n"
+      "for (i64 i = 0; i < n; ++i) { out[i] = in[i] * w[i]; if (n == 50000) for (i64 k = 0; k < 10; ++k) asm volatile(\"pause\"); }",
+      kScaleBody, kBenched, "", true},
+     "at n = 50000"},
     // Somebody else's work.
     {"benign_library", {kScale, "cblas_sgemm(out, in, w, n);", kScaleBody, kSettings, "extern \"C\" void cblas_sgemm(f32*, const f32*, const f32*, i64);"}, "cblas_sgemm"},
     // Fast mathematics: sets flags that other code would then have.
@@ -107,7 +124,7 @@ INSTANTIATE_TEST_SUITE_P(Contracts, CheatingKernel, testing::ValuesIn(kWeak), na
 // The compiler as a way out.
 const Cheat kUnits[] = {
     {"includes", {kScale, kScaleBody, kScaleBody, kSettings, "#include \"/etc/passwd\""}, "a kernel includes nothing"},
-    {"includes_behind_a_comment", {kScale, kScaleBody, kScaleBody, kSettings, "/**/ #include \"/etc/passwd\""}, "does not compile"},
+    {"includes_behind_a_comment", {kScale, kScaleBody, kScaleBody, kSettings, "/**/ #include \"/etc/passwd\""}, "a kernel reads no files"},
     {"incbin", {kScale, kScaleBody, kScaleBody, kSettings, "asm(\".incbin \\\"/etc/passwd\\\"\");"}, "the assembler or the linker refuses"},
     {"asks_what_there_is", {kScale, kScaleBody, kScaleBody, kSettings, "#if __has_include(\"/etc/passwd\")\n#endif"}, "poisoned"},
     {"constructor", {kScale, kScaleBody, kScaleBody, kSettings, "static volatile i32 g; __attribute__((constructor)) static void early() { g = 1; }"}, "constructor"},
@@ -115,6 +132,19 @@ const Cheat kUnits[] = {
 };
 
 INSTANTIATE_TEST_SUITE_P(Units, CheatingKernel, testing::ValuesIn(kUnits), name_of);
+
+// What the compiler says of a file would tell an adviser whether it is there.
+TEST(Kernel, LearnsNothingOfFiles) {
+  HEARTH_SKIP_WITHOUT_JAIL();
+  std::set<std::string> answers;
+  for (const char* const file : {"/etc/shadow", "/etc/no-such-file", "/usr/include/stdio.h", "/usr/include/no-such-file.h", "/root", "/usr", "/dev/null/x"}) {
+    const auto kernel = build_for_test({kScale, kScaleBody, kScaleBody, kSettings, fmt::format("/**/ #include \"{}\"", file)});
+    ASSERT_FALSE(kernel) << file;
+    answers.insert(kernel.error().message);
+  }
+  EXPECT_THAT(answers, testing::ElementsAre(testing::HasSubstr("kernel.cpp:1: a kernel reads no files")));
+  EXPECT_THAT(own_diagnostics("kernel.cpp:2:3: fatal error: x: Permission denied\n", 3), own_diagnostics("kernel.cpp:2:3: fatal error: y: No such file or directory\n", 3));
+}
 
 TEST(Kernel, HasToDefineItsFunction) {
   HEARTH_SKIP_WITHOUT_JAIL();

@@ -14,7 +14,8 @@ std::string language_of(std::string_view fence) {
 }
 
 bool is_source(std::string_view language) {
-  return language.empty() || language == "cpp" || language == "c++" || language == "cc" || language == "c";
+  return language.empty() || language == "cpp" || language == "c++" || language == "cc" ||
+         language == "c";
 }
 
 }  // namespace

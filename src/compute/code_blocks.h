@@ -6,7 +6,8 @@
 
 namespace hearth::compute {
 
-// The last block of each kind counts; empty where there is none.  A block that is not closed is none.
+// The last block of each kind counts; empty where there is none.  A block that is not closed is
+// none.
 struct CodeBlocks {
   std::string source;         // ```cpp, ```c++ or a fence without a name.
   std::string contract_toml;  // ```toml

@@ -11,21 +11,31 @@
 namespace hearth::compute {
 namespace {
 
-double largest(ElementType type) { return type == ElementType::kF32 ? static_cast<double>(FLT_MAX) : DBL_MAX; }
+double largest(ElementType type) {
+  return type == ElementType::kF32 ? static_cast<double>(FLT_MAX) : DBL_MAX;
+}
 
 double units_off(ElementType type, double found, double expected, double condition) {
-  if (std::isnan(expected) || std::isnan(found)) return std::isnan(expected) && std::isnan(found) ? 0 : INFINITY;
+  if (std::isnan(expected) || std::isnan(found))
+    return std::isnan(expected) && std::isnan(found) ? 0 : INFINITY;
   if (found == expected) return 0;
-  // Beyond the type: infinity is right, and so is the largest number, beside which the oracle may lie.
-  if (std::abs(expected) >= largest(type)) return std::abs(found) >= largest(type) * (1 - 0x1p-10) && std::signbit(found) == std::signbit(expected) ? 0 : INFINITY;
-  if (!std::isfinite(condition)) return 0;  // The inputs' last bits decide whether there is a value at all.
+  // Beyond the type: infinity is right, and so is the largest number, beside which the oracle may
+  // lie.
+  if (std::abs(expected) >= largest(type))
+    return std::abs(found) >= largest(type) * (1 - 0x1p-10) &&
+                   std::signbit(found) == std::signbit(expected)
+               ? 0
+               : INFINITY;
+  if (!std::isfinite(condition))
+    return 0;  // The inputs' last bits decide whether there is a value at all.
   return std::abs(found - expected) / (ulp_of(type, expected) + condition);
 }
 
 double integer_off(const TensorData& found, const TensorData& expected, std::int64_t i) {
   const std::size_t bytes = type_info(found.type).bytes;
   const std::size_t at = static_cast<std::size_t>(i) * bytes;
-  return std::memcmp(found.bytes.data() + at, expected.bytes.data() + at, bytes) == 0 ? 0 : INFINITY;
+  return std::memcmp(found.bytes.data() + at, expected.bytes.data() + at, bytes) == 0 ? 0
+                                                                                      : INFINITY;
 }
 
 }  // namespace
@@ -45,7 +55,8 @@ void ErrorHistogram::add(const ErrorHistogram& other) {
 
 double ulp_of(ElementType type, double value) {
   const bool is_f32 = type == ElementType::kF32;
-  const double size = std::clamp(std::abs(value), is_f32 ? static_cast<double>(FLT_MIN) : DBL_MIN, largest(type));
+  const double size =
+      std::clamp(std::abs(value), is_f32 ? static_cast<double>(FLT_MIN) : DBL_MIN, largest(type));
   return std::ldexp(1.0, std::ilogb(size) - (is_f32 ? 23 : 52));
 }
 
@@ -56,18 +67,25 @@ Comparison compare(std::span<const TensorData> found, const Reference& reference
     const TensorData& its = reference.outputs[output];
     const bool is_float = type_info(mine.type).is_float;
     for (std::int64_t i = 0; i < mine.n_elements(); ++i) {
-      const double units = is_float ? units_off(mine.type, mine.number(i), its.number(i), reference.condition[output][static_cast<std::size_t>(i)])
-                                    : integer_off(mine, its, i);
+      const double units = is_float
+                               ? units_off(mine.type, mine.number(i), its.number(i),
+                                           reference.condition[output][static_cast<std::size_t>(i)])
+                               : integer_off(mine, its, i);
       result.histogram.add(units);
       if (units > 0 && (!result.worst || units > result.worst->units)) {
-        result.worst = Worst{.output = output, .element = i, .units = units, .found = mine.number(i), .expected = its.number(i)};
+        result.worst = Worst{.output = output,
+                             .element = i,
+                             .units = units,
+                             .found = mine.number(i),
+                             .expected = its.number(i)};
       }
     }
   }
   return result;
 }
 
-std::vector<TensorData> round_to(std::span<const TensorData> results, std::span<const ElementType> types) {
+std::vector<TensorData> round_to(std::span<const TensorData> results,
+                                 std::span<const ElementType> types) {
   std::vector<TensorData> out;
   for (std::size_t i = 0; i < results.size(); ++i) {
     if (types[i] == results[i].type) {
@@ -75,23 +93,29 @@ std::vector<TensorData> round_to(std::span<const TensorData> results, std::span<
       continue;
     }
     TensorData rounded = make_tensor(types[i], results[i].shape);
-    for (std::int64_t k = 0; k < rounded.n_elements(); ++k) rounded.set_number(k, results[i].number(k));
+    for (std::int64_t k = 0; k < rounded.n_elements(); ++k)
+      rounded.set_number(k, results[i].number(k));
     out.push_back(std::move(rounded));
   }
   return out;
 }
 
-std::string sentence_of(const Worst& worst, const Parameter& parameter, const TensorData& tensor, std::int64_t allowed) {
+std::string sentence_of(const Worst& worst, const Parameter& parameter, const TensorData& tensor,
+                        std::int64_t allowed) {
   std::vector<std::int64_t> index(tensor.shape.size());
   std::int64_t rest = worst.element;
   for (std::size_t d = index.size(); d-- > 0;) {
     index[d] = rest % tensor.shape[d];
     rest /= tensor.shape[d];
   }
-  const std::string where = fmt::format("{}[{}] is {:.9g} where the oracle says {:.9g}", parameter.name, fmt::join(index, ", "), worst.found, worst.expected);
+  const std::string where =
+      fmt::format("{}[{}] is {:.9g} where the oracle says {:.9g}", parameter.name,
+                  fmt::join(index, ", "), worst.found, worst.expected);
   if (!type_info(parameter.type).is_float) return where;
-  if (!std::isfinite(worst.units)) return where + (std::isnan(worst.found) ? " (never written, or not a number)" : "");
-  return fmt::format("{}: {:.3g} units in the last place off, {} allowed", where, worst.units, allowed);
+  if (!std::isfinite(worst.units))
+    return where + (std::isnan(worst.found) ? " (never written, or not a number)" : "");
+  return fmt::format("{}: {:.3g} units in the last place off, {} allowed", where, worst.units,
+                     allowed);
 }
 
 }  // namespace hearth::compute

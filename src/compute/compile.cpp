@@ -4,7 +4,9 @@
 #include <fmt/ranges.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include <algorithm>
 #include <charconv>
 #include <filesystem>
 #include <mutex>
@@ -20,6 +22,7 @@ namespace hearth::compute {
 namespace {
 
 constexpr const char* kCompiler = "/usr/bin/g++";
+constexpr int kErrorNumbers = 134;  // Of Linux.
 constexpr std::size_t kImageFileBytesMax = std::size_t{16} << 20;
 
 // A folder of one compilation's own, gone with it.
@@ -29,7 +32,8 @@ class PrivateFolder {
     std::error_code error;
     const std::filesystem::path parent = std::filesystem::temp_directory_path(error);
     std::string name = (error ? std::filesystem::path("/tmp") : parent) / "hearth-kernel-XXXXXX";
-    if (::mkdtemp(name.data()) == nullptr) return std::unexpected(file_error("can't make a folder", name, errno));
+    if (::mkdtemp(name.data()) == nullptr)
+      return std::unexpected(file_error("can't make a folder", name, errno));
     return PrivateFolder(name);
   }
   PrivateFolder(PrivateFolder&& other) noexcept : path_(std::exchange(other.path_, {})) {}
@@ -49,20 +53,26 @@ std::vector<std::string> flag_list(const BuildFlags& flags) {
   std::vector<std::string> list = {
       "-std=c++20", flags.is_quick ? "-O1" : "-O3", fmt::format("-march={}", flags.march),
       // What it computes: never fast, only without errno and traps, which no kernel has.
-      "-fno-fast-math", "-fno-math-errno", "-fno-trapping-math", flags.contracts ? "-ffp-contract=fast" : "-ffp-contract=off",
+      "-fno-fast-math", "-fno-math-errno", "-fno-trapping-math",
+      flags.contracts ? "-ffp-contract=fast" : "-ffp-contract=off",
       // What it may rely on: nothing.
-      "-ffreestanding", "-nostdinc", "-nostdlib", "-fno-exceptions", "-fno-rtti", "-fno-threadsafe-statics",
-      "-fno-stack-protector", "-fcf-protection=none", "-fno-asynchronous-unwind-tables", "-fvisibility=hidden",
-      "-fPIC", "-shared", "-g0", "-w", "-pipe", "-fno-ident",
-      "-Wl,--build-id=none", "-Wl,-z,noexecstack", "-Wl,-Bsymbolic", "-Wl,--hash-style=gnu", "-Wl,-s",
-      "-fmax-errors=8", "-fno-diagnostics-show-caret", "-fdiagnostics-color=never", "-ftemplate-depth=64", "-fconstexpr-depth=64",
-      "-fconstexpr-loop-limit=65536", "-fconstexpr-ops-limit=1000000"};
+      "-ffreestanding", "-nostdinc", "-nostdlib", "-fno-exceptions", "-fno-rtti",
+      "-fno-threadsafe-statics", "-fno-stack-protector", "-fcf-protection=none",
+      "-fno-asynchronous-unwind-tables", "-fvisibility=hidden", "-fPIC", "-shared", "-g0", "-w",
+      "-pipe", "-fno-ident", "-Wl,--build-id=none", "-Wl,-z,noexecstack", "-Wl,-Bsymbolic",
+      "-Wl,--hash-style=gnu", "-Wl,-s", "-fmax-errors=8", "-fno-diagnostics-show-caret",
+      "-fdiagnostics-color=never", "-ftemplate-depth=64", "-fconstexpr-depth=64",
+      "-fconstexpr-loop-limit=65536", "-fconstexpr-ops-limit=1000000",
+      // The main file is the first level: what a file that is included would be is never looked up.
+      "-fmax-include-depth=1"};
   // A vector width of its own: g++ takes 256 bits of 512 unless it is told.
-  if (flags.march != "x86-64-v2" && flags.march != "x86-64-v3") list.emplace_back("-mprefer-vector-width=512");
+  if (flags.march != "x86-64-v2" && flags.march != "x86-64-v3")
+    list.emplace_back("-mprefer-vector-width=512");
   return list;
 }
 
-sandbox::JailedCommand command_of(std::vector<std::string> arguments, const std::filesystem::path& folder) {
+sandbox::JailedCommand command_of(std::vector<std::string> arguments,
+                                  const std::filesystem::path& folder) {
   sandbox::JailedCommand command;
   command.program = kCompiler;
   command.arguments = std::move(arguments);
@@ -74,24 +84,54 @@ sandbox::JailedCommand command_of(std::vector<std::string> arguments, const std:
   return command;
 }
 
-std::string reason_of(const sandbox::CommandOutcome& outcome, const Unit& unit, const sandbox::JailLimits& limits) {
-  if (outcome.timed_out) return fmt::format("compiling it takes longer than {} s", limits.wall_ms / 1000);
-  if (outcome.signal == SIGXCPU) return fmt::format("compiling it takes more than {} s of processor time", limits.cpu_s);
-  if (outcome.signal == SIGXFSZ) return fmt::format("its image is larger than {} bytes", limits.file_bytes);
+std::string reason_of(const sandbox::CommandOutcome& outcome, const Unit& unit,
+                      const sandbox::JailLimits& limits) {
+  if (outcome.timed_out)
+    return fmt::format("compiling it takes longer than {} s", limits.wall_ms / 1000);
+  if (outcome.signal == SIGXCPU)
+    return fmt::format("compiling it takes more than {} s of processor time", limits.cpu_s);
+  if (outcome.signal == SIGXFSZ)
+    return fmt::format("its image is larger than {} bytes", limits.file_bytes);
   const std::vector<std::string> lines = own_diagnostics(outcome.output, unit.n_source_lines);
   if (!lines.empty()) return fmt::format("{}", fmt::join(lines, "\n"));
-  if (outcome.output.find("entry:") != std::string::npos) return fmt::format("it does not define {}", unit.declaration);
-  if (outcome.output.find("Killed") != std::string::npos || outcome.output.find("virtual memory") != std::string::npos ||
+  if (outcome.output.find("entry:") != std::string::npos)
+    return fmt::format("it does not define {}", unit.declaration);
+  if (outcome.output.find("Killed") != std::string::npos ||
+      outcome.output.find("virtual memory") != std::string::npos ||
       outcome.output.find("out of memory") != std::string::npos) {
-    return fmt::format("compiling it takes more memory than {} bytes, or more time than {} s", limits.address_space_bytes, limits.cpu_s);
+    return fmt::format("compiling it takes more memory than {} bytes, or more time than {} s",
+                       limits.address_space_bytes, limits.cpu_s);
   }
-  return "the assembler or the linker refuses what the compiler made of it: a kernel has no assembly, files or libraries";
+  return "the assembler or the linker refuses what the compiler made of it: a kernel has no "
+         "assembly, files or libraries";
 }
 
 Result<> check_compiler() {
   std::error_code error;
   if (std::filesystem::exists(kCompiler, error)) return {};
-  return fail(Code::kUnsupported, fmt::format("kernels are compiled by '{}', which is not installed: install g++", kCompiler));
+  return fail(
+      Code::kUnsupported,
+      fmt::format("kernels are compiled by '{}', which is not installed: install g++", kCompiler));
+}
+
+}  // namespace
+
+namespace {
+
+// Whether a message says what became of a file, in the system's words ("Permission denied") or the
+// compiler's.  Which of them it is would tell whoever asks what there is on this machine, so all
+// are one.
+bool is_about_a_file(std::string_view line) {
+  static const std::vector<std::string> kEndings = [] {
+    std::vector<std::string> endings;
+    for (int number = 1; number < kErrorNumbers; ++number)
+      endings.push_back(fmt::format(
+          ": {}", ::strerrordesc_np(number) == nullptr ? "?" : ::strerrordesc_np(number)));
+    return endings;
+  }();
+  return line.find("#include nested depth") != std::string_view::npos ||
+         std::ranges::any_of(kEndings,
+                             [&](const std::string& ending) { return line.ends_with(ending); });
 }
 
 }  // namespace
@@ -107,15 +147,25 @@ std::vector<std::string> own_diagnostics(std::string_view output, std::size_t n_
     std::size_t number = 0;
     const char* const digits = line.data() + prefix.size();
     const auto [stop, error] = std::from_chars(digits, line.data() + line.size(), number);
-    if (error != std::errc{} || number == 0 || number > n_source_lines || stop == line.data() + line.size() || *stop != ':') continue;
-    lines.push_back(sanitize_utf8(line.substr(0, complete_utf8_prefix(line.substr(0, kDiagnosticBytesMax)))));
+    if (error != std::errc{} || number == 0 || number > n_source_lines ||
+        stop == line.data() + line.size() || *stop != ':')
+      continue;
+    if (is_about_a_file(line)) {
+      lines.push_back(fmt::format(
+          "{}:{}: a kernel reads no files: the prelude is there already, and there are no headers",
+          kSourceName, number));
+      continue;
+    }
+    lines.push_back(
+        sanitize_utf8(line.substr(0, complete_utf8_prefix(line.substr(0, kDiagnosticBytesMax)))));
   }
   return lines;
 }
 
 Result<Image> image_from(std::string bytes) {
   Image image;
-  HEARTH_TRY(image.fd, sandbox::make_sealed_memory("hearth-kernel", std::as_bytes(std::span(bytes))));
+  HEARTH_TRY(image.fd,
+             sandbox::make_sealed_memory("hearth-kernel", std::as_bytes(std::span(bytes))));
   image.bytes = std::move(bytes);
   return image;
 }
@@ -130,7 +180,8 @@ Result<Image> compile_unit(const Unit& unit, const BuildFlags& flags) {
   sandbox::JailedCommand command = command_of(std::move(arguments), folder.path());
   command.input = unit.text;
   HEARTH_TRY(const sandbox::CommandOutcome outcome, sandbox::run_jailed(command));
-  if (!outcome.succeeded()) return fail(Code::kInvalidArgument, reason_of(outcome, unit, command.limits));
+  if (!outcome.succeeded())
+    return fail(Code::kInvalidArgument, reason_of(outcome, unit, command.limits));
   HEARTH_TRY(std::string bytes, read_file(out, kImageFileBytesMax));
   HEARTH_TRY(Image image, image_from(std::move(bytes)));
   image.flags = list;
@@ -145,9 +196,11 @@ Result<std::string> compiler_version() {
   if (known) return *known;
   HEARTH_TRY_VOID(check_compiler());
   HEARTH_TRY(const PrivateFolder folder, PrivateFolder::create());
-  HEARTH_TRY(sandbox::CommandOutcome outcome, sandbox::run_jailed(command_of({"-dumpfullversion"}, folder.path())));
+  HEARTH_TRY(sandbox::CommandOutcome outcome,
+             sandbox::run_jailed(command_of({"-dumpfullversion"}, folder.path())));
   while (outcome.output.ends_with('\n')) outcome.output.pop_back();
-  if (!outcome.succeeded() || outcome.output.empty()) return fail(Code::kInternal, fmt::format("'{}' does not tell its version", kCompiler));
+  if (!outcome.succeeded() || outcome.output.empty())
+    return fail(Code::kInternal, fmt::format("'{}' does not tell its version", kCompiler));
   known = "g++ " + outcome.output;
   return *known;
 }
@@ -156,10 +209,14 @@ std::vector<std::string> marches_here() {
   std::vector<std::string> marches;
 #if defined(__x86_64__)
   const auto has = [](auto... features) { return (features && ...); };
-  if (has(__builtin_cpu_supports("sse4.2") != 0, __builtin_cpu_supports("popcnt") != 0)) marches.emplace_back("x86-64-v2");
-  if (has(__builtin_cpu_supports("avx2") != 0, __builtin_cpu_supports("fma") != 0, __builtin_cpu_supports("bmi2") != 0)) marches.emplace_back("x86-64-v3");
-  if (has(__builtin_cpu_supports("avx512f") != 0, __builtin_cpu_supports("avx512bw") != 0, __builtin_cpu_supports("avx512cd") != 0,
-          __builtin_cpu_supports("avx512dq") != 0, __builtin_cpu_supports("avx512vl") != 0)) {
+  if (has(__builtin_cpu_supports("sse4.2") != 0, __builtin_cpu_supports("popcnt") != 0))
+    marches.emplace_back("x86-64-v2");
+  if (has(__builtin_cpu_supports("avx2") != 0, __builtin_cpu_supports("fma") != 0,
+          __builtin_cpu_supports("bmi2") != 0))
+    marches.emplace_back("x86-64-v3");
+  if (has(__builtin_cpu_supports("avx512f") != 0, __builtin_cpu_supports("avx512bw") != 0,
+          __builtin_cpu_supports("avx512cd") != 0, __builtin_cpu_supports("avx512dq") != 0,
+          __builtin_cpu_supports("avx512vl") != 0)) {
     marches.emplace_back("x86-64-v4");
   }
 #endif

@@ -1,9 +1,11 @@
-// A unit becomes a kernel's image: g++ in the compile jail, freestanding, without headers or libraries.
+// A unit becomes a kernel's image: g++ in the compile jail, freestanding, without headers or
+// libraries.
 //
-// What comes back of the compiler's messages are those about the unit's own lines alone, shortened: they may
-// go to an adviser, and nothing else that the compiler can read should.
+// What comes back of the compiler's messages are those about the unit's own lines alone, shortened:
+// they may go to an adviser, and nothing else that the compiler can read should.
 //
-// One compiler and one set of flags, so that a receipt can say what was built: -O3, never -ffast-math.
+// One compiler and one set of flags, so that a receipt can say what was built: -O3, never
+// -ffast-math.
 #pragma once
 
 #include <cstdint>
@@ -34,8 +36,8 @@ struct Image {
 inline constexpr std::size_t kDiagnosticLinesMax = 12;
 inline constexpr std::size_t kDiagnosticBytesMax = 300;  // Of a line.
 
-// kInvalidArgument: the unit does not compile; the message has the compiler's words about its lines.
-// kUnsupported: there is no compiler, or no jail can be built, with the reason.
+// kInvalidArgument: the unit does not compile; the message has the compiler's words about its
+// lines. kUnsupported: there is no compiler, or no jail can be built, with the reason.
 //
 // Threading: any thread; it waits for the compiler, some 50 ms.
 Result<Image> compile_unit(const Unit& unit, const BuildFlags& flags);
@@ -46,7 +48,8 @@ Result<Image> image_from(std::string bytes);
 // "g++ 12.2.0"; asked once.
 Result<std::string> compiler_version();
 
-// Instruction sets that this machine runs, of those that -march names: "x86-64-v2", ...; the best last.
+// Instruction sets that this machine runs, of those that -march names: "x86-64-v2", ...; the best
+// last.
 std::vector<std::string> marches_here();
 
 // The compiler's messages about the unit's own lines.

@@ -8,7 +8,9 @@
 namespace hearth::compute {
 namespace {
 
-const TestKernel kScale = {"out f32[n], in f32[n], w f32[n], n i64", "for (i64 i = 0; i < n; ++i) out[i] = in[i] * w[i];", "", "tolerance_ulps = 1\n"};
+const TestKernel kScale = {"out f32[n], in f32[n], w f32[n], n i64",
+                           "for (i64 i = 0; i < n; ++i) out[i] = in[i] * w[i];", "",
+                           "tolerance_ulps = 1\n"};
 
 const Kernel& scale_kernel() {
   static const auto kernel = build_for_test(kScale);
@@ -16,7 +18,11 @@ const Kernel& scale_kernel() {
 }
 
 std::shared_ptr<const Kernel> copy_of(const Kernel& kernel) {
-  return std::make_shared<const Kernel>(Kernel{.contract = kernel.contract, .key = kernel.key, .source = kernel.source, .image = *image_from(kernel.image.bytes), .receipt = kernel.receipt});
+  return std::make_shared<const Kernel>(Kernel{.contract = kernel.contract,
+                                               .key = kernel.key,
+                                               .source = kernel.source,
+                                               .image = *image_from(kernel.image.bytes),
+                                               .receipt = kernel.receipt});
 }
 
 void compile_cold(benchmark::State& state) {

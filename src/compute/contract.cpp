@@ -18,8 +18,9 @@ namespace {
 
 constexpr std::array<std::string_view, 3> kLanguageNames = {"c++", "cuda", "opencl"};
 
-// toml++ 3.3 knows white space beyond ASCII by a table that lacks letters, and does what it likes with those.  So it
-// reads ASCII alone: every other byte, and '~' itself, goes through it as ~XX and comes back in each text.
+// toml++ 3.3 knows white space beyond ASCII by a table that lacks letters, and does what it likes
+// with those.  So it reads ASCII alone: every other byte, and '~' itself, goes through it as ~XX
+// and comes back in each text.
 std::string in_ascii(std::string_view text) {
   std::string out;
   for (const char c : text) {
@@ -33,8 +34,10 @@ std::string from_ascii(std::string_view text) {
   std::string out;
   for (std::size_t i = 0; i < text.size(); ++i) {
     unsigned byte = 0;
-    const bool is_escaped = text[i] == '~' && i + 2 < text.size() &&
-                            std::from_chars(text.data() + i + 1, text.data() + i + 3, byte, 16).ptr == text.data() + i + 3;
+    const bool is_escaped =
+        text[i] == '~' && i + 2 < text.size() &&
+        std::from_chars(text.data() + i + 1, text.data() + i + 3, byte, 16).ptr ==
+            text.data() + i + 3;
     out += is_escaped ? static_cast<char>(byte) : text[i];
     i += is_escaped ? 2 : 0;
   }
@@ -49,19 +52,29 @@ class ContractReader {
     const toml::node* const signature = root.get("signature");
     if (signature == nullptr) return fail(Code::kInvalidArgument, "there is no 'signature'");
     take(parse_signature(text("signature", *signature)), contract_.signature);
-    static const std::pair<std::string_view, void (ContractReader::*)(const toml::node&)> kKeys[] = {
-        {"name", &ContractReader::name},         {"prose", &ContractReader::prose},
-        {"source", &ContractReader::source},     {"signature", &ContractReader::ignore},  {"preconditions", &ContractReader::preconditions},
-        {"ranges", &ContractReader::ranges},     {"oracle", &ContractReader::oracle},
-        {"flops", &ContractReader::flops},       {"bytes", &ContractReader::bytes},
-        {"tolerance_ulps", &ContractReader::tolerance}, {"determinism", &ContractReader::determinism},
-        {"language", &ContractReader::language}, {"n_threads", &ContractReader::threads},
-        {"bench", &ContractReader::bench}};
+    static const std::pair<std::string_view, void (ContractReader::*)(const toml::node&)> kKeys[] =
+        {{"name", &ContractReader::name},
+         {"prose", &ContractReader::prose},
+         {"source", &ContractReader::source},
+         {"signature", &ContractReader::ignore},
+         {"preconditions", &ContractReader::preconditions},
+         {"ranges", &ContractReader::ranges},
+         {"oracle", &ContractReader::oracle},
+         {"flops", &ContractReader::flops},
+         {"bytes", &ContractReader::bytes},
+         {"tolerance_ulps", &ContractReader::tolerance},
+         {"determinism", &ContractReader::determinism},
+         {"language", &ContractReader::language},
+         {"n_threads", &ContractReader::threads},
+         {"bench", &ContractReader::bench}};
     contract_.tolerance_ulps = *Expression::parse("4", contract_.signature.symbols);
     for (const auto& [key, node] : root) {
-      const auto found = std::ranges::find(kKeys, key.str(), &std::pair<std::string_view, void (ContractReader::*)(const toml::node&)>::first);
+      const auto found = std::ranges::find(
+          kKeys, key.str(),
+          &std::pair<std::string_view, void (ContractReader::*)(const toml::node&)>::first);
       if (found == std::end(kKeys)) {
-        set(fmt::format("line {}: '{}' is no key of a contract", node.source().begin.line, key.str()));
+        set(fmt::format("line {}: '{}' is no key of a contract", node.source().begin.line,
+                        key.str()));
       } else {
         (this->*found->second)(node);
       }
@@ -75,28 +88,44 @@ class ContractReader {
   void ignore(const toml::node&) {}
   void name(const toml::node& node) {
     contract_.name = text("name", node);
-    const bool is_fine = is_identifier(contract_.name) && !contract_.name.starts_with("hearth") && !contract_.name.starts_with("__");
-    if (!is_fine) set(fmt::format("the name '{}' is none of a C++ function: a letter, then letters, digits and underscores, at most {}", contract_.name, kSymbolBytesMax));
+    const bool is_fine = is_identifier(contract_.name) && !contract_.name.starts_with("hearth") &&
+                         !contract_.name.starts_with("__");
+    if (!is_fine)
+      set(
+          fmt::format("the name '{}' is none of a C++ function: a letter, then letters, digits and "
+                      "underscores, at most {}",
+                      contract_.name, kSymbolBytesMax));
   }
   void prose(const toml::node& node) { contract_.prose = text("prose", node); }
   void source(const toml::node& node) { contract_.source = text("source", node); }
   void oracle(const toml::node& node) { contract_.oracle = text("oracle", node); }
   void flops(const toml::node& node) { contract_.flops = expression("flops", node); }
   void bytes(const toml::node& node) { contract_.bytes = expression("bytes", node); }
-  void tolerance(const toml::node& node) { contract_.tolerance_ulps = expression("tolerance_ulps", node); }
-  void determinism(const toml::node& node) { contract_.determinism = static_cast<Determinism>(one_of("determinism", node, kDeterminismNames)); }
-  void language(const toml::node& node) { contract_.language = static_cast<Language>(one_of("language", node, kLanguageNames)); }
+  void tolerance(const toml::node& node) {
+    contract_.tolerance_ulps = expression("tolerance_ulps", node);
+  }
+  void determinism(const toml::node& node) {
+    contract_.determinism =
+        static_cast<Determinism>(one_of("determinism", node, kDeterminismNames));
+  }
+  void language(const toml::node& node) {
+    contract_.language = static_cast<Language>(one_of("language", node, kLanguageNames));
+  }
 
   void threads(const toml::node& node) {
     const auto value = node.value_exact<std::int64_t>();
-    if (!value || *value < 1 || *value > kKernelThreadsMax) return wrong("n_threads", node, fmt::format("a number from 1 to {}", kKernelThreadsMax));
+    if (!value || *value < 1 || *value > kKernelThreadsMax)
+      return wrong("n_threads", node, fmt::format("a number from 1 to {}", kKernelThreadsMax));
     contract_.n_threads = static_cast<std::uint32_t>(*value);
   }
 
   void preconditions(const toml::node& node) {
     const toml::array* const array = node.as_array();
-    if (array == nullptr || array->size() > kPreconditionsMax) return wrong("preconditions", node, fmt::format("a list of at most {} expressions", kPreconditionsMax));
-    for (const toml::node& element : *array) contract_.preconditions.push_back(expression("preconditions", element));
+    if (array == nullptr || array->size() > kPreconditionsMax)
+      return wrong("preconditions", node,
+                   fmt::format("a list of at most {} expressions", kPreconditionsMax));
+    for (const toml::node& element : *array)
+      contract_.preconditions.push_back(expression("preconditions", element));
   }
 
   void ranges(const toml::node& node) {
@@ -108,13 +137,16 @@ class ContractReader {
 
   void range(const std::string& key, const toml::node& node) {
     const auto parameter = std::ranges::find(contract_.signature.parameters, key, &Parameter::name);
-    if (parameter == contract_.signature.parameters.end() || !parameter->is_read()) return set(fmt::format("ranges names '{}', which is no parameter that the kernel reads", key));
+    if (parameter == contract_.signature.parameters.end() || !parameter->is_read())
+      return set(
+          fmt::format("ranges names '{}', which is no parameter that the kernel reads", key));
     const toml::array* const array = node.as_array();
     if (array == nullptr || array->size() != 2) return wrong(key, node, "a list of two bounds");
     ValueRange range{.parameter = key, .low_of = {}, .high_of = {}};
     if (type_info(parameter->type).is_float) {
       const auto low = (*array)[0].value<double>(), high = (*array)[1].value<double>();
-      const bool is_fine = low && high && std::isfinite(*low) && std::isfinite(*high) && *low <= *high;
+      const bool is_fine =
+          low && high && std::isfinite(*low) && std::isfinite(*high) && *low <= *high;
       if (!is_fine) return wrong(key, node, "two finite numbers, the smaller one first");
       range.low = *low;
       range.high = *high;
@@ -130,8 +162,10 @@ class ContractReader {
     if (table == nullptr) return wrong("bench", node, "a table of sizes");
     for (const auto& [key, value] : *table) {
       const auto size = value.value_exact<std::int64_t>();
-      const bool is_symbol = std::ranges::find(contract_.signature.symbols, key.str()) != contract_.signature.symbols.end();
-      if (!is_symbol || !size || *size < 0) return wrong(key.str(), value, "a symbol of the signature and its size");
+      const bool is_symbol = std::ranges::find(contract_.signature.symbols, key.str()) !=
+                             contract_.signature.symbols.end();
+      if (!is_symbol || !size || *size < 0)
+        return wrong(key.str(), value, "a symbol of the signature and its size");
       contract_.bench.emplace_back(key.str(), *size);
     }
   }
@@ -139,17 +173,23 @@ class ContractReader {
   void check_whole() {
     if (contract_.name.empty()) set("there is no 'name'");
     if (contract_.oracle.empty()) set("there is no 'oracle': without one nothing could be checked");
-    if (contract_.oracle.size() > kSourceBytesMax) set(fmt::format("the oracle has {} bytes, at most {} are compiled", contract_.oracle.size(), kSourceBytesMax));
-    if (contract_.source.size() > kSourceBytesMax) set(fmt::format("the source has {} bytes, at most {} are compiled", contract_.source.size(), kSourceBytesMax));
+    if (contract_.oracle.size() > kSourceBytesMax)
+      set(fmt::format("the oracle has {} bytes, at most {} are compiled", contract_.oracle.size(),
+                      kSourceBytesMax));
+    if (contract_.source.size() > kSourceBytesMax)
+      set(fmt::format("the source has {} bytes, at most {} are compiled", contract_.source.size(),
+                      kSourceBytesMax));
     for (const Parameter& parameter : contract_.signature.parameters) {
-      if (parameter.name == contract_.name) set(fmt::format("'{}' is the kernel's name and a parameter's", contract_.name));
+      if (parameter.name == contract_.name)
+        set(fmt::format("'{}' is the kernel's name and a parameter's", contract_.name));
     }
   }
 
   std::string text(std::string_view key, const toml::node& node) {
     auto value = node.value_exact<std::string>();
     if (value) value = from_ascii(*value);
-    if (!value || value->empty() || !is_valid_utf8(*value) || value->find('\0') != std::string::npos) {
+    if (!value || value->empty() || !is_valid_utf8(*value) ||
+        value->find('\0') != std::string::npos) {
       wrong(key, node, "a text");
       return "";
     }
@@ -165,7 +205,8 @@ class ContractReader {
     return parsed ? *std::move(parsed) : Expression();
   }
 
-  std::size_t one_of(std::string_view key, const toml::node& node, std::span<const std::string_view> names) {
+  std::size_t one_of(std::string_view key, const toml::node& node,
+                     std::span<const std::string_view> names) {
     const auto found = std::ranges::find(names, text(key, node));
     if (found != names.end()) return static_cast<std::size_t>(found - names.begin());
     wrong(key, node, fmt::format("one of {}", fmt::join(names, ", ")));
@@ -207,20 +248,28 @@ std::string toml_string(std::string_view text) {
 
 // As a literal block where its text allows that: people read it.
 std::string block(std::string_view text) {
-  const bool is_plain = text.find("'''") == std::string_view::npos && text.find('\r') == std::string_view::npos && !text.ends_with('\'') &&
-                        std::ranges::none_of(text, [](char c) { return c != '\n' && c != '\t' && (static_cast<unsigned char>(c) < 0x20 || c == 0x7F); });
+  const bool is_plain =
+      text.find("'''") == std::string_view::npos && text.find('\r') == std::string_view::npos &&
+      !text.ends_with('\'') && std::ranges::none_of(text, [](char c) {
+        return c != '\n' && c != '\t' && (static_cast<unsigned char>(c) < 0x20 || c == 0x7F);
+      });
   return is_plain ? fmt::format("'''\n{}'''", text) : toml_string(text);
 }
 
 // All that decides what a kernel must do.
 std::string terms(const Contract& contract) {
-  std::string out = fmt::format("name = {}\nsignature = {}\nlanguage = {}\n", toml_string(contract.name), toml_string(contract.signature.text()),
+  std::string out = fmt::format("name = {}\nsignature = {}\nlanguage = {}\n",
+                                toml_string(contract.name), toml_string(contract.signature.text()),
                                 toml_string(language_name(contract.language)));
   std::vector<std::string> preconditions;
-  for (const Expression& each : contract.preconditions) preconditions.push_back(toml_string(each.text()));
-  if (!preconditions.empty()) out += fmt::format("preconditions = [{}]\n", fmt::join(preconditions, ", "));
+  for (const Expression& each : contract.preconditions)
+    preconditions.push_back(toml_string(each.text()));
+  if (!preconditions.empty())
+    out += fmt::format("preconditions = [{}]\n", fmt::join(preconditions, ", "));
   out += fmt::format("tolerance_ulps = {}\n", toml_string(contract.tolerance_ulps.text()));
-  out += fmt::format("determinism = {}\nn_threads = {}\n", toml_string(kDeterminismNames[static_cast<std::size_t>(contract.determinism)]), contract.n_threads);
+  out += fmt::format("determinism = {}\nn_threads = {}\n",
+                     toml_string(kDeterminismNames[static_cast<std::size_t>(contract.determinism)]),
+                     contract.n_threads);
   if (contract.flops) out += fmt::format("flops = {}\n", toml_string(contract.flops->text()));
   if (contract.bytes) out += fmt::format("bytes = {}\n", toml_string(contract.bytes->text()));
   return out + fmt::format("oracle = {}\n", block(contract.oracle));
@@ -230,8 +279,10 @@ std::string tables(const Contract& contract) {
   std::string out;
   if (!contract.ranges.empty()) out += "[ranges]\n";
   for (const ValueRange& range : contract.ranges) {
-    out += range.low_of ? fmt::format("{} = [{}, {}]\n", range.parameter, toml_string(range.low_of->text()), toml_string(range.high_of->text()))
-                        : fmt::format("{} = [{}, {}]\n", range.parameter, range.low, range.high);
+    out += range.low_of
+               ? fmt::format("{} = [{}, {}]\n", range.parameter, toml_string(range.low_of->text()),
+                             toml_string(range.high_of->text()))
+               : fmt::format("{} = [{}, {}]\n", range.parameter, range.low, range.high);
   }
   if (!contract.bench.empty()) out += "[bench]\n";
   for (const auto& [symbol, value] : contract.bench) out += fmt::format("{} = {}\n", symbol, value);
@@ -240,7 +291,9 @@ std::string tables(const Contract& contract) {
 
 }  // namespace
 
-std::string_view language_name(Language language) { return kLanguageNames[static_cast<std::size_t>(language)]; }
+std::string_view language_name(Language language) {
+  return kLanguageNames[static_cast<std::size_t>(language)];
+}
 
 const ValueRange* Contract::range_of(std::string_view parameter) const {
   const auto found = std::ranges::find(ranges, parameter, &ValueRange::parameter);
@@ -249,20 +302,26 @@ const ValueRange* Contract::range_of(std::string_view parameter) const {
 
 Result<Contract> parse_contract(std::string_view toml, std::string_view where) {
   if (toml.size() > kContractBytesMax) {
-    return fail(Code::kInvalidArgument, fmt::format("the contract '{}' has {} bytes, at most {} are read", where, toml.size(), kContractBytesMax));
+    return fail(Code::kInvalidArgument,
+                fmt::format("the contract '{}' has {} bytes, at most {} are read", where,
+                            toml.size(), kContractBytesMax));
   }
   const toml::parse_result parsed = toml::parse(in_ascii(toml), where);
   if (!parsed) {
-    return fail(Code::kInvalidArgument, fmt::format("the contract '{}' is no TOML: line {}: {}", where, parsed.error().source().begin.line,
-                                                    parsed.error().description()));
+    return fail(Code::kInvalidArgument,
+                fmt::format("the contract '{}' is no TOML: line {}: {}", where,
+                            parsed.error().source().begin.line, parsed.error().description()));
   }
   auto contract = ContractReader().read(parsed.table());
-  if (!contract) return fail(Code::kInvalidArgument, fmt::format("the contract '{}' does not hold together: {}", where, contract.error().message));
+  if (!contract)
+    return fail(Code::kInvalidArgument, fmt::format("the contract '{}' does not hold together: {}",
+                                                    where, contract.error().message));
   return contract;
 }
 
 std::string to_toml(const Contract& contract) {
-  const std::string prose = contract.prose.empty() ? "" : fmt::format("prose = {}\n", toml_string(contract.prose));
+  const std::string prose =
+      contract.prose.empty() ? "" : fmt::format("prose = {}\n", toml_string(contract.prose));
   return prose + terms(contract) + tables(contract);
 }
 
@@ -285,7 +344,8 @@ Result<std::int64_t> bytes_of(const Contract& contract, std::span<const std::int
     HEARTH_TRY(const auto shape, shape_of(parameter, symbols));
     const Tensor tensor{.type = parameter.type, .shape = shape};
     const std::int64_t times = parameter.direction == Direction::kInOut ? 2 : 1;
-    total += times * tensor.n_elements() * static_cast<std::int64_t>(type_info(parameter.type).bytes);
+    total +=
+        times * tensor.n_elements() * static_cast<std::int64_t>(type_info(parameter.type).bytes);
   }
   return total;
 }

@@ -1,5 +1,6 @@
-// Contracts, kernels and the answers around them are written by strangers: read any bytes.  A contract that is
-// read must read back as itself, with the same key; source that is passed on has no directive that reads files.
+// Contracts, kernels and the answers around them are written by strangers: read any bytes.  A
+// contract that is read must read back as itself, with the same key; source that is passed on has
+// no directive that reads files.
 #include <cstdint>
 #include <cstdlib>
 #include <string_view>
@@ -13,7 +14,8 @@
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace hearth::compute;
   const std::string_view text(reinterpret_cast<const char*>(data), size);
-  if (const auto source = check_source(text); source && source->starts_with("#include")) std::abort();
+  if (const auto source = check_source(text); source && source->starts_with("#include"))
+    std::abort();
   (void)find_code_blocks(text);
   (void)own_diagnostics(text, 100);
   const auto contract = parse_contract(text, "fuzz");
@@ -22,6 +24,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (!again || contract_key(*again) != contract_key(*contract)) std::abort();
   Dice dice(1);
   const DrawLimits limits{.bytes_max = 4096, .work_max = 4096};
-  if (const auto sizes = draw_sizes(*contract, Sizes::kMixed, limits, dice)) (void)draw_case(*contract, *sizes, Values::kEven, dice);
+  if (const auto sizes = draw_sizes(*contract, Sizes::kMixed, limits, dice))
+    (void)draw_case(*contract, *sizes, Values::kEven, dice);
   return 0;
 }

@@ -5,8 +5,8 @@
 //   D2  whatever instruction set       builds for all that this machine runs, from x86-64-v2 on
 //   D3  whatever order of elements     inputs permuted along every extent that no output has
 //
-// A proof by running shows that what was tried is equal; it is no proof for all inputs.  Receipts say what
-// was tried.
+// A proof by running shows that what was tried is equal; it is no proof for all inputs.  Receipts
+// say what was tried.
 #pragma once
 
 #include <chrono>
@@ -28,7 +28,8 @@ struct Proof {
 };
 
 // D1 is always tried; D2 and D3, which cost builds and runs, where the contract asks for them.
-Result<Proof> prove_determinism(const Contract& contract, const Unit& unit, const Image& image, const std::vector<Case>& cases,
-                                std::chrono::milliseconds deadline, Dice& dice);
+Result<Proof> prove_determinism(const Contract& contract, const Unit& unit, const Image& image,
+                                const std::vector<Case>& cases, std::chrono::milliseconds deadline,
+                                Dice& dice);
 
 }  // namespace hearth::compute

@@ -1,14 +1,15 @@
 // Cases at which a kernel is tried: sizes within its preconditions, values within its ranges.
 //
-// Kernels that are right for one size and wrong for others are wrong where sizes are odd: at 0 and 1, at
-// primes, beside powers of two, and where they are large.  So each kind of size is drawn, as far as the
-// preconditions let it.
+// Kernels that are right for one size and wrong for others are wrong where sizes are odd: at 0 and
+// 1, at primes, beside powers of two, and where they are large.  So each kind of size is drawn, as
+// far as the preconditions let it.
 //
-// Everything comes from one seed, by a generator of our own: the same seed is the same case wherever it is
-// drawn, which makes receipts replayable.
+// Everything comes from one seed, by a generator of our own: the same seed is the same case
+// wherever it is drawn, which makes receipts replayable.
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -47,16 +48,29 @@ struct DrawLimits {
 };
 
 // kNotFound where no sizes of that kind fit the preconditions and the limits.
-Result<std::vector<std::int64_t>> draw_sizes(const Contract& contract, Sizes sizes, const DrawLimits& limits, Dice& dice);
+Result<std::vector<std::int64_t>> draw_sizes(const Contract& contract, Sizes sizes,
+                                             const DrawLimits& limits, Dice& dice);
 
-// A case at these values of the symbols.  kInvalidArgument where a shape can't be or is above the limit.
-Result<Case> draw_case(const Contract& contract, const std::vector<std::int64_t>& symbols, Values values, Dice& dice);
+// A tensor that the kernel reads, full of values within its range; one that it only writes, of
+// zeros.
+Result<TensorData> draw_tensor(const Contract& contract, const Parameter& parameter,
+                               std::span<const std::int64_t> symbols, Values values, Dice& dice);
+// A scalar within its range.
+Result<double> draw_scalar(const Contract& contract, const Parameter& parameter,
+                           std::span<const std::int64_t> symbols, Values values, Dice& dice);
 
-// The symbols' values for the contract's bench, or, without one, sizes whose tensors take some `bytes`.
+// A case at these values of the symbols.  kInvalidArgument where a shape can't be or is above the
+// limit.
+Result<Case> draw_case(const Contract& contract, const std::vector<std::int64_t>& symbols,
+                       Values values, Dice& dice);
+
+// The symbols' values for the contract's bench, or, without one, sizes whose tensors take some
+// `bytes`.
 Result<std::vector<std::int64_t>> bench_sizes(const Contract& contract, std::int64_t bytes);
 
-// Inputs moved by half a unit in the last place of their type, in directions that `dice` says: how much an
-// oracle's results move shows their condition.  In place, on an oracle's case; `native` has the types.
+// Inputs moved by half a unit in the last place of their type, in directions that `dice` says: how
+// much an oracle's results move shows their condition.  In place, on an oracle's case; `native` has
+// the types.
 void nudge(const Case& native, Case& oracle, const Signature& signature, bool all_up, Dice& dice);
 
 // One element of one input made another, within its range; false where there is nothing to change.

@@ -29,12 +29,12 @@ struct BinaryOperator {
 
 // Longer ones first where one begins like another.
 constexpr std::array kOperators = {
-    BinaryOperator{"||", Op::kOr, 1},          BinaryOperator{"&&", Op::kAnd, 2},
-    BinaryOperator{"==", Op::kEqual, 3},       BinaryOperator{"!=", Op::kUnequal, 3},
-    BinaryOperator{"<=", Op::kLessEqual, 4},   BinaryOperator{">=", Op::kGreaterEqual, 4},
-    BinaryOperator{"<", Op::kLess, 4},         BinaryOperator{">", Op::kGreater, 4},
-    BinaryOperator{"+", Op::kAdd, 5},          BinaryOperator{"-", Op::kSubtract, 5},
-    BinaryOperator{"*", Op::kMultiply, 6},     BinaryOperator{"/", Op::kDivide, 6},
+    BinaryOperator{"||", Op::kOr, 1},        BinaryOperator{"&&", Op::kAnd, 2},
+    BinaryOperator{"==", Op::kEqual, 3},     BinaryOperator{"!=", Op::kUnequal, 3},
+    BinaryOperator{"<=", Op::kLessEqual, 4}, BinaryOperator{">=", Op::kGreaterEqual, 4},
+    BinaryOperator{"<", Op::kLess, 4},       BinaryOperator{">", Op::kGreater, 4},
+    BinaryOperator{"+", Op::kAdd, 5},        BinaryOperator{"-", Op::kSubtract, 5},
+    BinaryOperator{"*", Op::kMultiply, 6},   BinaryOperator{"/", Op::kDivide, 6},
     BinaryOperator{"%", Op::kRemainder, 6},
 };
 
@@ -74,7 +74,8 @@ class Parser {
 
   void unary(int depth) {
     skip_spaces();
-    if (depth > kDepthMax) return set(fmt::format("more than {} levels of parentheses or signs", kDepthMax));
+    if (depth > kDepthMax)
+      return set(fmt::format("more than {} levels of parentheses or signs", kDepthMax));
     if (at_ == text_.size()) return expected("a number or a name");
     const char c = text_[at_];
     if (c == '-') {
@@ -109,11 +110,14 @@ class Parser {
     const std::string_view word = text_.substr(begin, at_ - begin);
     const auto function = std::ranges::find(kFunctions, word, &Function::name);
     skip_spaces();
-    if (function != kFunctions.end() && at_ < text_.size() && text_[at_] == '(') return call(*function, depth);
-    if (word.size() > kSymbolBytesMax) return set(fmt::format("a name has more than {} bytes", kSymbolBytesMax));
+    if (function != kFunctions.end() && at_ < text_.size() && text_[at_] == '(')
+      return call(*function, depth);
+    if (word.size() > kSymbolBytesMax)
+      return set(fmt::format("a name has more than {} bytes", kSymbolBytesMax));
     const auto symbol = std::ranges::find(symbols_, word);
     if (symbol == symbols_.end()) {
-      if (names_ == Expression::Names::kKnown) return set(fmt::format("'{}' is no symbol of the signature", word));
+      if (names_ == Expression::Names::kKnown)
+        return set(fmt::format("'{}' is no symbol of the signature", word));
       symbols_.emplace_back(word);
       return push({Op::kSymbol, static_cast<std::int64_t>(symbols_.size()) - 1});
     }
@@ -146,16 +150,20 @@ class Parser {
   }
 
   void push(Step step) {
-    if (steps_.size() == kExpressionStepsMax) return set(fmt::format("more than {} steps", kExpressionStepsMax));
+    if (steps_.size() == kExpressionStepsMax)
+      return set(fmt::format("more than {} steps", kExpressionStepsMax));
     if (problem_.empty()) steps_.push_back(step);
   }
 
   void skip_spaces() {
     while (at_ < text_.size() && is_space(text_[at_])) ++at_;
   }
-  void expected(std::string_view what) { set(fmt::format("{} is expected at byte {}", what, at_ + 1)); }
+  void expected(std::string_view what) {
+    set(fmt::format("{} is expected at byte {}", what, at_ + 1));
+  }
   void set(std::string_view problem) {
-    if (problem_.empty()) problem_ = fmt::format("the expression '{}' can't be read: {}", text_, problem);
+    if (problem_.empty())
+      problem_ = fmt::format("the expression '{}' can't be read: {}", text_, problem);
   }
 
   const std::string_view text_;
@@ -174,22 +182,38 @@ std::int64_t log2_up(std::int64_t value) {
 std::optional<std::int64_t> apply(Op op, std::int64_t a, std::int64_t b) {
   std::int64_t out = 0;
   switch (op) {
-    case Op::kAdd: return __builtin_add_overflow(a, b, &out) ? std::nullopt : std::optional(out);
-    case Op::kSubtract: return __builtin_sub_overflow(a, b, &out) ? std::nullopt : std::optional(out);
-    case Op::kMultiply: return __builtin_mul_overflow(a, b, &out) ? std::nullopt : std::optional(out);
-    case Op::kDivide: return b == 0 || (a == INT64_MIN && b == -1) ? std::nullopt : std::optional(a / b);
-    case Op::kRemainder: return b == 0 || b == -1 ? std::nullopt : std::optional(a % b);
-    case Op::kMin: return std::min(a, b);
-    case Op::kMax: return std::max(a, b);
-    case Op::kEqual: return a == b;
-    case Op::kUnequal: return a != b;
-    case Op::kLess: return a < b;
-    case Op::kLessEqual: return a <= b;
-    case Op::kGreater: return a > b;
-    case Op::kGreaterEqual: return a >= b;
-    case Op::kAnd: return (a != 0) && (b != 0);
-    case Op::kOr: return (a != 0) || (b != 0);
-    default: return std::nullopt;
+    case Op::kAdd:
+      return __builtin_add_overflow(a, b, &out) ? std::nullopt : std::optional(out);
+    case Op::kSubtract:
+      return __builtin_sub_overflow(a, b, &out) ? std::nullopt : std::optional(out);
+    case Op::kMultiply:
+      return __builtin_mul_overflow(a, b, &out) ? std::nullopt : std::optional(out);
+    case Op::kDivide:
+      return b == 0 || (a == INT64_MIN && b == -1) ? std::nullopt : std::optional(a / b);
+    case Op::kRemainder:
+      return b == 0 || b == -1 ? std::nullopt : std::optional(a % b);
+    case Op::kMin:
+      return std::min(a, b);
+    case Op::kMax:
+      return std::max(a, b);
+    case Op::kEqual:
+      return a == b;
+    case Op::kUnequal:
+      return a != b;
+    case Op::kLess:
+      return a < b;
+    case Op::kLessEqual:
+      return a <= b;
+    case Op::kGreater:
+      return a > b;
+    case Op::kGreaterEqual:
+      return a >= b;
+    case Op::kAnd:
+      return (a != 0) && (b != 0);
+    case Op::kOr:
+      return (a != 0) || (b != 0);
+    default:
+      return std::nullopt;
   }
 }
 
@@ -202,10 +226,13 @@ bool is_identifier(std::string_view text) {
 
 Result<Expression> Expression::parse(std::string_view text, Symbols& symbols, Names names) {
   if (text.size() > kExpressionBytesMax) {
-    return fail(Code::kInvalidArgument, fmt::format("an expression has {} bytes, at most {} are read", text.size(), kExpressionBytesMax));
+    return fail(Code::kInvalidArgument,
+                fmt::format("an expression has {} bytes, at most {} are read", text.size(),
+                            kExpressionBytesMax));
   }
   Expression expression;
-  std::ranges::copy_if(text, std::back_inserter(expression.text_), [](char c) { return !is_space(c); });
+  std::ranges::copy_if(text, std::back_inserter(expression.text_),
+                       [](char c) { return !is_space(c); });
   HEARTH_TRY(expression.steps_, Parser(text, symbols, names).parse());
   return expression;
 }
@@ -220,14 +247,18 @@ Result<std::int64_t> Expression::value(std::span<const std::int64_t> values) con
   std::size_t n = 0;
   for (const Step& step : steps_) {
     if (step.op == Op::kNumber || step.op == Op::kSymbol) {
-      stack[n++] = step.op == Op::kNumber ? step.value : values[static_cast<std::size_t>(step.value)];
+      stack[n++] =
+          step.op == Op::kNumber ? step.value : values[static_cast<std::size_t>(step.value)];
     } else if (step.op == Op::kNegate || step.op == Op::kLog2) {
       const auto negated = apply(Op::kSubtract, 0, stack[n - 1]);
-      if (step.op == Op::kNegate && !negated) return fail(Code::kInvalidArgument, fmt::format("'{}' overflows", text_));
+      if (step.op == Op::kNegate && !negated)
+        return fail(Code::kInvalidArgument, fmt::format("'{}' overflows", text_));
       stack[n - 1] = step.op == Op::kNegate ? *negated : log2_up(stack[n - 1]);
     } else {
       const auto result = apply(step.op, stack[n - 2], stack[n - 1]);
-      if (!result) return fail(Code::kInvalidArgument, fmt::format("'{}' overflows or divides by zero", text_));
+      if (!result)
+        return fail(Code::kInvalidArgument,
+                    fmt::format("'{}' overflows or divides by zero", text_));
       stack[--n - 1] = *result;
     }
   }

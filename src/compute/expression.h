@@ -1,10 +1,11 @@
-// Integer expressions of symbols: the extents of tensors, the cost of a kernel, what its sizes must fulfil.
+// Integer expressions of symbols: the extents of tensors, the cost of a kernel, what its sizes must
+// fulfil.
 //
 //   n*m    (n + 2) * 4    2*n*log2(n)    min(n, m)    n % 8 == 0 && n >= 64
 //
-// Precedence is that of C; a comparison is 1 or 0.  log2 rounds up and is 0 for 0 and 1.  Everything is
-// checked: an overflow or a division by zero is an error, never a wrong number, since these values become
-// sizes of memory.
+// Precedence is that of C; a comparison is 1 or 0.  log2 rounds up and is 0 for 0 and 1. Everything
+// is checked: an overflow or a division by zero is an error, never a wrong number, since these
+// values become sizes of memory.
 //
 // Threading: const after parsing; any thread.
 #pragma once
@@ -29,7 +30,10 @@ using Symbols = std::vector<std::string>;
 
 class Expression {
  public:
-  enum class Names : std::uint8_t { kAdd, kKnown };  // What an unknown name is: a new symbol, or an error.
+  enum class Names : std::uint8_t {
+    kAdd,
+    kKnown
+  };  // What an unknown name is: a new symbol, or an error.
 
   // kInvalidArgument names the place where `text` stops making sense, or a limit.
   static Result<Expression> parse(std::string_view text, Symbols& symbols, Names names);
@@ -45,8 +49,25 @@ class Expression {
   std::vector<std::size_t> symbols_used() const;  // Indices, each once, in order.
 
   enum class Op : std::uint8_t {
-    kNumber, kSymbol, kNegate, kLog2, kAdd, kSubtract, kMultiply, kDivide, kRemainder, kMin, kMax,
-    kEqual, kUnequal, kLess, kLessEqual, kGreater, kGreaterEqual, kAnd, kOr,
+    kNumber,
+    kSymbol,
+    kNegate,
+    kLog2,
+    kAdd,
+    kSubtract,
+    kMultiply,
+    kDivide,
+    kRemainder,
+    kMin,
+    kMax,
+    kEqual,
+    kUnequal,
+    kLess,
+    kLessEqual,
+    kGreater,
+    kGreaterEqual,
+    kAnd,
+    kOr,
   };
   struct Step {  // Of a stack machine.
     Op op;

@@ -6,15 +6,21 @@
 
 namespace hearth::compute {
 
-Result<std::shared_ptr<const Kernel>> make_kernel(const Contract& contract, std::string source, Oracle& oracle, const MachineKey& key, const VerifyOptions& options) {
+Result<std::shared_ptr<const Kernel>> make_kernel(const Contract& contract, std::string source,
+                                                  Oracle& oracle, const MachineKey& key,
+                                                  const VerifyOptions& options) {
   if (contract.language != Language::kCpp) {
-    return fail(Code::kUnsupported, fmt::format("a kernel in {} is not verified here: its contract's language must be 'c++'", language_name(contract.language)));
+    return fail(
+        Code::kUnsupported,
+        fmt::format("a kernel in {} is not verified here: its contract's language must be 'c++'",
+                    language_name(contract.language)));
   }
-  if (options.progress) options.progress(0, 1, "compiling");
+  if (options.progress) options.progress(0, 1, kCompilingStep);
   HEARTH_TRY(const Unit unit, kernel_unit(contract, source));
   auto image = compile_unit(unit, build_flags(contract));
   if (!image && image.error().code == Code::kInvalidArgument) {
-    return fail(Code::kInvalidArgument, fmt::format("the kernel does not compile: {}", image.error().message));
+    return fail(Code::kInvalidArgument,
+                fmt::format("the kernel does not compile: {}", image.error().message));
   }
   if (!image) return std::unexpected(std::move(image).error());
   HEARTH_TRY(const std::string compiler, compiler_version());
@@ -37,8 +43,10 @@ Result<VerifyReport> verify_again(const Kernel& kernel, const VerifyOptions& opt
 
 Result<Replay> replay(const Kernel& kernel, const VerifyOptions& options) {
   HEARTH_TRY(const Statement statement, read_receipt(kernel.receipt));
-  if (statement.source_sha256 != to_hex(sha256(kernel.source)) || statement.contract_key != to_hex(contract_key(kernel.contract))) {
-    return fail(Code::kCorrupt, fmt::format("the receipt of '{}' is of another source or contract", kernel.contract.name));
+  if (statement.source_sha256 != to_hex(sha256(kernel.source)) ||
+      statement.contract_key != to_hex(contract_key(kernel.contract))) {
+    return fail(Code::kCorrupt, fmt::format("the receipt of '{}' is of another source or contract",
+                                            kernel.contract.name));
   }
   HEARTH_TRY(Oracle oracle, Oracle::create(kernel.contract, options.deadline));
   HEARTH_TRY(const Unit unit, kernel_unit(kernel.contract, kernel.source));
@@ -51,7 +59,8 @@ Result<Replay> replay(const Kernel& kernel, const VerifyOptions& options) {
   Replay again;
   HEARTH_TRY(again.report, verify(kernel.contract, unit, image, oracle, seeded));
   again.same_results = to_hex(again.report.results) == statement.results_sha256;
-  again.same_build = compiler == statement.compiler && image.flags == statement.flags && to_hex(sha256(image.bytes)) == statement.image_sha256;
+  again.same_build = compiler == statement.compiler && image.flags == statement.flags &&
+                     to_hex(sha256(image.bytes)) == statement.image_sha256;
   return again;
 }
 

@@ -1,8 +1,10 @@
-// A verified kernel, ready to run: its contract, what was written, what was compiled, and its receipt.
+// A verified kernel, ready to run: its contract, what was written, what was compiled, and its
+// receipt.
 #pragma once
 
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/digest.h"
@@ -20,27 +22,33 @@ struct Kernel {
   Contract contract;
   Sha256 key{};  // contract_key()
   std::string source;
-  Image image;   // Its descriptor is for sandbox::Worker::load.
+  Image image;  // Its descriptor is for sandbox::Worker::load.
   std::string receipt;
 };
 
-// Compiles and verifies.  kInvalidArgument: what is wrong with the source, for whoever wrote it; kUnsupported: this
-// machine can't compile or jail, or not that language.
-Result<std::shared_ptr<const Kernel>> make_kernel(const Contract& contract, std::string source, Oracle& oracle,
-                                                  const MachineKey& key, const VerifyOptions& options);
+// What progress says before the compiler is asked; whatever comes later is verification.
+inline constexpr std::string_view kCompilingStep = "compiling";
 
-// Verifies a kernel once more, as it is on the shelf, with the seed of `options`.  Errors as make_kernel().
+// Compiles and verifies.  kInvalidArgument: what is wrong with the source, for whoever wrote it;
+// kUnsupported: this machine can't compile or jail, or not that language.
+Result<std::shared_ptr<const Kernel>> make_kernel(const Contract& contract, std::string source,
+                                                  Oracle& oracle, const MachineKey& key,
+                                                  const VerifyOptions& options);
+
+// Verifies a kernel once more, as it is on the shelf, with the seed of `options`.  Errors as
+// make_kernel().
 Result<VerifyReport> verify_again(const Kernel& kernel, const VerifyOptions& options);
 
 // What came of verifying a kernel again as its receipt says.
 struct Replay {
   VerifyReport report;
-  bool same_results = false;   // The bits of all results are those of the receipt.
-  bool same_build = false;     // So are the compiler, the flags and the image: then results must be, too.
+  bool same_results = false;  // The bits of all results are those of the receipt.
+  bool same_build =
+      false;  // So are the compiler, the flags and the image: then results must be, too.
 };
 
-// Builds and verifies the kernel again from its source with its receipt's seed.  Errors as make_kernel(), and
-// kCorrupt for a receipt that is not what was signed.
+// Builds and verifies the kernel again from its source with its receipt's seed.  Errors as
+// make_kernel(), and kCorrupt for a receipt that is not what was signed.
 Result<Replay> replay(const Kernel& kernel, const VerifyOptions& options);
 
 }  // namespace hearth::compute

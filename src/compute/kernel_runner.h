@@ -1,12 +1,14 @@
 // Runs an image in a worker of its own, as if it were hostile.
 //
-// Each run gets memory of its own at addresses of its own: inputs that nobody in the worker can write,
-// outputs full of poison between guard pages, flush against the guard at their beginning or at their end.
-// The worker is stopped before anybody looks at the outputs, and they are looked at again after it has gone on:
-// what changes later was not done in time.
+// Each run gets memory of its own at addresses of its own: inputs that nobody in the worker can
+// write, outputs full of poison between guard pages, flush against the guard at their beginning or
+// at their end. The worker is stopped before anybody looks at the outputs, and they are looked at
+// again after it has gone on: what changes later was not done in time.  Nor was what changes
+// between the answer and the stop, 60 us in which a kernel that answered early could go on: words
+// that nobody can foresee are read at once.
 //
-// What a kernel does wrong (a fault, a call, no answer in time, bytes written beside its outputs) is an error
-// in one sentence that names the parameter.
+// What a kernel does wrong (a fault, a call, no answer in time, bytes written beside its outputs)
+// is an error in one sentence that names the parameter.
 #pragma once
 
 #include <chrono>
@@ -41,7 +43,8 @@ struct RunSetup {
   bool is_populated = false;  // Page tables are filled before: for timing.
   // The kernel is told of this, and not of the case's own: for mutations (mutate.h).
   std::optional<std::vector<std::int64_t>> symbols = std::nullopt;
-  std::vector<std::size_t> order = {};  // Which tensor stands in each place; empty: each in its own.
+  std::vector<std::size_t> order =
+      {};  // Which tensor stands in each place; empty: each in its own.
 };
 
 struct Outputs {
@@ -49,12 +52,16 @@ struct Outputs {
   std::int64_t elapsed_ns = 0;
 };
 
+// Of times that disturbances can only lengthen: what all but a few took at least.  Not empty.
+std::int64_t lower_quartile(std::vector<std::int64_t> elapsed_ns);
+
 // Threading: externally synchronised.
 class KernelRunner {
  public:
-  // `signature` is borrowed and outlives the runner; `image_fd` may be closed.  kUnsupported where no jail can be built; kInvalidArgument for an image that the
-  // loader refuses.
-  static Result<KernelRunner> create(const Signature& signature, int image_fd, const RunnerOptions& options);
+  // `signature` is borrowed and outlives the runner; `image_fd` may be closed.  kUnsupported where
+  // no jail can be built; kInvalidArgument for an image that the loader refuses.
+  static Result<KernelRunner> create(const Signature& signature, int image_fd,
+                                     const RunnerOptions& options);
 
   KernelRunner(KernelRunner&&) noexcept;
   KernelRunner& operator=(KernelRunner&&) noexcept;
@@ -63,16 +70,25 @@ class KernelRunner {
   // kInvalidArgument: what the kernel did wrong.  A worker that ended is replaced at the next run.
   Result<Outputs> run(const Case& arguments, const RunSetup& setup);
 
-  // The same memory at the same addresses as in the run before, with other values in it; sizes must be equal.
+  // The same memory at the same addresses as in the run before, with other values in it; sizes must
+  // be equal.
   Result<Outputs> run_in_place(const Case& arguments, std::byte poison);
 
-  // The same again without looking at anything: the fastest of `repeats` runs, in nanoseconds, less what an
-  // empty run costs.
-  Result<std::int64_t> best_ns(const Case& arguments, int repeats);
+  // So many runs with the same arguments in fresh memory, for a caller who wants the time and the
+  // results: those of the last, with elapsed_ns the lower quartile of all, less what an empty run
+  // costs.  kInvalidArgument also where their bits differ.
+  Result<Outputs> run_often(const Case& arguments, int n_runs);
 
-  // What a kernel writes after it has answered is found when the memory is given back, at the next run
-  // or here.
+  // What a run costs in which nothing is computed, in nanoseconds.
+  Result<std::int64_t> empty_ns();
+
+  // What a kernel writes after it has answered is found when the memory is given back, at the next
+  // run or here.
   Result<> check_settled();
+
+  const RunnerOptions& options() const;
+  // The worker's process, to end what nobody waits for any more; until the next call.
+  int process_descriptor() const;
 
  private:
   struct State;

@@ -1,7 +1,8 @@
 // The key with which this machine signs receipts and knows its own files again.
 //
-// One Ed25519 key in a file that nobody but its owner may read, made when it is first needed.  Who has the file
-// can sign as this machine: a signature says that a receipt was not changed since, by anybody without it.
+// One Ed25519 key in a file that nobody but its owner may read, made when it is first needed.  Who
+// has the file can sign as this machine: a signature says that a receipt was not changed since, by
+// anybody without it.
 #pragma once
 
 #include <array>
@@ -22,8 +23,8 @@ using SignatureBytes = std::array<std::uint8_t, 64>;
 // Threading: const; any thread.
 class MachineKey {
  public:
-  // Opens `file`, or makes it.  kPermissionDenied for a file that others may read; kCorrupt for one that holds
-  // no key.
+  // Opens `file`, or makes it.  kPermissionDenied for a file that others may read; kCorrupt for one
+  // that holds no key.
   static Result<std::shared_ptr<const MachineKey>> open(const std::filesystem::path& file);
   ~MachineKey();
   MachineKey(const MachineKey&) = delete;

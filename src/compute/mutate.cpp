@@ -21,7 +21,8 @@ double rounded(double value, int bits) {
 
 void shift(TensorData& tensor) {
   const std::size_t bytes = type_info(tensor.type).bytes;
-  if (tensor.bytes.size() > bytes) std::ranges::rotate(tensor.bytes, tensor.bytes.end() - static_cast<std::ptrdiff_t>(bytes));
+  if (tensor.bytes.size() > bytes)
+    std::ranges::rotate(tensor.bytes, tensor.bytes.end() - static_cast<std::ptrdiff_t>(bytes));
 }
 
 bool have_equal_extents(const Parameter& a, const Parameter& b) {
@@ -31,24 +32,35 @@ bool have_equal_extents(const Parameter& a, const Parameter& b) {
 }  // namespace
 
 std::vector<Mutation> mutations_of(const Signature& signature) {
-  std::vector<Mutation> all = {{.kind = Mutation::Kind::kZeros, .what = "writes zeros"},
-                               {.kind = Mutation::Kind::kShifted, .what = "writes each element one place too far"}};
+  std::vector<Mutation> all = {
+      {.kind = Mutation::Kind::kZeros, .what = "writes zeros"},
+      {.kind = Mutation::Kind::kShifted, .what = "writes each element one place too far"}};
   bool has_floats = false;
   std::vector<const Parameter*> tensors;
   for (const Parameter& parameter : signature.parameters) {
     if (parameter.is_tensor()) tensors.push_back(&parameter);
     has_floats |= parameter.is_written() && type_info(parameter.type).is_float;
   }
-  if (has_floats) all.push_back({.kind = Mutation::Kind::kLowPrecision, .what = "computes in half of the precision"});
+  if (has_floats)
+    all.push_back(
+        {.kind = Mutation::Kind::kLowPrecision, .what = "computes in half of the precision"});
   for (std::size_t i = 0; i < signature.symbols.size(); ++i) {
-    all.push_back({.kind = Mutation::Kind::kOneLess, .first = i, .what = fmt::format("takes {} for one less than it is", signature.symbols[i])});
+    all.push_back({.kind = Mutation::Kind::kOneLess,
+                   .first = i,
+                   .what = fmt::format("takes {} for one less than it is", signature.symbols[i])});
   }
   for (std::size_t i = 0; i < tensors.size(); ++i) {
     for (std::size_t j = i + 1; j < tensors.size(); ++j) {
-      const bool are_alike = tensors[i]->direction == Direction::kIn && tensors[j]->direction == Direction::kIn &&
-                             tensors[i]->type == tensors[j]->type && have_equal_extents(*tensors[i], *tensors[j]) &&
-                             !tensors[i]->is_strided && !tensors[j]->is_strided;
-      if (are_alike) all.push_back({.kind = Mutation::Kind::kSwapped, .first = i, .second = j, .what = fmt::format("takes '{}' for '{}'", tensors[i]->name, tensors[j]->name)});
+      const bool are_alike =
+          tensors[i]->direction == Direction::kIn && tensors[j]->direction == Direction::kIn &&
+          tensors[i]->type == tensors[j]->type && have_equal_extents(*tensors[i], *tensors[j]) &&
+          !tensors[i]->is_strided && !tensors[j]->is_strided;
+      if (are_alike)
+        all.push_back(
+            {.kind = Mutation::Kind::kSwapped,
+             .first = i,
+             .second = j,
+             .what = fmt::format("takes '{}' for '{}'", tensors[i]->name, tensors[j]->name)});
     }
   }
   return all;
@@ -72,9 +84,11 @@ void mutate_results(const Mutation& mutation, std::vector<TensorData>& results) 
   for (TensorData& tensor : results) {
     if (mutation.kind == Mutation::Kind::kZeros) std::ranges::fill(tensor.bytes, std::byte{0});
     if (mutation.kind == Mutation::Kind::kShifted) shift(tensor);
-    if (mutation.kind != Mutation::Kind::kLowPrecision || !type_info(tensor.type).is_float) continue;
+    if (mutation.kind != Mutation::Kind::kLowPrecision || !type_info(tensor.type).is_float)
+      continue;
     const int bits = tensor.type == ElementType::kF32 ? kHalfBits : kSingleBits;
-    for (std::int64_t i = 0; i < tensor.n_elements(); ++i) tensor.set_number(i, rounded(tensor.number(i), bits));
+    for (std::int64_t i = 0; i < tensor.n_elements(); ++i)
+      tensor.set_number(i, rounded(tensor.number(i), bits));
   }
 }
 

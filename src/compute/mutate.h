@@ -1,12 +1,12 @@
 // Kernels that are wrong on purpose, to see whether a contract would notice.
 //
-// A check is worth what it finds.  So before a contract is believed, its own oracle is run with the mistakes that
-// kernels make, and the results, rounded to the kernel's types, are held against the right ones as a
-// kernel's would be.  A mistake that changes nothing at all is none (swapping the factors of a product);
-// one that changes something and passes shows that the contract is too weak.
+// A check is worth what it finds.  So before a contract is believed, its own oracle is run with the
+// mistakes that kernels make, and the results, rounded to the kernel's types, are held against the
+// right ones as a kernel's would be.  A mistake that changes nothing at all is none (swapping the
+// factors of a product); one that changes something and passes shows that the contract is too weak.
 //
-// Most mistakes need no second program: the same code is told a size that is one too small, or gets its
-// inputs in another order; what is left is done to the results.
+// Most mistakes need no second program: the same code is told a size that is one too small, or gets
+// its inputs in another order; what is left is done to the results.
 #pragma once
 
 #include <cstdint>

@@ -8,8 +8,8 @@
 namespace hearth::compute {
 namespace {
 
-// How often inputs are nudged at first.  By chance an element may move little each time; so whoever finds one too
-// far off asks for more (refine) before he believes it.
+// How often inputs are nudged at first.  By chance an element may move little each time; so whoever
+// finds one too far off asks for more (refine) before he believes it.
 constexpr int kNudges = 3;
 
 Error of_oracle(const Error& error) {
@@ -30,11 +30,14 @@ Result<Oracle> Oracle::create(const Contract& contract, std::chrono::millisecond
   if (!unit) return std::unexpected(of_oracle(unit.error()));
   auto image = compile_unit(*unit, {.march = "native", .contracts = false, .is_quick = true});
   if (!image && image.error().code == Code::kInvalidArgument) {
-    return fail(Code::kInvalidArgument, fmt::format("the contract's oracle does not compile: {}", image.error().message));
+    return fail(Code::kInvalidArgument,
+                fmt::format("the contract's oracle does not compile: {}", image.error().message));
   }
   if (!image) return std::unexpected(std::move(image).error());
-  auto runner = KernelRunner::create(contract.signature, image->fd.get(), {.n_threads = 1, .deadline = deadline});
-  if (!runner && runner.error().code == Code::kInvalidArgument) return std::unexpected(of_oracle(runner.error()));
+  auto runner = KernelRunner::create(contract.signature, image->fd.get(),
+                                     {.n_threads = 1, .deadline = deadline});
+  if (!runner && runner.error().code == Code::kInvalidArgument)
+    return std::unexpected(of_oracle(runner.error()));
   if (!runner) return std::unexpected(std::move(runner).error());
   return Oracle(contract, *std::move(image), *std::move(runner));
 }
@@ -50,7 +53,8 @@ Result<Reference> Oracle::ask(const Case& native, Dice& dice) {
   HEARTH_TRY(reference.outputs, results(native, {.placement = Placement::kEnd}));
   for (const TensorData& output : reference.outputs) {
     const bool is_float = type_info(output.type).is_float;
-    reference.condition.emplace_back(is_float ? static_cast<std::size_t>(output.n_elements()) : 0, 0.0);
+    reference.condition.emplace_back(is_float ? static_cast<std::size_t>(output.n_elements()) : 0,
+                                     0.0);
   }
   HEARTH_TRY_VOID(nudge_once(native, reference, /*all_up=*/true, dice));
   HEARTH_TRY_VOID(refine(native, reference, kNudges, dice));
@@ -58,13 +62,15 @@ Result<Reference> Oracle::ask(const Case& native, Dice& dice) {
 }
 
 Result<> Oracle::refine(const Case& native, Reference& reference, int n_nudges, Dice& dice) {
-  for (int i = 0; i < n_nudges; ++i) HEARTH_TRY_VOID(nudge_once(native, reference, /*all_up=*/false, dice));
+  for (int i = 0; i < n_nudges; ++i)
+    HEARTH_TRY_VOID(nudge_once(native, reference, /*all_up=*/false, dice));
   return {};
 }
 
 // An element's condition is the furthest that it has moved.
 Result<> Oracle::nudge_once(const Case& native, Reference& reference, bool all_up, Dice& dice) {
-  const bool has_floats = std::ranges::any_of(reference.condition, [](const auto& condition) { return !condition.empty(); });
+  const bool has_floats = std::ranges::any_of(
+      reference.condition, [](const auto& condition) { return !condition.empty(); });
   if (!has_floats) return {};
   Case moved = for_oracle(native);
   nudge(native, moved, contract_->signature, all_up, dice);
@@ -74,7 +80,8 @@ Result<> Oracle::nudge_once(const Case& native, Reference& reference, bool all_u
     std::vector<double>& condition = reference.condition[output];
     for (std::size_t k = 0; k < condition.size(); ++k) {
       const auto at = static_cast<std::int64_t>(k);
-      const double by = std::abs(outputs->tensors[output].number(at) - reference.outputs[output].number(at));
+      const double by =
+          std::abs(outputs->tensors[output].number(at) - reference.outputs[output].number(at));
       // Where a value comes or goes, anything may.
       condition[k] = std::isnan(by) ? INFINITY : std::max(condition[k], by);
     }

@@ -1,5 +1,5 @@
-// A contract's oracle, compiled and ready to be asked: what is right, and how much of that the inputs' last
-// bits decide.
+// A contract's oracle, compiled and ready to be asked: what is right, and how much of that the
+// inputs' last bits decide.
 #pragma once
 
 #include <chrono>
@@ -17,10 +17,12 @@ namespace hearth::compute {
 // Threading: externally synchronised.  Borrows the contract.
 class Oracle {
  public:
-  // Compiles it (some 50 ms) and starts a worker for it alone.  kInvalidArgument: it does not compile.
+  // Compiles it (some 50 ms) and starts a worker for it alone.  kInvalidArgument: it does not
+  // compile.
   static Result<Oracle> create(const Contract& contract, std::chrono::milliseconds deadline);
 
-  // The right results of a case of the kernel's types.  kInvalidArgument: the oracle faults, or does not return.
+  // The right results of a case of the kernel's types.  kInvalidArgument: the oracle faults, or
+  // does not return.
   Result<Reference> ask(const Case& native, Dice& dice);
   // Looks `n_nudges` times more how far results move: their condition can only grow.
   Result<> refine(const Case& native, Reference& reference, int n_nudges, Dice& dice);

@@ -139,9 +139,13 @@ inline bool given_up() { return (i32)(*hearth_services->give_up_before - hearth_
 
 // What comes after the prelude, so that no unit reads a file or learns what day it is.
 constexpr std::string_view kPoison =
-    "#pragma GCC poison __has_include __has_include_next __has_embed __DATE__ __TIME__ __TIMESTAMP__ __FILE__ __BASE_FILE__\n";
+    "#pragma GCC poison __has_include __has_include_next __has_embed __DATE__ __TIME__ "
+    "__TIMESTAMP__ __FILE__ __BASE_FILE__\n";
 
-enum class Numbers : std::uint8_t { kNative, kDouble };  // Types of a kernel's parameters, or of an oracle's.
+enum class Numbers : std::uint8_t {
+  kNative,
+  kDouble
+};  // Types of a kernel's parameters, or of an oracle's.
 
 std::string_view element_name(ElementType type, Numbers numbers) {
   return numbers == Numbers::kDouble && type_info(type).is_float ? "f64" : type_info(type).name;
@@ -154,12 +158,15 @@ std::string declaration(const Contract& contract, Numbers numbers) {
     if (parameter.is_scalar) {
       parts.push_back(fmt::format("{} {}", type, parameter.name));
     } else {
-      parts.push_back(fmt::format("{}{}* restrict {}", parameter.is_written() ? "" : "const ", type, parameter.name));
+      parts.push_back(fmt::format("{}{}* restrict {}", parameter.is_written() ? "" : "const ", type,
+                                  parameter.name));
     }
-    for (std::size_t i = 0; parameter.is_strided && i < parameter.extents.size(); ++i) tail.push_back(fmt::format("i64 {}_stride{}", parameter.name, i));
+    for (std::size_t i = 0; parameter.is_strided && i < parameter.extents.size(); ++i)
+      tail.push_back(fmt::format("i64 {}_stride{}", parameter.name, i));
   }
   const Signature& signature = contract.signature;
-  for (std::size_t i = signature.n_scalar_symbols; i < signature.symbols.size(); ++i) parts.push_back(fmt::format("i64 {}", signature.symbols[i]));
+  for (std::size_t i = signature.n_scalar_symbols; i < signature.symbols.size(); ++i)
+    parts.push_back(fmt::format("i64 {}", signature.symbols[i]));
   parts.insert(parts.end(), tail.begin(), tail.end());
   return fmt::format("void {}({})", contract.name, fmt::join(parts, ", "));
 }
@@ -172,7 +179,8 @@ std::string entry(const Contract& contract, Numbers numbers) {
   for (const Parameter& parameter : signature.parameters) {
     const std::string_view type = element_name(parameter.type, numbers);
     if (parameter.is_tensor()) {
-      arguments.push_back(fmt::format("static_cast<{}{}*>(hearth_buffers[{}])", parameter.is_written() ? "" : "const ", type, buffer++));
+      arguments.push_back(fmt::format("static_cast<{}{}*>(hearth_buffers[{}])",
+                                      parameter.is_written() ? "" : "const ", type, buffer++));
     } else if (type_info(parameter.type).is_float) {
       arguments.push_back(fmt::format("static_cast<{}>(hearth_reals[{}])", type, real++));
     } else {
@@ -183,11 +191,14 @@ std::string entry(const Contract& contract, Numbers numbers) {
   for (const Parameter& parameter : signature.parameters) {
     if (parameter.is_strided) n_integers += parameter.extents.size();
   }
-  for (; integer < n_integers; ++integer) arguments.push_back(fmt::format("hearth_integers[{}]", integer));
+  for (; integer < n_integers; ++integer)
+    arguments.push_back(fmt::format("hearth_integers[{}]", integer));
   return fmt::format(
       "\n# 1 \"entry\"\n"
-      "extern \"C\" __attribute__((visibility(\"default\"))) void hearth_entry([[maybe_unused]] void* const* hearth_buffers,\n"
-      "    [[maybe_unused]] const i64* hearth_integers, [[maybe_unused]] const f64* hearth_reals, const HearthServices* hearth_given) {{\n"
+      "extern \"C\" __attribute__((visibility(\"default\"))) void hearth_entry([[maybe_unused]] "
+      "void* const* hearth_buffers,\n"
+      "    [[maybe_unused]] const i64* hearth_integers, [[maybe_unused]] const f64* hearth_reals, "
+      "const HearthServices* hearth_given) {{\n"
       "  hearth_services = hearth_given;\n"
       "  {}({});\n"
       "}}\n",
@@ -199,7 +210,8 @@ Result<Unit> unit(const Contract& contract, std::string_view source, Numbers num
   Unit unit;
   unit.declaration = declaration(contract, numbers);
   unit.n_source_lines = static_cast<std::size_t>(std::ranges::count(checked, '\n')) + 1;
-  unit.text = fmt::format("# 1 \"prelude\"{}{}# 1 \"{}\"\n{}{}", kPrelude, kPoison, kSourceName, checked, entry(contract, numbers));
+  unit.text = fmt::format("# 1 \"prelude\"{}{}# 1 \"{}\"\n{}{}", kPrelude, kPoison, kSourceName,
+                          checked, entry(contract, numbers));
   return unit;
 }
 
@@ -207,10 +219,18 @@ Result<Unit> unit(const Contract& contract, std::string_view source, Numbers num
 
 std::string_view prelude_text() { return kPrelude; }
 
-Result<Unit> kernel_unit(const Contract& contract, std::string_view source) { return unit(contract, source, Numbers::kNative); }
-Result<Unit> oracle_unit(const Contract& contract) { return unit(contract, contract.oracle, Numbers::kDouble); }
+Result<Unit> kernel_unit(const Contract& contract, std::string_view source) {
+  return unit(contract, source, Numbers::kNative);
+}
+Result<Unit> oracle_unit(const Contract& contract) {
+  return unit(contract, contract.oracle, Numbers::kDouble);
+}
 
-std::string kernel_declaration(const Contract& contract) { return declaration(contract, Numbers::kNative); }
-std::string oracle_declaration(const Contract& contract) { return declaration(contract, Numbers::kDouble); }
+std::string kernel_declaration(const Contract& contract) {
+  return declaration(contract, Numbers::kNative);
+}
+std::string oracle_declaration(const Contract& contract) {
+  return declaration(contract, Numbers::kDouble);
+}
 
 }  // namespace hearth::compute

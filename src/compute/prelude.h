@@ -1,9 +1,9 @@
-// The units that are compiled: the prelude, what a person or the adviser wrote, and the entry by which the
-// worker calls it.
+// The units that are compiled: the prelude, what a person or the adviser wrote, and the entry by
+// which the worker calls it.
 //
-// The prelude takes the place of all headers: a unit that includes nothing compiles in some 50 ms, where
-// <cmath> alone takes 350.  Mathematical functions are names that the worker's loader resolves; what is
-// no such name fails to load.
+// The prelude takes the place of all headers: a unit that includes nothing compiles in some 50 ms,
+// where <cmath> alone takes 350.  Mathematical functions are names that the worker's loader
+// resolves; what is no such name fails to load.
 #pragma once
 
 #include <cstddef>
@@ -28,8 +28,8 @@ struct Unit {
 // The prelude's text, for people and for the adviser to read.
 std::string_view prelude_text();
 
-// `source` must define the function `contract.name` as kernel_declaration() has it.  kInvalidArgument for
-// source that is refused before a compiler sees it (source_check.h).
+// `source` must define the function `contract.name` as kernel_declaration() has it.
+// kInvalidArgument for source that is refused before a compiler sees it (source_check.h).
 Result<Unit> kernel_unit(const Contract& contract, std::string_view source);
 Result<Unit> oracle_unit(const Contract& contract);
 

@@ -23,7 +23,9 @@ Json histogram_json(const ErrorHistogram& errors) {
   Json classes = Json::array();
   for (std::size_t i = 0; i < errors.counts.size(); ++i) {
     if (errors.counts[i] == 0) continue;
-    classes.push_back({{"units_up_to", i < kErrorClasses.size() ? Json(kErrorClasses[i]) : Json(nullptr)}, {"elements", errors.counts[i]}});
+    classes.push_back(
+        {{"units_up_to", i < kErrorClasses.size() ? Json(kErrorClasses[i]) : Json(nullptr)},
+         {"elements", errors.counts[i]}});
   }
   return classes;
 }
@@ -31,14 +33,20 @@ Json histogram_json(const ErrorHistogram& errors) {
 Json mutations_json(const std::vector<MutationFinding>& mutations) {
   Json list = Json::array();
   for (const MutationFinding& mutation : mutations) {
-    list.push_back({{"what", mutation.what}, {"changes", mutation.changes}, {"units", units_json(mutation.units)}});
+    list.push_back({{"what", mutation.what},
+                    {"changes", mutation.changes},
+                    {"units", units_json(mutation.units)}});
   }
   return list;
 }
 
 Json speed_json(const Speed& speed) {
-  return {{"sizes", speed.sizes},           {"best_ns", speed.best_ns},         {"gflops", speed.gflops},
-          {"gb_s", speed.gb_s},             {"roof_gflops", speed.roof_gflops}, {"roof_gb_s", speed.roof_gb_s},
+  return {{"sizes", speed.sizes},
+          {"run_ns", speed.run_ns},
+          {"gflops", speed.gflops},
+          {"gb_s", speed.gb_s},
+          {"roof_gflops", speed.roof_gflops},
+          {"roof_gb_s", speed.roof_gb_s},
           {"roof_percent", speed.roof_percent}};
 }
 
@@ -56,8 +64,10 @@ template <class T>
 T value_of(const Json& object, const char* key) {
   const auto found = object.find(key);
   if (found == object.end()) return T{};
-  if constexpr (std::is_same_v<T, std::string>) return found->is_string() ? found->template get<std::string>() : T{};
-  else return found->is_number() ? found->template get<T>() : T{};
+  if constexpr (std::is_same_v<T, std::string>)
+    return found->is_string() ? found->template get<std::string>() : T{};
+  else
+    return found->is_number() ? found->template get<T>() : T{};
 }
 
 Statement read_statement(const Json& json) {
@@ -69,8 +79,10 @@ Statement read_statement(const Json& json) {
   statement.results_sha256 = value_of<std::string>(json, "results_sha256");
   statement.compiler = value_of<std::string>(json, "compiler");
   statement.cpu = value_of<std::string>(json, "cpu");
+  statement.isa = value_of<std::string>(json, "isa");
   statement.seed = value_of<std::uint64_t>(json, "seed");
-  statement.limits = {.bytes_max = value_of<std::int64_t>(json, "bytes_max"), .work_max = value_of<std::int64_t>(json, "work_max")};
+  statement.limits = {.bytes_max = value_of<std::int64_t>(json, "bytes_max"),
+                      .work_max = value_of<std::int64_t>(json, "work_max")};
   statement.n_mixed = value_of<int>(json, "n_mixed");
   statement.determinism = value_of<std::string>(json, "determinism");
   statement.max_units = value_of<double>(json, "max_units");
@@ -81,7 +93,10 @@ Statement read_statement(const Json& json) {
     }
   }
   if (const auto speed = json.find("speed"); speed != json.end() && speed->is_object()) {
-    statement.best_ns = value_of<std::int64_t>(*speed, "best_ns");
+    statement.sizes = value_of<std::string>(*speed, "sizes");
+    statement.run_ns = value_of<std::int64_t>(*speed, "run_ns");
+    statement.roof_gflops = value_of<double>(*speed, "roof_gflops");
+    statement.roof_gb_s = value_of<double>(*speed, "roof_gb_s");
     statement.gflops = value_of<double>(*speed, "gflops");
     statement.gb_s = value_of<double>(*speed, "gb_s");
     statement.roof_percent = value_of<double>(*speed, "roof_percent");
@@ -92,50 +107,62 @@ Statement read_statement(const Json& json) {
 
 }  // namespace
 
-std::string write_receipt(const Contract& contract, std::string_view source, const Image& image, std::string_view compiler,
-                          const VerifyReport& report, const MachineKey& key) {
+std::string write_receipt(const Contract& contract, std::string_view source, const Image& image,
+                          std::string_view compiler, const VerifyReport& report,
+                          const MachineKey& key) {
   const device::CpuInfo cpu = device::cpu_info();
-  const Json statement = {{"kernel", contract.name},
-                          {"contract", to_hex(contract_key(contract))},
-                          {"source_sha256", to_hex(sha256(source))},
-                          {"image_sha256", to_hex(sha256(image.bytes))},
-                          {"language", language_name(contract.language)},
-                          {"compiler", compiler},
-                          {"flags", image.flags},
-                          {"cpu", cpu.model_name},
-                          {"isa", cpu.kernels},
-                          {"n_threads", contract.n_threads},
-                          {"seed", report.seed},
-                          {"bytes_max", report.limits.bytes_max},
-                          {"work_max", report.limits.work_max},
-                          {"n_mixed", report.n_mixed},
-                          {"n_cases", report.n_cases},
-                          {"n_runs", report.n_runs},
-                          {"sizes_left_out", report.left_out},
-                          {"n_elements", report.errors.n_elements},
-                          {"max_units", units_json(report.errors.max_units)},
-                          {"errors", histogram_json(report.errors)},
-                          {"tolerance_units", contract.tolerance_ulps.text()},
-                          {"mutations", mutations_json(report.mutations)},
-                          {"determinism", kDeterminismNames[static_cast<std::size_t>(report.proven)]},
-                          {"proofs", report.proofs},
-                          {"speed", speed_json(report.speed)},
-                          {"results_sha256", to_hex(report.results)},
-                          {"verified_at", format_iso8601(Clock::system().now_unix_us())}};
-  return Json{{"statement", statement}, {"key", to_hex(key.public_key())}, {"signature", to_hex(key.sign(statement.dump()))}}.dump();
+  const Json statement = {
+      {"kernel", contract.name},
+      {"contract", to_hex(contract_key(contract))},
+      {"source_sha256", to_hex(sha256(source))},
+      {"image_sha256", to_hex(sha256(image.bytes))},
+      {"language", language_name(contract.language)},
+      {"compiler", compiler},
+      {"flags", image.flags},
+      {"cpu", cpu.model_name},
+      {"isa", cpu.kernels},
+      {"n_threads", contract.n_threads},
+      {"seed", report.seed},
+      {"bytes_max", report.limits.bytes_max},
+      {"work_max", report.limits.work_max},
+      {"n_mixed", report.n_mixed},
+      {"n_cases", report.n_cases},
+      {"n_runs", report.n_runs},
+      {"sizes_left_out", report.left_out},
+      {"n_elements", report.errors.n_elements},
+      {"max_units", units_json(report.errors.max_units)},
+      {"errors", histogram_json(report.errors)},
+      {"tolerance_units", contract.tolerance_ulps.text()},
+      {"mutations", mutations_json(report.mutations)},
+      {"determinism", kDeterminismNames[static_cast<std::size_t>(report.proven)]},
+      {"proofs", report.proofs},
+      {"speed", speed_json(report.speed)},
+      {"results_sha256", to_hex(report.results)},
+      {"verified_at", format_iso8601(Clock::system().now_unix_us())}};
+  return Json{{"statement", statement},
+              {"key", to_hex(key.public_key())},
+              {"signature", to_hex(key.sign(statement.dump()))}}
+      .dump();
 }
 
 Result<Statement> read_receipt(std::string_view text) {
-  if (text.size() > kReceiptBytesMax) return fail(Code::kCorrupt, fmt::format("a receipt of {} bytes is longer than {}", text.size(), kReceiptBytesMax));
+  if (text.size() > kReceiptBytesMax)
+    return fail(Code::kCorrupt, fmt::format("a receipt of {} bytes is longer than {}", text.size(),
+                                            kReceiptBytesMax));
   const Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
-  const bool is_object = json.is_object() && json.contains("statement") && json["statement"].is_object();
+  const bool is_object =
+      json.is_object() && json.contains("statement") && json["statement"].is_object();
   PublicKey key{};
   SignatureBytes signature{};
-  if (!is_object || !from_hex(value_of<std::string>(json, "key"), key) || !from_hex(value_of<std::string>(json, "signature"), signature)) {
-    return fail(Code::kCorrupt, "that is no receipt of a kernel: a statement, a key and a signature are expected");
+  if (!is_object || !from_hex(value_of<std::string>(json, "key"), key) ||
+      !from_hex(value_of<std::string>(json, "signature"), signature)) {
+    return fail(Code::kCorrupt,
+                "that is no receipt of a kernel: a statement, a key and a signature are expected");
   }
-  if (!is_signed_by(key, json["statement"].dump(-1, ' ', false, Json::error_handler_t::replace), signature)) {
-    return fail(Code::kCorrupt, "the receipt's signature does not fit what it states: somebody changed it");
+  if (!is_signed_by(key, json["statement"].dump(-1, ' ', false, Json::error_handler_t::replace),
+                    signature)) {
+    return fail(Code::kCorrupt,
+                "the receipt's signature does not fit what it states: somebody changed it");
   }
   return read_statement(json["statement"]);
 }

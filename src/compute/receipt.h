@@ -1,11 +1,13 @@
-// A kernel's receipt: what was verified, how, and what came of it; signed by this machine's key, and enough
-// to do it all again.
+// A kernel's receipt: what was verified, how, and what came of it; signed by this machine's key,
+// and enough to do it all again.
 //
-//   {"statement": {"kernel": "scale", "contract": HEX, "source_sha256": HEX, "compiler": ..., "seed": ..., ...},
+//   {"statement": {"kernel": "scale", "contract": HEX, "source_sha256": HEX, "compiler": ...,
+//   "seed": ..., ...},
 //    "key": HEX, "signature": HEX}
 //
-// The signature (Ed25519) is over the statement in compact JSON.  `replay` of the same source with the same
-// compiler, flags, instruction set and seed gives the same `results_sha256`: the bits of all results.
+// The signature (Ed25519) is over the statement in compact JSON.  `replay` of the same source with
+// the same compiler, flags, instruction set and seed gives the same `results_sha256`: the bits of
+// all results.
 #pragma once
 
 #include <cstdint>
@@ -26,21 +28,24 @@ namespace hearth::compute {
 struct Statement {
   std::string kernel;
   std::string contract_key, source_sha256, image_sha256, results_sha256;  // Hexadecimal.
-  std::string compiler, cpu;
+  std::string compiler, cpu, isa;
   std::vector<std::string> flags;
   std::uint64_t seed = 0;
   DrawLimits limits;  // With the seed: which cases were drawn.
   int n_mixed = 0;
   std::string determinism;
-  double max_units = 0, roof_percent = 0, gflops = 0, gb_s = 0;
-  std::int64_t best_ns = 0;
+  double max_units = 0;
+  std::string sizes;        // At which it was timed.
+  std::int64_t run_ns = 0;  // 0: it was not.
+  double gflops = 0, gb_s = 0, roof_gflops = 0, roof_gb_s = 0, roof_percent = 0;
   std::string verified_at;
   std::string json;  // The whole.
 };
 
 // Everything that `report` says, signed.
-std::string write_receipt(const Contract& contract, std::string_view source, const Image& image, std::string_view compiler,
-                          const VerifyReport& report, const MachineKey& key);
+std::string write_receipt(const Contract& contract, std::string_view source, const Image& image,
+                          std::string_view compiler, const VerifyReport& report,
+                          const MachineKey& key);
 
 // kCorrupt where the text is no receipt or its signature does not fit its statement.
 Result<Statement> read_receipt(std::string_view text);

@@ -28,7 +28,9 @@ std::string target_here() {
   std::string text = fmt::format("abi {}", HEARTH_KERNEL_ABI);
 #if defined(__x86_64__)
   for (const std::string& march : marches) text += " " + march;
-  const auto add = [&](const char* name, int has) { text += has != 0 ? std::string(" ") + name : ""; };
+  const auto add = [&](const char* name, int has) {
+    text += has != 0 ? std::string(" ") + name : "";
+  };
   add("avx512vnni", __builtin_cpu_supports("avx512vnni"));
   add("avx512bf16", __builtin_cpu_supports("avx512bf16"));
   add("avx512vbmi2", __builtin_cpu_supports("avx512vbmi2"));
@@ -39,7 +41,8 @@ std::string target_here() {
 }
 
 std::string write_entry(const Kernel& kernel, const MachineKey& key) {
-  const std::string parts[kParts] = {to_toml(kernel.contract), kernel.source, kernel.image.bytes, kernel.receipt};
+  const std::string parts[kParts] = {to_toml(kernel.contract), kernel.source, kernel.image.bytes,
+                                     kernel.receipt};
   std::string body(kParts * 8, '\0');
   for (std::size_t i = 0; i < kParts; ++i) {
     const std::uint64_t size = parts[i].size();
@@ -47,11 +50,13 @@ std::string write_entry(const Kernel& kernel, const MachineKey& key) {
     body += parts[i];
   }
   const Sha256 seal = key.seal(body);
-  return std::string(kMagic) + std::string(reinterpret_cast<const char*>(seal.data()), seal.size()) + body;
+  return std::string(kMagic) +
+         std::string(reinterpret_cast<const char*>(seal.data()), seal.size()) + body;
 }
 
 // Its parts, if it is whole and this machine sealed it.
-std::optional<std::array<std::string_view, kParts>> read_entry(std::string_view entry, const MachineKey& key) {
+std::optional<std::array<std::string_view, kParts>> read_entry(std::string_view entry,
+                                                               const MachineKey& key) {
   if (entry.size() < kPartsAt || !entry.starts_with(kMagic)) return std::nullopt;
   const Sha256 seal = key.seal(entry.substr(kSizesAt));
   if (std::memcmp(seal.data(), entry.data() + kSealAt, seal.size()) != 0) return std::nullopt;
@@ -71,7 +76,8 @@ std::optional<Sha256> key_from_hex(std::string_view text) {
   Sha256 key;
   if (text.size() < 2 * key.size()) return std::nullopt;
   for (std::size_t i = 0; i < key.size(); ++i) {
-    const auto [stop, error] = std::from_chars(text.data() + 2 * i, text.data() + 2 * i + 2, key[i], 16);
+    const auto [stop, error] =
+        std::from_chars(text.data() + 2 * i, text.data() + 2 * i + 2, key[i], 16);
     if (error != std::errc{} || stop != text.data() + 2 * i + 2) return std::nullopt;
   }
   return key;
@@ -89,7 +95,9 @@ std::filesystem::path KernelShelf::path_of(const Sha256& contract_key) const {
 Result<std::shared_ptr<const Kernel>> KernelShelf::load(const std::filesystem::path& path) const {
   HEARTH_TRY(const std::string entry, read_file(path, kShelfEntryBytesMax));
   const auto parts = read_entry(entry, *key_);
-  if (!parts) return fail(Code::kCorrupt, fmt::format("the kernel '{}' is damaged, or another machine's", path.string()));
+  if (!parts)
+    return fail(Code::kCorrupt,
+                fmt::format("the kernel '{}' is damaged, or another machine's", path.string()));
   HEARTH_TRY(Contract contract, parse_contract((*parts)[0], path.string()));
   HEARTH_TRY(Image image, image_from(std::string((*parts)[2])));
   auto kernel = std::make_shared<Kernel>();
@@ -104,17 +112,21 @@ Result<std::shared_ptr<const Kernel>> KernelShelf::load(const std::filesystem::p
 Result<std::shared_ptr<const Kernel>> KernelShelf::find(const Sha256& contract_key) {
   {
     const std::shared_lock lock(mutex_);
-    if (const auto found = kernels_.find(contract_key); found != kernels_.end()) return found->second;
+    if (const auto found = kernels_.find(contract_key); found != kernels_.end())
+      return found->second;
   }
   const std::filesystem::path path = path_of(contract_key);
   auto loaded = load(path);
   const bool is_other = loaded && (*loaded)->key != contract_key;  // Renamed by hand.
   if (is_other || (!loaded && loaded.error().code != Code::kNotFound)) {
-    log_warn("compute", fmt::format("dropping '{}': {}", path.string(), loaded ? "it is another contract's" : loaded.error().message));
+    log_warn("compute", fmt::format("dropping '{}': {}", path.string(),
+                                    loaded ? "it is another contract's" : loaded.error().message));
     std::error_code ignored;
     std::filesystem::remove(path, ignored);
   }
-  if (!loaded || is_other) return fail(Code::kNotFound, fmt::format("no kernel was verified for the contract {}", to_hex(contract_key).substr(0, 12)));
+  if (!loaded || is_other)
+    return fail(Code::kNotFound, fmt::format("no kernel was verified for the contract {}",
+                                             to_hex(contract_key).substr(0, 12)));
   const std::unique_lock lock(mutex_);
   return kernels_.emplace(contract_key, *std::move(loaded)).first->second;
 }
@@ -123,7 +135,8 @@ Result<std::vector<std::shared_ptr<const Kernel>>> KernelShelf::all() {
   std::vector<std::shared_ptr<const Kernel>> kernels;
   std::error_code error;
   std::vector<Sha256> keys;
-  for (std::filesystem::directory_iterator at(folder_, error), end; !error && at != end; at.increment(error)) {
+  for (std::filesystem::directory_iterator at(folder_, error), end; !error && at != end;
+       at.increment(error)) {
     const std::string name = at->path().filename().string();
     const auto key = key_from_hex(name);
     if (key && name.ends_with(fmt::format("-{}{}", target_, kSuffix))) keys.push_back(*key);
@@ -131,7 +144,9 @@ Result<std::vector<std::shared_ptr<const Kernel>>> KernelShelf::all() {
   for (const Sha256& key : keys) {
     if (auto kernel = find(key)) kernels.push_back(*std::move(kernel));
   }
-  std::ranges::sort(kernels, {}, [](const auto& kernel) { return std::pair(kernel->contract.name, kernel->key); });
+  std::ranges::sort(kernels, {}, [](const auto& kernel) {
+    return std::pair(kernel->contract.name, kernel->key);
+  });
   return kernels;
 }
 
@@ -142,11 +157,18 @@ Result<std::shared_ptr<const Kernel>> KernelShelf::find_named(std::string_view n
     const bool is_key = name.size() >= kNameDigitsMin && to_hex(kernel->key).starts_with(name);
     if (!is_key && kernel->contract.name != name) continue;
     if (found != nullptr) {
-      return fail(Code::kInvalidArgument, fmt::format("several kernels are called '{}': name one by its key ({}, {}, ...)", name, to_hex(found->key).substr(0, 12), to_hex(kernel->key).substr(0, 12)));
+      return fail(
+          Code::kInvalidArgument,
+          fmt::format("several kernels are called '{}': name one by its key ({}, {}, ...)", name,
+                      to_hex(found->key).substr(0, 12), to_hex(kernel->key).substr(0, 12)));
     }
     found = kernel;
   }
-  if (found == nullptr) return fail(Code::kNotFound, fmt::format("there is no kernel '{}': `hearth kernel list` shows those that there are", name));
+  if (found == nullptr)
+    return fail(
+        Code::kNotFound,
+        fmt::format("there is no kernel '{}': `hearth kernel list` shows those that there are",
+                    name));
   return found;
 }
 
@@ -163,7 +185,8 @@ Result<> KernelShelf::drop(const Sha256& contract_key) {
   const std::unique_lock lock(mutex_);
   const bool was_known = kernels_.erase(contract_key) > 0;
   if (was_there || was_known) return {};
-  return fail(Code::kNotFound, fmt::format("no kernel was verified for the contract {}", to_hex(contract_key).substr(0, 12)));
+  return fail(Code::kNotFound, fmt::format("no kernel was verified for the contract {}",
+                                           to_hex(contract_key).substr(0, 12)));
 }
 
 Result<> KernelShelf::remember(const Sha256& request, const Sha256& contract_key) {

@@ -1,10 +1,11 @@
 // Verified kernels, kept: in memory by contract, and on disk for the next start.
 //
-// A contract that is on the shelf costs no call, no compiler and no network: that is what makes asking a cloud
-// model once worth it.  An entry on disk is one file, KEY-TARGET.kernel, written whole or not at all: contract,
-// source, image and receipt, sealed with the machine's key, so that no stranger's image is ever run as a
-// verified one.  What does not hold together is dropped and made again.  TARGET is what the image was built
-// for (instruction set and ABI): a home folder that two machines share serves both.
+// A contract that is on the shelf costs no call, no compiler and no network: that is what makes
+// asking a cloud model once worth it.  An entry on disk is one file, KEY-TARGET.kernel, written
+// whole or not at all: contract, source, image and receipt, sealed with the machine's key, so that
+// no stranger's image is ever run as a verified one.  What does not hold together is dropped and
+// made again.  TARGET is what the image was built for (instruction set and ABI): a home folder that
+// two machines share serves both.
 //
 // Costs: 24 ns in memory, 40 us from disk.
 //
@@ -37,7 +38,8 @@ class KernelShelf {
 
   // kNotFound: no kernel for this contract was verified on this machine.
   Result<std::shared_ptr<const Kernel>> find(const Sha256& contract_key);
-  // By its name, or by the beginning of its key (8 digits or more).  kInvalidArgument where several fit.
+  // By its name, or by the beginning of its key (8 digits or more).  kInvalidArgument where several
+  // fit.
   Result<std::shared_ptr<const Kernel>> find_named(std::string_view name);
 
   // On disk when it returns; replaces what was there for the same contract.

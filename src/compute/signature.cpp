@@ -25,19 +25,105 @@ constexpr std::array<ElementTypeInfo, kElementTypes> kTypes = {{
 }};
 
 // What a parameter may not be called, since C++ or the prelude calls something else so.
-constexpr std::string_view kTakenNames[] = {
-    "alignas", "alignof", "and", "and_eq", "asm", "auto", "bitand", "bitor", "bool", "break", "case", "catch",
-    "char", "char8_t", "char16_t", "char32_t", "class", "compl", "concept", "const", "consteval", "constexpr",
-    "constinit", "const_cast", "continue", "co_await", "co_return", "co_yield", "decltype", "default", "delete",
-    "do", "double", "dynamic_cast", "else", "enum", "explicit", "export", "extern", "false", "float", "for",
-    "friend", "goto", "if", "inline", "int", "long", "mutable", "namespace", "new", "noexcept", "not", "not_eq",
-    "nullptr", "operator", "or", "or_eq", "private", "protected", "public", "register", "reinterpret_cast",
-    "requires", "restrict", "return", "short", "signed", "sizeof", "static", "static_assert", "static_cast",
-    "struct", "switch", "template", "this", "thread_local", "throw", "true", "try", "typedef", "typeid",
-    "typename", "union", "unsigned", "using", "virtual", "void", "volatile", "wchar_t", "while", "xor", "xor_eq",
-    "strided", "kernel"};
+constexpr std::string_view kTakenNames[] = {"alignas",
+                                            "alignof",
+                                            "and",
+                                            "and_eq",
+                                            "asm",
+                                            "auto",
+                                            "bitand",
+                                            "bitor",
+                                            "bool",
+                                            "break",
+                                            "case",
+                                            "catch",
+                                            "char",
+                                            "char8_t",
+                                            "char16_t",
+                                            "char32_t",
+                                            "class",
+                                            "compl",
+                                            "concept",
+                                            "const",
+                                            "consteval",
+                                            "constexpr",
+                                            "constinit",
+                                            "const_cast",
+                                            "continue",
+                                            "co_await",
+                                            "co_return",
+                                            "co_yield",
+                                            "decltype",
+                                            "default",
+                                            "delete",
+                                            "do",
+                                            "double",
+                                            "dynamic_cast",
+                                            "else",
+                                            "enum",
+                                            "explicit",
+                                            "export",
+                                            "extern",
+                                            "false",
+                                            "float",
+                                            "for",
+                                            "friend",
+                                            "goto",
+                                            "if",
+                                            "inline",
+                                            "int",
+                                            "long",
+                                            "mutable",
+                                            "namespace",
+                                            "new",
+                                            "noexcept",
+                                            "not",
+                                            "not_eq",
+                                            "nullptr",
+                                            "operator",
+                                            "or",
+                                            "or_eq",
+                                            "private",
+                                            "protected",
+                                            "public",
+                                            "register",
+                                            "reinterpret_cast",
+                                            "requires",
+                                            "restrict",
+                                            "return",
+                                            "short",
+                                            "signed",
+                                            "sizeof",
+                                            "static",
+                                            "static_assert",
+                                            "static_cast",
+                                            "struct",
+                                            "switch",
+                                            "template",
+                                            "this",
+                                            "thread_local",
+                                            "throw",
+                                            "true",
+                                            "try",
+                                            "typedef",
+                                            "typeid",
+                                            "typename",
+                                            "union",
+                                            "unsigned",
+                                            "using",
+                                            "virtual",
+                                            "void",
+                                            "volatile",
+                                            "wchar_t",
+                                            "while",
+                                            "xor",
+                                            "xor_eq",
+                                            "strided",
+                                            "kernel"};
 
-std::unexpected<Error> wrong(std::string message) { return fail(Code::kInvalidArgument, std::move(message)); }
+std::unexpected<Error> wrong(std::string message) {
+  return fail(Code::kInvalidArgument, std::move(message));
+}
 
 std::string_view trimmed(std::string_view text) {
   const auto is_space = [](char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; };
@@ -74,7 +160,8 @@ struct Pieces {
 };
 
 Result<Pieces> take_apart(std::string_view text) {
-  const std::string form = fmt::format("'{}' is no parameter: NAME TYPE[EXTENT, ...] or NAME TYPE is expected", text);
+  const std::string form =
+      fmt::format("'{}' is no parameter: NAME TYPE[EXTENT, ...] or NAME TYPE is expected", text);
   const std::size_t space = text.find_first_of(" \t\n\r");
   if (space == std::string_view::npos) return wrong(form);
   Pieces pieces{.name = text.substr(0, space)};
@@ -98,46 +185,71 @@ Result<Pieces> take_apart(std::string_view text) {
 Result<Parameter> read_parameter(const Pieces& pieces) {
   const std::string name(pieces.name);
   if (!is_identifier(name) || name.starts_with("__") || name.starts_with("hearth")) {
-    return wrong(fmt::format("'{}' is no name of a parameter: a letter, then letters, digits and underscores, at most {}",
-                             name, kSymbolBytesMax));
+    return wrong(
+        fmt::format("'{}' is no name of a parameter: a letter, then letters, digits and "
+                    "underscores, at most {}",
+                    name, kSymbolBytesMax));
   }
   if (std::ranges::find(kTakenNames, name) != std::end(kTakenNames) || type_from_name(name)) {
-    return wrong(fmt::format("'{}' is a word of C++ or of the prelude: call the parameter something else", name));
+    return wrong(fmt::format(
+        "'{}' is a word of C++ or of the prelude: call the parameter something else", name));
   }
   const auto type = type_from_name(pieces.type);
-  if (!type) return wrong(fmt::format("'{}' has the type '{}'; there are f32 f64 i8 i16 i32 i64 u8 u16 u32 u64", name, pieces.type));
-  Parameter parameter{.name = name, .type = *type, .direction = direction_of(name),
-                      .is_scalar = !pieces.has_brackets, .is_strided = pieces.is_strided};
+  if (!type)
+    return wrong(
+        fmt::format("'{}' has the type '{}'; there are f32 f64 i8 i16 i32 i64 u8 u16 u32 u64", name,
+                    pieces.type));
+  Parameter parameter{.name = name,
+                      .type = *type,
+                      .direction = direction_of(name),
+                      .is_scalar = !pieces.has_brackets,
+                      .is_strided = pieces.is_strided};
   if (!parameter.is_scalar) return parameter;
-  if (parameter.is_written()) return wrong(fmt::format("'{}' is written by its name, so it must be a tensor: {}[1] for one number", name, pieces.type));
-  const bool fits = type_info(*type).is_float || *type == ElementType::kI32 || *type == ElementType::kI64;
-  if (!fits) return wrong(fmt::format("the scalar '{}' is {}; scalars are i32, i64, f32 or f64", name, pieces.type));
+  if (parameter.is_written())
+    return wrong(
+        fmt::format("'{}' is written by its name, so it must be a tensor: {}[1] for one number",
+                    name, pieces.type));
+  const bool fits =
+      type_info(*type).is_float || *type == ElementType::kI32 || *type == ElementType::kI64;
+  if (!fits)
+    return wrong(
+        fmt::format("the scalar '{}' is {}; scalars are i32, i64, f32 or f64", name, pieces.type));
   return parameter;
 }
 
 Result<> read_extents(std::string_view text, Parameter& parameter, Symbols& symbols) {
-  if (text.empty()) return wrong(fmt::format("'{}' has no extent: write [1] for a single number", parameter.name));
+  if (text.empty())
+    return wrong(fmt::format("'{}' has no extent: write [1] for a single number", parameter.name));
   for (const std::string_view part : split(text)) {
     HEARTH_TRY(Expression extent, Expression::parse(part, symbols, Expression::Names::kAdd));
     parameter.extents.push_back(std::move(extent));
   }
   if (parameter.extents.size() > kRankMax) {
-    return wrong(fmt::format("'{}' has {} extents, at most {} are possible", parameter.name, parameter.extents.size(), kRankMax));
+    return wrong(fmt::format("'{}' has {} extents, at most {} are possible", parameter.name,
+                             parameter.extents.size(), kRankMax));
   }
   return {};
 }
 
 // Every symbol that is no scalar must stand alone somewhere, or no shape could tell it.
 Result<> check_bound(const Signature& signature) {
-  for (std::size_t symbol = signature.n_scalar_symbols; symbol < signature.symbols.size(); ++symbol) {
+  for (std::size_t symbol = signature.n_scalar_symbols; symbol < signature.symbols.size();
+       ++symbol) {
     bool is_bound = false;
     for (const Parameter& parameter : signature.parameters) {
-      for (const Expression& extent : parameter.extents) is_bound |= extent.bare_symbol() == static_cast<int>(symbol);
+      for (const Expression& extent : parameter.extents)
+        is_bound |= extent.bare_symbol() == static_cast<int>(symbol);
     }
     const std::string& name = signature.symbols[symbol];
-    if (!is_bound) return wrong(fmt::format("nothing says what '{}' is: add the scalar '{} i64', or a tensor with the extent {} alone", name, name, name));
+    if (!is_bound)
+      return wrong(
+          fmt::format("nothing says what '{}' is: add the scalar '{} i64', or a tensor with the "
+                      "extent {} alone",
+                      name, name, name));
     for (const Parameter& parameter : signature.parameters) {
-      if (parameter.name == name) return wrong(fmt::format("'{}' is a parameter and an extent, so it must be an i32 or i64 scalar", name));
+      if (parameter.name == name)
+        return wrong(fmt::format(
+            "'{}' is a parameter and an extent, so it must be an i32 or i64 scalar", name));
     }
   }
   return {};
@@ -151,19 +263,30 @@ Result<> check_limits(const Signature& signature) {
     if (parameter.is_strided) n_integers += parameter.extents.size();
     is_any_written |= parameter.is_written();
     for (std::size_t j = 0; j < i; ++j) {
-      if (signature.parameters[j].name == parameter.name) return wrong(fmt::format("two parameters are called '{}'", parameter.name));
+      if (signature.parameters[j].name == parameter.name)
+        return wrong(fmt::format("two parameters are called '{}'", parameter.name));
     }
   }
-  if (!is_any_written) return wrong("the signature writes nothing: name a tensor 'out', 'out_...' or 'inout...'");
-  if (signature.n_tensors() > kTensorsMax) return wrong(fmt::format("the signature has {} tensors, at most {} are possible", signature.n_tensors(), kTensorsMax));
-  if (signature.n_reals() > kRealsMax) return wrong(fmt::format("the signature has {} real scalars, at most {} are possible", signature.n_reals(), kRealsMax));
-  if (n_integers > kIntegersMax) return wrong(fmt::format("the signature has {} symbols and strides together, at most {} are possible", n_integers, kIntegersMax));
+  if (!is_any_written)
+    return wrong("the signature writes nothing: name a tensor 'out', 'out_...' or 'inout...'");
+  if (signature.n_tensors() > kTensorsMax)
+    return wrong(fmt::format("the signature has {} tensors, at most {} are possible",
+                             signature.n_tensors(), kTensorsMax));
+  if (signature.n_reals() > kRealsMax)
+    return wrong(fmt::format("the signature has {} real scalars, at most {} are possible",
+                             signature.n_reals(), kRealsMax));
+  if (n_integers > kIntegersMax)
+    return wrong(
+        fmt::format("the signature has {} symbols and strides together, at most {} are possible",
+                    n_integers, kIntegersMax));
   return {};
 }
 
 }  // namespace
 
-const ElementTypeInfo& type_info(ElementType type) { return kTypes[static_cast<std::size_t>(type)]; }
+const ElementTypeInfo& type_info(ElementType type) {
+  return kTypes[static_cast<std::size_t>(type)];
+}
 
 std::optional<ElementType> type_from_name(std::string_view name) {
   const auto found = std::ranges::find(kTypes, name, &ElementTypeInfo::name);
@@ -194,20 +317,24 @@ std::string Signature::text() const {
 }
 
 Result<Signature> parse_signature(std::string_view text) {
-  if (text.size() > kSignatureBytesMax) return wrong(fmt::format("the signature has {} bytes, at most {} are read", text.size(), kSignatureBytesMax));
+  if (text.size() > kSignatureBytesMax)
+    return wrong(fmt::format("the signature has {} bytes, at most {} are read", text.size(),
+                             kSignatureBytesMax));
   Signature signature;
   std::vector<std::string_view> extents;
   for (const std::string_view part : split(trimmed(text))) {
     HEARTH_TRY(const Pieces pieces, take_apart(part));
     HEARTH_TRY(Parameter parameter, read_parameter(pieces));
-    if (parameter.is_scalar && !type_info(parameter.type).is_float) signature.symbols.push_back(parameter.name);
+    if (parameter.is_scalar && !type_info(parameter.type).is_float)
+      signature.symbols.push_back(parameter.name);
     signature.parameters.push_back(std::move(parameter));
     extents.push_back(pieces.extents);
   }
   signature.n_scalar_symbols = signature.symbols.size();
   for (std::size_t i = 0; i < extents.size(); ++i) {
     Parameter& parameter = signature.parameters[i];
-    if (parameter.is_tensor()) HEARTH_TRY_VOID(read_extents(extents[i], parameter, signature.symbols));
+    if (parameter.is_tensor())
+      HEARTH_TRY_VOID(read_extents(extents[i], parameter, signature.symbols));
   }
   HEARTH_TRY_VOID(check_limits(signature));
   HEARTH_TRY_VOID(check_bound(signature));
@@ -233,7 +360,8 @@ std::vector<std::int64_t> contiguous_strides(std::span<const std::int64_t> shape
 Reach reach_of(const Tensor& tensor) {
   const auto bytes = static_cast<std::int64_t>(type_info(tensor.type).bytes);
   if (tensor.n_elements() == 0) return {};
-  const std::vector<std::int64_t> strides = tensor.strides.empty() ? contiguous_strides(tensor.shape) : tensor.strides;
+  const std::vector<std::int64_t> strides =
+      tensor.strides.empty() ? contiguous_strides(tensor.shape) : tensor.strides;
   Reach reach{.before = 0, .after = bytes};
   for (std::size_t i = 0; i < strides.size(); ++i) {
     const std::int64_t span = (tensor.shape[i] - 1) * strides[i] * bytes;
@@ -246,14 +374,20 @@ std::string describe(ElementType type, std::span<const std::int64_t> shape) {
   return fmt::format("{}[{}]", type_info(type).name, fmt::join(shape, ", "));
 }
 
-Result<std::vector<std::int64_t>> shape_of(const Parameter& parameter, std::span<const std::int64_t> symbols) {
+Result<std::vector<std::int64_t>> shape_of(const Parameter& parameter,
+                                           std::span<const std::int64_t> symbols) {
   std::vector<std::int64_t> shape;
   std::int64_t bytes = static_cast<std::int64_t>(type_info(parameter.type).bytes);
   for (const Expression& extent : parameter.extents) {
     HEARTH_TRY(const std::int64_t value, extent.value(symbols));
-    if (value < 0) return wrong(fmt::format("the extent {} of '{}' is {}: it can't be below 0", extent.text(), parameter.name, value));
-    const bool is_over = __builtin_mul_overflow(bytes, std::max<std::int64_t>(value, 1), &bytes) || bytes > kTensorBytesMax;
-    if (is_over) return wrong(fmt::format("'{}' would have more than {} bytes", parameter.name, kTensorBytesMax));
+    if (value < 0)
+      return wrong(fmt::format("the extent {} of '{}' is {}: it can't be below 0", extent.text(),
+                               parameter.name, value));
+    const bool is_over = __builtin_mul_overflow(bytes, std::max<std::int64_t>(value, 1), &bytes) ||
+                         bytes > kTensorBytesMax;
+    if (is_over)
+      return wrong(
+          fmt::format("'{}' would have more than {} bytes", parameter.name, kTensorBytesMax));
     shape.push_back(value);
   }
   return shape;

@@ -4,17 +4,17 @@
 //   out f64[n, m], u f64[n+2, m+2]
 //   out f32[n], in f32[n, m] strided, scale f32
 //
-// A parameter is `NAME TYPE[EXTENT, ...]` for a tensor and `NAME TYPE` for a scalar (i32, i64, f32 or
-// f64).  Its name says what becomes of it: `out` and `out_...` are written, `inout...` are read and
-// written, all others are only read.
+// A parameter is `NAME TYPE[EXTENT, ...]` for a tensor and `NAME TYPE` for a scalar (i32, i64, f32
+// or f64).  Its name says what becomes of it: `out` and `out_...` are written, `inout...` are read
+// and written, all others are only read.
 //
-// An extent is an expression (expression.h) of symbols.  A symbol is an integer scalar of that name, or
-// is bound by a tensor's shape: then some tensor must have it alone as an extent.  So each call of a kernel
-// gives each symbol one value, and every shape is checked against those.
+// An extent is an expression (expression.h) of symbols.  A symbol is an integer scalar of that
+// name, or is bound by a tensor's shape: then some tensor must have it alone as an extent.  So each
+// call of a kernel gives each symbol one value, and every shape is checked against those.
 //
 // How a kernel sees its arguments (sandbox/kernel_abi.h): `buffers` are the tensors in order;
-// `integers` are the symbols' values in the order of Signature::symbols (integer scalars first), then the
-// strides of each `strided` tensor, in elements; `reals` are the real scalars in order.
+// `integers` are the symbols' values in the order of Signature::symbols (integer scalars first),
+// then the strides of each `strided` tensor, in elements; `reals` are the real scalars in order.
 //
 // Threading: values; const after parsing.
 #pragma once
@@ -69,7 +69,7 @@ struct Parameter {
 
 struct Signature {
   std::vector<Parameter> parameters;
-  Symbols symbols;                // Integer scalars in order, then symbols that shapes bind.
+  Symbols symbols;  // Integer scalars in order, then symbols that shapes bind.
   std::size_t n_scalar_symbols = 0;
 
   std::size_t n_tensors() const;
@@ -81,8 +81,8 @@ struct Signature {
 // kInvalidArgument names the parameter and what is wrong with it.
 Result<Signature> parse_signature(std::string_view text);
 
-// A tensor of the caller's.  Strides count elements; none: contiguous, the last extent fastest.  `data` is
-// the element at index 0 of each extent.
+// A tensor of the caller's.  Strides count elements; none: contiguous, the last extent fastest.
+// `data` is the element at index 0 of each extent.
 struct Tensor {
   ElementType type = ElementType::kF32;
   std::vector<std::int64_t> shape;
@@ -96,8 +96,8 @@ using Argument = std::variant<Tensor, std::int64_t, double>;
 
 // Arguments that fit a signature, in the form of kernel_abi.h.
 struct Bindings {
-  std::vector<Tensor> tensors;          // In order; strides filled in.
-  std::vector<std::int64_t> integers;   // Symbols, then strides.
+  std::vector<Tensor> tensors;         // In order; strides filled in.
+  std::vector<std::int64_t> integers;  // Symbols, then strides.
   std::vector<double> reals;
   std::size_t n_symbols = 0;
 
@@ -112,13 +112,14 @@ Result<Bindings> bind_shapes(const Signature& signature, std::span<const Argumen
 // anything else or itself.
 Result<Bindings> bind_arguments(const Signature& signature, std::span<const Argument> arguments);
 
-// Values of all symbols from the arguments that are known; those that are missing (outputs to be made,
-// scalars that a shape already says) are found from the others.
+// Values of all symbols from the arguments that are known; those that are missing (outputs to be
+// made, scalars that a shape already says) are found from the others.
 Result<std::vector<std::int64_t>> solve_symbols(const Signature& signature,
                                                 std::span<const std::optional<Argument>> known);
 
 // A tensor parameter's shape under these values of all symbols.
-Result<std::vector<std::int64_t>> shape_of(const Parameter& parameter, std::span<const std::int64_t> symbols);
+Result<std::vector<std::int64_t>> shape_of(const Parameter& parameter,
+                                           std::span<const std::int64_t> symbols);
 
 // Strides of a contiguous tensor, the last extent fastest.
 std::vector<std::int64_t> contiguous_strides(std::span<const std::int64_t> shape);

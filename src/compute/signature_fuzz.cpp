@@ -1,5 +1,5 @@
-// Signatures come from contracts that an adviser or a client wrote: parse any bytes, and what parses must
-// read back as itself.
+// Signatures come from contracts that an adviser or a client wrote: parse any bytes, and what
+// parses must read back as itself.
 #include <cstdint>
 #include <cstdlib>
 #include <string_view>

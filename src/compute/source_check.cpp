@@ -11,18 +11,23 @@
 namespace hearth::compute {
 namespace {
 
-constexpr std::array<std::string_view, 10> kDirectives = {"define", "undef", "if",   "ifdef", "ifndef",
-                                                          "elif",   "else",  "endif", "error", ""};
-constexpr std::string_view kOwnHeaders[] = {"\"hearth.h\"", "<hearth.h>", "\"prelude.h\"", "<prelude.h>"};
+constexpr std::array<std::string_view, 10> kDirectives = {
+    "define", "undef", "if", "ifdef", "ifndef", "elif", "else", "endif", "error", ""};
+constexpr std::string_view kOwnHeaders[] = {"\"hearth.h\"", "<hearth.h>", "\"prelude.h\"",
+                                            "<prelude.h>"};
 
 std::string_view without_spaces(std::string_view text) {
-  while (!text.empty() && (text.front() == ' ' || text.front() == '\t' || text.front() == '\f' || text.front() == '\v')) text.remove_prefix(1);
+  while (!text.empty() && (text.front() == ' ' || text.front() == '\t' || text.front() == '\f' ||
+                           text.front() == '\v'))
+    text.remove_prefix(1);
   return text;
 }
 
 std::string_view word_of(std::string_view text) {
   std::size_t n = 0;
-  while (n < text.size() && ((text[n] >= 'a' && text[n] <= 'z') || (text[n] >= 'A' && text[n] <= 'Z') || text[n] == '_')) ++n;
+  while (n < text.size() && ((text[n] >= 'a' && text[n] <= 'z') ||
+                             (text[n] >= 'A' && text[n] <= 'Z') || text[n] == '_'))
+    ++n;
   return text.substr(0, n);
 }
 
@@ -37,16 +42,26 @@ bool is_directive(std::string_view line, std::string_view& rest) {
 Result<> check_directive(std::string_view rest, std::size_t number) {
   const std::string_view word = word_of(rest);
   if (word.starts_with("include") || word == "import" || word == "embed") {
-    return fail(Code::kInvalidArgument, fmt::format("{}:{}: a kernel includes nothing: the prelude is there already, and there are no headers", "kernel.cpp", number));
+    return fail(Code::kInvalidArgument, fmt::format("{}:{}: a kernel includes nothing: the prelude "
+                                                    "is there already, and there are no headers",
+                                                    "kernel.cpp", number));
   }
   if (word == "pragma") {
     const std::string_view after = without_spaces(rest.substr(word.size()));
-    const bool is_fine = after.starts_with("GCC ivdep") || after.starts_with("GCC unroll") || after.starts_with("omp simd") || after.starts_with("once");
-    if (!is_fine) return fail(Code::kInvalidArgument, fmt::format("kernel.cpp:{}: of pragmas a kernel may use 'GCC ivdep' and 'GCC unroll'", number));
+    const bool is_fine = after.starts_with("GCC ivdep") || after.starts_with("GCC unroll") ||
+                         after.starts_with("omp simd") || after.starts_with("once");
+    if (!is_fine)
+      return fail(
+          Code::kInvalidArgument,
+          fmt::format("kernel.cpp:{}: of pragmas a kernel may use 'GCC ivdep' and 'GCC unroll'",
+                      number));
     return {};
   }
-  if (std::ranges::find(kDirectives, word) == kDirectives.end() || (word.empty() && !rest.empty())) {
-    return fail(Code::kInvalidArgument, fmt::format("kernel.cpp:{}: the directive '#{}' is not for kernels", number, word.empty() ? rest.substr(0, 16) : word));
+  if (std::ranges::find(kDirectives, word) == kDirectives.end() ||
+      (word.empty() && !rest.empty())) {
+    return fail(Code::kInvalidArgument,
+                fmt::format("kernel.cpp:{}: the directive '#{}' is not for kernels", number,
+                            word.empty() ? rest.substr(0, 16) : word));
   }
   return {};
 }
@@ -54,9 +69,16 @@ Result<> check_directive(std::string_view rest, std::size_t number) {
 }  // namespace
 
 Result<std::string> check_source(std::string_view source) {
-  if (source.size() > kSourceBytesMax) return fail(Code::kInvalidArgument, fmt::format("the source has {} bytes, at most {} are compiled", source.size(), kSourceBytesMax));
-  if (source.find('\0') != std::string_view::npos || !is_valid_utf8(source)) return fail(Code::kInvalidArgument, "the source is no UTF-8 text");
-  if (source.find("?\?/") != std::string_view::npos || source.find("?\?=") != std::string_view::npos) return fail(Code::kInvalidArgument, "the source has trigraphs, which are no part of C++ any more");
+  if (source.size() > kSourceBytesMax)
+    return fail(Code::kInvalidArgument,
+                fmt::format("the source has {} bytes, at most {} are compiled", source.size(),
+                            kSourceBytesMax));
+  if (source.find('\0') != std::string_view::npos || !is_valid_utf8(source))
+    return fail(Code::kInvalidArgument, "the source is no UTF-8 text");
+  if (source.find("?\?/") != std::string_view::npos ||
+      source.find("?\?=") != std::string_view::npos)
+    return fail(Code::kInvalidArgument,
+                "the source has trigraphs, which are no part of C++ any more");
   std::string out;
   std::size_t number = 0;
   bool continues = false;  // A line that a backslash joined to the one before begins nothing.
@@ -68,16 +90,23 @@ Result<std::string> check_source(std::string_view source) {
     ++number;
     std::string_view rest;
     if (!continues && is_directive(line, rest)) {
-      const bool is_own = word_of(rest) == "include" && std::ranges::any_of(kOwnHeaders, [&](std::string_view header) { return without_spaces(rest.substr(7)).starts_with(header); });
+      const bool is_own = word_of(rest) == "include" &&
+                          std::ranges::any_of(kOwnHeaders, [&](std::string_view header) {
+                            return without_spaces(rest.substr(7)).starts_with(header);
+                          });
       if (is_own) {
         line = "";
       } else {
         HEARTH_TRY_VOID(check_directive(rest, number));
         // A directive whose word a backslash cuts in two.
-        if (line.ends_with('\\') && word_of(rest) != "define") return fail(Code::kInvalidArgument, fmt::format("kernel.cpp:{}: only '#define' may go on in the next line", number));
+        if (line.ends_with('\\') && word_of(rest) != "define")
+          return fail(
+              Code::kInvalidArgument,
+              fmt::format("kernel.cpp:{}: only '#define' may go on in the next line", number));
       }
     } else if (!continues && (without_spaces(line) == "\\" || without_spaces(line) == "%\\")) {
-      return fail(Code::kInvalidArgument, fmt::format("kernel.cpp:{}: a line that is nothing but a backslash", number));
+      return fail(Code::kInvalidArgument,
+                  fmt::format("kernel.cpp:{}: a line that is nothing but a backslash", number));
     }
     continues = line.ends_with('\\');
     out += line;

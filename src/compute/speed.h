@@ -1,23 +1,74 @@
 // How fast a kernel is, beside what the machine can do in the same breath.
 //
-// A shared machine's roofs change from second to second, so each round probes both (device/roofs.h says
-// why) between the kernel's runs, and the best of all rounds counts on both sides.  The time that the nearer
-// roof allows, over the time it took, is its share of the roof.  More than all of it is no speed but a
-// mistake or a cheat: work that is claimed and not done.  Probes are no perfect roof, and a neighbour may have had
-// the memory whenever they ran, so that share may be up to kRoofSlack before a kernel is refused.
+// A stranger's speed is a claim like its results.  So each timed run has values of its own, fresh
+// memory and outputs full of poison; what it wrote is held against what the same image writes in a
+// process that was started for that, and for one run, which the kernel can't know, against the
+// oracle.  The time that counts is the lower quartile of all runs: one lucky, or lying, run decides
+// nothing.
+//
+// A shared machine's roofs change from second to second, so they are probed between the runs, and
+// the best probe counts.  The time that the nearer roof allows, over the time that a run took, is
+// its share of the roof.  More than all of it is no speed but a mistake or a cheat: work that is
+// claimed and not done.
+//
+// The roof has to be the one of the working set: what lies in a cache is read at many times the
+// memory's speed, and a core reads twice and writes once in the same cycle.  So memory's roof is
+// probed over as many bytes as the kernel has, by reading alone and by a product of two arrays into
+// a third, and the better one counts.  Arithmetic's roof is that of fused multiply-adds in full
+// vectors.
+//
+// What is left is chance: a neighbour that had the machine whenever a probe ran, and a clock that
+// moved.  A dozen probes and more make the one unlikely; kRoofSlack covers the other.
 #pragma once
 
+#include <cstdint>
+#include <memory>
+#include <vector>
+
 #include "base/result.h"
-#include "compute/case.h"
 #include "compute/contract.h"
+#include "compute/draw.h"
 #include "compute/kernel_runner.h"
+#include "compute/oracle.h"
 #include "compute/verify.h"
 
 namespace hearth::compute {
 
-inline constexpr double kRoofSlack = 1.5;
+inline constexpr double kRoofSlack = 1.1;
 
-// kInvalidArgument: it is faster than the machine.
-Result<Speed> measure_speed(const Contract& contract, KernelRunner& runner, const Case& of);
+// Both roofs for kernels of a signature and a working set, in probes of a millisecond or two.
+//
+// Threading: one caller at a time.
+class NearRoofs {
+ public:
+  NearRoofs(const Signature& signature, std::uint32_t n_threads, std::int64_t bytes);
+  ~NearRoofs();
+  NearRoofs(const NearRoofs&) = delete;
+  NearRoofs& operator=(const NearRoofs&) = delete;
+
+  // Raises the speed's roofs to what is seen now.
+  void probe(Speed& speed);
+
+ private:
+  class Probes;
+  const std::unique_ptr<Probes> probes_;
+  const bool has_f32_, has_floats_;
+};
+
+// The rates that follow from run_ns, and the share of the roofs, where there are any.
+void rate(Speed& speed, std::int64_t flops, std::int64_t bytes);
+
+struct SpeedTrial {
+  const Contract& contract;
+  const Image& image;
+  KernelRunner& runner;
+  Oracle& oracle;
+};
+
+// Times the kernel at these sizes.  kInvalidArgument: it is faster than the machine, or wrong when
+// it is timed; kUnavailable: the oracle does not answer at these sizes in time, so nobody knows
+// what is right.
+Result<Speed> measure_speed(const SpeedTrial& trial, const std::vector<std::int64_t>& symbols,
+                            Dice& dice);
 
 }  // namespace hearth::compute

@@ -1,11 +1,13 @@
 // Whether a kernel does what its contract asks, found out by running it.
 //
-// The kernel is a stranger that would like to pass.  So it gets nothing to pass by but computing: inputs that it
-// can't write, outputs full of poison, addresses that are never the same, sizes that it did not expect,
-// one element changed where it saw the rest before; no clock, no oracle, no threads but those that it was
-// granted.  What it cost is measured from outside and held against what the machine can do at all.
+// The kernel is a stranger that would like to pass.  So it gets nothing to pass by but computing:
+// inputs that it can't write, outputs full of poison, addresses that are never the same, sizes that
+// it did not expect, one element changed where it saw the rest before; no clock, no oracle, no
+// threads but those that it was granted.  What it cost is measured from outside and held against
+// what the machine can do at all.
 //
-// And the contract is a suspect too: check_contract asks whether it would notice kernels that are wrong.
+// And the contract is a suspect too: check_contract asks whether it would notice kernels that are
+// wrong.
 #pragma once
 
 #include <chrono>
@@ -25,15 +27,17 @@
 
 namespace hearth::compute {
 
-using Progress = std::function<void(std::uint64_t done, std::uint64_t total, std::string_view what)>;
+using Progress =
+    std::function<void(std::uint64_t done, std::uint64_t total, std::string_view what)>;
 
 struct VerifyOptions {
   std::uint64_t seed = 1;
   std::chrono::milliseconds deadline{2000};  // Of each run.
   DrawLimits limits;
-  int n_mixed = 4;                           // Cases of mixed sizes besides one of each other kind.
+  int n_mixed = 4;  // Cases of mixed sizes besides one of each other kind.
   bool is_timed = true;
-  std::int64_t bench_bytes = std::int64_t{4} << 20;  // Of all tensors, where the contract has no bench.
+  std::int64_t bench_bytes = std::int64_t{4}
+                             << 20;  // Of all tensors, where the contract has no bench.
   Progress progress = {};
 };
 
@@ -45,11 +49,11 @@ struct MutationFinding {
 };
 
 struct Speed {
-  std::string sizes;            // "n = 1048576"
-  std::int64_t best_ns = 0;     // 0: not measured.
+  std::string sizes;        // "n = 1048576"
+  std::int64_t run_ns = 0;  // Lower quartile of runs that were each checked; 0: not measured.
   double gflops = 0, gb_s = 0;
-  double roof_gflops = 0, roof_gb_s = 0;  // Probed between its runs.
-  double roof_percent = 0;      // Of the time that the nearer roof allows.
+  double roof_gflops = 0, roof_gb_s = 0;  // Probed between its runs, over as many bytes.
+  double roof_percent = 0;                // Of the time that the nearer roof allows.
 };
 
 struct VerifyReport {
@@ -61,17 +65,26 @@ struct VerifyReport {
   ErrorHistogram errors;
   std::vector<MutationFinding> mutations;  // Of the kernel.
   Determinism proven = Determinism::kRuns;
-  std::vector<std::string> proofs;         // What was run for it.
+  std::vector<std::string> proofs;  // What was run for it.
   Speed speed;
   Sha256 results{};  // Of all results, in order: equal seeds give equal bits.
 };
 
-// kInvalidArgument: the contract can't be kept, its oracle fails, or it is too weak, in one sentence.
-Result<std::vector<MutationFinding>> check_contract(const Contract& contract, Oracle& oracle, const VerifyOptions& options);
+// Holds results at a case's sizes against what the oracle says; `reference` may be looked at more
+// closely.  The histogram of errors, or kInvalidArgument: which element is too far off.
+Result<ErrorHistogram> errors_of(const Contract& contract, Oracle& oracle, const Case& of,
+                                 const std::vector<TensorData>& found, Reference& reference,
+                                 Dice& dice);
+
+// kInvalidArgument: the contract can't be kept, its oracle fails, or it is too weak, in one
+// sentence.
+Result<std::vector<MutationFinding>> check_contract(const Contract& contract, Oracle& oracle,
+                                                    const VerifyOptions& options);
 
 // kInvalidArgument: what the kernel does wrong, in one sentence with the sizes at which it does.
 // `unit` is built again where a level of determinism asks for other builds.
-Result<VerifyReport> verify(const Contract& contract, const Unit& unit, const Image& image, Oracle& oracle, const VerifyOptions& options);
+Result<VerifyReport> verify(const Contract& contract, const Unit& unit, const Image& image,
+                            Oracle& oracle, const VerifyOptions& options);
 
 // The flags that a contract's kernels are built with.
 BuildFlags build_flags(const Contract& contract);
