@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "compute/builtin/isa/kernel_table.h"
+#include "compute/builtin/large_buffer.h"
 #include "tensor/aligned_buffer.h"
 
 namespace hearth::compute {
@@ -38,7 +39,7 @@ constexpr Index kDepthStride = kGemmDepth + kLine<T>;
 template <class T>
 struct Scratch {
   tensor::AlignedBuffer<T> panel;
-  tensor::AlignedBuffer<T> rows;
+  LargeBuffer<T> rows;
 };
 template <class T>
 Scratch<T>& scratch() {
@@ -127,12 +128,23 @@ void copy_rows(const MatrixView<const T>& a, Index n_rows, Index k, T* to) {
   }
 }
 
-// c[n_rows, n_cols] (+)= a b for one panel of b, tile by tile.
+// Memory that is needed next, in lines.
+struct Next {
+  const std::byte* begin = nullptr;
+  Index n_lines = 0;
+};
+
+// c[n_rows, n_cols] (+)= a b for one panel of b, tile by tile; each tile fetches its part of what is next.
 template <class T>
-void multiply_panel(const GemmLoops<T>& loops, GemmTile<T> tile, Index n_rows) {
+void multiply_panel(const GemmLoops<T>& loops, GemmTile<T> tile, Index n_rows, Next next = {}) {
   const Index vectors = divide_up(tile.n_cols, Index{loops.lanes});
+  const Index lines_of_tile = divide_up(next.n_lines, divide_up(n_rows, Index{loops.tile_rows}));
   for (Index row = 0; row < n_rows; row += loops.tile_rows) {
     tile.n_rows = std::min<Index>(loops.tile_rows, n_rows - row);
+    tile.next = next.begin;
+    tile.next_lines = std::min(lines_of_tile, next.n_lines);
+    next.begin += 64 * tile.next_lines;
+    next.n_lines -= tile.next_lines;
     loops.tiles[tile.n_rows - 1][vectors - 1](tile);
     tile.a += tile.n_rows * tile.a_stride;
     tile.c += tile.n_rows * tile.c_stride;
@@ -196,7 +208,7 @@ class Product {
   }
 
   void run_blocked() {
-    thread_local tensor::AlignedBuffer<T> shared;
+    thread_local LargeBuffer<T> shared;
     const Index cols = round_up(std::min(kColsOfBlock, call_.n), loops_.lanes);
     T* const copies = shared.ensure(static_cast<std::size_t>(cols * std::min(call_.k, kGemmDepth)));
     for (Index col = 0; col < call_.n; col += kColsOfBlock) {
@@ -278,9 +290,14 @@ class Product {
         tile.a_stride = kDepthStride<T>;
         tile.b = copies + panel.col * depth.count;
         tile.b_stride = panel.width;
-        multiply_panel(loops_, tile, n_rows);
+        multiply_panel(loops_, tile, n_rows, p + 1 < end ? next_of(panels[p + 1], depth, copies) : Next{});
       }
     });
+  }
+
+  static Next next_of(const Panel& panel, const Depth& depth, const T* copies) {
+    const auto* const begin = reinterpret_cast<const std::byte*>(copies + panel.col * depth.count);
+    return {begin, panel.width * depth.count / kLine<T>};
   }
 
   const GemmCall<T>& call_;

@@ -44,6 +44,9 @@ void gemm_tile(const GemmTile<typename S::T>& tile) {
     const T* const row = tile.c + fetched * tile.c_stride;
     for (int v = 0; v < kVectors; ++v) __builtin_prefetch(row + v * kLanes, 1);
     __builtin_prefetch(row + kVectors * kLanes - 1, 1);  // Rows may begin anywhere in a line.
+    for (std::int64_t i = tile.next_lines * fetched / kRows; i < tile.next_lines * (fetched + 1) / kRows; ++i) {
+      __builtin_prefetch(tile.next + 64 * i, 0, 2);
+    }
     const std::int64_t end = tile.k * (fetched + 1) / kRows;
 #pragma GCC unroll 2
     for (; k < end; ++k, b += b_stride) {
