@@ -220,7 +220,7 @@ void add_kernel(Parser& parser) {
   run->add_option("--in", run_options->inputs, "NAME=FILE of raw numbers (default: drawn from the seed)")->allow_extra_args(false);
   run->add_option("--out", run_options->outputs, "NAME=FILE to write a result to")->allow_extra_args(false);
   run->add_option("--seed", run_options->seed, "Of the inputs that are drawn")->capture_default_str();
-  run->add_option("--repeats", run_options->repeats, "Runs; the fastest one is shown")->check(CLI::Range(1, 10000))->capture_default_str();
+  run->add_option("--repeats", run_options->repeats, "Runs; the lower quartile of their times is shown")->check(CLI::Range(1, 10000))->capture_default_str();
   run->add_option("--timeout", run_options->timeout_s, "Seconds that a run may take")->check(CLI::Range(1, 86400))->capture_default_str();
   parser.on(run, run_options, &kernel_run);
   parser.on(command->add_subcommand("list", "All that were verified on this machine"), &kernel_list);

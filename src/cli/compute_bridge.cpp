@@ -79,11 +79,12 @@ class HubAnswer final : public compute::bridge::AnswerStream {
   std::shared_ptr<QueuedSink> sink_;
 };
 
-Result<std::unique_ptr<compute::bridge::AnswerStream>> ask(hub::Hub& hub, const Question& question) {
+Result<std::unique_ptr<compute::bridge::AnswerStream>> ask(hub::Hub& hub, const std::string& client,
+                                                           const Question& question) {
   hub::ChatRequest request;
   request.model = question.model;
   request.max_tokens = question.max_tokens;
-  request.client = "bridge";
+  request.client = client;
   if (!question.system.empty()) request.messages.push_back({.role = hub::Role::kSystem, .content = sanitize_utf8(question.system)});
   request.messages.push_back({.role = hub::Role::kUser, .content = sanitize_utf8(question.prompt)});
   auto sink = std::make_shared<QueuedSink>();
@@ -103,13 +104,14 @@ std::string bridge_path(const Config::Compute& config) {
   return config.socket.empty() ? compute::bridge::default_socket_path() : config.socket;
 }
 
-std::unique_ptr<compute::bridge::Server> open_bridge(const Config& whole, hub::Hub& hub) {
+std::unique_ptr<compute::bridge::Server> open_bridge(const Config& whole, hub::Hub& hub,
+                                                     std::shared_ptr<hub::KernelDesk> kernels) {
   const Config::Compute& config = whole.compute;
   if (!config.bridge) return nullptr;
   compute::bridge::Services services;
   services.hub_kernels = compute::bridge::house_kernels();
-  add_kernel_services(whole, services);
-  services.ask = [&hub](const Question& question) { return ask(hub, question); };
+  add_kernel_services(whole, std::move(kernels), services);
+  services.ask = [&hub, client = client_of_bridge(whole)](const Question& question) { return ask(hub, client, question); };
 
   compute::bridge::ServerOptions options;
   options.socket = bridge_path(config);

@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 #include <nlohmann/json.hpp>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "cli/advisers.h"
 #include "cli/open_hub.h"
@@ -27,8 +29,13 @@ Result<std::unique_ptr<compute::KernelShelf>> open_kernel_shelf() {
   return std::make_unique<compute::KernelShelf>(cache_folder() / "kernels", std::move(key));
 }
 
-Result<AdviserDesk> open_adviser_desk(const Config& config) {
-  AdviserDesk desk;
+advisor::ConsentOptions consent_options(const Config::Privacy& config) {
+  return {.wait = std::chrono::seconds(config.consent_timeout_s), .remembered = consents_file()};
+}
+
+Result<hub::KernelAdviser> open_kernel_adviser(const Config& config,
+                                               std::shared_ptr<advisor::ConsentDesk> consents) {
+  hub::KernelAdviser desk;
   HEARTH_TRY(std::vector<advisor::AdviserOptions> advisers, adviser_options(config));
   if (advisers.empty()) return desk;
   HEARTH_TRY(hub::PrivacyOptions privacy, privacy_options(config.privacy));
@@ -43,7 +50,12 @@ Result<AdviserDesk> open_adviser_desk(const Config& config) {
   HEARTH_TRY(desk.ledger, ledger::Ledger::open(ledger_file(), ledger::Ledger::Mode::kReadWrite));
   desk.writer = std::make_unique<ledger::LedgerWriter>(*desk.ledger);
   HEARTH_TRY(desk.http, net::HttpClient::create());
-  HEARTH_TRY(auto adviser, advisor::Adviser::create(std::move(advisers), *desk.http, *desk.writer));
+  desk.consents = std::move(consents);
+  if (desk.consents == nullptr) {
+    desk.consents = std::make_shared<advisor::ConsentDesk>(consent_options(config.privacy));
+  }
+  HEARTH_TRY(auto adviser, advisor::Adviser::create(std::move(advisers), *desk.http, *desk.writer,
+                                                    Clock::system(), desk.consents.get()));
   desk.adviser = hub::make_private(std::move(adviser), *desk.privacy, std::move(providers));
   return desk;
 }
@@ -56,10 +68,13 @@ Result<compute::Contract> load_contract(const std::string& file) {
 std::string kernel_line(const compute::Kernel& kernel) {
   const auto statement = compute::read_receipt(kernel.receipt);
   if (!statement) return fmt::format("{}: {}", kernel.contract.name, statement.error().message);
-  std::string line = fmt::format("{} ({}): verified, at most {:.3g} units in the last place off, {}", kernel.contract.name,
-                                 to_hex(kernel.key).substr(0, 12), statement->max_units, statement->determinism);
-  if (statement->best_ns > 0) line += fmt::format(", {:.3g} GB/s, {:.3g} GFLOP/s", statement->gb_s, statement->gflops);
-  if (statement->roof_percent > 0) line += fmt::format(", {:.0f} % of the roof", statement->roof_percent);
+  std::string line = fmt::format(
+      "{} ({}): verified, at most {:.3g} units in the last place off, {}", kernel.contract.name,
+      to_hex(kernel.key).substr(0, 12), statement->max_units, statement->determinism);
+  if (statement->run_ns > 0)
+    line += fmt::format(", {:.3g} GB/s, {:.3g} GFLOP/s", statement->gb_s, statement->gflops);
+  if (statement->roof_percent > 0)
+    line += fmt::format(", {:.0f} % of the roof", statement->roof_percent);
   return line;
 }
 

@@ -1,32 +1,27 @@
-// What the verbs of `hearth kernel` share: the shelf, the way to an adviser, and how a kernel is described.
+// What the verbs of `hearth kernel` share: the shelf, the way to an adviser, and how a kernel is
+// described.
 #pragma once
 
 #include <memory>
 #include <string>
 
-#include "advisor/adviser.h"
+#include "advisor/consent.h"
 #include "base/result.h"
 #include "cli/config.h"
 #include "compute/shelf.h"
-#include "hub/privacy_gate.h"
-#include "ledger/ledger.h"
-#include "ledger/writer.h"
-#include "net/http_client.h"
+#include "hub/kernels/kernel_adviser.h"
 
 namespace hearth::cli {
 
 // The shelf in the cache folder, sealed with the key in the data folder.
 Result<std::unique_ptr<compute::KernelShelf>> open_kernel_shelf();
 
-// An adviser with all that it borrows, behind the privacy policy.
-struct AdviserDesk {
-  std::unique_ptr<ledger::Ledger> ledger;
-  std::unique_ptr<ledger::LedgerWriter> writer;
-  std::unique_ptr<net::HttpClient> http;
-  std::unique_ptr<hub::PrivacyGate> privacy;
-  std::unique_ptr<advisor::Adviser> adviser;  // Null: none is configured.  Last: it goes first.
-};
-Result<AdviserDesk> open_adviser_desk(const Config& config);
+// An adviser behind the privacy policy; without one where none is configured.  What needs consent
+// is asked about at `consents`; null: at a desk of its own.
+Result<hub::KernelAdviser> open_kernel_adviser(
+    const Config& config, std::shared_ptr<advisor::ConsentDesk> consents = nullptr);
+// How somebody is asked for consent, and where answers are remembered.
+advisor::ConsentOptions consent_options(const Config::Privacy& config);
 
 Result<compute::Contract> load_contract(const std::string& file);
 

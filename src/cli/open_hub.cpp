@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "cli/advisers.h"
+#include "cli/kernels.h"
 #include "cli/open_catalogue.h"
 #include "cli/paths.h"
 #include "cli/privacy.h"
@@ -81,13 +82,15 @@ advisor::AdviceStoreOptions advice_store_options(const Config::Advice& config) {
           .entries_max = static_cast<std::uint32_t>(config.memory_max)};
 }
 
-Result<std::unique_ptr<hub::Hub>> open_hub(const Config& config) {
+Result<std::unique_ptr<hub::Hub>> open_hub(const Config& config,
+                                           std::shared_ptr<advisor::ConsentDesk> consents) {
   hub::HubOptions options;
   HEARTH_TRY(options.catalogue, catalogue_options(config));
   HEARTH_TRY(options.advisers, adviser_options(config));
   HEARTH_TRY(options.upstreams, upstream_options(config));
   HEARTH_TRY(options.privacy, privacy_options(config.privacy));
-  options.consent = {.wait = std::chrono::seconds(config.privacy.consent_timeout_s), .remembered = consents_file()};
+  options.consent = consent_options(config.privacy);
+  options.consents = std::move(consents);
   HEARTH_TRY(options.tasks, task_options(config));
   options.llama_server = {.program = config.llama_server.path,
                           .arguments = config.llama_server.arguments,

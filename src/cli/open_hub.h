@@ -3,6 +3,7 @@
 
 #include <memory>
 
+#include "advisor/consent.h"
 #include "advisor/memory/advice_store.h"
 #include "base/result.h"
 #include "cli/config.h"
@@ -11,8 +12,10 @@
 
 namespace hearth::cli {
 
-// kInvalidArgument for settings that contradict one another; else the errors of hub::create_hub.
-Result<std::unique_ptr<hub::Hub>> open_hub(const Config& config);
+// kInvalidArgument for settings that contradict one another; else the errors of hub::create_hub.  `consents`: where
+// others ask for consent, too; null: the hub has a desk of its own.
+Result<std::unique_ptr<hub::Hub>> open_hub(const Config& config,
+                                           std::shared_ptr<advisor::ConsentDesk> consents = nullptr);
 
 // What may leave, and how.  A policy that fails its own checks is an error: it would not do what its author
 // thinks.

@@ -1,4 +1,5 @@
-// `hearth kernel new`, `build`, `check`: kernels come to be, by an adviser or by hand, and are verified again.
+// `hearth kernel new`, `build`, `check`: kernels come to be, by an adviser or by hand, and are
+// verified again.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -7,6 +8,7 @@
 #include <random>
 
 #include "base/file.h"
+#include "cli/consent_prompt.h"
 #include "cli/kernels.h"
 #include "cli/progress_bar.h"
 #include "cli/terminal.h"
@@ -20,6 +22,8 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
+constexpr const char* kClient = "cli";  // Who asks, and may agree.
+
 std::uint64_t fresh_seed() {
   std::random_device device;
   return (std::uint64_t{device()} << 32) | device();
@@ -28,14 +32,20 @@ std::uint64_t fresh_seed() {
 compute::VerifyOptions verify_options(std::uint64_t seed, ProgressBar& bar) {
   compute::VerifyOptions options;
   options.seed = seed;
-  options.progress = [&bar](std::uint64_t done, std::uint64_t total, std::string_view what) { bar.show(done, total, what); };
+  options.progress = [&bar](std::uint64_t done, std::uint64_t total, std::string_view what) {
+    bar.show(done, total, what);
+  };
   return options;
 }
 
 Json rounds_json(const hub::WrittenKernel& written) {
   Json rounds = Json::array();
   for (const hub::KernelRound& round : written.rounds) {
-    rounds.push_back({{"adviser", round.adviser}, {"problem", round.problem}, {"bytes_out", round.bytes_out}, {"cost_usd_micro", round.cost_usd_micro}});
+    rounds.push_back({{"adviser", round.adviser},
+                      {"step", round.step},
+                      {"problem", round.problem},
+                      {"bytes_out", round.bytes_out},
+                      {"cost_usd_micro", round.cost_usd_micro}});
   }
   return rounds;
 }
@@ -54,27 +64,42 @@ void print_written(const hub::WrittenKernel& written, bool json) {
   print_out(kernel_line(*written.kernel) + "\n");
   if (written.was_known) return print_note("it was verified before: nothing was asked");
   for (std::size_t i = 0; i < written.rounds.size(); ++i) {
-    if (!written.rounds[i].problem.empty()) print_note(fmt::format("round {}: {}", i + 1, written.rounds[i].problem));
+    if (!written.rounds[i].problem.empty())
+      print_note(fmt::format("round {}: {}", i + 1, written.rounds[i].problem));
   }
-  print_note(fmt::format("{} rounds, {} sent, {}; receipt {}", written.rounds.size(), format_bytes(written.bytes_out), format_usd(written.cost_usd_micro), written.receipt_id));
+  print_note(fmt::format("{} rounds, {} sent, {}; receipt {}", written.rounds.size(),
+                         format_bytes(written.bytes_out), format_usd(written.cost_usd_micro),
+                         written.receipt_id));
 }
 
 }  // namespace
 
 Result<> kernel_new(const Context& context, const KernelNewOptions& options) {
-  hub::KernelRequest request{.prose = fmt::format("{}", fmt::join(options.prose, " ")), .contract = {}};
+  hub::KernelRequest request{.prose = fmt::format("{}", fmt::join(options.prose, " ")),
+                             .contract = {}};
   if (!options.contract.empty()) {
     HEARTH_TRY(request.contract, load_contract(options.contract));
     if (request.prose.empty()) request.prose = request.contract->prose;
-    if (request.prose.empty()) request.prose = fmt::format("what the contract '{}' says", request.contract->name);
+    if (request.prose.empty())
+      request.prose = fmt::format("what the contract '{}' says", request.contract->name);
   }
-  if (request.prose.empty()) return fail(Code::kInvalidArgument, "say what the kernel shall compute, or name a contract (--contract FILE)");
+  if (request.prose.empty())
+    return fail(Code::kInvalidArgument,
+                "say what the kernel shall compute, or name a contract (--contract FILE)");
   HEARTH_TRY(const auto shelf, open_kernel_shelf());
-  HEARTH_TRY(const AdviserDesk desk, open_adviser_desk(context.config));
+  HEARTH_TRY(const hub::KernelAdviser desk, open_kernel_adviser(context.config));
+  request.client = kClient;
   ProgressBar bar(!context.json);
-  hub::KernelWriterOptions writer_options{.rounds_max = options.rounds, .verify = verify_options(fresh_seed(), bar), .progress = {}};
+  hub::KernelWriterOptions writer_options{
+      .rounds_max = options.rounds, .verify = verify_options(fresh_seed(), bar), .progress = {}};
   writer_options.progress = writer_options.verify.progress;
-  hub::KernelWriter writer(*shelf, desk.adviser.get(), desk.ledger.get(), std::move(writer_options));
+  writer_options.on_departure = [&desk](const advisor::Departure& departure) {
+    const ConsentReply reply = ask_for_consent(departure);
+    // Nothing waits any more if that took too long: then the writer says so.
+    (void)desk.consents->answer(departure.consent, kClient, reply.is_allowed, reply.is_remembered);
+  };
+  hub::KernelWriter writer(*shelf, desk.adviser.get(), desk.ledger.get(),
+                           std::move(writer_options));
   HEARTH_TRY(const hub::WrittenKernel written, writer.write(request));
   print_written(written, context.json);
   return {};
@@ -87,8 +112,10 @@ Result<> kernel_build(const Context& context, const KernelBuildOptions& options)
   ProgressBar bar(!context.json);
   const compute::VerifyOptions verify = verify_options(options.seed.value_or(fresh_seed()), bar);
   HEARTH_TRY(compute::Oracle oracle, compute::Oracle::create(contract, verify.deadline));
-  HEARTH_TRY([[maybe_unused]] const auto findings, compute::check_contract(contract, oracle, verify));
-  HEARTH_TRY(const auto kernel, compute::make_kernel(contract, std::move(source), oracle, shelf->key(), verify));
+  HEARTH_TRY([[maybe_unused]] const auto findings,
+             compute::check_contract(contract, oracle, verify));
+  HEARTH_TRY(const auto kernel,
+             compute::make_kernel(contract, std::move(source), oracle, shelf->key(), verify));
   HEARTH_TRY_VOID(shelf->put(kernel));
   print_out((context.json ? kernel_json(*kernel) : kernel_line(*kernel)) + "\n");
   return {};
@@ -113,11 +140,18 @@ Result<> kernel_check(const Context& context, const KernelNameOptions& options) 
                   .dump() +
               "\n");
   } else {
-    print_out(fmt::format("{} holds: {} cases, {} runs, at most {:.3g} units in the last place off; {}\n", kernel->contract.name, report.n_cases, report.n_runs,
-                          report.errors.max_units, again.same_results ? "every bit is as its receipt says" : "its bits differ from its receipt's"));
+    print_out(
+        fmt::format("{} holds: {} cases, {} runs, at most {:.3g} units in the last place off; {}\n",
+                    kernel->contract.name, report.n_cases, report.n_runs, report.errors.max_units,
+                    again.same_results ? "every bit is as its receipt says"
+                                       : "its bits differ from its receipt's"));
   }
   if (again.same_results || !again.same_build) return {};
-  return fail(Code::kCorrupt, fmt::format("the same build of '{}' with the same seed gives other bits than its receipt says", kernel->contract.name));
+  return fail(
+      Code::kCorrupt,
+      fmt::format(
+          "the same build of '{}' with the same seed gives other bits than its receipt says",
+          kernel->contract.name));
 }
 
 }  // namespace hearth::cli

@@ -24,12 +24,16 @@ Result<> kernel_list(const Context& context) {
     print_out(list.dump() + "\n");
     return {};
   }
-  std::vector<std::vector<std::string>> table = {{"KERNEL", "KEY", "SIGNATURE", "DETERMINISM", "ROOF", "VERIFIED (UTC)"}};
+  std::vector<std::vector<std::string>> table = {
+      {"KERNEL", "KEY", "SIGNATURE", "DETERMINISM", "ROOF", "VERIFIED (UTC)"}};
   for (const auto& kernel : kernels) {
     const auto statement = compute::read_receipt(kernel->receipt);
-    const std::string roof = statement && statement->roof_percent > 0 ? fmt::format("{:.0f} %", statement->roof_percent) : "";
-    table.push_back({kernel->contract.name, to_hex(kernel->key).substr(0, 12), kernel->contract.signature.text(),
-                     statement ? statement->determinism : "", roof, statement ? statement->verified_at.substr(0, 19) : ""});
+    const std::string roof = statement && statement->roof_percent > 0
+                                 ? fmt::format("{:.0f} %", statement->roof_percent)
+                                 : "";
+    table.push_back({kernel->contract.name, to_hex(kernel->key).substr(0, 12),
+                     kernel->contract.signature.text(), statement ? statement->determinism : "",
+                     roof, statement ? statement->verified_at.substr(0, 19) : ""});
   }
   print_out(format_table(table));
   return {};
@@ -46,8 +50,9 @@ Result<> kernel_show(const Context& context, const KernelNameOptions& options) {
     print_out(out.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
     return {};
   }
-  print_out(fmt::format("{}\n\n# Contract\n{}\n# Kernel\n{}\n# Receipt (its signature fits)\n{}\n", kernel_line(*kernel), compute::to_toml(kernel->contract),
-                        kernel->source, Json::parse(statement.json).dump(2)));
+  print_out(fmt::format("{}\n\n# Contract\n{}\n# Kernel\n{}\n# Receipt (its signature fits)\n{}\n",
+                        kernel_line(*kernel), compute::to_toml(kernel->contract), kernel->source,
+                        Json::parse(statement.json).dump(2)));
   return {};
 }
 
@@ -55,7 +60,9 @@ Result<> kernel_drop(const Context& context, const KernelNameOptions& options) {
   HEARTH_TRY(const auto shelf, open_kernel_shelf());
   HEARTH_TRY(const auto kernel, shelf->find_named(options.name));
   HEARTH_TRY_VOID(shelf->drop(kernel->key));
-  print_out(context.json ? Json{{"dropped", to_hex(kernel->key)}}.dump() + "\n" : fmt::format("dropped {} ({})\n", kernel->contract.name, to_hex(kernel->key).substr(0, 12)));
+  print_out(context.json ? Json{{"dropped", to_hex(kernel->key)}}.dump() + "\n"
+                         : fmt::format("dropped {} ({})\n", kernel->contract.name,
+                                       to_hex(kernel->key).substr(0, 12)));
   return {};
 }
 

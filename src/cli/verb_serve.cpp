@@ -15,6 +15,8 @@
 #include "cli/api_keys.h"
 #include "cli/background.h"
 #include "cli/compute_bridge.h"
+#include "cli/kernel_services.h"
+#include "cli/kernels.h"
 #include "cli/open_hub.h"
 #include "cli/outcome.h"
 #include "cli/paths.h"
@@ -134,14 +136,17 @@ Result<> serve(const Context& context, const ServeOptions& options) {
   // Everything that can refuse, refuses here: settings, ledger, port.
   HEARTH_TRY(server::ServerOptions listen, server_options(context, options));
   raise_descriptor_limit(listen.http.connections_max);
-  HEARTH_TRY(const auto hub, open_hub(context.config));
+  const auto consents = std::make_shared<advisor::ConsentDesk>(consent_options(context.config.privacy));
+  HEARTH_TRY(const auto hub, open_hub(context.config, consents));
+  const auto kernels = open_kernel_desk(context.config, consents);
+  listen.kernels = kernels.get();
   HEARTH_TRY(const auto books, serve_books(context, listen));
   listen.note_outcome = [](const std::string& id, bool is_good) -> Result<std::string> {
     HEARTH_TRY(const NotedOutcome noted, note_outcome(id, is_good));
     return outcome_json(noted);
   };
   HEARTH_TRY(const auto server, server::Server::create(std::move(listen), *hub));
-  auto bridge = open_bridge(context.config, *hub);
+  auto bridge = open_bridge(context.config, *hub, kernels);
 
   // Beyond this point clients are served.
   HEARTH_TRY_VOID(announce_running(server->url()));

@@ -41,7 +41,7 @@ struct ConductorParts {
   std::unique_ptr<ledger::LedgerWriter> writer;  // Of `ledger`.
   std::unique_ptr<net::HttpClient> http;         // Null without an adviser and upstreams.
   std::unique_ptr<PrivacyGate> privacy = {};     // What may leave; null: as the standard policy says.
-  std::unique_ptr<advisor::ConsentDesk> consents = {};  // Null: nobody is asked for consent.
+  std::shared_ptr<advisor::ConsentDesk> consents = {};  // Null: nobody is asked for consent.
   std::unique_ptr<advisor::AdviceStore> advice_store = {};  // Null: nothing is remembered, nothing deferred.
   std::unique_ptr<advisor::Adviser> adviser;     // Null: nothing ever leaves.
   std::unique_ptr<UpstreamDirectory> upstreams = {};  // Null, as the next two: there are none.

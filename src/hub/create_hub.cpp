@@ -73,8 +73,9 @@ Result<std::unique_ptr<Hub>> create_hub(HubOptions options, const Clock& clock) 
              ledger::Ledger::open(options.ledger_path, ledger::Ledger::Mode::kReadWrite, clock));
   parts.writer = std::make_unique<ledger::LedgerWriter>(*parts.ledger);
   parts.privacy = std::make_unique<PrivacyGate>(std::move(options.privacy));
-  if (!options.advisers.empty() || !options.upstreams.empty()) {
-    parts.consents = std::make_unique<advisor::ConsentDesk>(options.consent, clock);
+  parts.consents = std::move(options.consents);
+  if (parts.consents == nullptr && (!options.advisers.empty() || !options.upstreams.empty())) {
+    parts.consents = std::make_shared<advisor::ConsentDesk>(options.consent, clock);
   }
   if (!options.advisers.empty()) HEARTH_TRY_VOID(open_adviser(options, parts, clock));
   HEARTH_TRY_VOID(open_upstreams(options, parts, clock));

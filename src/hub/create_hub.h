@@ -44,6 +44,8 @@ struct HubOptions {
   std::vector<advisor::AdviserOptions> advisers;   // In order of preference; empty: there is none.
   PrivacyOptions privacy;                          // What may leave.
   advisor::ConsentOptions consent;                 // How somebody is asked, where the policy wants that.
+  // Where that happens, if others ask there, too; null: at a desk of the hub's own.
+  std::shared_ptr<advisor::ConsentDesk> consents = {};
   // Where advice is remembered and questions are deferred; its file empty: nowhere.
   advisor::AdviceStoreOptions advice_store;
   // Whose answer drafts are held against: at most kSecondBytesMax, or pinned.  Empty: nobody's.

@@ -23,6 +23,7 @@
 #include "net/router.h"
 #include "server/chat_answer.h"
 #include "server/embedding_answer.h"
+#include "server/kernel_routes.h"
 #include "server/metrics.h"
 #include "server/page.h"
 #include "server/worker_pool.h"
@@ -31,6 +32,9 @@ namespace hearth::server {
 namespace {
 
 using Exchange = std::shared_ptr<net::HttpExchange>;
+
+constexpr unsigned kKernelWorkers = 2;  // That list and run kernels; those of the house run one at a time.
+
 namespace openai = api::openai;
 namespace ollama = api::ollama;
 namespace anthropic = api::anthropic;
@@ -54,6 +58,11 @@ enum RouteId : int {
   kConsents,
   kConsent,
   kOutcomes,
+  kKernels,
+  kKernel,
+  kDropKernel,
+  kRunKernel,
+  kWriteKernel,
   kResponses,
   kMessages,
   kCountTokens,
@@ -110,6 +119,11 @@ constexpr auto kRoutes = std::to_array<net::Route>({
     {"GET", "/hearth/v1/consents", kConsents},
     {"POST", "/hearth/v1/consents/*", kConsent},
     {"POST", "/hearth/v1/outcomes", kOutcomes},
+    {"GET", "/hearth/v1/kernels", kKernels},
+    {"POST", "/hearth/v1/kernels", kWriteKernel},
+    {"POST", "/hearth/v1/kernels/run", kRunKernel},
+    {"GET", "/hearth/v1/kernels/*", kKernel},
+    {"DELETE", "/hearth/v1/kernels/*", kDropKernel},
 });
 
 // Requests that are answered by a model, in words.
@@ -139,6 +153,20 @@ constexpr auto kEmbeddingRoutes = std::to_array<EmbeddingRoute>({
     {kRerank, answer_rerank},
     {kOllamaEmbed, answer_ollama_embed},
     {kOllamaEmbeddings, answer_ollama_embeddings},
+});
+
+// Requests that kernels answer.
+struct KernelRoute {
+  RouteId route;
+  void (*answer)(const KernelExchange& asked, const std::string& rest);
+};
+
+constexpr auto kKernelRoutes = std::to_array<KernelRoute>({
+    {kKernels, [](const KernelExchange& asked, const std::string&) { answer_kernels(asked); }},
+    {kKernel, answer_kernel},
+    {kDropKernel, answer_drop_kernel},
+    {kRunKernel, [](const KernelExchange& asked, const std::string&) { answer_run_kernel(asked); }},
+    {kWriteKernel, [](const KernelExchange& asked, const std::string&) { answer_write_kernel(asked); }},
 });
 
 template <class Row, std::size_t N>
@@ -205,13 +233,16 @@ struct Server::State {
   State(ServerOptions o, Access a, hub::Hub& h)
       : options(std::move(o)), access(std::move(a)), hub(h),
         chat_workers(options.n_workers, options.http.requests_max),
-        status_worker(1, options.http.requests_max) {}
+        status_worker(1, options.http.requests_max),
+        kernel_workers(options.kernels != nullptr ? kKernelWorkers : 0, options.http.requests_max),
+        kernel_writer(options.kernels != nullptr ? 1 : 0, options.http.requests_max) {}
 
   // Judging heads, on the I/O thread.
   std::optional<net::ServerResponse> check_head(const net::ServerRequest& request);
   net::ServerResponse answer_options(const net::ServerRequest& request, const net::RouteMatch& match);
 
   // Answering, on workers.
+  WorkerPool& workers_for(RouteId route);
   void handle(Exchange exchange);
   void answer(RouteId route, const std::string& rest, const Exchange& exchange);
   void answer_chat_request(const ChatRoute& route, const Exchange& exchange);
@@ -236,6 +267,8 @@ struct Server::State {
   std::atomic<std::uint64_t> request_count{0};
   WorkerPool chat_workers;
   WorkerPool status_worker;
+  WorkerPool kernel_workers;
+  WorkerPool kernel_writer;  // One at a time: each is minutes of an adviser, a compiler and trials.
   std::unique_ptr<net::HttpServer> http;  // Last: its thread calls the rest.
 };
 
@@ -307,12 +340,20 @@ void Server::State::respond(const Exchange& exchange, net::ServerResponse respon
   exchange->respond(std::move(response));
 }
 
+// Who waits for models, and who for kernels, is not in the way of the others.
+WorkerPool& Server::State::workers_for(RouteId route) {
+  const bool asks_model = find_route(kChatRoutes, route) != nullptr || find_route(kEmbeddingRoutes, route) != nullptr;
+  if (asks_model) return chat_workers;
+  const bool asks_kernel = options.kernels != nullptr && find_route(kKernelRoutes, route) != nullptr;
+  if (!asks_kernel) return status_worker;
+  return route == kWriteKernel ? kernel_writer : kernel_workers;
+}
+
 // On the I/O thread: hands the request to a worker.
 void Server::State::handle(Exchange exchange) {
   const net::RouteMatch match = route_of(exchange->request());
   const auto route = static_cast<RouteId>(match.id);
-  const bool asks_model = find_route(kChatRoutes, route) != nullptr || find_route(kEmbeddingRoutes, route) != nullptr;
-  WorkerPool& workers = asks_model ? chat_workers : status_worker;
+  WorkerPool& workers = workers_for(route);
   const bool queued = workers.submit([this, exchange, route, rest = match.rest] {
     answer(route, rest, exchange);
   });
@@ -352,6 +393,14 @@ void Server::State::answer(RouteId route, const std::string& rest, const Exchang
     default: break;
   }
   if (const auto* const chat = find_route(kChatRoutes, route)) return answer_chat_request(*chat, exchange);
+  if (const auto* const kernels = find_route(kKernelRoutes, route)) {
+    return kernels->answer({.desk = options.kernels,
+                            .exchange = exchange,
+                            .headers = common_headers(exchange->request()),
+                            .client = access.client_name(exchange->request()),
+                            .metrics = metrics,
+                            .heartbeat_every = options.heartbeat_every}, rest);
+  }
   if (const auto* const row = find_route(kEmbeddingRoutes, route)) {
     row->answer(hub, {.headers = common_headers(exchange->request()), .exchange = exchange, .metrics = metrics});
   }
@@ -476,6 +525,8 @@ void Server::stop(std::chrono::milliseconds grace) {
   state_->http->stop(grace);
   state_->chat_workers.stop();
   state_->status_worker.stop();
+  state_->kernel_workers.stop();
+  state_->kernel_writer.stop();
 }
 
 std::uint16_t Server::port() const { return state_->http->port(); }

@@ -9,6 +9,8 @@
 //   Hearth       GET  /hearth/v1/receipts, /hearth/v1/receipts/{id}, /hearth/v1/ledger, /hearth/v1/memory,
 //                     /hearth/v1/consents, /health, /metrics, / and the page's files
 //                POST /hearth/v1/ledger/verify, /hearth/v1/policy/explain, /hearth/v1/consents/{id}, /hearth/v1/outcomes
+//                GET  /hearth/v1/kernels, /hearth/v1/kernels/{name}   POST /hearth/v1/kernels, /hearth/v1/kernels/run
+//                DELETE /hearth/v1/kernels/{name}
 //
 // A request's way: head read → access and route judged (no body yet) → body read → a worker thread
 // parses it and asks the hub → the answer flows through the exchange.  The I/O thread does
@@ -23,6 +25,7 @@
 
 #include "base/result.h"
 #include "hub/hub.h"
+#include "hub/kernels/kernel_desk.h"
 #include "net/http_server.h"
 #include "server/access.h"
 #include "server/ledger_routes.h"
@@ -40,6 +43,7 @@ struct ServerOptions {
   std::chrono::milliseconds heartbeat_every{15'000};
   std::string version;  // Of Hearth, for clients that ask.
   Books books;  // What Hearth's own API reads from.
+  hub::KernelDesk* kernels = nullptr;  // Borrowed; outlives the server.  Null: 404.
   // Learns that a receipt's answer was good or bad; what it noted as JSON text.  Unset: 404.
   std::function<Result<std::string>(const std::string& id, bool is_good)> note_outcome;
 };

@@ -568,5 +568,25 @@ TEST(Server, StopLetsAnAnswerFinish) {
   EXPECT_THAT(c.read_response().body, testing::AllOf(HasSubstr("\"50 \""), HasSubstr("[DONE]")));
 }
 
+TEST(Server, RunsKernels) {
+  hub::KernelDeskOptions options;
+  options.open_shelf = []() -> Result<std::unique_ptr<compute::KernelShelf>> { return fail(Code::kNotFound, "there is no shelf"); };
+  options.n_threads = 1;
+  hub::KernelDesk desk(std::move(options));
+  ServerOptions with_kernels;
+  with_kernels.kernels = &desk;
+  Fixture f(with_kernels);
+  const TestResponse run = f.request("POST", "/hearth/v1/kernels/run", R"({"name":"mul_f32","arrays":{"in":[2],"weights":[3]}})");
+  EXPECT_EQ(run.status, 200);
+  EXPECT_THAT(run.body, HasSubstr(R"("data":[6])"));
+  EXPECT_THAT(f.request("POST", "/hearth/v1/kernels/run", R"({"name":"mul_f32"})").body, HasSubstr("nothing says what 'n' is"));
+  EXPECT_THAT(f.get("/hearth/v1/kernels/gemm_f64").body, HasSubstr(R"("determinism":"D2")"));
+  EXPECT_EQ(f.get("/hearth/v1/kernels/none_such").status, 404);
+  EXPECT_EQ(f.request("DELETE", "/hearth/v1/kernels/gemm_f64").status, 403);
+  const TestResponse asked = f.request("POST", "/hearth/v1/kernels", R"({"prose":"add one"})");
+  EXPECT_THAT(asked.body, HasSubstr("event: error\ndata: {\"error\""));
+  EXPECT_EQ(Fixture().get("/hearth/v1/kernels").status, 404);
+}
+
 }  // namespace
 }  // namespace hearth::server

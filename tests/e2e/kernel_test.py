@@ -6,6 +6,7 @@ What the adviser received is held against the ledger, byte for byte.
 
 import json
 import os
+import pty
 import struct
 import subprocess
 import sys
@@ -172,7 +173,7 @@ class Kernels(unittest.TestCase):
         (home.path / "in.bin").write_bytes(struct.pack("<3f", 1, 2, 3))
         (home.path / "w.bin").write_bytes(struct.pack("<3f", 4, 5, 6))
         run = self.kernel(home, "run", "scale", "--size", "n=3", "--in", f"in={home.path / 'in.bin'}", "--in", f"w={home.path / 'w.bin'}", "--out", f"out={home.path / 'out.bin'}")
-        self.assertGreater(run["best_ns"], 0)
+        self.assertGreater(run["run_ns"], 0)
         self.assertEqual(struct.unpack("<3f", (home.path / "out.bin").read_bytes()), (4, 10, 18))
         self.assertIn("n=x", self.kernel(home, "run", "scale", "--size", "n=x", code=2))
 
@@ -203,6 +204,96 @@ class Kernels(unittest.TestCase):
             self.assertEqual(len(adviser.bodies), 1)
             names = [kernel["name"] for kernel in self.kernel(home, "list")]
             self.assertEqual(names, ["scale", "scale2"])
+
+    def policy_of_ask(self, home):
+        (home.path / ".config/hearth/policy.toml").write_text('[actions]\nprivate = "ask"\n')
+
+    def test_over_http_a_kernel_is_asked_for_with_consent_and_run(self):
+        with AdviserServer(Script(in_words(("cpp", WRONG)), in_words(("cpp", RIGHT)))) as adviser:
+            home = self.home(adviser)
+            self.policy_of_ask(home)
+            with Hub(home, TEST_ADVISER_KEY=KEY) as hub:
+                events = []
+                for name, data in self.written(hub, {"prose": "scale a vector by weights", "contract": CONTRACT}):
+                    events.append((name, data))
+                    if name == "consent":
+                        self.assertEqual(len(adviser.bodies), len([1 for kind, _ in events if kind == "consent"]) - 1)
+                        status, _, _ = hub.request("POST", f"/hearth/v1/consents/{data['id']}", {"answer": "allow"})
+                        self.assertEqual(status, 200)
+                    if name == "error" and ("can't be built" in str(data) or "not installed" in str(data)):
+                        self.skipTest(str(data))
+                shown = [data["body"].encode() for name, data in events if name == "consent"]
+                self.assertEqual(adviser.bodies, shown, "the bytes that were shown")
+                rounds = [data for name, data in events if name == "round"]
+                self.assertEqual([round["step"] for round in rounds], ["verify", "passed"])
+                self.assertIn("where the oracle says", rounds[0]["problem"])
+                self.assertEqual([round["cost_usd_micro"] for round in rounds], [1100] * 2)
+                name, kernel = events[-1]
+                self.assertEqual((name, kernel["name"], kernel["origin"]), ("kernel", "scale", "verified"))
+                self.assertEqual((kernel["cost_usd_micro"], kernel["source"].strip()), (2200, RIGHT))
+                again = list(self.written(hub, {"contract": CONTRACT}))
+                self.assertTrue(again[-1][1]["was_known"])
+                self.assertEqual(len(adviser.bodies), 2)
+
+                status, _, ran = hub.request("POST", "/hearth/v1/kernels/run", {"name": "scale", "arrays": {"in": [1, 2, 3], "w": [4, 5, 6]}})
+                self.assertEqual((status, ran["outputs"]["out"]["data"]), (200, [4, 10, 18]), ran)
+                _, _, listed = hub.request("GET", "/hearth/v1/kernels")
+                self.assertEqual(listed["kernels"][-1]["key"], kernel["key"])
+                self.assertGreater(listed["kernels"][-1]["speed"]["run_ns"], 0)
+                self.assertGreater(len(listed["kernels"]), 20)
+                self.assertGreater(listed["machine"]["roof_gflops_f32"], listed["machine"]["roof_gflops_f64"])
+                _, _, whole = hub.request("GET", "/hearth/v1/kernels/" + kernel["key"][:12])
+                self.assertIn("HEARTH_ORACLE", whole["contract"])
+                self.assertEqual(whole["receipt"]["statement"]["kernel"], "scale")
+                self.assertEqual(hub.request("DELETE", "/hearth/v1/kernels/scale")[2], {"dropped": kernel["key"]})
+                self.assertEqual(hub.request("GET", "/hearth/v1/kernels/scale")[0], 404)
+
+    def written(self, hub, body):
+        """Yields the name and the data of each event of POST /hearth/v1/kernels."""
+        connection = hub.connect(120)
+        self.addCleanup(connection.close)
+        connection.request("POST", "/hearth/v1/kernels", json.dumps(body), {"Content-Type": "application/json"})
+        response = connection.getresponse()
+        self.assertEqual(response.status, 200)
+        name = ""
+        for line in response:
+            if line.startswith(b"event: "):
+                name = line[7:].strip().decode()
+            elif line.startswith(b"data: "):
+                yield name, json.loads(line[6:])
+
+    def test_at_a_terminal_somebody_is_asked_and_without_one_nothing_leaves(self):
+        with AdviserServer(Script(in_words(("cpp", RIGHT)))) as adviser:
+            home = self.home(adviser)
+            self.policy_of_ask(home)
+            problem = self.kernel(home, "new", "scale", "--contract", str(self.contract), code=5)
+            self.assertIn("refused by cli", problem)
+            self.assertEqual(adviser.bodies, [])
+            asked = at_terminal(home, "y", "kernel", "new", "scale", "--contract", str(self.contract), TEST_ADVISER_KEY=KEY)
+            self.assertIn("This waits for your consent", asked)
+            self.assertEqual(len(adviser.bodies), 1)
+            self.assertEqual([kernel["name"] for kernel in self.kernel(home, "list")], ["scale"])
+
+
+def at_terminal(home, answer, *args, **extra):
+    """What a command at a terminal of its own prints when each question there gets this answer."""
+    child, terminal = pty.fork()
+    if child == 0:
+        os.execve(HEARTH, [HEARTH, *args], home.environment(**extra))
+    printed = b""
+    while True:
+        try:
+            piece = os.read(terminal, 4096)
+        except OSError:  # The other end is closed.
+            break
+        if not piece:
+            break
+        before, printed = printed.count(b"by this rule: "), printed + piece
+        if printed.count(b"by this rule: ") > before:
+            os.write(terminal, answer.encode() + b"\n")
+    os.close(terminal)
+    os.waitpid(child, 0)
+    return printed.decode(errors="replace")
 
 
 PROGRAM = """

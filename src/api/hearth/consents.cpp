@@ -45,6 +45,13 @@ std::string render_departure_comment(const advisor::Departure& departure) {
   return out;
 }
 
+std::string render_departure(const advisor::Departure& departure) {
+  std::string out;
+  JsonWriter json(out);
+  write_departure(json, departure);
+  return out;
+}
+
 std::string render_consents(std::span<const advisor::DeparturePtr> consents) {
   std::string out;
   JsonWriter json(out);

@@ -26,6 +26,8 @@ inline constexpr std::string_view kPreviewMark = "x-hearth-preview: ";
 
 // With its mark, on one line.
 std::string render_departure_comment(const advisor::Departure& departure);
+// One of the objects above, whole.
+std::string render_departure(const advisor::Departure& departure);
 std::string render_consents(std::span<const advisor::DeparturePtr> consents);
 
 struct ConsentAnswer {

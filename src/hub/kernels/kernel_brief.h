@@ -9,7 +9,8 @@
 
 namespace hearth::hub {
 
-// What the adviser is told once and for all: the form of its answer, what a kernel may use, the prelude.
+// What the adviser is told once and for all: the form of its answer, what a kernel may use, the
+// prelude.
 std::string kernel_instruction();
 
 // The last attempt, and what was wrong with it.
@@ -20,7 +21,8 @@ struct KernelAttempt {
 };
 
 // The question of one round.  Without a contract, the adviser writes that as well.
-std::string kernel_question(std::string_view prose, const std::optional<compute::Contract>& contract,
+std::string kernel_question(std::string_view prose,
+                            const std::optional<compute::Contract>& contract,
                             const std::optional<KernelAttempt>& last);
 
 }  // namespace hearth::hub

@@ -7,7 +7,8 @@
 //     the kernel is wrong                    one sentence goes back: where, found, expected
 //   verified                                 kept, and a receipt of the whole is written
 //
-// What goes back holds nothing of this machine but the kernel's own text and numbers that were drawn at random.
+// What goes back holds nothing of this machine but the kernel's own text and numbers that were
+// drawn at random.
 #pragma once
 
 #include <cstdint>
@@ -28,7 +29,18 @@ namespace hearth::hub {
 
 struct KernelRequest {
   std::string prose;
-  std::optional<compute::Contract> contract;  // Empty: the adviser writes it, too.
+  std::optional<compute::Contract> contract = {};  // Empty: the adviser writes it, too.
+  std::string client = {};  // Who asks, and alone may agree where the policy wants consent.
+};
+
+// One question and what came of it.
+struct KernelRound {
+  std::string adviser;
+  // How far its answer came: "asked", "contract", "source", "compile", "verify" or "passed".
+  std::string step = "asked";
+  std::string problem;  // Why it was not the last; empty for the one that passed.
+  std::uint64_t bytes_out = 0;
+  std::int64_t cost_usd_micro = 0;
 };
 
 struct KernelWriterOptions {
@@ -36,37 +48,35 @@ struct KernelWriterOptions {
   compute::VerifyOptions verify;
   // What is being done, for who waits: "asking openai/gpt-5 (round 2 of 4)".
   compute::Progress progress = {};
-  std::function<bool()> still_wanted = {};  // Looked at while the adviser thinks, and between rounds; empty: always.
-};
-
-// One question and what came of it.
-struct KernelRound {
-  std::string adviser;
-  std::string problem;  // Why it was not the last; empty for the one that passed.
-  std::uint64_t bytes_out = 0;
-  std::int64_t cost_usd_micro = 0;
+  std::function<bool()> still_wanted =
+      {};  // Looked at while the adviser thinks, and between rounds; empty: always.
+  // All on the caller's thread, and may take their time: a round has ended; a question waits for
+  // somebody's consent (advisor/consent.h), to be answered at the desk that the adviser was given.
+  std::function<void(const KernelRound& round)> on_round = {};
+  std::function<void(const advisor::Departure& departure)> on_departure = {};
 };
 
 struct WrittenKernel {
   std::shared_ptr<const compute::Kernel> kernel;
-  bool was_known = false;           // It was on the shelf: nothing was asked.
+  bool was_known = false;  // It was on the shelf: nothing was asked.
   std::vector<KernelRound> rounds;
   std::uint64_t bytes_out = 0;
   std::int64_t cost_usd_micro = 0;
-  std::string receipt_id;           // In the ledger; empty where nothing was asked.
+  std::string receipt_id;  // In the ledger; empty where nothing was asked.
 };
 
 // Threading: one call at a time; it waits for the adviser, the compiler and the kernel's trials.
 class KernelWriter {
  public:
-  // Borrows all; `adviser` stands behind the privacy policy (private_adviser.h) and may be null: then only what the
-  // shelf has is found.
-  KernelWriter(compute::KernelShelf& shelf, advisor::Adviser* adviser, ledger::Ledger* ledger, KernelWriterOptions options,
-               const Clock& clock = Clock::system());
+  // Borrows all; `adviser` stands behind the privacy policy (private_adviser.h) and may be null:
+  // then only what the shelf has is found.
+  KernelWriter(compute::KernelShelf& shelf, advisor::Adviser* adviser, ledger::Ledger* ledger,
+               KernelWriterOptions options, const Clock& clock = Clock::system());
 
-  // kInvalidArgument: the contract does not hold together or is too weak; kOutOfBudget, kPermissionDenied: the budget
-  // or the policy says no; kNotFound: no adviser, and nothing on the shelf; kUnavailable: the adviser fails, or
-  // no kernel passed within the rounds; kCancelled: nobody wants it any more.  Each says what it has cost.
+  // kInvalidArgument: the contract does not hold together or is too weak; kOutOfBudget,
+  // kPermissionDenied: the budget or the policy says no; kNotFound: no adviser, and nothing on the
+  // shelf; kUnavailable: the adviser fails, or no kernel passed within the rounds; kCancelled:
+  // nobody wants it any more.  Each says what it has cost.
   Result<WrittenKernel> write(const KernelRequest& request);
 
  private:
@@ -75,6 +85,7 @@ class KernelWriter {
   Result<bool> find_known(const KernelRequest& request, WrittenKernel& written);
   bool is_wanted() const { return !options_.still_wanted || options_.still_wanted(); }
   Result<> ask(Work& work);
+  advisor::Advice put_question(const Work& work, std::uint32_t n_round);
   Result<> take_answer(Work& work, std::string_view text);
   Result<> record(const Work& work, const Error* error);
 

@@ -1,0 +1,213 @@
+#include "api/hearth/kernels.h"
+
+#include <fmt/format.h>
+
+#include "api/json_writer.h"
+#include "compute/receipt.h"
+#include "device/cpu.h"
+
+namespace hearth::api::hearth {
+namespace {
+
+void write_speed(JsonWriter& json, const compute::Speed& speed) {
+  json.begin_object().key("sizes").value(speed.sizes).key("run_ns").value(speed.run_ns);
+  json.key("gflops").value(speed.gflops).key("gb_s").value(speed.gb_s);
+  json.key("roof_gflops").value(speed.roof_gflops).key("roof_gb_s").value(speed.roof_gb_s);
+  json.key("roof_percent").value(speed.roof_percent).end_object();
+}
+
+compute::Speed speed_of(const compute::Statement& receipt) {
+  return {.sizes = receipt.sizes,
+          .run_ns = receipt.run_ns,
+          .gflops = receipt.gflops,
+          .gb_s = receipt.gb_s,
+          .roof_gflops = receipt.roof_gflops,
+          .roof_gb_s = receipt.roof_gb_s,
+          .roof_percent = receipt.roof_percent};
+}
+
+void write_last_speed(JsonWriter& json, const hub::KernelEntry& entry) {
+  json.key("speed");
+  if (entry.receipt && entry.receipt->run_ns > 0) {
+    write_speed(json, speed_of(*entry.receipt));
+  } else if (entry.last_run) {
+    write_speed(json, *entry.last_run);
+  } else {
+    json.null();
+  }
+}
+
+void write_terms(JsonWriter& json, const hub::KernelEntry& entry) {
+  const compute::Contract& contract = *entry.kernel.contract;
+  const bool is_builtin = entry.kernel.builtin != nullptr;
+  json.key("name").value(contract.name).key("key").value(to_hex(entry.kernel.key));
+  json.key("origin").value(is_builtin ? "built-in" : "verified").key("about").value(contract.prose);
+  json.key("signature").value(contract.signature.text());
+  json.key("language").value(compute::language_name(contract.language)).key("device").value("cpu");
+  json.key("threads");
+  if (is_builtin)
+    json.null();  // As many as there are.
+  else
+    json.value(contract.n_threads);
+  const auto level = static_cast<std::size_t>(contract.determinism);
+  json.key("determinism")
+      .value(entry.receipt ? entry.receipt->determinism
+                           : std::string(compute::kDeterminismNames[level]));
+  json.key("flops").value_or_null(contract.flops ? contract.flops->text() : "");
+  json.key("bytes").value_or_null(contract.bytes ? contract.bytes->text() : "");
+}
+
+void write_entry(JsonWriter& json, const hub::KernelEntry& entry) {
+  write_terms(json, entry);
+  json.key("errors");
+  if (entry.receipt) {
+    json.begin_object().key("max_units").value(entry.receipt->max_units);
+    json.key("tolerance_units").value(entry.kernel.contract->tolerance_ulps.text()).end_object();
+  } else {
+    json.null();
+  }
+  write_last_speed(json, entry);
+  json.key("verified_at").value_or_null(entry.receipt ? entry.receipt->verified_at : "");
+  json.key("seed");
+  if (entry.receipt)
+    json.value(fmt::format("{}", entry.receipt->seed));  // 64 bits: more than a double's digits.
+  else
+    json.null();
+  json.key("compiler").value_or_null(entry.receipt ? entry.receipt->compiler : "");
+}
+
+void write_whole(JsonWriter& json, const hub::KernelEntry& entry) {
+  write_entry(json, entry);
+  const compute::Kernel* const verified = entry.kernel.verified.get();
+  json.key("contract")
+      .value_or_null(verified != nullptr ? compute::to_toml(verified->contract) : "");
+  json.key("source").value_or_null(verified != nullptr ? verified->source : "");
+  json.key("receipt");
+  if (entry.receipt)
+    json.raw(verified->receipt);
+  else
+    json.null();
+}
+
+// A contract's text, and the prose beside it.
+Parsed<hub::KernelRequest> request_of(dom::object object) {
+  hub::KernelRequest request;
+  std::string contract;
+  HEARTH_TRY_VOID(set_optional_text(request.prose, "", object, "prose"));
+  HEARTH_TRY_VOID(set_optional_text(contract, "", object, "contract"));
+  if (request.prose.size() > kProseBytesMax) {
+    return refuse("string_above_max_length", "prose",
+                  fmt::format("'prose' has {} bytes, and at most {} are read.",
+                              request.prose.size(), kProseBytesMax));
+  }
+  if (contract.size() > compute::kContractBytesMax) {
+    return refuse("string_above_max_length", "contract",
+                  fmt::format("'contract' has {} bytes, and at most {} are read.", contract.size(),
+                              compute::kContractBytesMax));
+  }
+  if (!contract.empty()) {
+    auto parsed = compute::parse_contract(contract, "contract");
+    if (!parsed) return refuse("invalid_value", "contract", parsed.error().message);
+    request.contract = *std::move(parsed);
+  }
+  if (request.prose.empty() && !request.contract) return missing("prose");
+  return request;
+}
+
+}  // namespace
+
+std::string render_kernels(std::span<const hub::KernelEntry> kernels,
+                           const hub::MachineRoofs& roofs, const Result<>& jail) {
+  const device::CpuInfo cpu = device::cpu_info();
+  std::string out;
+  JsonWriter json(out);
+  json.begin_object().key("kernels").begin_array();
+  for (const hub::KernelEntry& entry : kernels) {
+    json.begin_object();
+    write_entry(json, entry);
+    json.end_object();
+  }
+  json.end_array().key("machine").begin_object();
+  json.key("cpu")
+      .value(cpu.model_name)
+      .key("isa")
+      .value(cpu.kernels)
+      .key("threads")
+      .value(roofs.n_threads);
+  json.key("roof_gflops_f32")
+      .value(roofs.gflops_f32)
+      .key("roof_gflops_f64")
+      .value(roofs.gflops_f64);
+  json.key("roof_gb_s").value(roofs.gb_s).end_object();
+  json.key("jail").begin_object().key("works").value(jail.has_value());
+  json.key("reason").value_or_null(jail ? "" : jail.error().message).end_object().end_object();
+  return out;
+}
+
+std::string render_kernel(const hub::KernelEntry& kernel) {
+  std::string out;
+  JsonWriter json(out);
+  json.begin_object();
+  write_whole(json, kernel);
+  json.end_object();
+  return out;
+}
+
+Parsed<KernelAsk> parse_kernel_ask(std::string_view body) {
+  dom::parser parser;
+  HEARTH_TRY(const dom::object object, parse_body(parser, body));
+  KernelAsk ask;
+  HEARTH_TRY(ask.request, request_of(object));
+  dom::element rounds, stream;
+  if (object["rounds"].get(rounds) == simdjson::SUCCESS && !rounds.is_null()) {
+    HEARTH_TRY(const std::int64_t n, as_integer("rounds", rounds, 1, kRoundsMax));
+    ask.rounds = static_cast<std::uint32_t>(n);
+  }
+  if (object["stream"].get(stream) == simdjson::SUCCESS && !stream.is_null()) {
+    HEARTH_TRY(ask.stream, as_bool("stream", stream));
+  }
+  return ask;
+}
+
+std::string render_written(const hub::KernelEntry& kernel, const hub::WrittenKernel& written) {
+  std::string out;
+  JsonWriter json(out);
+  json.begin_object();
+  write_whole(json, kernel);
+  json.key("was_known").value(written.was_known).key("rounds").value(written.rounds.size());
+  json.key("bytes_out")
+      .value(written.bytes_out)
+      .key("cost_usd_micro")
+      .value(written.cost_usd_micro);
+  json.key("ledger_receipt").value_or_null(written.receipt_id).end_object();
+  return out;
+}
+
+std::string render_progress(std::uint64_t done, std::uint64_t total, std::string_view what) {
+  std::string out;
+  JsonWriter json(out);
+  json.begin_object()
+      .key("done")
+      .value(done)
+      .key("total")
+      .value(total)
+      .key("what")
+      .value(what)
+      .end_object();
+  return out;
+}
+
+std::string render_round(std::size_t number, const hub::KernelRound& round) {
+  std::string out;
+  JsonWriter json(out);
+  json.begin_object().key("round").value(number).key("step").value(round.step);
+  json.key("problem").value_or_null(round.problem).key("adviser").value(round.adviser);
+  json.key("bytes_out")
+      .value(round.bytes_out)
+      .key("cost_usd_micro")
+      .value(round.cost_usd_micro)
+      .end_object();
+  return out;
+}
+
+}  // namespace hearth::api::hearth

@@ -1,0 +1,376 @@
+#include "hub/kernels/kernel_desk.h"
+
+#include <fmt/format.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <csignal>
+#include <random>
+#include <utility>
+
+#include "base/clock.h"
+#include "compute/kernel_runner.h"
+#include "compute/speed.h"
+#include "hub/kernels/run_watch.h"
+#include "sandbox/jailed_command.h"
+#include "tensor/aligned_buffer.h"
+
+namespace hearth::hub {
+namespace {
+
+using compute::Builtin;
+using compute::Parameter;
+using compute::TensorData;
+
+constexpr std::int64_t kRoofBytes = std::int64_t{64} << 20;
+constexpr int kRoofProbes = 3;
+constexpr std::size_t kKeyDigitsMin = 8;
+
+std::uint64_t fresh_seed() {
+  std::random_device device;
+  return (std::uint64_t{device()} << 32) | device();
+}
+
+// A row as a contract: its names, shapes and costs.
+RunnableKernel runnable(const Builtin& row) {
+  auto contract = std::make_shared<compute::Contract>();
+  contract->name = row.name;
+  contract->prose = row.about;
+  contract->signature = signature_of(row);
+  const auto& symbols = contract->signature.symbols;
+  contract->flops = *compute::Expression::parse(row.flops, symbols);  // Tests read every row.
+  contract->bytes = *compute::Expression::parse(row.bytes, symbols);
+  contract->tolerance_ulps = *compute::Expression::parse("0", symbols);
+  contract->determinism = static_cast<compute::Determinism>(row.determinism);
+  const Sha256 key = compute::contract_key(*contract);
+  return {.contract = std::move(contract), .key = key, .builtin = &row, .verified = nullptr};
+}
+
+std::vector<RunnableKernel> house() {
+  std::vector<RunnableKernel> all;
+  for (const Builtin& row : compute::builtins()) all.push_back(runnable(row));
+  return all;
+}
+
+RunnableKernel runnable(std::shared_ptr<const compute::Kernel> kernel) {
+  const auto* const contract = &kernel->contract;
+  return {.contract = std::shared_ptr<const compute::Contract>(kernel, contract),
+          .key = kernel->key,
+          .builtin = nullptr,
+          .verified = std::move(kernel)};
+}
+
+Sha256 digest_of(const std::vector<NamedTensor>& outputs) {
+  Sha256Stream digest;
+  for (const NamedTensor& output : outputs) digest.update(output.tensor.bytes);
+  return digest.finish();
+}
+
+// A call's tensors in memory as kernels like it: each from a line's beginning, in pages that are
+// there.
+class AlignedTensors {
+ public:
+  AlignedTensors(const compute::Signature& signature, compute::Case& arguments)
+      : arguments_(arguments), memory_(arguments.tensors.size()) {
+    for (const Parameter& parameter : signature.parameters) {
+      if (parameter.is_tensor()) parameters_.push_back(&parameter);
+    }
+    for (std::size_t i = 0; i < memory_.size(); ++i) fill(i);
+  }
+
+  compute::Bindings bindings() {
+    compute::Bindings bound;
+    bound.n_symbols = arguments_.symbols.size();
+    bound.integers = arguments_.symbols;
+    bound.reals = arguments_.reals;
+    for (std::size_t i = 0; i < memory_.size(); ++i) {
+      const TensorData& tensor = arguments_.tensors[i];
+      compute::Tensor made{.type = tensor.type,
+                           .shape = tensor.shape,
+                           .strides = compute::contiguous_strides(tensor.shape),
+                           .data = memory_[i].data()};
+      if (parameters_[i]->is_strided) {
+        bound.integers.insert(bound.integers.end(), made.strides.begin(), made.strides.end());
+      }
+      bound.tensors.push_back(std::move(made));
+    }
+    return bound;
+  }
+
+  // What a run has changed of its inputs, as it was.
+  void restore() {
+    for (std::size_t i = 0; i < memory_.size(); ++i) {
+      if (parameters_[i]->direction == compute::Direction::kInOut) fill(i);
+    }
+  }
+
+  std::vector<NamedTensor> take_outputs() {
+    std::vector<NamedTensor> outputs;
+    for (std::size_t i = 0; i < memory_.size(); ++i) {
+      if (!parameters_[i]->is_written()) continue;
+      TensorData& tensor = arguments_.tensors[i];
+      std::copy_n(memory_[i].data(), tensor.bytes.size(), tensor.bytes.data());
+      outputs.push_back({parameters_[i]->name, std::move(tensor)});
+    }
+    return outputs;
+  }
+
+ private:
+  void fill(std::size_t i) {
+    const std::vector<std::byte>& bytes = arguments_.tensors[i].bytes;
+    std::copy_n(bytes.data(), bytes.size(), memory_[i].ensure(bytes.size()));
+  }
+
+  compute::Case& arguments_;
+  std::vector<const Parameter*> parameters_;
+  std::vector<tensor::AlignedBuffer<std::byte>> memory_;
+};
+
+}  // namespace
+
+KernelDesk::KernelDesk(KernelDeskOptions options) : options_(std::move(options)), house_(house()) {}
+KernelDesk::~KernelDesk() = default;
+
+Result<compute::KernelShelf*> KernelDesk::shelf() {
+  const std::lock_guard lock(opening_);
+  if (shelf_ == nullptr) {
+    HEARTH_TRY(shelf_, options_.open_shelf());
+  }
+  return shelf_.get();
+}
+
+Result<KernelAdviser*> KernelDesk::adviser() {
+  const std::lock_guard lock(opening_);
+  if (!adviser_) {
+    adviser_.emplace();
+    if (options_.open_adviser) {
+      auto opened = options_.open_adviser();
+      if (!opened) adviser_.reset();
+      if (!opened) return std::unexpected(std::move(opened).error());
+      adviser_ = *std::move(opened);
+    }
+  }
+  return &*adviser_;
+}
+
+ThreadPool& KernelDesk::pool() {
+  if (pool_ == nullptr) pool_ = std::make_unique<ThreadPool>(options_.n_threads);
+  return *pool_;
+}
+
+KernelEntry KernelDesk::describe(const RunnableKernel& kernel) const {
+  KernelEntry entry{.kernel = kernel, .receipt = {}, .last_run = {}};
+  if (kernel.verified != nullptr) {
+    if (auto statement = compute::read_receipt(kernel.verified->receipt)) {
+      entry.receipt = *std::move(statement);
+    }
+  }
+  const std::lock_guard lock(told_);
+  const auto last = last_runs_.find(kernel.key);
+  if (last != last_runs_.end()) entry.last_run = last->second;
+  return entry;
+}
+
+Result<std::vector<KernelEntry>> KernelDesk::list() {
+  std::vector<KernelEntry> entries;
+  for (const RunnableKernel& kernel : house_) entries.push_back(describe(kernel));
+  HEARTH_TRY(compute::KernelShelf* const kernels, shelf());
+  HEARTH_TRY(const auto verified, kernels->all());
+  for (const auto& kernel : verified) entries.push_back(describe(runnable(kernel)));
+  return entries;
+}
+
+Result<RunnableKernel> KernelDesk::find(std::string_view name) {
+  const auto own = std::ranges::find_if(house_, [&](const RunnableKernel& kernel) {
+    const bool is_key = name.size() >= kKeyDigitsMin && to_hex(kernel.key).starts_with(name);
+    return kernel.name() == name || is_key;
+  });
+  if (own != house_.end()) return *own;
+  HEARTH_TRY(compute::KernelShelf* const kernels, shelf());
+  HEARTH_TRY(auto verified, kernels->find_named(name));
+  return runnable(std::move(verified));
+}
+
+Result<KernelOutcome> KernelDesk::run(const RunnableKernel& kernel, KernelCall call,
+                                      const StillWanted& still_wanted) {
+  call.repeats = std::clamp<std::uint32_t>(call.repeats, 1, kKernelRepeatsMax);
+  KernelCall settings;  // What is left of the call once its tensors are the arguments.
+  settings.repeats = call.repeats;
+  settings.with_roof = call.with_roof;
+  HEARTH_TRY(PreparedCall prepared,
+             prepare_call(*kernel.contract, std::move(call), options_.run_bytes_max));
+  KernelOutcome outcome{.symbols = prepared.arguments.symbols, .drawn = std::move(prepared.drawn)};
+  HEARTH_TRY(outcome.flops, compute::flops_of(*kernel.contract, outcome.symbols));
+  HEARTH_TRY(outcome.bytes, compute::bytes_of(*kernel.contract, outcome.symbols));
+  outcome.n_runs = settings.repeats;
+  if (kernel.builtin != nullptr) {
+    HEARTH_TRY_VOID(run_builtin(kernel, settings, still_wanted, prepared.arguments, outcome));
+  } else {
+    HEARTH_TRY_VOID(run_verified(kernel, settings, still_wanted, prepared.arguments, outcome));
+  }
+  outcome.results = digest_of(outcome.outputs);
+  return outcome;
+}
+
+Result<> KernelDesk::run_builtin(const RunnableKernel& kernel, const KernelCall& call,
+                                 const StillWanted& still_wanted, compute::Case& arguments,
+                                 KernelOutcome& outcome) {
+  std::atomic<std::uint32_t> given_up{0};
+  RunWatch watch(still_wanted, options_.run_max, [&] { given_up = 1; });
+  const std::lock_guard lock(in_use_);
+  AlignedTensors tensors(kernel.contract->signature, arguments);
+  const compute::Bindings bindings = tensors.bindings();
+  const compute::Workers workers(pool(), {.before = &given_up, .number = 0});
+  outcome.n_threads = workers.n_threads();
+  const Clock& clock = Clock::system();
+  std::int64_t best_ns = INT64_MAX;
+  for (std::uint32_t i = 0; i < call.repeats; ++i) {
+    if (i > 0) tensors.restore();
+    const std::int64_t begin_ns = clock.now_monotonic_ns();
+    const auto done = kernel.builtin->run(bindings, workers);
+    best_ns = std::min(best_ns, clock.now_monotonic_ns() - begin_ns);
+    if (const auto ended = watch.ended()) return std::unexpected(*ended);
+    if (!done) return done;
+  }
+  outcome.speed.run_ns = std::max<std::int64_t>(best_ns, 1);
+  outcome.outputs = tensors.take_outputs();
+  rate(kernel, call, outcome);
+  return {};
+}
+
+Result<> KernelDesk::run_verified(const RunnableKernel& kernel, const KernelCall& call,
+                                  const StillWanted& still_wanted, const compute::Case& arguments,
+                                  KernelOutcome& outcome) {
+  HEARTH_TRY_VOID(jail());
+  const compute::Contract& contract = *kernel.contract;
+  HEARTH_TRY(compute::KernelRunner runner,
+             compute::KernelRunner::create(
+                 contract.signature, kernel.verified->image.fd.get(),
+                 {.n_threads = contract.n_threads, .deadline = options_.run_max}));
+  // A copy, since the runner closes its own when it replaces a worker that has ended.
+  const sandbox::OwnedFd process(::dup(runner.process_descriptor()));
+  RunWatch watch(still_wanted, options_.run_max,
+                 [&] { ::syscall(SYS_pidfd_send_signal, process.get(), SIGKILL, nullptr, 0U); });
+  auto outputs = runner.run_often(arguments, static_cast<int>(call.repeats));
+  if (const auto ended = watch.ended()) return std::unexpected(*ended);
+  if (!outputs) return std::unexpected(std::move(outputs).error());
+  outcome.n_threads = contract.n_threads;
+  outcome.speed.run_ns = outputs->elapsed_ns;
+  std::size_t at = 0;
+  for (const Parameter& parameter : contract.signature.parameters) {
+    if (!parameter.is_tensor() || !parameter.is_written()) continue;
+    outcome.outputs.push_back({parameter.name, std::move(outputs->tensors[at++])});
+  }
+  const std::lock_guard lock(in_use_);
+  rate(kernel, call, outcome);
+  return {};
+}
+
+// With in_use_ held: probes and kernels would take the machine from one another.
+void KernelDesk::rate(const RunnableKernel& kernel, const KernelCall& call,
+                      KernelOutcome& outcome) {
+  compute::Speed& speed = outcome.speed;
+  const compute::Signature& signature = kernel.contract->signature;
+  speed.sizes = compute::symbols_text(signature, outcome.symbols);
+  if (call.with_roof) {
+    compute::NearRoofs probes(signature, outcome.n_threads, outcome.bytes);
+    for (int i = 0; i < kRoofProbes; ++i) probes.probe(speed);
+  }
+  compute::rate(speed, outcome.flops, outcome.bytes);
+  if (!call.with_roof) return;
+  const std::lock_guard lock(told_);
+  last_runs_.insert_or_assign(kernel.key, speed);
+}
+
+Result<WrittenKernel> KernelDesk::write(KernelRequest request, std::uint32_t rounds_max,
+                                        const StillWanted& still_wanted,
+                                        const WritingEvents& events) {
+  if (request.contract && !request.contract->source.empty()) return build(request, events);
+  if (request.contract && request.prose.empty()) {
+    request.prose = !request.contract->prose.empty()
+                        ? request.contract->prose
+                        : fmt::format("what the contract '{}' says", request.contract->name);
+  }
+  HEARTH_TRY(compute::KernelShelf* const kernels, shelf());
+  HEARTH_TRY(KernelAdviser* const desk, adviser());
+  KernelWriterOptions options{.rounds_max = rounds_max};
+  options.verify.seed = fresh_seed();
+  options.verify.progress = events.progress;
+  options.progress = events.progress;
+  options.on_round = events.on_round;
+  options.on_departure = events.on_departure;
+  options.still_wanted = still_wanted;
+  return KernelWriter(*kernels, desk->adviser.get(), desk->ledger.get(), std::move(options))
+      .write(request);
+}
+
+// From the source that came along.
+Result<WrittenKernel> KernelDesk::build(const KernelRequest& request, const WritingEvents& events) {
+  const compute::Contract& contract = *request.contract;
+  HEARTH_TRY(compute::KernelShelf* const kernels, shelf());
+  WrittenKernel written;
+  const auto known = kernels->find(compute::contract_key(contract));
+  if (known && (*known)->source == contract.source) {
+    written.kernel = *known;
+    written.was_known = true;
+    return written;
+  }
+  compute::VerifyOptions options;
+  options.seed = fresh_seed();
+  options.progress = events.progress;
+  HEARTH_TRY(compute::Oracle oracle, compute::Oracle::create(contract, options.deadline));
+  HEARTH_TRY([[maybe_unused]] const auto findings,
+             compute::check_contract(contract, oracle, options));
+  HEARTH_TRY(written.kernel,
+             compute::make_kernel(contract, contract.source, oracle, kernels->key(), options));
+  HEARTH_TRY_VOID(kernels->put(written.kernel));
+  return written;
+}
+
+Result<compute::VerifyReport> KernelDesk::check(std::string_view name, std::uint64_t seed) {
+  HEARTH_TRY(compute::KernelShelf* const kernels, shelf());
+  HEARTH_TRY(const auto kernel, kernels->find_named(name));
+  compute::VerifyOptions options;
+  options.seed = seed;
+  options.is_timed = false;
+  return compute::verify_again(*kernel, options);
+}
+
+Result<Sha256> KernelDesk::drop(std::string_view name) {
+  HEARTH_TRY(const RunnableKernel kernel, find(name));
+  if (kernel.builtin != nullptr) {
+    return fail(Code::kPermissionDenied,
+                fmt::format("'{}' is a built-in kernel: it can't be dropped", kernel.name()));
+  }
+  HEARTH_TRY(compute::KernelShelf* const kernels, shelf());
+  HEARTH_TRY_VOID(kernels->drop(kernel.key));
+  return kernel.key;
+}
+
+Result<> KernelDesk::jail() const { return sandbox::jail_works(); }
+
+MachineRoofs KernelDesk::roofs() {
+  const auto known = [this] {
+    const std::lock_guard lock(told_);
+    return roofs_;
+  };
+  if (const auto roofs = known()) return *roofs;
+  const std::lock_guard lock(in_use_);
+  if (const auto roofs = known()) return *roofs;  // Somebody else was here first.
+  static const compute::Signature kFloats = *compute::parse_signature("out f32[n], in f32[n]");
+  compute::Speed speed;
+  const unsigned n_threads = pool().n_threads();
+  compute::NearRoofs probes(kFloats, n_threads, kRoofBytes);
+  for (int i = 0; i < kRoofProbes; ++i) probes.probe(speed);
+  const MachineRoofs roofs{.n_threads = n_threads,
+                           .gflops_f32 = speed.roof_gflops,
+                           .gflops_f64 = speed.roof_gflops / 2,
+                           .gb_s = speed.roof_gb_s};
+  const std::lock_guard telling(told_);
+  roofs_ = roofs;
+  return roofs;
+}
+
+}  // namespace hearth::hub

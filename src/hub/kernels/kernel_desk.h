@@ -1,0 +1,153 @@
+// All kernels of this hub, by name: those of the house (compute/builtin) and those on the shelf,
+// which were verified here; to be listed, run on arrays, written, built, dropped.
+//
+// What is here is for callers who send data and wait: the HTTP API, tools of models.  Programs that
+// run kernels often share memory with them instead (compute/bridge).
+//
+//   of the house   in this process, on a pool of the desk's own, one at a time
+//   verified       in a worker that is started for the call, jailed, with fresh memory
+//   (kernel_runner.h); where no
+//                  jail can be built they are refused with the reason
+//
+// A run ends when nobody wants it any more or after `run_max`.  The shelf, the adviser and the
+// threads come when they are first needed: a hub whose clients want no kernels pays nothing.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/digest.h"
+#include "base/result.h"
+#include "base/thread_pool.h"
+#include "compute/builtin/builtin.h"
+#include "compute/receipt.h"
+#include "compute/shelf.h"
+#include "hub/kernels/kernel_adviser.h"
+#include "hub/kernels/kernel_call.h"
+#include "hub/kernels/kernel_writer.h"
+
+namespace hearth::hub {
+
+struct KernelDeskOptions {
+  std::function<Result<std::unique_ptr<compute::KernelShelf>>()> open_shelf;
+  std::function<Result<KernelAdviser>()> open_adviser;   // Unset: nobody writes kernels.
+  unsigned n_threads = 0;                                // 0: one for each usable core.
+  std::chrono::milliseconds run_max{60'000};             // All runs of a call together.
+  std::uint64_t run_bytes_max = std::uint64_t{1} << 30;  // Of a call's tensors.
+};
+
+// One that can be run.  Cheap to copy; what it refers to stays.
+struct RunnableKernel {
+  std::shared_ptr<const compute::Contract>
+      contract;                               // Of a built-in: its row's terms, without an oracle.
+  Sha256 key{};                               // contract_key() of it.
+  const compute::Builtin* builtin = nullptr;  // Else `verified`.
+  std::shared_ptr<const compute::Kernel> verified;
+
+  const std::string& name() const { return contract->name; }
+};
+
+struct KernelEntry {
+  RunnableKernel kernel;
+  std::optional<compute::Statement> receipt;  // Of a verified one.
+  std::optional<compute::Speed>
+      last_run;  // The last that was timed beside the roofs, since the start.
+};
+
+struct KernelOutcome {
+  std::vector<std::int64_t> symbols;
+  std::vector<NamedTensor> outputs;  // In the signature's order.
+  std::vector<std::string> drawn;    // Inputs that nobody gave.
+  std::uint32_t n_runs = 0;
+  std::int64_t flops = 0, bytes = 0;  // Of one run, as its contract counts.
+  unsigned n_threads = 0;
+  compute::Speed
+      speed;         // Its time is the best of a built-in's runs, the lower quartile of others'.
+  Sha256 results{};  // Of the bits of all outputs.
+};
+
+// What this machine can do with floats, doubles and memory beyond its caches, on all of the desk's
+// threads.
+struct MachineRoofs {
+  unsigned n_threads = 0;
+  double gflops_f32 = 0, gflops_f64 = 0, gb_s = 0;
+};
+
+using StillWanted =
+    std::function<bool()>;  // Looked at now and then, from another thread; empty: always.
+
+// What becomes known while a kernel is written; all on the writer's thread.
+struct WritingEvents {
+  compute::Progress progress = {};
+  std::function<void(const KernelRound&)> on_round = {};
+  std::function<void(const advisor::Departure&)> on_departure = {};
+};
+
+// Threading: any thread.
+class KernelDesk {
+ public:
+  explicit KernelDesk(KernelDeskOptions options);
+  ~KernelDesk();
+
+  // Those of the house, in their order, then the verified ones by name.
+  Result<std::vector<KernelEntry>> list();
+  // By name or by 8 digits and more of the key; one that has a built-in's name is found by its key
+  // alone. kNotFound.
+  Result<RunnableKernel> find(std::string_view name);
+  KernelEntry describe(const RunnableKernel& kernel) const;
+
+  // kInvalidArgument: the call, or what the kernel did wrong; kOutOfBudget: too much memory;
+  // kUnsupported: no jail, with the reason; kCancelled: nobody wants it any more; kUnavailable: its
+  // time is up.
+  Result<KernelOutcome> run(const RunnableKernel& kernel, KernelCall call,
+                            const StillWanted& still_wanted);
+
+  // From prose, or what a contract without a source says: found on the shelf or asked for
+  // (kernel_writer.h).  A contract with its source is built from that, and nobody is asked.
+  Result<WrittenKernel> write(KernelRequest request, std::uint32_t rounds_max,
+                              const StillWanted& still_wanted, const WritingEvents& events);
+  // Verifies one of the shelf again.
+  Result<compute::VerifyReport> check(std::string_view name, std::uint64_t seed);
+  // Forgets one of the shelf; its key.  kNotFound; kPermissionDenied for those of the house.
+  Result<Sha256> drop(std::string_view name);
+
+  // Why verified kernels can't run here; success if they can.  Found out once.
+  Result<> jail() const;
+  // Probed when it is first asked for, some 100 ms.
+  MachineRoofs roofs();
+  const KernelDeskOptions& options() const { return options_; }
+
+ private:
+  Result<compute::KernelShelf*> shelf();
+  Result<KernelAdviser*> adviser();
+  ThreadPool& pool();  // With in_use_ held.
+  Result<WrittenKernel> build(const KernelRequest& request, const WritingEvents& events);
+  Result<> run_builtin(const RunnableKernel& kernel, const KernelCall& call,
+                       const StillWanted& still_wanted, compute::Case& arguments,
+                       KernelOutcome& outcome);
+  Result<> run_verified(const RunnableKernel& kernel, const KernelCall& call,
+                        const StillWanted& still_wanted, const compute::Case& arguments,
+                        KernelOutcome& outcome);
+  void rate(const RunnableKernel& kernel, const KernelCall& call, KernelOutcome& outcome);
+
+  const KernelDeskOptions options_;
+  const std::vector<RunnableKernel> house_;
+  std::mutex opening_;  // Guards the next two.
+  std::unique_ptr<compute::KernelShelf> shelf_;
+  std::optional<KernelAdviser> adviser_;
+  std::mutex in_use_;  // Held by who computes on the pool.
+  std::unique_ptr<ThreadPool> pool_;
+  mutable std::mutex told_;  // Guards what follows.
+  std::optional<MachineRoofs> roofs_;
+  std::map<Sha256, compute::Speed> last_runs_;
+};
+
+}  // namespace hearth::hub

@@ -1,0 +1,38 @@
+#include "hub/kernels/run_watch.h"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+namespace hearth::hub {
+
+RunWatch::RunWatch(std::function<bool()> still_wanted, std::chrono::milliseconds at_most,
+                   std::function<void()> give_up)
+    : still_wanted_(std::move(still_wanted)),
+      at_most_(at_most),
+      give_up_(std::move(give_up)),
+      thread_([this](const std::stop_token& stop) { watch(stop); }) {}
+
+std::optional<Error> RunWatch::ended() const {
+  const std::lock_guard lock(mutex_);
+  return ended_;
+}
+
+void RunWatch::watch(const std::stop_token& stop) {
+  const auto end = std::chrono::steady_clock::now() + at_most_;
+  std::unique_lock lock(mutex_);
+  while (!stop.stop_requested()) {
+    changed_.wait_for(lock, stop, kLookAgain, [] { return false; });
+    const bool is_late = std::chrono::steady_clock::now() >= end;
+    const bool is_wanted = !still_wanted_ || still_wanted_();
+    if (stop.stop_requested() || (is_wanted && !is_late)) continue;
+    ended_ = is_wanted ? Error{Code::kUnavailable,
+                               fmt::format("the run was ended after {} s, which is the limit "
+                                           "(compute.run_seconds_max)",
+                                           at_most_.count() / 1000)}
+                       : Error{Code::kCancelled, "nobody wants the run any more"};
+    return give_up_();
+  }
+}
+
+}  // namespace hearth::hub
