@@ -22,11 +22,13 @@ constexpr double kSmallWork = 320.0 * 320 * 320;
 constexpr double kSmallWorkNear = 512.0 * 512 * 512;
 constexpr Index kColsOfBlock = 4096;  // Of b at a time, in the blocked form.
 constexpr Index kPanelsOfCopy = 4;    // Of a task that copies b.
-constexpr Index kRowsOfTask = 384;
+template <class T>
+constexpr Index kRowsOfTask =
+    1536 / static_cast<Index>(sizeof(T));  // 0.6 MiB of a copy: a second-level cache has 1 or 2.
 constexpr Index kRowsOfTaskMin = 24;
 constexpr Index kTasksPerThread = 4;  // So that who is late is helped out.
-// A small product reads b where it lies: at n = 256 a copy of its panels costs 3 to 7 %.  But not where
-// each row lies in a page of its own and many rows of a go by.
+// A small product reads b where it lies: at n = 256 a copy of its panels costs 3 to 7 %.  But not
+// where each row lies in a page of its own and many rows of a go by.
 constexpr Index kRowsWorthCopy = 24;
 constexpr Index kPageBytes = 4096;
 template <class T>
@@ -98,8 +100,8 @@ void copy_row(const T* from, Index col_stride, const Panel& panel, T* to) {
   if (panel.n_cols < panel.width) std::fill(to + panel.n_cols, to + panel.width, T{0});
 }
 
-// Panels [first, last) of rows of b, each to its place: a panel's rows one after another.  Row by row
-// through all of them, since b's rows lie together and a panel's part of one is three lines.
+// Panels [first, last) of rows of b, each to its place: a panel's rows one after another.  Row by
+// row through all of them, since b's rows lie together and a panel's part of one is three lines.
 template <class T>
 void copy_panels(const MatrixView<const T>& b, const Panels& panels, Index first, Index last,
                  Index n_rows, T* to) {
@@ -134,7 +136,8 @@ struct Next {
   Index n_lines = 0;
 };
 
-// c[n_rows, n_cols] (+)= a b for one panel of b, tile by tile; each tile fetches its part of what is next.
+// c[n_rows, n_cols] (+)= a b for one panel of b, tile by tile; each tile fetches its part of what
+// is next.
 template <class T>
 void multiply_panel(const GemmLoops<T>& loops, GemmTile<T> tile, Index n_rows, Next next = {}) {
   const Index vectors = divide_up(tile.n_cols, Index{loops.lanes});
@@ -176,8 +179,8 @@ struct Grid {
 Grid cut(Index m, Index n_panels, Index tile_rows, Index rows_max, unsigned n_threads) {
   const Index wanted = n_threads == 1 ? 1 : n_threads * kTasksPerThread;
   Grid grid;
-  grid.rows = round_up(std::clamp(divide_up(m, wanted), std::min(kRowsOfTaskMin, rows_max), rows_max),
-                       tile_rows);
+  grid.rows = round_up(
+      std::clamp(divide_up(m, wanted), std::min(kRowsOfTaskMin, rows_max), rows_max), tile_rows);
   grid.n_row_tasks = divide_up(m, grid.rows);
   const Index groups = std::clamp<Index>(divide_up(wanted, grid.n_row_tasks), 1, n_panels);
   grid.panels = divide_up(n_panels, groups);
@@ -237,7 +240,8 @@ class Product {
     tile.b = b.data;
     tile.b_stride = b.row_stride;
     if (!whole || (n_rows >= kRowsWorthCopy && is_far(b))) {
-      T* const copy = scratch<T>().panel.ensure(static_cast<std::size_t>(depth.count * panel.width));
+      T* const copy =
+          scratch<T>().panel.ensure(static_cast<std::size_t>(depth.count * panel.width));
       for (Index i = 0; i < depth.count; ++i) {
         copy_row(b.data + i * b.row_stride, b.col_stride, panel, copy + i * panel.width);
       }
@@ -253,11 +257,12 @@ class Product {
 
   // Where a's rows are not contiguous: a few at a time.
   void multiply_copied_rows(const MatrixView<const T>& a, Index n_rows, GemmTile<T> tile) {
-    T* const rows = scratch<T>().rows.ensure(static_cast<std::size_t>(kRowsOfTask * kDepthStride<T>));
+    T* const rows =
+        scratch<T>().rows.ensure(static_cast<std::size_t>(kRowsOfTask<T> * kDepthStride<T>));
     tile.a_stride = kDepthStride<T>;
     T* const c = tile.c;
-    for (Index row = 0; row < n_rows; row += kRowsOfTask) {
-      const Index count = std::min(kRowsOfTask, n_rows - row);
+    for (Index row = 0; row < n_rows; row += kRowsOfTask<T>) {
+      const Index count = std::min(kRowsOfTask<T>, n_rows - row);
       copy_rows(part_of(a, row, 0), count, tile.k, rows);
       tile.a = rows;
       tile.c = c + row * tile.c_stride;
@@ -274,13 +279,14 @@ class Product {
       copy_panels(part_of(call_.b, depth.begin, col), panels, first,
                   std::min(first + kPanelsOfCopy, panels.count()), depth.count, copies);
     });
-    const Grid grid = cut(call_.m, panels.count(), loops_.tile_rows, kRowsOfTask, workers_.n_threads());
+    const Grid grid =
+        cut(call_.m, panels.count(), loops_.tile_rows, kRowsOfTask<T>, workers_.n_threads());
     workers_.run(grid.n_tasks(), [&](std::uint32_t task) {
       const Index row = task / grid.n_panel_tasks * grid.rows;
       const Index first = task % grid.n_panel_tasks * grid.panels;
       const Index n_rows = std::min(grid.rows, call_.m - row);
       T* const rows =
-          scratch<T>().rows.ensure(static_cast<std::size_t>(kRowsOfTask * kDepthStride<T>));
+          scratch<T>().rows.ensure(static_cast<std::size_t>(kRowsOfTask<T> * kDepthStride<T>));
       copy_rows(part_of(call_.a, row, depth.begin), n_rows, depth.count, rows);
       const Index end = std::min(first + grid.panels, panels.count());
       for (Index p = first; p < end && !workers_.gave_up(); ++p) {
@@ -290,7 +296,8 @@ class Product {
         tile.a_stride = kDepthStride<T>;
         tile.b = copies + panel.col * depth.count;
         tile.b_stride = panel.width;
-        multiply_panel(loops_, tile, n_rows, p + 1 < end ? next_of(panels[p + 1], depth, copies) : Next{});
+        multiply_panel(loops_, tile, n_rows,
+                       p + 1 < end ? next_of(panels[p + 1], depth, copies) : Next{});
       }
     });
   }
@@ -324,8 +331,8 @@ void multiply(GemmCall<T> call, const Workers& workers) {
   }
   if (call.k == 0) return fill_zero(call);
   Product<T> product(call, workers);
-  const double work = static_cast<double>(call.m) * static_cast<double>(call.n) *
-                      static_cast<double>(call.k);
+  const double work =
+      static_cast<double>(call.m) * static_cast<double>(call.n) * static_cast<double>(call.k);
   const bool is_near = !is_far(call.a) && !is_far(call.b);
   if (work <= (is_near ? kSmallWorkNear : kSmallWork)) return product.run_small();
   product.run_blocked();

@@ -1,13 +1,14 @@
 // Products of matrices and vectors of floats and doubles.
 //
 // Small products run straight over the operands, panel by panel of b (as many columns as a tile has);
-// only a last panel that is not whole vectors is copied.  Larger ones are blocked: b's panels are copied once for all threads, k is cut into blocks of kDepth whose
-// panels the caches hold, and each task copies its rows of a, so that no stride of the caller's
-// makes lines fight for one set of a cache.
+// only a last panel that is not whole vectors is copied.  Larger ones are blocked: b's panels are
+// copied once for all threads, k is cut into blocks of kGemmDepth whose panels the caches hold, and
+// each task copies its rows of a, so that no stride of the caller's makes lines fight for one set of a
+// cache.
 //
-// Determinism: a number of c is the sum over blocks of kDepth, in order, of one chain of fused
+// Determinism: a number of c is the sum over blocks of kGemmDepth, in order, of one chain of fused
 // multiply-adds each.  Shapes of tiles, threads and instruction sets change nothing, so results are
-// the same bits everywhere (level D2); gemm_library.h is what is faster without that promise.
+// the same bits everywhere (level D2).
 #pragma once
 
 #include <cstdint>
@@ -17,7 +18,7 @@
 namespace hearth::compute {
 
 // Numbers of one block of k at most; k is cut into blocks that are equal but for one number.
-inline constexpr std::int64_t kGemmDepth = 256;
+inline constexpr std::int64_t kGemmDepth = 384;
 
 // Element (i, j) lies at data[i * row_stride + j * col_stride]; strides are in elements.
 template <class T>

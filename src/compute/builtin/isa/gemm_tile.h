@@ -1,12 +1,12 @@
 // The inner loop of a product: a tile of sums in registers.
 //
-// Each sum is one chain over k, in order, of fused multiply-adds.  So its bits depend neither on the
-// tile's shape nor on the instruction set, and packing changes nothing but addresses.
+// Each sum is one chain over k, in order, of fused multiply-adds.  So its bits depend neither on
+// the tile's shape nor on the instruction set, and packing changes nothing but addresses.
 //
-// Per step of k a tile of 8 x 3 vectors loads 3 vectors of b and 8 numbers of a for 24 multiply-adds:
-// eleven loads where the processor has time for 24, which leaves room for lines that come from the
-// second-level cache.  Rows of a are read where they lie, each in order, so a needs no transposed
-// copy; b is read in panels of so many columns.
+// Per step of k a tile of 8 x 3 vectors loads 3 vectors of b and 8 numbers of a for 24
+// multiply-adds: eleven loads where the processor has time for 24, which leaves room for lines that
+// come from the second-level cache.  Rows of a are read where they lie, each in order, so a needs
+// no transposed copy; b is read in panels of so many columns.
 #pragma once
 
 #include <cstdint>
@@ -44,7 +44,8 @@ void gemm_tile(const GemmTile<typename S::T>& tile) {
     const T* const row = tile.c + fetched * tile.c_stride;
     for (int v = 0; v < kVectors; ++v) __builtin_prefetch(row + v * kLanes, 1);
     __builtin_prefetch(row + kVectors * kLanes - 1, 1);  // Rows may begin anywhere in a line.
-    for (std::int64_t i = tile.next_lines * fetched / kRows; i < tile.next_lines * (fetched + 1) / kRows; ++i) {
+    for (std::int64_t i = tile.next_lines * fetched / kRows;
+         i < tile.next_lines * (fetched + 1) / kRows; ++i) {
       __builtin_prefetch(tile.next + 64 * i, 0, 2);
     }
     const std::int64_t end = tile.k * (fetched + 1) / kRows;
@@ -86,8 +87,8 @@ HEARTH_INLINE double fused(double a, double b, double c) { return __builtin_fma(
 // 64 bytes of virtual lanes, four times: the same sums in the same places on all instruction sets,
 // added together in one order at the end.
 template <class S, int kRows>
-HEARTH_INLINE void gemv_rows(const typename S::T* a, std::int64_t a_stride,
-                             const typename S::T* x, std::int64_t n, typename S::T* out) {
+HEARTH_INLINE void gemv_rows(const typename S::T* a, std::int64_t a_stride, const typename S::T* x,
+                             std::int64_t n, typename S::T* out) {
   using T = typename S::T;
   using V = typename S::V;
   constexpr int kLineLanes = 64 / static_cast<int>(sizeof(T));
