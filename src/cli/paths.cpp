@@ -28,6 +28,7 @@ std::filesystem::path ledger_file() { return data_folder() / "ledger.db"; }
 std::filesystem::path advice_file() { return data_folder() / "advice.db"; }
 std::filesystem::path consents_file() { return data_folder() / "consents.jsonl"; }
 std::filesystem::path calibration_folder() { return data_folder() / "calibration"; }
+std::filesystem::path conversations_folder() { return data_folder() / "conversations"; }
 std::filesystem::path pulled_folder() { return data_folder() / "models"; }
 std::filesystem::path cache_folder() { return xdg("XDG_CACHE_HOME", ".cache") / "hearth"; }
 std::filesystem::path snapshot_folder() { return cache_folder() / "snapshots"; }

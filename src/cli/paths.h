@@ -11,6 +11,7 @@ std::filesystem::path ledger_file();   // ledger.db in the data folder.
 std::filesystem::path calibration_folder();  // calibration in the data folder: when asking pays.
 std::filesystem::path advice_file();    // advice.db in the data folder: remembered advice, deferred questions.
 std::filesystem::path consents_file();  // consents.jsonl in the data folder: what may leave by rule.
+std::filesystem::path conversations_folder();  // conversations in the data folder: what the page was told to keep.
 std::filesystem::path pulled_folder();  // models in the data folder: what `models pull` fetched.
 std::filesystem::path store_folder();   // store in the data folder: what `models import` keeps.
 std::filesystem::path cache_folder();  // $XDG_CACHE_HOME/hearth: what can be made again.

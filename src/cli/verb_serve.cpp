@@ -141,6 +141,9 @@ Result<> serve(const Context& context, const ServeOptions& options) {
   const auto kernels = open_kernel_desk(context.config, consents);
   listen.kernels = kernels.get();
   HEARTH_TRY(const auto books, serve_books(context, listen));
+  listen.page = {.conversations = std::make_shared<server::ConversationFolder>(conversations_folder()),
+                 .roofs = std::make_shared<device::RoofKeeper>(cache_folder() / "roofs",
+                                                               static_cast<unsigned>(context.config.engine.threads))};
   listen.note_outcome = [](const std::string& id, bool is_good) -> Result<std::string> {
     HEARTH_TRY(const NotedOutcome noted, note_outcome(id, is_good));
     return outcome_json(noted);

@@ -1,10 +1,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <fstream>
 
 #include "device/cpu.h"
+#include "device/kept_roofs.h"
 #include "device/roofs.h"
+#include "device/temperatures.h"
 
 namespace hearth::device {
 namespace {
@@ -53,6 +56,61 @@ TEST(CpuTest, ThisMachine) {
   const MemoryInfo memory = memory_info();
   EXPECT_GT(memory.total_bytes, 0U);
   EXPECT_LE(memory.available_bytes, memory.total_bytes);
+}
+
+std::filesystem::path fresh_folder(const char* name) {
+  const auto folder = std::filesystem::path(testing::TempDir()) / name;
+  std::filesystem::remove_all(folder);
+  return folder;
+}
+
+void put(const std::filesystem::path& file, const char* text) {
+  std::filesystem::create_directories(file.parent_path());
+  std::ofstream(file) << text;
+}
+
+TEST(RoofKeeperTest, KeepsWhatThisProcessorMeasured) {
+  const auto file = fresh_folder("hearth-kept-roofs") / "roofs";
+  RoofKeeper keeper(file, 1);
+  EXPECT_FALSE(keeper.kept());
+  const std::string mine = "hearth roofs 1\n" + cpu_info().model_name + "\n1700000000 2\n";
+  constexpr const char* kFigures = "read_gb_s 12.5\nint8_gop_s 900\nf32_gop_s 170\nf64_gop_s 85\nstream_gb_s 9\n";
+  put(file, (mine + kFigures).c_str());
+  const auto kept = keeper.kept();
+  ASSERT_TRUE(kept);
+  EXPECT_EQ(kept->roofs.read_gb_s, 12.5);
+  EXPECT_EQ(kept->roofs.stream_gb_s, 9);
+  EXPECT_EQ(kept->roofs.n_threads, 2U);
+  EXPECT_EQ(kept->at_unix_s, 1'700'000'000);
+  for (const std::string& wrong : {std::string(), mine, mine + "read_gb_s -1\n", mine + "other 1\n", "x" + mine + kFigures,
+                                   "hearth roofs 1\nAnother CPU\n1 2\n" + std::string(kFigures)}) {
+    put(file, wrong.c_str());
+    EXPECT_FALSE(keeper.kept()) << wrong;
+  }
+}
+
+TEST(TemperaturesTest, AreReadOfMonitorsElseOfZones) {
+  const auto folder = fresh_folder("hearth-temperatures");
+  EXPECT_THAT(temperatures(folder), IsEmpty());
+  put(folder / "thermal/thermal_zone0/type", "x86_pkg_temp\n");
+  put(folder / "thermal/thermal_zone0/temp", "51000\n");
+  put(folder / "thermal/thermal_zone1/type", "broken\n");
+  put(folder / "thermal/thermal_zone1/temp", "-274000\n");
+  put(folder / "thermal/cooling_device0/type", "Fan\n");
+  ASSERT_EQ(temperatures(folder).size(), 1U);
+  EXPECT_EQ(temperatures(folder)[0].sensor, "x86_pkg_temp");
+  EXPECT_EQ(temperatures(folder)[0].celsius, 51);
+  put(folder / "hwmon/hwmon0/name", "coretemp\n");
+  put(folder / "hwmon/hwmon0/temp1_input", "48500\n");
+  put(folder / "hwmon/hwmon0/temp1_label", "Package id 0\n");
+  put(folder / "hwmon/hwmon0/temp2_input", "nonsense\n");
+  put(folder / "hwmon/hwmon1/name", "nvme\n");
+  put(folder / "hwmon/hwmon1/temp1_input", "36000\n");
+  const auto all = temperatures(folder);
+  ASSERT_EQ(all.size(), 2U);
+  EXPECT_EQ(all[0].sensor, "coretemp Package id 0");
+  EXPECT_EQ(all[0].celsius, 48.5);
+  EXPECT_EQ(all[1].sensor, "nvme temp1");
 }
 
 TEST(RoofsTest, AreOfTheRightOrder) {

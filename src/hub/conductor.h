@@ -80,6 +80,9 @@ class Conductor final : public Hub {
   std::vector<ModelEntry> models() const override;
   MemoryReport memory() override;
   Result<> unload(const std::string& model) override { return parts_.shelf->unload(model); }
+  Result<> set_pinned(const std::string& model, bool is_pinned) override {
+    return parts_.shelf->set_pinned(model, is_pinned);
+  }
   HubStats stats() const override;
   Result<> health() override;
   std::vector<UpstreamState> upstreams() const override;

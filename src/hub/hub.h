@@ -160,9 +160,14 @@ class Hub {
   virtual HubStats stats() const = 0;
   virtual MemoryReport memory() { return {}; }
   // Lets go of a model that is loaded; the next request for it loads it again.  kNotFound: no such model;
-  // kPermissionDenied: the configuration pins it; kUnavailable: it is answering.
+  // kPermissionDenied: it is pinned; kUnavailable: it is answering.
   virtual Result<> unload(const std::string& model) {
     return fail(Code::kUnsupported, "this hub can't unload '" + model + "'");
+  }
+  // Keeps a loaded model in memory, or no longer: until the hub ends, whatever the configuration says.
+  // kNotFound: no such model; kUnavailable: it is not loaded.
+  virtual Result<> set_pinned(const std::string& model, bool is_pinned) {
+    return fail(Code::kUnsupported, std::string("this hub can't ") + (is_pinned ? "pin '" : "unpin '") + model + "'");
   }
   virtual std::vector<UpstreamState> upstreams() const { return {}; }
   // kUnavailable if the conductor's or the engine's loop has not moved in time although it had

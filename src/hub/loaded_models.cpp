@@ -75,7 +75,7 @@ Result<> LoadedModels::unload(const store::CatalogueEntry& entry) {
   if (slot == slots_.end()) return {};
   if (slot->resident->is_pinned()) {
     return fail(Code::kPermissionDenied,
-                fmt::format("'{}' is pinned: take it from [models] pinned to let it go", entry.name));
+                fmt::format("'{}' is pinned: unpin it first, or take it from [models] pinned", entry.name));
   }
   if (const auto n = slot->resident->n_leases(); n > 0) {
     return fail(Code::kUnavailable, fmt::format("'{}' is held by {} requests; try again when they have ended", entry.name, n));
@@ -84,11 +84,11 @@ Result<> LoadedModels::unload(const store::CatalogueEntry& entry) {
   return {};
 }
 
-ReadyModelPtr LoadedModels::pin(const std::string& path) {
+ReadyModelPtr LoadedModels::set_pinned(const std::string& path, bool is_pinned) {
   const std::lock_guard lock(mutex_);
   const auto resident = of_path(path);
   if (resident == nullptr) return nullptr;
-  resident->pin();
+  resident->set_pinned(is_pinned);
   return resident->model();
 }
 

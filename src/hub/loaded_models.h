@@ -38,7 +38,7 @@ class LoadedModels {
   void drop(const std::string& path);
   // As drop(), of a model that nobody needs: kPermissionDenied if it is pinned, kUnavailable if it is leased.
   Result<> unload(const store::CatalogueEntry& entry);
-  ReadyModelPtr pin(const std::string& path);  // Null if it is not loaded.
+  ReadyModelPtr set_pinned(const std::string& path, bool is_pinned);  // Null if it is not loaded.
 
   // A request that names the model of `path` came: says what may come next.
   void note(const std::string& path);

@@ -34,6 +34,12 @@ std::uint64_t half_of_memory() {
   return pages * static_cast<std::uint64_t>(std::max(::sysconf(_SC_PAGESIZE), 0L)) / 2;
 }
 
+void lock_weights(const std::string& name, const model::Model& model) {
+  if (const auto locked = model::lock_in_memory(model); !locked) {
+    log_warn("hub", fmt::format("'{}' stays loaded, but {}", name, locked.error().message));
+  }
+}
+
 }  // namespace
 
 std::vector<store::CatalogueEntry> auto_candidates(
@@ -133,18 +139,15 @@ void ModelShelf::load_at_start() {
         log_warn("hub", fmt::format("'{}' is not loaded at the start: {}", name,
                                     loaded.error().message));
       } else if (names == &options_.pinned) {
-        pin(*entry);
+        pin_at_start(*entry);
       }
     }
   }
 }
 
-void ModelShelf::pin(const store::CatalogueEntry& entry) {
-  const ReadyModelPtr model = loaded_.pin(entry.path.string());
-  if (model == nullptr) return;
-  if (const auto locked = model::lock_in_memory(*model->model); !locked) {
-    log_warn("hub", fmt::format("'{}' stays loaded, but {}", entry.name, locked.error().message));
-  }
+void ModelShelf::pin_at_start(const store::CatalogueEntry& entry) {
+  const ReadyModelPtr model = loaded_.set_pinned(entry.path.string(), true);
+  if (model != nullptr) lock_weights(entry.name, *model->model);
 }
 
 // A model's own name may hold '@': it goes first.
@@ -393,6 +396,24 @@ Result<> ModelShelf::unload(std::string_view name) {
   wait_for_scan();
   HEARTH_TRY(const store::CatalogueEntry entry, source_->find(name));
   return loaded_.unload(entry);
+}
+
+Result<> ModelShelf::set_pinned(std::string_view name, bool is_pinned) {
+  wait_for_scan();
+  HEARTH_TRY(const store::CatalogueEntry entry, source_->find(name));
+  const ReadyModelPtr model = loaded_.set_pinned(entry.path.string(), is_pinned);
+  if (model == nullptr) {
+    return fail(Code::kUnavailable, fmt::format("'{}' is not loaded: load it first (POST /models/load)", entry.name));
+  }
+  // It takes no lease meanwhile: that would keep the model from being unloaded.
+  loader_.post([this, weak = std::weak_ptr(model), is_pinned, name = entry.name] {
+    const ReadyModelPtr held = weak.lock();
+    if (held == nullptr) return;
+    if (is_pinned) return lock_weights(name, *held->model);
+    model::unlock_memory(*held->model);
+    released();
+  });
+  return {};
 }
 
 const char* residence_name(Residence residence) {

@@ -127,6 +127,9 @@ class ModelShelf {
 
   // Of one model, by its name; nothing happens if it is not loaded.  Errors: those of Hub::unload().
   Result<> unload(std::string_view name);
+  // Of one that is loaded; its weights are locked or unlocked on the loading thread.  Errors: those of
+  // Hub::set_pinned().
+  Result<> set_pinned(std::string_view name, bool is_pinned);
 
   // The budget, for others who keep weights.
   std::shared_ptr<store::MemoryBudget> budget() const { return budget_; }
@@ -158,7 +161,7 @@ class ModelShelf {
   void check_later(const store::CatalogueEntry& entry);
   void check_now(const store::CatalogueEntry& entry);
   Result<> refuse_damaged(const store::CatalogueEntry& entry) const;
-  void pin(const store::CatalogueEntry& entry);
+  void pin_at_start(const store::CatalogueEntry& entry);
 
   const std::unique_ptr<ModelSource> source_;
   const ShelfOptions options_;

@@ -130,6 +130,22 @@ TEST_F(ModelShelfTest, OneThatNobodyHoldsIsUnloadedWhenAsked) {
   ASSERT_TRUE(get("free"));
 }
 
+TEST_F(ModelShelfTest, PinsAreSetAndTakenWhileItRuns) {
+  for (const char* name : {"kept", "a", "b"}) add(name, 600);
+  open({.bytes_max = 1300});
+  EXPECT_EQ(shelf_->set_pinned("kept", true).error().code, Code::kUnavailable);  // Not loaded.
+  EXPECT_EQ(shelf_->set_pinned("nobody", true).error().code, Code::kNotFound);
+  ASSERT_TRUE(get("kept"));
+  EXPECT_TRUE(shelf_->set_pinned("kept", true));
+  EXPECT_EQ(shelf_->unload("kept").error().code, Code::kPermissionDenied);
+  for (const char* name : {"a", "b"}) ASSERT_TRUE(get(name));
+  EXPECT_THAT(loaded(), UnorderedElementsAre("kept", "b"));
+  EXPECT_TRUE(shelf_->set_pinned("kept", false));
+  ASSERT_TRUE(get("a"));  // Loads after the weights were unlocked.
+  EXPECT_TRUE(shelf_->unload("kept"));
+  EXPECT_THAT(loaded(), testing::Not(testing::Contains("kept")));
+}
+
 TEST_F(ModelShelfTest, AChangedFileIsLoadedAnew) {
   add("one", 100);
   open({.bytes_max = 1000});

@@ -26,7 +26,7 @@ class ResidentModel final : public store::Resident {
   bool is_whole() const { return stream() == nullptr ? !is_gone_ : stream()->is_whole(); }
   // Whether it gave back what can't come again: it must be loaded anew.
   bool is_gone() const { return is_gone_; }
-  void pin() { is_pinned_ = true; }
+  void set_pinned(bool is_pinned) { is_pinned_ = is_pinned; }
   bool is_pinned() const { return is_pinned_; }
   // Has what is missing read.
   void bring_in(Want want);

@@ -69,6 +69,10 @@ Result<> lock_in_memory(const Model& model) {
   return {};
 }
 
+void unlock_memory(const Model& model) {
+  for (const auto& range : model.mapped_ranges()) (void)::munlock(range.data(), range.size());
+}
+
 void prefault(std::span<const std::byte> mapped) {
   if (mapped.empty()) return;
   const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));

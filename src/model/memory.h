@@ -22,6 +22,7 @@ Result<> check_memory(std::string_view name, std::uint64_t bytes, std::uint64_t 
 // Locks a model's mapped weights in memory.  kOutOfBudget with the limit and the way out if this
 // process may not.
 Result<> lock_in_memory(const Model& model);
+void unlock_memory(const Model& model);
 
 // Maps a file's pages before they are needed, in large folios where the filesystem has them: a
 // sweep over weights in 2 MiB pages is some 9 % faster than in 4 KiB ones, and takes no faults.

@@ -133,9 +133,14 @@ std::optional<api::ApiError> Access::judge(const net::ServerRequest& request, bo
   return refusal(401, "The API key is not one of this hub's keys.");
 }
 
-std::string Access::client_name(const net::ServerRequest& request) const {
+std::string Access::key_name(const net::ServerRequest& request) const {
   const Key* key = keys_.empty() ? nullptr : find_key(request);
-  return key != nullptr ? key->name : request.peer_address;
+  return key != nullptr ? key->name : "";
+}
+
+std::string Access::client_name(const net::ServerRequest& request) const {
+  std::string name = key_name(request);
+  return name.empty() ? request.peer_address : name;
 }
 
 }  // namespace hearth::server

@@ -49,6 +49,9 @@ class Access {
   // Why a request may not pass; nothing if it may.  `public_path`: needs no key.
   std::optional<api::ApiError> judge(const net::ServerRequest& request, bool public_path) const;
 
+  // The name of the request's key; empty where the hub has no keys, or it has none of them.
+  std::string key_name(const net::ServerRequest& request) const;
+
   // Whom the request counts for: its key's name, else the peer's address.
   std::string client_name(const net::ServerRequest& request) const;
 

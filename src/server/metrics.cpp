@@ -6,6 +6,8 @@
 #include <cmath>
 #include <iterator>
 
+#include "device/temperatures.h"
+
 namespace hearth::server {
 namespace {
 
@@ -140,6 +142,15 @@ void render_memory(std::string& out, const hub::MemoryReport& m) {
   render_models(out, m);
 }
 
+// A line for each sensor that the kernel tells of; none in most virtual machines.
+void render_temperatures(std::string& out, std::span<const device::Temperature> all) {
+  if (all.empty()) return;
+  render_head(out, "hearth_temperature_celsius", "gauge", "How warm a sensor of this machine is.");
+  for (const device::Temperature& one : all) {
+    fmt::format_to(std::back_inserter(out), "hearth_temperature_celsius{{sensor=\"{}\"}} {}\n", label(one.sensor), one.celsius);
+  }
+}
+
 void render_http(std::string& out, const net::HttpServerStats& s) {
   const Row rows[] = {
       {"hearth_http_connections", Kind::kGauge, "Connections open.", as_double(s.connections_open)},
@@ -222,6 +233,7 @@ std::string render_metrics(const Metrics& metrics, const hub::HubStats& hub,
   render_hub(out, hub);
   render_upstreams(out, upstreams);
   render_memory(out, memory);
+  render_temperatures(out, device::temperatures());
   render_http(out, http);
   render_head(out, "hearth_http_responses_total", "counter", "Answers, by class of status.");
   for (std::size_t i = 1; i < metrics.responses.size(); ++i) {

@@ -63,6 +63,12 @@ enum RouteId : int {
   kDropKernel,
   kRunKernel,
   kWriteKernel,
+  kPins,
+  kRoofs,
+  kMeasureRoofs,
+  kRecommendation,
+  kConversations,
+  kConversation,
   kResponses,
   kMessages,
   kCountTokens,
@@ -124,6 +130,14 @@ constexpr auto kRoutes = std::to_array<net::Route>({
     {"POST", "/hearth/v1/kernels/run", kRunKernel},
     {"GET", "/hearth/v1/kernels/*", kKernel},
     {"DELETE", "/hearth/v1/kernels/*", kDropKernel},
+    {"POST", "/hearth/v1/pins", kPins},
+    {"GET", "/hearth/v1/roofs", kRoofs},
+    {"POST", "/hearth/v1/roofs", kMeasureRoofs},
+    {"GET", "/hearth/v1/recommendation", kRecommendation},
+    {"GET", "/hearth/v1/conversations", kConversations},
+    {"GET", "/hearth/v1/conversations/*", kConversation},
+    {"PUT", "/hearth/v1/conversations/*", kConversation},
+    {"DELETE", "/hearth/v1/conversations/*", kConversation},
 });
 
 // Requests that are answered by a model, in words.
@@ -343,7 +357,7 @@ void Server::State::respond(const Exchange& exchange, net::ServerResponse respon
 // Who waits for models, and who for kernels, is not in the way of the others.
 WorkerPool& Server::State::workers_for(RouteId route) {
   const bool asks_model = find_route(kChatRoutes, route) != nullptr || find_route(kEmbeddingRoutes, route) != nullptr;
-  if (asks_model) return chat_workers;
+  if (asks_model || route == kMeasureRoofs) return chat_workers;
   const bool asks_kernel = options.kernels != nullptr && find_route(kKernelRoutes, route) != nullptr;
   if (!asks_kernel) return status_worker;
   return route == kWriteKernel ? kernel_writer : kernel_workers;
@@ -383,6 +397,13 @@ void Server::State::answer(RouteId route, const std::string& rest, const Exchang
       return respond(exchange, {.body = api::hearth::render_consents(hub.consents(access.client_name(exchange->request())))});
     case kConsent: return respond(exchange, consent(rest, exchange->request()));
     case kOutcomes: return respond(exchange, outcome(exchange->request().body));
+    case kPins: return respond(exchange, answer_pin(hub, exchange->request().body));
+    case kRoofs: return respond(exchange, answer_roofs(options.page));
+    case kMeasureRoofs: return respond(exchange, answer_measure(options.page));
+    case kRecommendation: return respond(exchange, answer_recommendation(options.page, hub));
+    case kConversations:
+    case kConversation:
+      return respond(exchange, answer_conversations(options.page, access.key_name(exchange->request()), rest, exchange->request()));
     case kOllamaTags: return respond(exchange, {.body = ollama::render_tags(usable_models())});
     case kOllamaLoaded: return respond(exchange, {.body = ollama::render_loaded(usable_models(), hub.memory())});
     case kOllamaShow: return respond(exchange, ollama_show(exchange->request().body));

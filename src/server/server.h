@@ -11,6 +11,8 @@
 //                POST /hearth/v1/ledger/verify, /hearth/v1/policy/explain, /hearth/v1/consents/{id}, /hearth/v1/outcomes
 //                GET  /hearth/v1/kernels, /hearth/v1/kernels/{name}   POST /hearth/v1/kernels, /hearth/v1/kernels/run
 //                DELETE /hearth/v1/kernels/{name}
+//                GET, POST /hearth/v1/roofs    POST /hearth/v1/pins    GET /hearth/v1/recommendation
+//                GET /hearth/v1/conversations  GET, PUT, DELETE /hearth/v1/conversations/{id}
 //
 // A request's way: head read → access and route judged (no body yet) → body read → a worker thread
 // parses it and asks the hub → the answer flows through the exchange.  The I/O thread does
@@ -29,6 +31,7 @@
 #include "net/http_server.h"
 #include "server/access.h"
 #include "server/ledger_routes.h"
+#include "server/page_routes.h"
 
 namespace hearth::server {
 
@@ -44,6 +47,7 @@ struct ServerOptions {
   std::string version;  // Of Hearth, for clients that ask.
   Books books;  // What Hearth's own API reads from.
   hub::KernelDesk* kernels = nullptr;  // Borrowed; outlives the server.  Null: 404.
+  PageServices page;
   // Learns that a receipt's answer was good or bad; what it noted as JSON text.  Unset: 404.
   std::function<Result<std::string>(const std::string& id, bool is_good)> note_outcome;
 };

@@ -94,4 +94,17 @@ Parsed<Outcome> parse_outcome(std::string_view body) {
   return outcome;
 }
 
+Parsed<Pin> parse_pin(std::string_view body) {
+  dom::parser parser;
+  HEARTH_TRY(const dom::object object, parse_body(parser, body));
+  Pin pin;
+  dom::element value;
+  if (object["model"].get(value) != simdjson::SUCCESS) return missing("model");
+  HEARTH_TRY(const std::string_view model, as_string("model", value));
+  pin.model = model;
+  if (object["pinned"].get(value) != simdjson::SUCCESS) return missing("pinned");
+  HEARTH_TRY(pin.is_pinned, as_bool("pinned", value));
+  return pin;
+}
+
 }  // namespace hearth::api::hearth

@@ -1,9 +1,10 @@
-// Hearth's own API: what waits for somebody's consent, the answer to that, and what came of answers.
+// Hearth's own API: what waits for somebody's consent, the answer to that, what came of answers, and pins.
 //
 //   GET  /hearth/v1/consents       {"consents": [{"id", "request", "provider", "model", "url", "headers",
 //                                   "body", "label", "worst_usd_micro", "expires_unix_us"}]}
 //   POST /hearth/v1/consents/{id}  {"answer": "allow" | "refuse", "remember": false}
 //   POST /hearth/v1/outcomes       {"receipt": "r-...", "outcome": "good" | "bad"}
+//   POST /hearth/v1/pins           {"model": NAME, "pinned": true}: a loaded model stays, until the hub ends
 //
 // Only who asked the request sees and answers its consents.  A stream says that one waits, in a comment:
 //
@@ -42,5 +43,11 @@ struct Outcome {
   bool is_good = false;
 };
 Parsed<Outcome> parse_outcome(std::string_view body);
+
+struct Pin {
+  std::string model;
+  bool is_pinned = false;
+};
+Parsed<Pin> parse_pin(std::string_view body);
 
 }  // namespace hearth::api::hearth

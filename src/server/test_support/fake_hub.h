@@ -125,6 +125,12 @@ class FakeHub final : public hub::Hub {
     return {};
   }
 
+  Result<> set_pinned(const std::string& model, bool is_pinned) override {
+    if (model != "fake") return fail(Code::kUnavailable, "'" + model + "' is not loaded");
+    pinned = is_pinned;
+    return {};
+  }
+
   std::vector<hub::ModelEntry> models() const override {
     return {{.name = "fake", .source = "embedded", .bytes = 1, .architecture = "llama", .n_context = 8192},
             {.name = "org/fake-2", .source = "config", .bytes = 2},
@@ -153,6 +159,7 @@ class FakeHub final : public hub::Hub {
 
   std::atomic<bool> healthy{true};
   std::string consented;  // What was answered last.
+  bool pinned = false;    // The model "fake".
 
  private:
   enum class End { kFinish, kWait, kFail };
