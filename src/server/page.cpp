@@ -12,13 +12,20 @@ namespace hearth::server {
 namespace {
 
 constexpr std::string_view kPolicy =
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; frame-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
     "require-trusted-types-for 'script'; trusted-types lit-html dompurify";
 
+// The document that draws the program's own pictures with Mermaid, which writes styles as text.  No model's words
+// come there, it may ask nobody for anything, and only the page may frame it.
+constexpr std::string_view kDiagramPath = "/diagram.html";
+constexpr std::string_view kDiagramPolicy =
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'self'";
+
 // Beside the policy: no site may open the page and keep a hand on it, read it, or learn where one came from.
-net::HeaderList page_headers() {
-  return {{"Content-Security-Policy", std::string(kPolicy)},
+net::HeaderList page_headers(std::string_view path) {
+  return {{"Content-Security-Policy", std::string(path == kDiagramPath ? kDiagramPolicy : kPolicy)},
           {"Cross-Origin-Opener-Policy", "same-origin"},
           {"Cross-Origin-Resource-Policy", "same-origin"},
           {"Referrer-Policy", "no-referrer"},
@@ -60,7 +67,7 @@ net::ServerResponse answer_page(const Page& page, const net::ServerRequest& requ
 
   const Form form = choose_form(*file, request.header("Accept-Encoding"));
   const std::string tag = entity_tag(*file, form);
-  net::ServerResponse response{.content_type = std::string(file->content_type), .headers = page_headers()};
+  net::ServerResponse response{.content_type = std::string(file->content_type), .headers = page_headers(file->path)};
   response.headers.emplace_back("ETag", tag);
   response.headers.emplace_back("Vary", "Accept-Encoding");
   response.headers.emplace_back("Cache-Control",

@@ -18,6 +18,7 @@ using testing::Not;
 
 constexpr PageFile kFiles[] = {
     {"/", "text/html; charset=utf-8", "aa", false, {0, 4}, {4, 2}, {6, 1}},
+    {"/diagram.html", "text/html; charset=utf-8", "cc", false, {0, 4}, {}, {}},
     {"/assets/x-1.js", "text/javascript; charset=utf-8", "bb", true, {7, 3}, {}, {}},
 };
 constexpr Page kPage{.files = kFiles, .pack = "htmlgzbxjs"};
@@ -73,6 +74,13 @@ TEST(Page, ThePolicyAllowsNothingButItsOwnScriptAndHub) {
   EXPECT_THAT(policy, HasSubstr("require-trusted-types-for 'script'"));
   EXPECT_THAT(policy, Not(HasSubstr("unsafe")));
   EXPECT_THAT(policy, Not(HasSubstr("http")));
+}
+
+TEST(Page, TheDocumentOfPicturesMayStyleItselfAndAskNobody) {
+  const std::string policy = header(answer_page(kPage, get("/diagram.html")), "Content-Security-Policy");
+  EXPECT_THAT(policy, HasSubstr("default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'"));
+  EXPECT_THAT(policy, HasSubstr("frame-ancestors 'self'"));
+  EXPECT_THAT(policy, Not(HasSubstr("connect-src")));
 }
 
 TEST(Page, AProgramWithoutItSaysHowToGetIt) {

@@ -89,6 +89,7 @@ enum RouteId : int {
 constexpr auto kRoutes = std::to_array<net::Route>({
     {"GET", "/", kPage},
     {"GET", "/icon.svg", kPage},
+    {"GET", "/diagram.html", kPage},
     {"GET", "/assets/*", kPage},
     {"GET", "/health", kHealth},
     {"GET", "/metrics", kMetrics},

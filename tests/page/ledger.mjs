@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import {answered, ask, assertAccessible, HUB, withPage} from "./browser.mjs";
 
+const receiptId = async (page) => /r-[0-9A-Z]{26}/.exec(await page.locator(".receipt").first().textContent())[0];
 const dialogOf = (page) => page.getByRole("dialog", {name: "May this leave your machine?"});
 
 test("a person refuses, allows, and finds the bytes that left in the ledger", () => withPage(async (page) => {
@@ -13,6 +14,7 @@ test("a person refuses, allows, and finds the bytes that left in the ledger", ()
   await page.getByRole("button", {name: "Refuse"}).click();
   await answered(page);
   assert.match(await page.locator(".receipt summary").innerText(), /nothing left this machine · \$0$/);
+  const refused = await receiptId(page);
 
   await page.getByRole("button", {name: "Again", exact: true}).click();
   await dialogOf(page).waitFor();
@@ -29,6 +31,11 @@ test("a person refuses, allows, and finds the bytes that left in the ledger", ()
   assert.doesNotMatch(await page.getByLabel("Headers that left").innerText(), /sk-test/);
   await assertAccessible(page);
 
+  // The one that was refused is there, too: nothing left for it.
+  await page.getByRole("link", {name: "All receipts"}).click();
+  await page.locator(`a[href="#/ledger/${refused}"]`).click();
+  await page.getByText(refused).waitFor();
+  await page.getByText("Nothing left this machine for it.").waitFor();
   await page.getByRole("link", {name: "All receipts"}).click();
   await page.getByLabel("Only those for which something left").check();
   await page.locator("tbody", {hasText: "advised by test/scripted"}).first().waitFor();
@@ -110,11 +117,3 @@ test("live figures move", () => withPage(async (page) => {
   await long.catch(() => undefined);
   await assertAccessible(page);
 }, {path: "/#/live"}));
-
-test("no view is wider than a phone", () => withPage(async (page) => {
-  for (const view of ["chat", "models", "compare", "ledger", "live"]) {
-    await page.goto(`${HUB}/#/${view}`);
-    await page.locator(`main.view-${view} h1`).waitFor({state: "attached"});
-    assert.ok(await page.evaluate(() => [document.documentElement, document.querySelector("main")].every((e) => e.scrollWidth <= innerWidth)), view);
-  }
-}, {viewport: {width: 360, height: 700}, isMobile: true, hasTouch: true}));

@@ -1,11 +1,7 @@
 // node tests/page/run.mjs HUB_URL: all tests of the page against a running hub with the models ember, tiny-a,
-// tiny-b and tiny-c.
+// tiny-b and tiny-c, and a registry to pull from (registry.py).
 import {after} from "node:test";
 import {browser} from "./browser.mjs";
 
 after(() => browser.close());
-await import("./weight.mjs");
-await import("./chat.mjs");
-await import("./models.mjs");
-await import("./compare.mjs");
-await import("./ledger.mjs");
+for (const file of ["weight", "chat", "history", "models", "compare", "ledger", "silicon", "views"]) await import(`./${file}.mjs`);

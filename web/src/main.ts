@@ -27,6 +27,7 @@ const VIEWS: View[] = [
   {id: "models", name: "Models", load: () => import("./models/models-view"), render: () => html`<models-view></models-view>`},
   {id: "compare", name: "Compare", load: () => import("./compare/compare-view"), render: () => html`<compare-view></compare-view>`},
   {id: "ledger", name: "Ledger", load: () => import("./ledger/ledger-view"), render: (rest) => html`<ledger-view .receiptId=${rest}></ledger-view>`},
+  {id: "silicon", name: "Silicon", load: () => import("./silicon/silicon-view"), render: (rest) => html`<silicon-view .kernel=${rest}></silicon-view>`},
   {id: "live", name: "Live", load: () => import("./live/live-view"), render: () => html`<live-view></live-view>`},
 ];
 

@@ -20,6 +20,10 @@ export function formatMs(ms: number): string {
   return seconds < 60 ? `${seconds.toFixed(1)} s` : `${Math.floor(seconds / 60)} min ${Math.round(seconds % 60)} s`;
 }
 
+export function formatNs(ns: number): string {
+  return ns < 1000 ? `${ns} ns` : ns < 1e6 ? `${(ns / 1000).toPrecision(3)} µs` : formatMs(ns / 1e6);
+}
+
 // Micro-dollars; small amounts keep the digits that matter.
 export function formatUsd(micro: number): string {
   if (micro === 0) return "$0";
@@ -29,6 +33,18 @@ export function formatUsd(micro: number): string {
 
 export function formatRate(perSecond: number): string {
   return `${perSecond >= 100 ? perSecond.toFixed(0) : perSecond.toFixed(1)} tokens/s`;
+}
+
+// "4.0 B" of 4e9 weights.
+export function formatParams(n: number): string {
+  return n >= 1e9 ? `${(n / 1e9).toFixed(1)} B` : `${(n / 1e6).toFixed(0)} M`;
+}
+
+// Tokens per second of an estimate: no more digits than it deserves.
+export function formatSpeed(perSecond: number | null): string {
+  if (perSecond === null) return "–";
+  const rounded = Number(perSecond.toPrecision(2));
+  return `about ${rounded < 10 ? rounded : rounded.toFixed(0)}`;
 }
 
 export function formatShare(part: number): string {

@@ -8,6 +8,7 @@ import {postJson} from "../hub/http";
 import {
   addNode, branchOff, leafBelow, newConversation, pathTo, siblingsOf, turnsOf, type Conversation, type TurnNode,
 } from "./conversation";
+import {hubHistory, merge} from "./hub-history";
 
 export interface Running {
   node: TurnNode;
@@ -34,6 +35,35 @@ class ChatStore extends Notifier {
       this.keepsHistory = false;
     }
     this.changed();
+    if (hubHistory.isOn) await this.syncWithHub();
+  }
+
+  // ---- Conversations on the hub (hub-history.ts) ----
+
+  async keepOnHub(): Promise<void> {
+    hubHistory.switch(true);
+    await this.syncWithHub();
+  }
+
+  async syncWithHub(): Promise<void> {
+    const {all, toPut} = merge(this.conversations, await hubHistory.look());
+    this.conversations = all;
+    for (const conversation of toPut) {
+      hubHistory.put(conversation);
+      this.keepHere(conversation);
+    }
+    this.changed();
+  }
+
+  // Before the hub's are deleted: what only it has.
+  async bringAllHere(): Promise<void> {
+    for (const {id} of this.conversations.filter((conversation) => conversation.isElsewhere)) await this.bringHere(id);
+  }
+
+  private async bringHere(id: string): Promise<void> {
+    const whole = await hubHistory.get(id);
+    this.conversations = this.conversations.map((other) => (other.id === id ? whole : other));
+    this.keepHere(whole);
   }
 
   runningNode(id: string): Running | undefined {
@@ -52,9 +82,11 @@ class ChatStore extends Notifier {
     this.changed();
   }
 
-  select(id: string): void {
+  async select(id: string): Promise<void> {
+    const isElsewhere = this.conversations.some((conversation) => conversation.id === id && conversation.isElsewhere);
+    if (isElsewhere) await this.bringHere(id).catch((error: Error) => (hubHistory.fault = error.message));
     const found = this.conversations.find((conversation) => conversation.id === id);
-    if (found) this.current = found;
+    if (found && !found.isElsewhere) this.current = found;
     this.changed();
   }
 
@@ -63,6 +95,7 @@ class ChatStore extends Notifier {
     this.conversations = this.conversations.filter((conversation) => conversation.id !== id);
     if (this.current.id === id) this.startNew();
     this.changed();
+    if (hubHistory.isOn) hubHistory.drop(id);
     await conversationStore.remove(id).catch(() => undefined);
   }
 
@@ -105,8 +138,14 @@ class ChatStore extends Notifier {
 
   private keep(conversation: Conversation): void {
     this.conversations = [conversation, ...this.conversations.filter((other) => other.id !== conversation.id)];
-    conversationStore.put(structuredClone(conversation)).catch(() => (this.keepsHistory = false));
+    const isRunning = [...this.running.values()].some((run) => run.conversation.id === conversation.id);
+    if (!isRunning) hubHistory.put(conversation);
+    this.keepHere(conversation);
     this.changed();
+  }
+
+  private keepHere(conversation: Conversation): void {
+    conversationStore.put(structuredClone(conversation)).catch(() => (this.keepsHistory = false));
   }
 
   // ---- Turns ----

@@ -28,6 +28,8 @@ export interface Conversation {
   system: string;
   leaf: string | null;
   nodes: Record<string, TurnNode>;
+  syncedAt?: number; // Which state the hub has: an `updatedAt`.
+  isElsewhere?: boolean; // The hub has its turns, this browser not yet.
 }
 
 export const TITLE_MAX = 60;
@@ -94,7 +96,7 @@ export function turnsOf(conversation: Conversation, leaf: string | null): ChatTu
 // A conversation of its own with what led to `leaf`.
 export function branchOff(conversation: Conversation, leaf: string, now = Date.now()): Conversation {
   const nodes = Object.fromEntries(pathTo(conversation, leaf).map((node) => [node.id, {...node}]));
-  return {...conversation, id: newId(), title: `${conversation.title} (branch)`, createdAt: now, updatedAt: now, leaf, nodes};
+  return {...conversation, id: newId(), title: `${conversation.title} (branch)`, createdAt: now, updatedAt: now, leaf, nodes, syncedAt: undefined};
 }
 
 export function asMarkdown(conversation: Conversation): string {

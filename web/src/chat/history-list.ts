@@ -1,4 +1,4 @@
-// The conversations that this browser keeps.
+// The conversations that this browser keeps, and the hub if it may.
 
 import {html, nothing, type TemplateResult} from "lit";
 import {customElement, state} from "lit/decorators.js";
@@ -8,6 +8,8 @@ import {formatDay} from "../base/format";
 import {Watch} from "../base/notifier";
 import {chat} from "./chat-store";
 import type {Conversation} from "./conversation";
+import {hubHistory} from "./hub-history";
+import "./keeping-box";
 
 @customElement("history-list")
 export class HistoryList extends PageElement {
@@ -26,13 +28,13 @@ export class HistoryList extends PageElement {
   }
 
   private open(id: string): void {
-    chat.select(id);
+    void chat.select(id);
     location.hash = "#/chat";
     this.dispatchEvent(new CustomEvent("chosen", {bubbles: true}));
   }
 
   private forget(conversation: Conversation): void {
-    if (confirm(`Delete “${conversation.title}”? It is kept nowhere else.`)) void chat.remove(conversation.id);
+    if (confirm(`Delete “${conversation.title}”? ${hubHistory.isOn ? "The hub deletes it, too." : "It is kept nowhere else."}`)) void chat.remove(conversation.id);
   }
 
   private item(conversation: Conversation): TemplateResult {
@@ -59,6 +61,7 @@ export class HistoryList extends PageElement {
         ? html`<input type="search" aria-label="Search conversations" placeholder="Search" .value=${this.search}
             @input=${(e: Event) => (this.search = (e.target as HTMLInputElement).value)}>`
         : nothing}
-      <ul aria-label="Conversations">${repeat(shown, (c) => c.id, (c) => this.item(c))}</ul>`;
+      <ul aria-label="Conversations">${repeat(shown, (c) => c.id, (c) => this.item(c))}</ul>
+      <keeping-box></keeping-box>`;
   }
 }

@@ -61,6 +61,18 @@ class Models extends Notifier {
     await this.refresh();
   }
 
+  // A pin holds until the hub ends; what is pinned is loaded first.
+  async pin(name: string): Promise<void> {
+    await postJson("/models/load", {model: name});
+    await postJson("/hearth/v1/pins", {model: name, pinned: true});
+    await this.refresh();
+  }
+
+  async unpin(name: string): Promise<void> {
+    await postJson("/hearth/v1/pins", {model: name, pinned: false});
+    await this.refresh();
+  }
+
   async load(name: string): Promise<void> {
     await postJson("/models/load", {model: name});
     await this.refresh();

@@ -22,8 +22,16 @@ const CHARTS: Chart[] = [
   {name: "Prompt tokens computed per second", value: (s) => s.prefill, show: (v) => v.toFixed(0), least: 100},
   {name: "Answers in the batch", value: (s) => s.running, show: (v) => v.toFixed(0), least: 4},
   {name: "Answers waiting", value: (s) => s.waiting, show: (v) => v.toFixed(0), least: 4},
+  {name: "Tokens in a batch", value: (s) => s.perStep, show: (v) => v.toFixed(v < 10 ? 1 : 0), least: 4},
+  {name: "Pages of keys and values", value: (s) => s.pages, show: (v) => v.toFixed(0), least: 16},
+  {name: "Of these, for prompts to come", value: (s) => s.pagesCached, show: (v) => v.toFixed(0), least: 16},
   {name: "Keys and values, of their budget", value: (s) => s.kvShare, show: formatShare, least: 1},
+  {name: "Weights, of their budget", value: (s) => s.weightShare, show: formatShare, least: 1},
 ];
+
+// A chart for each sensor that there is.
+const chartOf = (sensor: string): Chart =>
+  ({name: `${sensor}, °C`, value: (s) => s.celsius[sensor] ?? 0, show: (v) => v.toFixed(0), least: 100});
 
 // The line of the last samples, the newest at the right edge.
 export function pathOf(values: number[], top: number): string {
@@ -76,7 +84,6 @@ export class LiveView extends PageElement {
       ["Prompts from the cache", prompt ? formatShare(value("hearth_cached_tokens_total") / prompt) : "–"],
       ["Drafts that held", drafted ? formatShare(value("hearth_accepted_tokens_total") / drafted) : "–"],
       ["Weights in memory", formatBytes(value("hearth_weight_bytes_used"))],
-      ["Pages of keys and values", value("hearth_kv_pages_used").toLocaleString("en")],
       ["Connections", value("hearth_http_connections").toLocaleString("en")],
     ];
     return html`<dl class="figures big">${rows.map(([name, text]) => html`<div><dt>${name}</dt><dd>${text}</dd></div>`)}</dl>`;
@@ -86,7 +93,7 @@ export class LiveView extends PageElement {
     return html`<div class="page">
       <h1>Live</h1>
       ${live.error ? html`<p class="fault" role="alert">${live.error}</p>` : nothing}
-      <div class="charts">${CHARTS.map((chart) => this.chart(chart))}</div>
+      <div class="charts">${[...CHARTS, ...Object.keys(live.samples.at(-1)?.celsius ?? {}).map(chartOf)].map((chart) => this.chart(chart))}</div>
       <h2>Since the hub started</h2>
       ${this.totals()}
       <p class="note">All of it, for Prometheus: <a href="/metrics" target="_blank" rel="noopener">/metrics</a></p>

@@ -26,22 +26,44 @@ export interface Sample {
   prefill: number;
   running: number;
   waiting: number;
+  perStep: number; // Tokens that a batch computes.
+  pages: number;
+  pagesCached: number; // Of these, kept for prompts to come.
   kvShare: number; // Of the budget of keys and values.
+  weightShare: number; // Of the budget of weights.
   streams: number;
+  celsius: Record<string, number>; // By sensor; none where the kernel does not tell.
+}
+
+const SENSOR = /^hearth_temperature_celsius\{sensor="(.*)"\}$/;
+
+export function temperaturesOf(metrics: Metrics): Record<string, number> {
+  return Object.fromEntries([...metrics].flatMap(([name, value]) => {
+    const sensor = SENSOR.exec(name)?.[1];
+    return sensor ? [[sensor, value]] : [];
+  }));
 }
 
 export function sampleOf(now: Metrics, before: Metrics | undefined, at: number, seconds: number): Sample {
   const value = (name: string): number => now.get(name) ?? 0;
   const rate = (name: string): number => (before && seconds > 0 ? Math.max(value(name) - (before.get(name) ?? 0), 0) / seconds : 0);
-  const kvMax = value("hearth_kv_bytes_max");
+  const share = (name: string): number => (value(`${name}_max`) ? value(`${name}_used`) / value(`${name}_max`) : 0);
+  const decode = rate("hearth_completion_tokens_total");
+  const prefill = Math.max(rate("hearth_prompt_tokens_total") - rate("hearth_cached_tokens_total"), 0);
+  const steps = rate("hearth_engine_steps_total");
   return {
     at,
-    decode: rate("hearth_completion_tokens_total"),
-    prefill: Math.max(rate("hearth_prompt_tokens_total") - rate("hearth_cached_tokens_total"), 0),
+    decode,
+    prefill,
+    perStep: steps > 0 ? (decode + prefill) / steps : 0,
+    pages: value("hearth_kv_pages_used"),
+    pagesCached: value("hearth_kv_pages_cached"),
     running: value("hearth_jobs_running"),
     waiting: value("hearth_jobs_waiting"),
-    kvShare: kvMax ? value("hearth_kv_bytes_used") / kvMax : 0,
+    kvShare: share("hearth_kv_bytes"),
+    weightShare: share("hearth_weight_bytes"),
     streams: value("hearth_http_requests_running"),
+    celsius: temperaturesOf(now),
   };
 }
 

@@ -9,7 +9,9 @@ import {Watch} from "../base/notifier";
 import {chat} from "../chat/chat-store";
 import {models} from "../hub/models";
 import type {ModelInfo, ModelMemory, UpstreamInfo} from "../hub/types";
+import "./machine-box";
 import {budgetPicture, modelBar} from "./memory-picture";
+import "./pull-box";
 
 // Names that leave the choice to the hub.
 const ROUTING = ["auto", "local"];
@@ -20,6 +22,15 @@ const STATES: Record<string, string> = {
   cached: "in memory; the system may take it back",
   pinned: "in memory, and kept there",
 };
+
+// What a person can do with a model's memory: each with what is said when it is done.
+const CHANGES = {
+  load: {doing: "Loading…", told: (name: string, ms: number) => `${name} is loaded, after ${formatMs(ms)}.`},
+  unload: {doing: "Unloading…", told: (name: string) => `${name} is unloaded.`},
+  pin: {doing: "Pinning…", told: (name: string) => `${name} stays in memory until the hub ends; [models] pinned in hearth.toml keeps it for good.`},
+  unpin: {doing: "Unpinning…", told: (name: string) => `${name} may be unloaded again.`},
+} as const;
+type Change = keyof typeof CHANGES;
 
 export interface ModelFamily {
   base: ModelInfo;
@@ -53,17 +64,23 @@ export class ModelsView extends PageElement {
     location.hash = "#/chat";
   }
 
-  private async change(name: string, what: "load" | "unload"): Promise<void> {
-    this.busy = name;
+  private async change(name: string, what: Change): Promise<void> {
+    this.busy = `${what} ${name}`;
     this.told = this.fault = "";
     try {
       const started = performance.now();
       await models[what](name);
-      this.told = what === "load" ? `${name} is loaded, after ${formatMs(performance.now() - started)}.` : `${name} is unloaded.`;
+      this.told = CHANGES[what].told(name, performance.now() - started);
     } catch (error) {
       this.fault = (error as Error).message;
     }
     this.busy = "";
+  }
+
+  private changeButton(name: string, what: Change, label: string): TemplateResult {
+    const isBusy = this.busy === `${what} ${name}`;
+    return html`<button type="button" class="quiet" ?disabled=${this.busy.endsWith(` ${name}`)} aria-label="${label} ${name}"
+      @click=${() => void this.change(name, what)}>${isBusy ? CHANGES[what].doing : label}</button>`;
   }
 
   private facts(model: ModelInfo): string {
@@ -86,15 +103,12 @@ export class ModelsView extends PageElement {
 
   private actions(model: ModelInfo, memory: ModelMemory | undefined): TemplateResult {
     const {id} = model;
-    const isBusy = this.busy === id;
+    const isPinned = memory?.state === "pinned";
     return html`<div class="actions">
       <button type="button" class="quiet" @click=${() => this.try(id)} aria-label="Try ${id}">Try</button>
-      ${memory && !memory.loaded
-        ? html`<button type="button" class="quiet" ?disabled=${isBusy} aria-label="Load ${id}"
-            @click=${() => void this.change(id, "load")}>${isBusy ? "Loading…" : "Load"}</button>` : nothing}
-      ${memory?.loaded && memory.state !== "pinned"
-        ? html`<button type="button" class="quiet" ?disabled=${isBusy} aria-label="Unload ${id}"
-            @click=${() => void this.change(id, "unload")}>Unload</button>` : nothing}
+      ${memory && !memory.loaded ? this.changeButton(id, "load", "Load") : nothing}
+      ${memory?.loaded && !isPinned ? this.changeButton(id, "unload", "Evict") : nothing}
+      ${memory ? (isPinned ? this.changeButton(id, "unpin", "Unpin") : this.changeButton(id, "pin", "Pin")) : nothing}
     </div>`;
   }
 
@@ -154,10 +168,10 @@ export class ModelsView extends PageElement {
       ${models.list.length > 8
         ? html`<input type="search" aria-label="Find a model" placeholder="Find a model" .value=${this.search}
             @input=${(e: Event) => (this.search = (e.target as HTMLInputElement).value)}>` : nothing}
+      <pull-box></pull-box>
       <ul class="model-list">${repeat(families, ({base}) => base.id, (family) => this.family(family))}</ul>
       ${this.upstreams()}
-      <p class="note">More models: <code>hearth models pull ORG/REPO:Q4_K_M</code>. Loading ahead and pins:
-        <code>[models] preload</code> and <code>pinned</code> in hearth.toml.</p>
+      <machine-box></machine-box>
     </div>`;
   }
 }

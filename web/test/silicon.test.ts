@@ -1,0 +1,55 @@
+import {describe, expect, it} from "vitest";
+import {rankOf, symbolsOf, trialSizes} from "../src/hub/kernels";
+import {PICTURES} from "../src/silicon/architecture";
+import {rowsOf} from "../src/silicon/kernel-detail";
+import {place, placeLabels, roofAt, scaleOf} from "../src/silicon/roofline";
+import {pointsOf} from "../src/silicon/silicon-view";
+
+describe("a roofline", () => {
+  it("has whole decades around what it shows", () => {
+    expect(scaleOf([0.3, 40, 180])).toEqual({from: -1, to: 3});
+    expect(scaleOf([5])).toEqual({from: 0, to: 2});
+    expect(scaleOf([0, NaN])).toEqual({from: -1, to: 1});
+    expect(place({from: 0, to: 2}, 10, 100, 300)).toBe(200);
+  });
+
+  it("is the lower of the two roofs", () => {
+    expect(roofAt(0.5, 10, 100)).toBe(5);
+    expect(roofAt(50, 10, 100)).toBe(100);
+  });
+
+  it("lays no name on another", () => {
+    const labels = placeLabels(Array.from({length: 6}, (_, i) => ({x: 100 + i, y: 100, name: `kernel_${i}`})));
+    const lines = labels.map((label) => label.y);
+    expect(new Set(lines).size).toBe(6);
+    expect(placeLabels([{x: 750, y: 10, name: "at_the_edge"}])[0].anchor).toBe("end");
+  });
+
+  it("shows kernels that were timed", () => {
+    const speed = {sizes: "n = 8", run_ns: 10, gflops: 4, gb_s: 8, roof_gflops: 100, roof_gb_s: 10, roof_percent: 80};
+    const kernel = {name: "a", key: "", origin: "house", signature: "", determinism: "D2", speed, receipt: null};
+    const points = pointsOf([kernel, {...kernel, name: "b", speed: null}, {...kernel, name: "c", speed: {...speed, gb_s: 0}}]);
+    expect(points).toEqual([{name: "a", intensity: 0.5, gops: 4, share: 0.8, hue: 2}]);
+  });
+});
+
+describe("a signature", () => {
+  it("names its symbols once", () => {
+    expect(symbolsOf("out f32[m, n], a f32[m, k] strided, b f32[k, n], alpha f32, steps i64")).toEqual(["m", "n", "k", "steps"]);
+    expect(rankOf("out f32[m, n], a f32[m]")).toBe(2);
+    expect(trialSizes("out f32[n], a f32[n]")).toEqual({n: 1 << 22});
+    expect(trialSizes("out f64[n, n]")).toEqual({n: 512});
+  });
+});
+
+describe("a kernel's rows", () => {
+  it("leave out texts and what is absent", () => {
+    expect(rowsOf({best_ns: 7, source: "int x;", cpu: "", flags: ["-O3"], gone: null})).toEqual([["best ns", "7"], ["flags", '[\n "-O3"\n]']]);
+  });
+});
+
+describe("the pictures", () => {
+  it("have a title and a description each", () => {
+    for (const {source} of PICTURES) expect(source).toMatch(/^flowchart TB\n {2}accTitle: .+\n {2}accDescr: .+\n/);
+  });
+});
