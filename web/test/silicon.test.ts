@@ -1,9 +1,15 @@
 import {describe, expect, it} from "vitest";
 import {rankOf, symbolsOf, trialSizes} from "../src/hub/kernels";
 import {PICTURES} from "../src/silicon/architecture";
-import {rowsOf} from "../src/silicon/kernel-detail";
+import {statedOf, termsOf} from "../src/silicon/kernel-detail";
+import type {KernelWhole} from "../src/hub/kernels";
 import {place, placeLabels, roofAt, scaleOf} from "../src/silicon/roofline";
 import {pointsOf} from "../src/silicon/silicon-view";
+
+const kernel: KernelWhole = {
+  name: "a", key: "k", origin: "built-in", about: "", signature: "out f32[n]", determinism: "D2", flops: "n", bytes: null, errors: null, speed: null,
+  verified_at: null, compiler: null, contract: null, source: null, receipt: null,
+};
 
 describe("a roofline", () => {
   it("has whole decades around what it shows", () => {
@@ -27,8 +33,7 @@ describe("a roofline", () => {
 
   it("shows kernels that were timed", () => {
     const speed = {sizes: "n = 8", run_ns: 10, gflops: 4, gb_s: 8, roof_gflops: 100, roof_gb_s: 10, roof_percent: 80};
-    const kernel = {name: "a", key: "", origin: "house", signature: "", determinism: "D2", speed, receipt: null};
-    const points = pointsOf([kernel, {...kernel, name: "b", speed: null}, {...kernel, name: "c", speed: {...speed, gb_s: 0}}]);
+    const points = pointsOf([{...kernel, speed}, {...kernel, name: "b"}, {...kernel, name: "c", speed: {...speed, gb_s: 0}}]);
     expect(points).toEqual([{name: "a", intensity: 0.5, gops: 4, share: 0.8, hue: 2}]);
   });
 });
@@ -39,12 +44,14 @@ describe("a signature", () => {
     expect(rankOf("out f32[m, n], a f32[m]")).toBe(2);
     expect(trialSizes("out f32[n], a f32[n]")).toEqual({n: 1 << 22});
     expect(trialSizes("out f64[n, n]")).toEqual({n: 512});
+    expect(trialSizes("inout f64[n, m], sweeps i64")).toEqual({n: 512, m: 512, sweeps: 4});
   });
 });
 
-describe("a kernel's rows", () => {
-  it("leave out texts and what is absent", () => {
-    expect(rowsOf({best_ns: 7, source: "int x;", cpu: "", flags: ["-O3"], gone: null})).toEqual([["best ns", "7"], ["flags", '[\n "-O3"\n]']]);
+describe("a kernel's terms", () => {
+  it("leave out what is absent", () => {
+    expect(termsOf(kernel)).toEqual([["Signature", "out f32[n]"], ["Operations", "n"], ["Bits", "D2"], ["Contract's key", "k"]]);
+    expect(statedOf({best: 7, flags: ["-O3"]})).toEqual([["best", "7"], ["flags", '["-O3"]']]);
   });
 });
 

@@ -5,7 +5,7 @@ import {html, nothing, svg, type TemplateResult} from "lit";
 import {customElement, state} from "lit/decorators.js";
 import {PageElement} from "../base/element";
 import {formatMs, formatShare} from "../base/format";
-import {runKernel, type KernelSpeed} from "../hub/kernels";
+import {timeKernel, type KernelSpeed} from "../hub/kernels";
 
 const KERNEL = "gemm_f32";
 const SIZE_MIN = 128;
@@ -40,7 +40,7 @@ export class GemmSlider extends PageElement {
     this.running = mine;
     this.isRunning = true;
     try {
-      const {speed} = await runKernel(KERNEL, {m: size, n: size, k: size}, REPEATS, mine.signal);
+      const speed = await timeKernel(KERNEL, {m: size, n: size, k: size}, REPEATS, mine.signal);
       this.seen = new Map(this.seen).set(size, speed);
       this.fault = "";
     } catch (error) {

@@ -5,20 +5,19 @@ import {html, nothing, type TemplateResult} from "lit";
 import {customElement, property, state} from "lit/decorators.js";
 import {PageElement} from "../base/element";
 import {formatCount, formatNs, formatShare} from "../base/format";
-import {listKernels, runKernel, trialSizes, type KernelInfo, type KernelList} from "../hub/kernels";
+import {listKernels, timeKernel, trialSizes, type KernelInfo, type KernelList} from "../hub/kernels";
 import "./architecture-picture";
 import "./gemm-slider";
 import "./kernel-detail";
 import {roofline, type Ceiling, type Point} from "./roofline";
 
 const REPEATS = 5;
-const HUES: Record<string, number> = {house: 2};
-const OTHER_HUE = 1;
+const HUES = {"built-in": 2, verified: 1} as const;
 
 export function pointsOf(kernels: KernelInfo[]): Point[] {
   return kernels.flatMap(({name, origin, speed}) =>
     speed && speed.gflops > 0 && speed.gb_s > 0
-      ? [{name, intensity: speed.gflops / speed.gb_s, gops: speed.gflops, share: speed.roof_percent / 100, hue: HUES[origin] ?? OTHER_HUE}]
+      ? [{name, intensity: speed.gflops / speed.gb_s, gops: speed.gflops, share: speed.roof_percent / 100, hue: HUES[origin]}]
       : []);
 }
 
@@ -56,7 +55,7 @@ export class SiliconView extends PageElement {
     for (const kernel of kernels) {
       this.measuring = kernel.name;
       try {
-        await runKernel(kernel.name, trialSizes(kernel.signature), REPEATS, this.stop.signal);
+        await timeKernel(kernel.name, trialSizes(kernel.signature), REPEATS, this.stop.signal);
         await this.refresh();
       } catch (error) {
         if (this.stop.signal.aborted) break;
@@ -68,17 +67,15 @@ export class SiliconView extends PageElement {
   }
 
   private ceilings(): Ceiling[] {
-    const roofs = this.list?.roofs;
-    if (!roofs) return [];
-    return [{name: "floats", gops: roofs.gflops_f32}, {name: "doubles", gops: roofs.gflops_f64}];
+    const {roof_gflops_f32: floats, roof_gflops_f64: doubles} = this.list!.machine;
+    return [{name: "floats", gops: floats}, {name: "doubles", gops: doubles}];
   }
 
   private plot(kernels: KernelInfo[]): TemplateResult {
     const points = pointsOf(kernels);
-    const roofs = this.list?.roofs;
     const isMeasuring = this.measuring !== "";
     return html`<section aria-labelledby="roofline"><h2 id="roofline">Under the roofs</h2>
-      ${roofs && points.length ? roofline(points, roofs.gb_s, this.ceilings())
+      ${points.length ? roofline(points, this.list!.machine.roof_gb_s, this.ceilings())
         : html`<p class="note">No kernel was timed beside the roofs yet.</p>`}
       <div class="actions">
         <button type="button" id="measure" ?disabled=${isMeasuring} @click=${() => void this.measure(kernels)}>Time them all</button>
@@ -91,7 +88,7 @@ export class SiliconView extends PageElement {
   private row(kernel: KernelInfo): TemplateResult {
     const {speed} = kernel;
     return html`<tr><th scope="row"><a href="#/silicon/${encodeURIComponent(kernel.name)}">${kernel.name}</a></th>
-      <td>${kernel.origin === "house" ? "of the house" : html`<span class="chip cached">verified here</span>`}</td>
+      <td>${kernel.origin === "built-in" ? "built in" : html`<span class="chip cached">verified here</span>`}</td>
       <td>${kernel.determinism}</td><td>${speed?.sizes ?? ""}</td>
       <td class="number">${speed ? formatNs(speed.run_ns) : "–"}</td>
       <td class="number">${speed?.gflops ? speed.gflops.toFixed(1) : "–"}</td><td class="number">${speed?.gb_s ? speed.gb_s.toFixed(1) : "–"}</td>
@@ -100,7 +97,7 @@ export class SiliconView extends PageElement {
 
   private table(kernels: KernelInfo[]): TemplateResult {
     return html`<section aria-labelledby="kernels"><h2 id="kernels">${formatCount(kernels.length, "kernel")}</h2>
-      ${this.list?.jail ? html`<p class="note">Verified kernels can't run here: ${this.list.jail}</p>` : nothing}
+      ${this.list?.jail.reason ? html`<p class="note">Verified kernels can't run here: ${this.list.jail.reason}</p>` : nothing}
       <div class="scroll" tabindex="0" role="group" aria-labelledby="kernels"><table>
         <thead><tr><th>Kernel</th><th>Whose</th><th>Bits</th><th>Timed at</th><th class="number">A run</th><th class="number">Gflop/s</th><th class="number">GB/s</th>
           <th class="number">Of the roof</th></tr></thead>
