@@ -55,9 +55,17 @@ class ChatStore extends Notifier {
     this.changed();
   }
 
-  // Before the hub's are deleted: what only it has.
-  async bringAllHere(): Promise<void> {
-    for (const {id} of this.conversations.filter((conversation) => conversation.isElsewhere)) await this.bringHere(id);
+  // With `deletes` the hub keeps nothing afterwards: what only it has comes here first.
+  async leaveHub(deletes: boolean): Promise<void> {
+    if (deletes) {
+      for (const {id} of this.conversations.filter((conversation) => conversation.isElsewhere)) await this.bringHere(id);
+      await hubHistory.dropAll();
+      for (const conversation of this.conversations) {
+        conversation.syncedAt = undefined;
+        this.keepHere(conversation);
+      }
+    }
+    hubHistory.switch(false);
   }
 
   private async bringHere(id: string): Promise<void> {

@@ -79,17 +79,32 @@ class HubHistory extends Notifier {
     conversation.syncedAt = conversation.updatedAt;
     const {syncedAt: _, isElsewhere: __, ...own} = conversation;
     const body = JSON.stringify({...own, updated_at: own.updatedAt});
-    this.after(() => hubFetch(`${PATH}/${own.id}`, {method: "PUT", body}), () => (conversation.syncedAt = 0));
+    this.after(
+      async () => {
+        await hubFetch(`${PATH}/${own.id}`, {method: "PUT", body});
+        this.note(own.id, {id: own.id, title: own.title, updated_at: own.updatedAt, bytes: body.length});
+      },
+      () => (conversation.syncedAt = 0),
+    );
   }
 
   drop(id: string): void {
-    this.after(() => hubFetch(`${PATH}/${id}`, {method: "DELETE"}));
+    this.after(async () => {
+      await hubFetch(`${PATH}/${id}`, {method: "DELETE"});
+      this.note(id);
+    });
   }
 
   async dropAll(): Promise<void> {
     for (const head of await this.look()) this.drop(head.id);
     await this.queue;
-    await this.look();
+  }
+
+  // What the list says now, without asking for it again.
+  private note(id: string, head?: KeptHead): void {
+    if (!this.list) return;
+    const others = this.list.conversations.filter((other) => other.id !== id);
+    this.list = {...this.list, conversations: head ? [head, ...others] : others};
   }
 
   private after(act: () => Promise<unknown>, undo?: () => void): void {

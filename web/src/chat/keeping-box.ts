@@ -22,9 +22,7 @@ export class KeepingBox extends PageElement {
 
   private async stop(deletes: boolean): Promise<void> {
     if (deletes && !confirm("Delete the conversations that the hub keeps? This browser keeps those that it has.")) return;
-    if (deletes) await chat.bringAllHere();
-    hubHistory.switch(false);
-    if (deletes) await hubHistory.dropAll();
+    await chat.leaveHub(deletes).catch((error: Error) => (hubHistory.fault = error.message));
   }
 
   private there(): string {
