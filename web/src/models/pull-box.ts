@@ -26,8 +26,8 @@ export class PullBox extends PageElement {
 
   private tell(pull: Pull): string {
     const {progress} = pull;
-    const {total, completed, resumedAt} = sumOf(progress.files);
-    const resumed = resumedAt > 0 && `went on at ${formatBytes(resumedAt)}`;
+    const {total, completed} = sumOf(progress.files);
+    const resumed = pull.wentOnAt > 0 && `went on at ${formatBytes(pull.wentOnAt)}`;
     if (pull.state === "done") return [progress.problem ? `is here, but can't run: ${progress.problem}` : "is here", resumed].filter(Boolean).join(" · ");
     const left = pull.bytesPerSecond > 0 && total > completed ? ((total - completed) / pull.bytesPerSecond) * 1000 : 0;
     return [

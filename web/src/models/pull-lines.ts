@@ -13,7 +13,6 @@ export interface PullFile {
   name: string;
   total: number; // 0: not known.
   completed: number;
-  resumedAt: number; // What was here when this pull began.
 }
 
 export interface Progress {
@@ -55,19 +54,12 @@ export function advance(before: Progress, line: PullLine): Progress {
 
 function withFile(files: PullFile[], line: PullLine): PullFile[] {
   const name = line.digest ?? line.status ?? "";
-  const completed = line.completed ?? 0;
   const old = files.find((file) => file.name === name);
-  const file = {name, total: line.total ?? old?.total ?? 0, completed, resumedAt: old?.resumedAt ?? completed};
+  const file = {name, total: line.total ?? old?.total ?? 0, completed: line.completed ?? 0};
   return old ? files.map((other) => (other === old ? file : other)) : [...files, file];
 }
 
-export interface Sum {
-  total: number;
-  completed: number;
-  resumedAt: number;
-}
-
-export function sumOf(files: PullFile[]): Sum {
-  const add = (key: "total" | "completed" | "resumedAt"): number => files.reduce((sum, file) => sum + file[key], 0);
-  return {total: add("total"), completed: add("completed"), resumedAt: add("resumedAt")};
+export function sumOf(files: PullFile[]): {total: number; completed: number} {
+  const add = (key: "total" | "completed"): number => files.reduce((sum, file) => sum + file[key], 0);
+  return {total: add("total"), completed: add("completed")};
 }

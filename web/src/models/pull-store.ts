@@ -10,6 +10,7 @@ export interface Pull {
   name: string;
   state: "running" | "done" | "broken" | "stopped";
   progress: Progress;
+  wentOnAt: number; // Bytes that an earlier pull of it brought here; 0: it is the first.
   bytesPerSecond: number;
   abort: AbortController;
 }
@@ -23,7 +24,8 @@ class Pulls extends Notifier {
   start(name: string): void {
     const old = this.list.find((pull) => pull.name === name);
     if (old?.state === "running") return;
-    const pull: Pull = {name, state: "running", progress: NO_PROGRESS, bytesPerSecond: 0, abort: new AbortController()};
+    const wentOnAt = old ? sumOf(old.progress.files).completed : 0;
+    const pull: Pull = {name, state: "running", progress: NO_PROGRESS, wentOnAt, bytesPerSecond: 0, abort: new AbortController()};
     this.list = [pull, ...this.list.filter((other) => other !== old)];
     this.changed();
     void this.run(pull);
