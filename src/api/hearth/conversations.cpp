@@ -27,7 +27,10 @@ Parsed<ConversationHead> head_of(dom::object object) {
   HEARTH_TRY(const dom::element updated_at, need(object, "updated_at"));
   HEARTH_TRY(head.updated_at_ms, as_integer("updated_at", updated_at, 0, kUnixMsMax));
   if (!is_conversation_id(id_text)) return refuse("invalid_value", "id", "'id' must be 1 to 64 of a-z, 0-9 and '-'.");
-  if (title_text.size() > kConversationTitleBytesMax) return too_many("title", kConversationTitleBytesMax, title_text.size());
+  if (title_text.size() > kConversationTitleBytesMax) {
+    return refuse("invalid_value", "title", fmt::format("'title' has {} bytes; at most {} are kept.", title_text.size(),
+                                                        kConversationTitleBytesMax));
+  }
   head.id = id_text;
   head.title = title_text;
   return head;

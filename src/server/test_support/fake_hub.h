@@ -159,7 +159,7 @@ class FakeHub final : public hub::Hub {
 
   std::atomic<bool> healthy{true};
   std::string consented;  // What was answered last.
-  bool pinned = false;    // The model "fake".
+  std::atomic<bool> pinned{false};  // The model "fake".
 
  private:
   enum class End { kFinish, kWait, kFail };
