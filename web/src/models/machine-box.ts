@@ -65,12 +65,12 @@ export class MachineBox extends PageElement {
     const able = found.models.filter((model) => model.fits !== "no");
     const shown = this.showsAll ? found.models : able;
     return html`<div class="scroll" tabindex="0" role="group" aria-labelledby="machine"><table>
-        <thead><tr><th>Model</th><th class="number">Weights</th><th class="number">Size</th><th>In memory</th>
+        <thead><tr><th>Model</th><th class="number">Parameters</th><th class="number">Size</th><th>In memory</th>
           <th class="number">Writes, tokens/s</th><th class="number">Reads, tokens/s</th><th><span class="hidden">Pull</span></th></tr></thead>
         <tbody>${shown.map((model) => this.row(model))}</tbody></table></div>
       ${able.length < found.models.length
         ? html`<button type="button" class="quiet" aria-expanded=${this.showsAll} @click=${() => (this.showsAll = !this.showsAll)}>${
-            this.showsAll ? "Only what fits" : `${found.models.length - able.length} that are too large`}</button>` : nothing}
+            this.showsAll ? "Only what fits" : `${found.models.length - able.length} more, too large`}</button>` : nothing}
       <p class="note">${found.how} The list is of ${found.as_of}; any other GGUF file can be pulled, too.</p>`;
   }
 

@@ -168,10 +168,10 @@ export class ModelsView extends PageElement {
       ${models.list.length > 8
         ? html`<input type="search" aria-label="Find a model" placeholder="Find a model" .value=${this.search}
             @input=${(e: Event) => (this.search = (e.target as HTMLInputElement).value)}>` : nothing}
-      <pull-box></pull-box>
       <ul class="model-list">${repeat(families, ({base}) => base.id, (family) => this.family(family))}</ul>
-      ${this.upstreams()}
+      <section aria-labelledby="pull"><h2 id="pull">More models</h2><pull-box></pull-box></section>
       <machine-box></machine-box>
+      ${this.upstreams()}
     </div>`;
   }
 }

@@ -23,13 +23,13 @@ async function draw(): Promise<void> {
     flowchart: {htmlLabels: true, curve: "basis", nodeSpacing: 30, rankSpacing: 40},
     themeVariables: {
       background: colours.paper, primaryColor: colours.raised, primaryTextColor: colours.ink, primaryBorderColor: colours.line,
-      lineColor: colours.soft, secondaryColor: colours.glow, tertiaryColor: colours.glow, edgeLabelBackground: colours.paper, fontSize: "14px",
+      lineColor: colours.soft, secondaryColor: colours.glow, tertiaryColor: colours.glow, edgeLabelBackground: colours.paper, fontSize: "17px",
     },
   });
-  document.body.style.background = colours.paper;
+  Object.assign(document.body.style, {background: colours.paper, overflow: "auto"});
   const {svg} = await mermaid.render("picture", picture.source);
   document.body.innerHTML = svg;
-  document.body.dataset.drawn = id;
+  document.querySelector("svg")!.style.minWidth = "46rem"; // Legible on a phone, which scrolls.
   tellHeight();
 }
 

@@ -51,7 +51,7 @@ interface Label {
 }
 
 // Beside its point, moved down or up until it lies on no other.
-export function placeLabels(points: {x: number; y: number; name: string}[], widthOf = (text: string) => text.length * 6.4): Label[] {
+export function placeLabels(points: {x: number; y: number; name: string}[], widthOf = (text: string) => text.length * 7): Label[] {
   const placed: (Label & {from: number; to: number})[] = [];
   for (const point of [...points].sort((a, b) => a.y - b.y)) {
     const isLeft = point.x + 10 + widthOf(point.name) > WIDTH - RIGHT;
@@ -59,7 +59,7 @@ export function placeLabels(points: {x: number; y: number; name: string}[], widt
     const [from, to] = isLeft ? [x - widthOf(point.name), x] : [x, x + widthOf(point.name)];
     const isFree = (y: number): boolean =>
       placed.every((other) => Math.abs(other.y - y) >= LABEL_HEIGHT || other.to < from || other.from > to);
-    const offsets = [0, 1, -1, 2, -2, 3, -3, 4, -4, 5, 6].map((n) => point.y + 4 + n * LABEL_HEIGHT);
+    const offsets = [0, 1, -1, 2, -2, 3, -3, 4, -4, 5, 6].map((n) => point.y + 4 + n * LABEL_HEIGHT).filter((y) => y < HEIGHT - BOTTOM);
     const y = offsets.find(isFree) ?? point.y + 4;
     placed.push({x, y, text: point.name, anchor: isLeft ? "end" : "start", from, to});
   }
