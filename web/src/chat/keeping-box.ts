@@ -33,7 +33,7 @@ export class KeepingBox extends PageElement {
 
   protected override render(): TemplateResult {
     const {isOn, list, fault} = hubHistory;
-    const where = html`On the hub's machine they lie in <code>${list?.folder ?? "its data folder"}</code>, as plain text that its owner alone may
+    const where = html`On the hub's machine they ${isOn ? "lie" : "would lie"} in <code>${list?.folder ?? "its data folder"}</code>, as plain text that its owner alone may
       read${isOn ? ` (${this.there()})` : ""}. Browsers that use this hub as you do can open them.`;
     return html`<details class="keeping" @toggle=${this.onToggle}>
       <summary>${isOn ? "Kept here and on the hub" : chat.keepsHistory ? "Kept in this browser alone" : "Kept nowhere: this browser forbids it"}</summary>

@@ -19,14 +19,14 @@ interface Chart {
 
 const CHARTS: Chart[] = [
   {name: "Tokens written per second", value: (s) => s.decode, show: (v) => v.toFixed(v < 10 ? 1 : 0), least: 10},
-  {name: "Prompt tokens computed per second", value: (s) => s.prefill, show: (v) => v.toFixed(0), least: 100},
+  {name: "Prompt tokens per second", value: (s) => s.prefill, show: (v) => v.toFixed(0), least: 100},
   {name: "Answers in the batch", value: (s) => s.running, show: (v) => v.toFixed(0), least: 4},
   {name: "Answers waiting", value: (s) => s.waiting, show: (v) => v.toFixed(0), least: 4},
   {name: "Tokens in a batch", value: (s) => s.perStep, show: (v) => v.toFixed(v < 10 ? 1 : 0), least: 4},
   {name: "Pages of keys and values", value: (s) => s.pages, show: (v) => v.toFixed(0), least: 16},
   {name: "Of these, for prompts to come", value: (s) => s.pagesCached, show: (v) => v.toFixed(0), least: 16},
-  {name: "Keys and values, of their budget", value: (s) => s.kvShare, show: formatShare, least: 1},
-  {name: "Weights, of their budget", value: (s) => s.weightShare, show: formatShare, least: 1},
+  {name: "Keys and values, of budget", value: (s) => s.kvShare, show: formatShare, least: 1},
+  {name: "Weights, of budget", value: (s) => s.weightShare, show: formatShare, least: 1},
 ];
 
 // A chart for each sensor that there is.
