@@ -4,4 +4,4 @@ import {after} from "node:test";
 import {browser} from "./browser.mjs";
 
 after(() => browser.close());
-for (const file of ["weight", "chat", "history", "models", "compare", "ledger", "silicon", "views"]) await import(`./${file}.mjs`);
+for (const file of (process.env.HEARTH_PAGE_ONLY ?? "weight chat history models compare ledger silicon views").split(" ")) await import(`./${file}.mjs`);
