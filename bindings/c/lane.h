@@ -21,7 +21,7 @@ namespace hearth::client {
 class Link;
 
 // Leaves as much of the 5 ms, within which a newer run goes ahead, for replacing a worker that does not listen.
-inline constexpr std::int64_t kGraceNs = 2'000'000;
+inline constexpr std::int64_t kGraceNs = 1'000'000;
 
 // Whose run it is, so that others can stop it.
 struct Flight {

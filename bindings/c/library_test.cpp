@@ -610,7 +610,8 @@ TEST_F(Jailed, NewerRunsEndOlderOnesThatListenAndThoseThatDoNot) {
     EXPECT_EQ(numbers(out_)[0], 42);
     looping.join();
     EXPECT_EQ(first, HEARTH_SUPERSEDED);
-    EXPECT_EQ(what == client::kDeafLoop, server_->stats().n_workers_replaced == 1);
+    // One that listens may come too late to it on a busy machine: then it is replaced, too.
+    EXPECT_GE(server_->stats().n_workers_replaced, what == client::kDeafLoop ? 1U : 0U);
   }
 }
 

@@ -1,6 +1,9 @@
 #include "compute/bridge/client_worker.h"
 
 #include <fmt/format.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 namespace hearth::compute::bridge {
 
@@ -59,12 +62,17 @@ void ClientWorker::watch(Clock::time_point now, std::chrono::nanoseconds limit) 
   }
 }
 
+void ClientWorker::condemn() {
+  is_condemned_ = worker_.is_alive();
+  if (is_condemned_) ::syscall(SYS_pidfd_send_signal, worker_.pidfd(), SIGKILL, nullptr, 0U);
+}
+
 ClientWorker::End ClientWorker::end() {
   if (is_overdue_) {
     return {Ending::kDeadline, fmt::format("the kernel ran for more than {:.1f} s, which is all that a run may take "
                                            "(compute.run_seconds_max)", std::chrono::duration<double>(limit_).count())};
   }
-  if (worker_.is_alive()) {
+  if (is_condemned_ || worker_.is_alive()) {
     worker_.kill();
     return {Ending::kReplaced, {}};
   }

@@ -42,7 +42,9 @@ class ClientWorker {
   void watch(std::chrono::steady_clock::time_point now, std::chrono::nanoseconds limit);
   bool is_running() const;
 
-  // Kills it, if it lives, and says how it ended.
+  // Has the kernel kill it, without waiting for that.
+  void condemn();
+  // Kills it, if it lives, waits until it is gone, and says how it ended.
   struct End {
     Ending ending = Ending::kNone;
     std::string reason;  // A sentence; empty for kReplaced.
@@ -59,6 +61,7 @@ class ClientWorker {
   std::uint32_t watched_run_ = 0;
   Clock::time_point watched_since_{};
   bool is_overdue_ = false;
+  bool is_condemned_ = false;
   std::chrono::nanoseconds limit_{};
 };
 

@@ -25,7 +25,7 @@ struct ServerOptions {
   std::chrono::nanoseconds run_max = std::chrono::seconds(60);
   std::uint32_t sessions_max = 64;
   unsigned n_threads = 0;    // Of kernels, in the hub and in workers; 0: one for each usable core.
-  unsigned n_spare_workers = 1;
+  unsigned n_spare_workers = 2;  // One that is taken while the next one starts leaves another.
 };
 
 struct ServerStats {

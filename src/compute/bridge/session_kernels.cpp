@@ -273,14 +273,17 @@ Result<Session::Reply> Session::on_open_lane(std::string_view payload) {
 
 Result<Session::Reply> Session::on_replace_worker(std::string_view payload) {
   HEARTH_TRY(const auto ask, parse_plain<ReplaceWorkerAsk>(payload));
-  ClientWorker::End end;
+  std::unique_ptr<ClientWorker> old;
   if (worker_ != nullptr && worker_->generation() == ask.generation) {
-    end = worker_->end();
-    worker_ = nullptr;
+    // The next one is made ready while this one dies; it must be gone before anybody runs on its memory.
+    worker_->condemn();
+    old = std::exchange(worker_, nullptr);
     drop_calls([](const Call& call) { return call.place == Place::kWorker; });
     ++shared_.n_workers_replaced;
   }
-  HEARTH_TRY_VOID(worker());
+  const auto next = worker();
+  const ClientWorker::End end = old != nullptr ? old->end() : ClientWorker::End{};
+  if (!next) return std::unexpected(next.error());
   return lane_reply(end);
 }
 
