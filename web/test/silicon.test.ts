@@ -24,16 +24,21 @@ describe("a roofline", () => {
     expect(roofAt(50, 10, 100)).toBe(100);
   });
 
-  it("lays no name on another", () => {
-    const labels = placeLabels(Array.from({length: 6}, (_, i) => ({x: 100 + i, y: 100, name: `kernel_${i}`})));
-    const lines = labels.map((label) => label.y);
-    expect(new Set(lines).size).toBe(6);
-    expect(placeLabels([{x: 750, y: 10, name: "at_the_edge"}])[0].anchor).toBe("end");
+  it("lays no name on another, nor on a point, and leads those that had to move", () => {
+    const points = Array.from({length: 30}, (_, i) => ({x: 300 + (i % 3), y: 200 + i, name: `kernel_${i}`}));
+    const labels = placeLabels(points);
+    const boxes = labels.map(({x, y, text}) => ({left: x, right: x + text.length * 6.3, top: y - 9, bottom: y + 3}));
+    boxes.forEach((a, i) => boxes.slice(i + 1).forEach((b) =>
+      expect(a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom).toBe(false)));
+    expect(labels.filter((label) => label.lead).length).toBeGreaterThan(10);
+    expect(placeLabels([{x: 400, y: 100, name: "alone"}])[0]).toMatchObject({x: 409, lead: undefined});
+    expect(placeLabels([{x: 745, y: 100, name: "at_the_edge"}])[0].x).toBeLessThan(745); // To the left.
   });
 
   it("shows kernels that were timed", () => {
     const speed = {sizes: "n = 8", run_ns: 10, gflops: 4, gb_s: 8, roof_gflops: 100, roof_gb_s: 10, roof_percent: 80};
-    const points = pointsOf([{...kernel, speed}, {...kernel, name: "b"}, {...kernel, name: "c", speed: {...speed, gb_s: 0}}]);
+    const points = pointsOf([{...kernel, speed}, {...kernel, name: "b"}, {...kernel, name: "c", speed: {...speed, gb_s: 0}},
+      {...kernel, name: "disturbed", speed: {...speed, roof_percent: 140}}]);
     expect(points).toEqual([{name: "a", intensity: 0.5, gops: 4, share: 0.8, hue: 2}]);
   });
 });

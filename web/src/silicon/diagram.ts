@@ -11,6 +11,8 @@ const COLOURS = {
   dark: {paper: "#191714", raised: "#221f1b", ink: "#e9e3da", soft: "#a99f93", line: "#7d7367", glow: "#3a2617"},
 };
 
+const LEGIBLE_PX = 720;
+
 async function draw(): Promise<void> {
   const [id, theme] = location.hash.slice(1).split("/");
   const picture = PICTURES.find((row) => row.id === id) ?? PICTURES[0];
@@ -20,16 +22,19 @@ async function draw(): Promise<void> {
     securityLevel: "antiscript",
     theme: "base",
     fontFamily: "system-ui, sans-serif",
-    flowchart: {htmlLabels: true, curve: "basis", nodeSpacing: 30, rankSpacing: 40},
+    flowchart: {htmlLabels: true, curve: "basis", nodeSpacing: 26, rankSpacing: 32},
     themeVariables: {
       background: colours.paper, primaryColor: colours.raised, primaryTextColor: colours.ink, primaryBorderColor: colours.line,
-      lineColor: colours.soft, secondaryColor: colours.glow, tertiaryColor: colours.glow, edgeLabelBackground: colours.paper, fontSize: "17px",
+      lineColor: colours.soft, secondaryColor: colours.glow, tertiaryColor: colours.glow, edgeLabelBackground: colours.paper, fontSize: "16px",
     },
   });
   Object.assign(document.body.style, {background: colours.paper, overflow: "auto"});
   const {svg} = await mermaid.render("picture", picture.source);
   document.body.innerHTML = svg;
-  document.querySelector("svg")!.style.minWidth = "46rem"; // Legible on a phone, which scrolls.
+  const drawn = document.querySelector("svg")!;
+  const natural = drawn.viewBox.baseVal.width;
+  // No larger than it is, and legible on a phone, which scrolls.
+  Object.assign(drawn.style, {display: "block", margin: "auto", width: `${natural}px`, maxWidth: "100%", minWidth: `${Math.min(natural, LEGIBLE_PX)}px`});
   tellHeight();
 }
 

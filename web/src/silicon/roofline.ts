@@ -3,7 +3,7 @@
 // Both axes are logarithmic.  Left of where the two roofs meet a kernel waits for memory, right of it for the
 // multipliers.  The method: Williams, Waterman, Patterson, "Roofline", CACM 52(4), 2009.
 
-import {html, svg, type TemplateResult} from "lit";
+import {html, nothing, svg, type TemplateResult} from "lit";
 import {formatShare} from "../base/format";
 
 export interface Point {
@@ -20,9 +20,11 @@ export interface Ceiling {
 }
 
 const WIDTH = 760;
-const HEIGHT = 400;
+const HEIGHT = 470;
 const LEFT = 52, RIGHT = 16, TOP = 16, BOTTOM = 40;
-const LABEL_HEIGHT = 13;
+const LABEL_HEIGHT = 12;
+const LETTER_WIDTH = 6.3;
+const DOT = 4.5; // A point's radius.
 
 export interface Scale {
   from: number; // log10.
@@ -43,27 +45,44 @@ export const place = (scale: Scale, value: number, begin: number, end: number): 
 // What a kernel of that intensity could reach under this memory and this ceiling.
 export const roofAt = (intensity: number, gbS: number, ceiling: number): number => Math.min(intensity * gbS, ceiling);
 
-interface Label {
-  x: number;
-  y: number;
-  text: string;
-  anchor: "start" | "end";
+interface Box {
+  left: number;
+  right: number;
+  top: number;
+  bottom: number;
 }
 
-// Beside its point, moved down or up until it lies on no other.
-export function placeLabels(points: {x: number; y: number; name: string}[], widthOf = (text: string) => text.length * 7): Label[] {
-  const placed: (Label & {from: number; to: number})[] = [];
-  for (const point of [...points].sort((a, b) => a.y - b.y)) {
-    const isLeft = point.x + 10 + widthOf(point.name) > WIDTH - RIGHT;
-    const x = point.x + (isLeft ? -9 : 9);
-    const [from, to] = isLeft ? [x - widthOf(point.name), x] : [x, x + widthOf(point.name)];
-    const isFree = (y: number): boolean =>
-      placed.every((other) => Math.abs(other.y - y) >= LABEL_HEIGHT || other.to < from || other.from > to);
-    const offsets = [0, 1, -1, 2, -2, 3, -3, 4, -4, 5, 6].map((n) => point.y + 4 + n * LABEL_HEIGHT).filter((y) => y < HEIGHT - BOTTOM);
-    const y = offsets.find(isFree) ?? point.y + 4;
-    placed.push({x, y, text: point.name, anchor: isLeft ? "end" : "start", from, to});
-  }
-  return placed;
+export interface Label {
+  text: string;
+  x: number; // Where it begins, and its base line.
+  y: number;
+  lead?: {x1: number; y1: number; x2: number; y2: number}; // To its point, where that is not beside it.
+}
+
+const overlap = (a: Box, b: Box): boolean => a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
+const isInside = (box: Box): boolean => box.left >= LEFT + 2 && box.right <= WIDTH - 2 && box.top >= 2 && box.bottom <= HEIGHT - BOTTOM;
+
+// Places beside a point, the nearest first: to the right and to the left, ever further up and down.
+const OFFSETS = [9, 40, 80, 130].flatMap((dx) => Array.from({length: 41}, (_, i) => ({dx, dy: (i - 20) * 6})))
+  .sort((a, b) => a.dx * 0.7 + Math.abs(a.dy) - (b.dx * 0.7 + Math.abs(b.dy)));
+
+// A name for each point, on no other name and no point; one that had to move is led to its point by a line.
+export function placeLabels(points: {x: number; y: number; name: string}[], taken: Box[] = []): Label[] {
+  const boxes = [...taken, ...points.map(({x, y}) => ({left: x - DOT, right: x + DOT, top: y - DOT, bottom: y + DOT}))];
+  return points.map(({x, y, name}) => {
+    const width = name.length * LETTER_WIDTH;
+    const boxAt = (dx: number, dy: number, isLeft: boolean): Box => {
+      const left = isLeft ? x - dx - width : x + dx;
+      return {left, right: left + width, top: y + dy - LABEL_HEIGHT / 2, bottom: y + dy + LABEL_HEIGHT / 2};
+    };
+    const tried = OFFSETS.flatMap(({dx, dy}) => [boxAt(dx, dy, false), boxAt(dx, dy, true)]);
+    const box = tried.find((one) => isInside(one) && !boxes.some((other) => overlap(one, other))) ?? tried[0];
+    boxes.push(box);
+    const middle = (box.top + box.bottom) / 2;
+    const edge = box.left > x ? box.left - 1 : box.right + 1;
+    const isBeside = Math.abs(middle - y) < LABEL_HEIGHT && Math.abs(edge - x) < 12;
+    return {text: name, x: box.left, y: box.bottom - 3, lead: isBeside ? undefined : {x1: x, y1: y, x2: edge, y2: middle}};
+  });
 }
 
 const decades = ({from, to}: Scale): number[] => Array.from({length: to - from + 1}, (_, i) => 10 ** (from + i));
@@ -77,6 +96,12 @@ export function roofline(points: Point[], gbS: number, ceilings: Ceiling[]): Tem
   const floor = 10 ** ys.from;
   const top = Math.max(...ceilings.map((c) => c.gops));
   const seen = points.map((p) => ({...p, x: x(p.intensity), y: y(p.gops)}));
+  const foot = y(Math.max(floor, gbS * 10 ** xs.from)); // Of memory's roof.
+  const named = [
+    {left: LEFT, right: LEFT + 130, top: foot - 24, bottom: foot - 4},
+    ...ceilings.map((ceiling) => ({left: WIDTH - RIGHT - 130, right: WIDTH - RIGHT, top: y(ceiling.gops) - 18, bottom: y(ceiling.gops) - 1})),
+  ];
+  const labels = placeLabels(seen, named);
   const text = points.map((p) => `${p.name}: ${p.gops.toFixed(1)} Gop/s, ${formatShare(p.share)} of its roof`).join("; ");
 
   return html`<figure class="roofline"><div class="scroll" tabindex="0" role="group" aria-label="Roofline">
@@ -87,12 +112,13 @@ export function roofline(points: Point[], gbS: number, ceilings: Ceiling[]): Tem
         <text class="tick" x=${LEFT - 6} y=${y(value) + 4} text-anchor="end">${shown(value)}</text>`)}
       <text class="tick" x=${(LEFT + WIDTH - RIGHT) / 2} y=${HEIGHT - 6} text-anchor="middle">operations per byte</text>
       <text class="tick" x="12" y=${(TOP + HEIGHT - BOTTOM) / 2} text-anchor="middle" transform="rotate(-90 12 ${(TOP + HEIGHT - BOTTOM) / 2})">Gop/s</text>
-      <path class="roof" d="M${x(Math.max(floor / gbS, 10 ** xs.from))} ${y(Math.max(floor, gbS * 10 ** xs.from))}L${x(top / gbS)} ${y(top)}"></path>
-      <text class="roof-name" x=${x(10 ** xs.from) + 8} y=${y(Math.max(floor, gbS * 10 ** xs.from)) - 10}>memory, ${gbS.toFixed(1)} GB/s</text>
+      <path class="roof" d="M${x(Math.max(floor / gbS, 10 ** xs.from))} ${foot}L${x(top / gbS)} ${y(top)}"></path>
+      <text class="roof-name" x=${x(10 ** xs.from) + 8} y=${foot - 10}>memory, ${gbS.toFixed(1)} GB/s</text>
       ${ceilings.map((ceiling) => svg`<path class="roof" d="M${x(ceiling.gops / gbS)} ${y(ceiling.gops)}H${WIDTH - RIGHT}"></path>
         <text class="roof-name" x=${WIDTH - RIGHT} y=${y(ceiling.gops) - 5} text-anchor="end">${ceiling.name}, ${ceiling.gops.toFixed(0)} Gop/s</text>`)}
-      ${seen.map((p) => svg`<circle class="hue-${p.hue}" cx=${p.x} cy=${p.y} r="5"><title>${p.name}: ${p.gops.toFixed(1)} Gop/s at ${
+      ${labels.map(({lead}) => (lead ? svg`<line class="lead" x1=${lead.x1} y1=${lead.y1} x2=${lead.x2} y2=${lead.y2}></line>` : nothing))}
+      ${seen.map((p) => svg`<circle class="hue-${p.hue}" cx=${p.x} cy=${p.y} r=${DOT}><title>${p.name}: ${p.gops.toFixed(1)} Gop/s at ${
         p.intensity.toPrecision(2)} per byte, ${formatShare(p.share)} of its roof</title></circle>`)}
-      ${placeLabels(seen).map((label) => svg`<text class="point-name" x=${label.x} y=${label.y} text-anchor=${label.anchor}>${label.text}</text>`)}
+      ${labels.map((label) => svg`<text class="point-name" x=${label.x} y=${label.y}>${label.text}</text>`)}
     </svg></div></figure>`;
 }

@@ -14,9 +14,13 @@ import {roofline, type Ceiling, type Point} from "./roofline";
 const REPEATS = 5;
 const HUES = {"built-in": 2, verified: 1} as const;
 
+// A figure that is so much above its roof is no speed, but a probe that a neighbour disturbed.
+const SHARE_MAX = 1.05;
+const isCredible = (speed: KernelInfo["speed"]): boolean => speed !== null && speed.roof_percent / 100 <= SHARE_MAX;
+
 export function pointsOf(kernels: KernelInfo[]): Point[] {
   return kernels.flatMap(({name, origin, speed}) =>
-    speed && speed.gflops > 0 && speed.gb_s > 0
+    speed && isCredible(speed) && speed.gflops > 0 && speed.gb_s > 0
       ? [{name, intensity: speed.gflops / speed.gb_s, gops: speed.gflops, share: speed.roof_percent / 100, hue: HUES[origin]}]
       : []);
 }
@@ -82,7 +86,8 @@ export class SiliconView extends PageElement {
         ${isMeasuring ? html`<button type="button" class="quiet" @click=${() => this.stop?.abort()}>Stop</button>` : nothing}
         <span role="status" class="note">${isMeasuring ? `${this.measuring}…` : ""}</span>
       </div>
-      <p class="note">The roofs are this machine's, probed beside the runs. What lies in a cache may be above the memory's line: its own roof, in the table, is the cache's.</p></section>`;
+      <p class="note">The roofs are this machine's, probed beside the runs. What lies in a cache may be above the memory's line: its own roof, in the table, is the cache's.
+        A figure above its own roof is a mistake of the measurement, and not drawn.</p></section>`;
   }
 
   private row(kernel: KernelInfo): TemplateResult {
@@ -92,7 +97,8 @@ export class SiliconView extends PageElement {
       <td>${kernel.determinism}</td><td>${speed?.sizes ?? ""}</td>
       <td class="number">${speed ? formatNs(speed.run_ns) : "–"}</td>
       <td class="number">${speed?.gflops ? speed.gflops.toFixed(1) : "–"}</td><td class="number">${speed?.gb_s ? speed.gb_s.toFixed(1) : "–"}</td>
-      <td class="number">${speed?.roof_percent ? formatShare(speed.roof_percent / 100) : "–"}</td></tr>`;
+      <td class="number">${!speed?.roof_percent ? "–" : isCredible(speed) ? formatShare(speed.roof_percent / 100)
+        : html`<span title="More than its roof: the probe beside it was disturbed. Time it again.">disturbed</span>`}</td></tr>`;
   }
 
   private table(kernels: KernelInfo[]): TemplateResult {
