@@ -47,6 +47,8 @@ const std::array kKeys = {
               List<Config>{FIELD(Strings, models.drafts)}},
     Key{"models", "task_margin", "By how much the probability of a task must exceed the next one's for 'auto' to take its model.",
         Number<Config>{FIELD(double, models.task_margin), 0, 1}},
+    Key{"models", "pull", "Let clients have the hub pull models from Hugging Face and Ollama's registry, and delete what was pulled (POST /api/pull, DELETE /api/delete).",
+        Switch<Config>{FIELD(bool, models.pull)}},
     Key{"adapters", "folders", "Folders that are searched for LoRA adapters, besides those of models.",
               List<Config>{FIELD(Strings, adapters.folders)}},
     Key{"adapters", "memory_mib", "Most memory for adapters that stay loaded, in MiB; 0 means a quarter of the machine's.",

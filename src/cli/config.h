@@ -35,6 +35,7 @@ struct Config {
     std::vector<std::string> pinned;
     std::vector<std::string> preload;
     double task_margin = 0.4;
+    bool pull = true;
   } models;
   struct Adapters {
     std::vector<std::string> folders;

@@ -33,8 +33,7 @@ Result<store::CatalogueOptions> catalogue_options(const Config& config) {
   store::CatalogueOptions options;
   HEARTH_TRY(options.embedded, embedded_model_file());
   for (const std::string& folder : config.models.folders) options.folders.push_back(expand_home(folder));
-  std::error_code error;
-  if (std::filesystem::is_directory(pulled_folder(), error)) options.pulled = pulled_folder();
+  options.pulled = pulled_folder();
   for (const std::string& folder : config.adapters.folders) {
     options.adapter_folders.push_back(expand_home(folder));
   }
@@ -42,6 +41,13 @@ Result<store::CatalogueOptions> catalogue_options(const Config& config) {
   options.store = store_folder();
   options.heads_file = cache_folder() / "heads";
   options.architectures = runnable_architectures();
+  return options;
+}
+
+store::PullOptions pull_options() {
+  store::PullOptions options;
+  options.folder = pulled_folder();
+  store::take_environment(options);
   return options;
 }
 

@@ -7,12 +7,13 @@
 #include <optional>
 
 #include "cli/interrupt.h"
+#include "cli/open_catalogue.h"
 #include "cli/paths.h"
 #include "cli/progress_bar.h"
 #include "cli/terminal.h"
 #include "cli/verbs.h"
-#include "store/file_name.h"
 #include "store/pull.h"
+#include "store/pulled.h"
 
 namespace hearth::cli {
 namespace {
@@ -65,9 +66,8 @@ Result<> fetch(const store::PullPlan& plan, bool show_bar) {
 std::string next_step(const store::PullPlan& plan) {
   const std::filesystem::path& path = plan.files.front().path;
   if (!plan.needs_conversion) {
-    const std::string stem = path.stem().string();
-    const auto part = store::split_part(stem);
-    return fmt::format("ask it: hearth ask --model {} \"...\"", part ? part->stem : stem);
+    return fmt::format("ask it: hearth ask --model {} \"...\"",
+                       store::pulled_model_name(path.lexically_relative(pulled_folder())));
   }
   return fmt::format("these are weights as their makers wrote them; make a model that runs of them:\n"
                      "hearth models quantize {} {}-Q4_K_M.gguf --type Q4_K_M",
@@ -78,10 +78,7 @@ std::string next_step(const store::PullPlan& plan) {
 
 Result<> models_pull(const Context& context, const ModelsPullOptions& options) {
   HEARTH_TRY(const store::PullName name, store::parse_pull_name(options.name));
-  store::PullOptions pull_options;
-  pull_options.folder = pulled_folder();
-  store::take_environment(pull_options);
-  HEARTH_TRY(const store::PullPlan plan, store::plan_pull(name, pull_options));
+  HEARTH_TRY(const store::PullPlan plan, store::plan_pull(name, pull_options()));
   print_note(fmt::format("{}: {} in {} file{}", plan.name,
                          total_bytes(plan) == 0 ? "of unknown size" : format_bytes(total_bytes(plan)),
                          plan.files.size(), plan.files.size() == 1 ? "" : "s"));

@@ -17,6 +17,7 @@
 #include "cli/compute_bridge.h"
 #include "cli/kernel_services.h"
 #include "cli/kernels.h"
+#include "cli/open_catalogue.h"
 #include "cli/open_hub.h"
 #include "cli/outcome.h"
 #include "cli/paths.h"
@@ -148,6 +149,8 @@ Result<> serve(const Context& context, const ServeOptions& options) {
     HEARTH_TRY(const NotedOutcome noted, note_outcome(id, is_good));
     return outcome_json(noted);
   };
+  hub::Pulls pulls({.from = pull_options(), .is_allowed = context.config.models.pull}, *hub);
+  listen.pulls = &pulls;
   HEARTH_TRY(const auto server, server::Server::create(std::move(listen), *hub));
   auto bridge = open_bridge(context.config, *hub, kernels);
 
@@ -158,6 +161,7 @@ Result<> serve(const Context& context, const ServeOptions& options) {
   log_info("cli", fmt::format("stopping on {}", strsignal(number)));
   retract_running();
   server->stop(kStopGrace);
+  pulls.stop();
   bridge = nullptr;
   hub->shutdown(std::chrono::milliseconds(0));
   return {};

@@ -79,6 +79,7 @@ class Conductor final : public Hub {
   Result<> answer_consent(std::string_view id, std::string_view client, bool is_allowed, bool is_remembered) override;
   std::vector<ModelEntry> models() const override;
   MemoryReport memory() override;
+  void refresh_models() override { parts_.shelf->refresh(); }
   Result<> unload(const std::string& model) override { return parts_.shelf->unload(model); }
   Result<> set_pinned(const std::string& model, bool is_pinned) override {
     return parts_.shelf->set_pinned(model, is_pinned);

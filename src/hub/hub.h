@@ -157,6 +157,8 @@ class Hub {
   }
 
   virtual std::vector<ModelEntry> models() const = 0;
+  // Looks for models again, and returns when models() and names know what is there now.
+  virtual void refresh_models() {}
   virtual HubStats stats() const = 0;
   virtual MemoryReport memory() { return {}; }
   // Lets go of a model that is loaded; the next request for it loads it again.  kNotFound: no such model;

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <future>
 #include <thread>
 #include <utility>
 
@@ -228,6 +229,15 @@ void ModelShelf::rescan_later() {
     if (std::exchange(scan_is_due_, true)) return;
   }
   loader_.post([this] { scan_now(); });
+}
+
+void ModelShelf::refresh() {
+  std::promise<void> done;
+  loader_.post([this, &done] {
+    scan_now();
+    done.set_value();
+  });
+  done.get_future().wait();
 }
 
 void ModelShelf::scan_now() {

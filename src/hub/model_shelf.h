@@ -121,6 +121,9 @@ class ModelShelf {
   // The last scan, with what is loaded; a new one is started if that is older than a few seconds.
   std::vector<ModelEntry> entries();
 
+  // Scans again, and returns when that is done; waits for a model that is being loaded.
+  void refresh();
+
   // What is loaded, what the page cache holds of the rest, and the budget.  Asks the kernel about each
   // file: some microseconds each.
   MemoryReport memory();

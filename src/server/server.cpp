@@ -26,6 +26,7 @@
 #include "server/kernel_routes.h"
 #include "server/metrics.h"
 #include "server/page.h"
+#include "server/pull_answer.h"
 #include "server/worker_pool.h"
 
 namespace hearth::server {
@@ -80,6 +81,8 @@ enum RouteId : int {
   kOllamaLoaded,
   kOllamaShow,
   kOllamaVersion,
+  kOllamaPull,
+  kOllamaDelete,
   kRouterModels,
   kRouterLoad,
   kRouterUnload,
@@ -113,6 +116,8 @@ constexpr auto kRoutes = std::to_array<net::Route>({
     {"GET", "/api/ps", kOllamaLoaded},
     {"POST", "/api/show", kOllamaShow},
     {"GET", "/api/version", kOllamaVersion},
+    {"POST", "/api/pull", kOllamaPull},
+    {"DELETE", "/api/delete", kOllamaDelete},
     {"GET", "/models", kRouterModels},
     {"POST", "/models/load", kRouterLoad},
     {"POST", "/models/unload", kRouterUnload},
@@ -262,6 +267,8 @@ struct Server::State {
   void answer(RouteId route, const std::string& rest, const Exchange& exchange);
   void answer_chat_request(const ChatRoute& route, const Exchange& exchange);
   net::ServerResponse ollama_show(std::string_view body);
+  void ollama_pull(const Exchange& exchange);
+  net::ServerResponse ollama_delete(std::string_view body);
   net::ServerResponse health();
   net::ServerResponse models();
   net::ServerResponse model(const std::string& id);
@@ -408,6 +415,8 @@ void Server::State::answer(RouteId route, const std::string& rest, const Exchang
     case kOllamaTags: return respond(exchange, {.body = ollama::render_tags(usable_models())});
     case kOllamaLoaded: return respond(exchange, {.body = ollama::render_loaded(usable_models(), hub.memory())});
     case kOllamaShow: return respond(exchange, ollama_show(exchange->request().body));
+    case kOllamaPull: return ollama_pull(exchange);
+    case kOllamaDelete: return respond(exchange, ollama_delete(exchange->request().body));
     case kOllamaVersion: return respond(exchange, {.body = ollama::render_version(options.version)});
     case kRouterModels: return respond(exchange, {.body = api::router::render_models(usable_models())});
     case kRouterUnload: return respond(exchange, unload(exchange->request().body));
@@ -490,9 +499,31 @@ net::ServerResponse Server::State::ollama_show(std::string_view body) {
   if (!name) return error_response(name.error(), {}, ollama::render_error);
   const auto usable = usable_models();
   if (const auto* const found = ollama::find_model(usable, *name)) return {.body = ollama::render_show(*found)};
+  const auto pulled = options.pulls == nullptr ? std::nullopt : options.pulls->find(*name);
+  if (pulled && pulled->problem.empty()) return {.body = ollama::render_show(*pulled)};
   return error_response(api::api_error(404, fmt::format("model '{}' not found; GET /api/tags lists those that "
                                                         "there are", *name)),
                         {}, ollama::render_error);
+}
+
+void Server::State::ollama_pull(const Exchange& exchange) {
+  if (options.pulls == nullptr) {
+    return respond(exchange, error_response(api::api_error(404, "This hub pulls no models."), {}, ollama::render_error));
+  }
+  answer_pull(*options.pulls, {.headers = common_headers(exchange->request()),
+                               .exchange = exchange,
+                               .metrics = metrics,
+                               .heartbeat_every = options.heartbeat_every});
+}
+
+// 200 without a body, as Ollama answers it.
+net::ServerResponse Server::State::ollama_delete(std::string_view body) {
+  const auto name = ollama::parse_show(body);
+  if (!name) return error_response(name.error(), {}, ollama::render_error);
+  const auto deleted = options.pulls == nullptr ? fail(Code::kNotFound, "this hub deletes no models")
+                                                : options.pulls->remove(*name);
+  if (!deleted) return error_response(api::api_error(deleted.error()), {}, ollama::render_error);
+  return {.content_type = "", .body = ""};
 }
 
 net::ServerResponse Server::State::unload(std::string_view body) {

@@ -3,8 +3,8 @@
 //   OpenAI       POST /v1/chat/completions, /v1/completions, /v1/responses, /v1/embeddings, /v1/rerank
 //                GET  /v1/models, /v1/models/{id}
 //   Anthropic    POST /v1/messages, /v1/messages/count_tokens
-//   Ollama       POST /api/chat, /api/generate, /api/embed, /api/embeddings, /api/show
-//                GET  /api/tags, /api/ps, /api/version
+//   Ollama       POST /api/chat, /api/generate, /api/embed, /api/embeddings, /api/show, /api/pull
+//                GET  /api/tags, /api/ps, /api/version   DELETE /api/delete
 //   llama.cpp    POST /models/load, /models/unload   GET /models, /props
 //   Hearth       GET  /hearth/v1/receipts, /hearth/v1/receipts/{id}, /hearth/v1/ledger, /hearth/v1/memory,
 //                     /hearth/v1/consents, /health, /metrics, / and the page's files
@@ -28,6 +28,7 @@
 #include "base/result.h"
 #include "hub/hub.h"
 #include "hub/kernels/kernel_desk.h"
+#include "hub/pulls.h"
 #include "net/http_server.h"
 #include "server/access.h"
 #include "server/ledger_routes.h"
@@ -50,6 +51,7 @@ struct ServerOptions {
   PageServices page;
   // Learns that a receipt's answer was good or bad; what it noted as JSON text.  Unset: 404.
   std::function<Result<std::string>(const std::string& id, bool is_good)> note_outcome;
+  hub::Pulls* pulls = nullptr;  // Fetches models for clients; null: nobody does.  Outlives the server.
 };
 
 // Threading: create, stop and the destructor on one thread; the rest anywhere.

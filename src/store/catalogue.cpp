@@ -11,6 +11,7 @@
 #include "base/digest.h"
 #include "store/adapters.h"
 #include "store/places.h"
+#include "store/pulled.h"
 
 namespace hearth::store {
 namespace {
@@ -99,6 +100,7 @@ Catalogue Catalogue::scan(const CatalogueOptions& options, const Catalogue* prev
   Catalogue made;
   made.notes_ = std::move(found.notes);
   made.architectures_ = options.architectures;
+  made.pulled_ = options.pulled.value_or("");
   const HeadMap kept = options.heads_file ? read_heads(*options.heads_file) : HeadMap{};
   const HeadMap nothing;
   const HeadMap* const known[] = {&made.heads_, previous != nullptr ? &previous->heads_ : &nothing,
@@ -155,6 +157,7 @@ Result<CatalogueEntry> Catalogue::find_any(std::string_view name) const {
     const auto found = std::ranges::lower_bound(entries_, full, {}, &CatalogueEntry::name);
     if (found != entries_.end() && found->name == full) return *found;
   }
+  if (const CatalogueEntry* const pulled = find_pulled(name)) return *pulled;
   if (name.ends_with(".gguf")) return find_path(name);
   auto found = find_prefix(name);
   std::error_code error;
@@ -165,6 +168,15 @@ Result<CatalogueEntry> Catalogue::find_any(std::string_view name) const {
                             name));
   }
   return found;
+}
+
+// "hf.co/ORG/REPO:Q8_0", as it was said to pull it: the first that fits.
+const CatalogueEntry* Catalogue::find_pulled(std::string_view name) const {
+  const auto fits = [&](const CatalogueEntry& entry) {
+    return entry.source == kPulledSource && is_pulled_as(name, entry.path.lexically_relative(pulled_));
+  };
+  const auto found = std::ranges::find_if(entries_, fits);
+  return found == entries_.end() ? nullptr : &*found;
 }
 
 Result<CatalogueEntry> Catalogue::find_path(const fs::path& path) const {

@@ -41,7 +41,7 @@ struct CatalogueOptions {
   std::vector<std::filesystem::path> folders;  // From hearth.toml; searched recursively for *.gguf.
   std::vector<std::filesystem::path> adapter_folders;  // The same; any folder may hold both.
   std::optional<std::filesystem::path> embedded;  // ember's file.
-  std::optional<std::filesystem::path> pulled;    // Where `models pull` puts its files.
+  std::optional<std::filesystem::path> pulled;    // Where pulls put their files; it need not be there.
   // The store's folder.  A file that was imported from is not listed beside what it became.
   std::optional<std::filesystem::path> store;
   // Keeps what heads said from one program's run to the next, so that only new and changed files are
@@ -70,8 +70,8 @@ class Catalogue {
   // What was left out and why, a sentence each: folders that can't be read, limits that were met.
   const std::vector<std::string>& notes() const { return notes_; }
 
-  // By exact name (also without Ollama's ":latest"), then by path of a .gguf file, then by
-  // unambiguous case-insensitive prefix, of models that can run before others.  kNotFound names the
+  // By exact name (also without Ollama's ":latest"), then as what it was pulled as (store/pulled.h), by path
+  // of a .gguf file, and by unambiguous case-insensitive prefix, of models that can run before others.  kNotFound names the
   // models that there are; kInvalidArgument names the candidates of an ambiguous prefix;
   // kUnsupported carries the entry's problem.
   Result<CatalogueEntry> find(std::string_view name) const;
@@ -81,6 +81,7 @@ class Catalogue {
  private:
   Head head_of(const std::filesystem::path& path, const std::optional<FileKey>& key,
                std::span<const HeadMap* const> known);
+  const CatalogueEntry* find_pulled(std::string_view name) const;
   Result<CatalogueEntry> find_path(const std::filesystem::path& path) const;
   Result<CatalogueEntry> find_prefix(std::string_view name) const;
 
@@ -89,6 +90,7 @@ class Catalogue {
   std::vector<std::string> notes_;
   HeadMap heads_;
   std::vector<std::string> architectures_;
+  std::filesystem::path pulled_;
 };
 
 }  // namespace hearth::store

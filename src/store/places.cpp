@@ -19,6 +19,7 @@
 #include "store/environment.h"
 #include "store/file_name.h"
 #include "store/folder_walk.h"
+#include "store/pulled.h"
 #include "store/store_lock.h"
 
 namespace hearth::store {
@@ -97,7 +98,7 @@ FoundFiles Finder::run() {
   if (options_.store) add_store({*options_.store});
   if (options_.store) add_store_adapters({*options_.store});
   for (const auto& folder : options_.folders) add_folder(folder, "config");
-  if (options_.pulled) add_folder(*options_.pulled, "pulled");
+  if (options_.pulled) add_folder(*options_.pulled, kPulledSource);
   for (const auto& folder : options_.adapter_folders) add_folder(folder, "config");
   if (options_.scan_other_programs) {
     for (const auto& folder : ollama_folders(options_)) add_ollama(folder);
@@ -123,7 +124,10 @@ void Finder::add(Candidate candidate) {
 void Finder::add_file(const fs::path& path, std::string_view source) {
   const std::string stem = path.stem().string();
   const auto part = split_part(stem);
-  if (!part) return add({clean_name(stem), path, std::string(source), {}, 0});
+  const bool is_pulled = source == kPulledSource;
+  const std::string name = is_pulled ? pulled_model_name(path.lexically_relative(*options_.pulled))
+                                     : part ? part->stem : stem;
+  if (!part) return add({clean_name(name), path, std::string(source), {}, 0});
 
   // All parts of a split model are one candidate, at the place of its first.
   std::error_code error;
@@ -136,7 +140,7 @@ void Finder::add_file(const fs::path& path, std::string_view source) {
     return;
   }
   const std::string first = fmt::format("{}-00001-of-{}.gguf", part->stem, part->count);
-  add({clean_name(part->stem), path.parent_path() / first, std::string(source), {}, bytes});
+  add({clean_name(name), path.parent_path() / first, std::string(source), {}, bytes});
 }
 
 void Finder::add_folder(const fs::path& folder, std::string_view source) {

@@ -50,7 +50,7 @@ Result<PullName> parse_pull_name(std::string_view name) {
     return parse_url(name);
   }
   const bool is_hf = take_prefix(rest, {"hf.co/", "hf:", "huggingface.co/"});
-  const bool is_ollama = !is_hf && take_prefix(rest, {"ollama:", "ollama.com/library/"});
+  const bool is_ollama = !is_hf && take_prefix(rest, {"ollama:", "ollama.com/library/", "registry.ollama.ai/"});
   PullName pull;
   const std::size_t colon = rest.find(':');
   const std::string_view repository = rest.substr(0, colon);

@@ -12,6 +12,7 @@
 #include "net/http_get.h"
 #include "store/environment.h"
 #include "store/file_name.h"
+#include "store/pulled.h"
 
 namespace hearth::store {
 namespace {
@@ -226,13 +227,11 @@ Result<PullPlan> plan_ollama(const PullName& name, const PullOptions& options,
         !digest.starts_with("sha256:") || !is_sha256(digest.substr(7))) {
       continue;
     }
-    const std::string last = name.repository.substr(name.repository.find('/') + 1);
-    const std::string file = tag == "latest" ? last + ".gguf" : fmt::format("{}-{}.gguf", last, tag);
     PullPlan plan{.name = fmt::format("{}:{}", name.repository, tag), .files = {}};
     plan.files.push_back({.url = fmt::format("{}/v2/{}/blobs/{}", without_slash(options.ollama_url),
                                              encoded(name.repository), digest),
                           .token = {},
-                          .path = options.folder / "ollama" / name.repository / file,
+                          .path = options.folder / ollama_file(name),
                           .bytes = size_of(at(layer, "size")),
                           .sha256 = digest.substr(7)});
     return plan;

@@ -13,6 +13,7 @@
 #include "base/digest.h"
 #include "base/file.h"
 #include "net/loopback_server.h"
+#include "store/pulled.h"
 
 namespace hearth::store {
 namespace {
@@ -331,6 +332,36 @@ TEST_F(PullTest, TwoAtOnceDoNotMix) {
   ASSERT_FALSE(second);
   EXPECT_THAT(second.error().message, HasSubstr("already"));
   EXPECT_EQ(pulled(), bytes);
+}
+
+TEST(Pulled, NamesOfWhatLiesInTheFolder) {
+  EXPECT_EQ(pulled_model_name("ollama/library/qwen3/qwen3-0.6b.gguf"), "qwen3:0.6b");
+  EXPECT_EQ(pulled_model_name("ollama/library/qwen3/qwen3.gguf"), "qwen3:latest");
+  EXPECT_EQ(pulled_model_name("ollama/me/mine/mine-x.gguf"), "me/mine:x");
+  EXPECT_EQ(pulled_model_name("huggingface/o/r/sub/m-Q8_0-00001-of-00002.gguf"), "m-Q8_0");
+  EXPECT_EQ(pulled_model_name("url/f.gguf"), "f");
+  for (const char* name : {"qwen3:0.6b", "ollama:library/qwen3:0.6b", "registry.ollama.ai/library/qwen3:0.6B"}) {
+    EXPECT_TRUE(is_pulled_as(name, "ollama/library/qwen3/qwen3-0.6b.gguf")) << name;
+  }
+  EXPECT_TRUE(is_pulled_as("qwen3", "ollama/library/qwen3/qwen3.gguf"));
+  EXPECT_FALSE(is_pulled_as("qwen3", "ollama/library/qwen3/qwen3-0.6b.gguf"));
+  EXPECT_TRUE(is_pulled_as("hf.co/O/R:q8_0", "huggingface/o/r/m-Q8_0.gguf"));
+  EXPECT_TRUE(is_pulled_as("o/r", "huggingface/o/r/m-Q8_0.gguf"));
+  EXPECT_FALSE(is_pulled_as("o/other", "huggingface/o/r/m-Q8_0.gguf"));
+  EXPECT_FALSE(is_pulled_as("../x", "huggingface/o/r/m-Q8_0.gguf"));
+}
+
+TEST_F(PullTest, RemovesAllPartsAndNothingElse) {
+  const fs::path model = folder_ / "huggingface/o/r";
+  fs::create_directories(model);
+  for (const char* name : {"m-00001-of-00002.gguf", "m-00002-of-00002.gguf.partial", "m2.gguf"}) std::ofstream(model / name) << "x";
+  ASSERT_TRUE(remove_pulled(folder_, model / "m-00001-of-00002.gguf"));
+  EXPECT_FALSE(fs::exists(model / "m-00002-of-00002.gguf.partial"));
+  EXPECT_TRUE(fs::exists(model / "m2.gguf"));
+  ASSERT_TRUE(remove_pulled(folder_, model / "m2.gguf"));
+  EXPECT_FALSE(fs::exists(folder_ / "huggingface"));
+  EXPECT_EQ(remove_pulled(folder_, model / "m2.gguf").error().code, Code::kNotFound);
+  EXPECT_EQ(remove_pulled(folder_, folder_ / "../etc").error().code, Code::kNotFound);
 }
 
 }  // namespace

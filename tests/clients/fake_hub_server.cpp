@@ -1,5 +1,5 @@
 // Serves scripted answers over the real HTTP server, for tests with real clients and for
-// measuring the server alone.
+// measuring the server alone.  A registry of its own has the model "tiny:1b", whose line breaks once.
 //
 // Usage: fake_hub_server [PORT [STEP_US]]   prints its URL and serves until standard input
 // ends or SIGTERM comes.
@@ -11,10 +11,13 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
+#include <string>
 #include <utility>
 
 #include "server/server.h"
 #include "server/test_support/fake_hub.h"
+#include "store/registry_for_test.h"
 
 namespace {
 
@@ -46,7 +49,13 @@ int main(int argc, char** argv) {
   const auto step_us = argc > 2 ? std::strtol(argv[2], nullptr, 10) : 0L;
 
   hearth::server::FakeHub hub{std::chrono::microseconds(step_us)};
+  hearth::store::RegistryForTest registry{std::string(300'000, 'm')};
+  registry.breaks_once = true;
+  std::string folder = (std::filesystem::temp_directory_path() / "hearth_fake_hub_XXXXXX").string();
+  if (::mkdtemp(folder.data()) == nullptr) return 1;
+  hearth::hub::Pulls pulls({.from = {.folder = folder, .ollama_url = registry.url()}, .pause = std::chrono::milliseconds(1)}, hub);
   hearth::server::ServerOptions options;
+  options.pulls = &pulls;
   options.http.port = static_cast<std::uint16_t>(port);
   options.version = "0.0.0-fake";
   auto server = hearth::server::Server::create(std::move(options), hub);
@@ -58,5 +67,7 @@ int main(int argc, char** argv) {
   std::fflush(stdout);
   wait_for_stop(signals);
   (*server)->stop(std::chrono::milliseconds(500));
+  pulls.stop();
+  std::filesystem::remove_all(folder);
   return 0;
 }

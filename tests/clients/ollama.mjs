@@ -70,6 +70,17 @@ if (model === "fake") {
       { role: "tool", tool_name: "clock", content: "noon" }] });
     assert.equal(next.message.content, "You said: noon ");
   });
+  await check("pull: streamed over a broken line, then whole; delete says what it may not", async () => {
+    const states = [];
+    for await (const state of await client.pull({ model: "tiny:1b", stream: true })) states.push(state);
+    assert.equal(states[0].status, "pulling manifest");
+    assert.ok(states.some(({ digest, total, completed }) => /^sha256:/.test(digest) && total === 300_000 && completed === total));
+    assert.equal(states.at(-1).status, "success");
+    assert.equal((await client.pull({ model: "tiny:1b" })).status, "success");
+    await assert.rejects(client.pull({ model: "tiny:9b" }), /there is no 'library\/tiny:9b' in the registry/);
+    await assert.rejects(client.delete({ model: "fake" }), /was not pulled by Hearth/);
+  });
+
   await check("embeddings", async () => {
     const { embeddings } = await client.embed({ model: "fake-encoder", input: ["a", "bc"] });
     assert.deepEqual(embeddings, [[1, 1], [2, 1]]);
