@@ -14,9 +14,11 @@
 #include "api/chat_fields.h"
 #include "api/ollama/chat_request.h"
 #include "api/ollama/chat_writer.h"
+#include "api/ollama/pull.h"
 #include "api/openai/request.h"
 #include "api/openai/response.h"
 #include "api/responses/responses_request.h"
+#include "api/tokens.h"
 #include "base/result.h"
 #include "base/utf8.h"
 
@@ -88,6 +90,14 @@ void check_call(const Protocol& protocol, std::string_view body) {
   check_json(call->make_writer({.id = "x"})->whole({&choice, 1}, {}, {}));
 }
 
+// Something of the body, or an error that names what is wrong with it.
+template <class T>
+void check_parsed(const std::expected<T, hearth::api::ApiError>& parsed) {
+  if (parsed) return;
+  HEARTH_CHECK(parsed.error().status == 400);
+  check_json(hearth::api::render_error(parsed.error()));
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
@@ -102,6 +112,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     }
     check_answer(endpoint, body.substr(0, 200));
   }
+  check_parsed(openai::parse_request(openai::Endpoint::kTemplate, body));
+  check_parsed(hearth::api::tokens::parse_tokenize(body));
+  check_parsed(hearth::api::tokens::parse_detokenize(body));
+  check_parsed(hearth::api::ollama::parse_pull(body));
   for (const Protocol& protocol : kProtocols) check_call(protocol, body);
   return 0;
 }

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <future>
 #include <utility>
 
 #include "base/digest.h"
@@ -245,6 +246,18 @@ Result<RequestId> Conductor::chat(ChatRequest request, std::shared_ptr<ChatSink>
   const RequestId id = run->id;
   inbox_.put(Admitted{std::move(run)});
   return id;
+}
+
+Result<ReadyModelPtr> Conductor::ready_model(const std::string& name) {
+  HEARTH_TRY(ModelChoice choice, resolve(name));
+  if (choice.upstream) {
+    return fail(Code::kUnsupported,
+                fmt::format("'{}' is run by another program, which has its vocabulary and template: ask that one", name));
+  }
+  const auto promise = std::make_shared<std::promise<Result<Loaded>>>();
+  parts_.shelf->get(std::move(choice.candidates), {}, [promise](Result<Loaded> made) { promise->set_value(std::move(made)); });
+  HEARTH_TRY(Loaded loaded, promise->get_future().get());
+  return std::move(loaded.model);
 }
 
 // The model of a request that the embedding desk serves.

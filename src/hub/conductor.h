@@ -84,6 +84,7 @@ class Conductor final : public Hub {
   Result<> set_pinned(const std::string& model, bool is_pinned) override {
     return parts_.shelf->set_pinned(model, is_pinned);
   }
+  Result<ReadyModelPtr> ready_model(const std::string& name) override;
   HubStats stats() const override;
   Result<> health() override;
   std::vector<UpstreamState> upstreams() const override;

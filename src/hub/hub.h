@@ -21,6 +21,9 @@ namespace hearth::hub {
 
 enum class RequestId : std::uint64_t {};
 
+struct ReadyModel;  // hub/prompt.h
+using ReadyModelPtr = std::shared_ptr<const ReadyModel>;
+
 // How a choice's answer ended.
 struct ChoiceEnd {
   engine::FinishReason reason = engine::FinishReason::kStop;
@@ -159,6 +162,11 @@ class Hub {
   virtual std::vector<ModelEntry> models() const = 0;
   // Looks for models again, and returns when models() and names know what is there now.
   virtual void refresh_models() {}
+  // The model that requests of that name get, loaded: its vocabulary and template.  Blocks while it is loaded.
+  // kNotFound; kUnsupported: another server has it; else what loading it says.
+  virtual Result<ReadyModelPtr> ready_model(const std::string& name) {
+    return fail(Code::kUnsupported, "this hub shows nothing of the model '" + name + "'");
+  }
   virtual HubStats stats() const = 0;
   virtual MemoryReport memory() { return {}; }
   // Lets go of a model that is loaded; the next request for it loads it again.  kNotFound: no such model;

@@ -232,12 +232,12 @@ void ModelShelf::rescan_later() {
 }
 
 void ModelShelf::refresh() {
-  std::promise<void> done;
-  loader_.post([this, &done] {
+  const auto done = std::make_shared<std::promise<void>>();
+  loader_.post([this, done] {
     scan_now();
-    done.set_value();
+    done->set_value();
   });
-  done.get_future().wait();
+  done->get_future().wait();
 }
 
 void ModelShelf::scan_now() {

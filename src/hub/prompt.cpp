@@ -102,6 +102,12 @@ std::string with_plain_fences(std::string_view text) {
   return out.append(text);
 }
 
+Result<std::string> render_fenced(const ReadyModel& ready, const ChatRequest& request,
+                                  const std::vector<Message>& messages) {
+  HEARTH_TRY(std::string text, render_somehow(ready, request, messages));
+  return text.find(kEscapedFence) == std::string::npos ? text : with_plain_fences(text);
+}
+
 // Appends the tokens of a rendered text: fenced parts plainly, the rest with control tokens.
 void append_tokens(const text::Tokenizer& tokenizer, std::string_view text,
                    std::vector<text::TokenId>& tokens) {
@@ -196,11 +202,16 @@ ReadyModel::ReadyModel(std::shared_ptr<const model::Model> its_model)
 
 Result<Prompt> encode_chat(const ReadyModel& ready, const ChatRequest& request,
                            const std::vector<Message>& messages) {
-  HEARTH_TRY(std::string text, render_somehow(ready, request, messages));
-  if (text.find(kEscapedFence) != std::string::npos) text = with_plain_fences(text);
+  HEARTH_TRY(std::string text, render_fenced(ready, request, messages));
   if (must_call(request)) text += forced_call_opening(ready.format, text);
   const std::size_t n_tail = std::min(text.size(), kTailBytes);
   return Prompt{encode_text(ready, text), text.substr(text.size() - n_tail)};
+}
+
+Result<std::string> lay_out_chat(const ReadyModel& ready, const ChatRequest& request) {
+  HEARTH_TRY(std::string text, render_fenced(ready, request, request.messages));
+  for (const std::string_view fence : {kFenceOpen, kFenceClose}) replace_all(text, fence, "");
+  return text;
 }
 
 Prompt encode_prompt(const ReadyModel& ready, std::string_view prompt) {

@@ -77,6 +77,9 @@ struct Prompt {
 Result<Prompt> encode_chat(const ReadyModel& ready, const ChatRequest& request,
                            const std::vector<Message>& messages);
 
+// The same as text, the template's own and what clients wrote alike.
+Result<std::string> lay_out_chat(const ReadyModel& ready, const ChatRequest& request);
+
 // A plain prompt, control tokens recognised: whoever completes a raw prompt owns all of it.
 Prompt encode_prompt(const ReadyModel& ready, std::string_view prompt);
 

@@ -27,6 +27,7 @@
 #include "server/metrics.h"
 #include "server/page.h"
 #include "server/pull_answer.h"
+#include "server/text_answer.h"
 #include "server/worker_pool.h"
 
 namespace hearth::server {
@@ -86,7 +87,10 @@ enum RouteId : int {
   kRouterModels,
   kRouterLoad,
   kRouterUnload,
-  kRouterProps
+  kRouterProps,
+  kTokenize,
+  kDetokenize,
+  kApplyTemplate
 };
 
 constexpr auto kRoutes = std::to_array<net::Route>({
@@ -122,6 +126,9 @@ constexpr auto kRoutes = std::to_array<net::Route>({
     {"POST", "/models/load", kRouterLoad},
     {"POST", "/models/unload", kRouterUnload},
     {"GET", "/props", kRouterProps},
+    {"POST", "/tokenize", kTokenize},
+    {"POST", "/detokenize", kDetokenize},
+    {"POST", "/apply-template", kApplyTemplate},
     {"GET", "/hearth/v1/receipts", kReceipts},
     {"GET", "/hearth/v1/receipts/*", kReceipt},
     {"GET", "/hearth/v1/ledger", kLedger},
@@ -188,6 +195,9 @@ constexpr auto kKernelRoutes = std::to_array<KernelRoute>({
     {kRunKernel, [](const KernelExchange& asked, const std::string&) { answer_run_kernel(asked); }},
     {kWriteKernel, [](const KernelExchange& asked, const std::string&) { answer_write_kernel(asked); }},
 });
+
+// Others that may wait for a model to be loaded, or for a look at the disk.
+constexpr auto kWaitingRoutes = std::to_array<RouteId>({kMeasureRoofs, kOllamaDelete, kRouterProps, kTokenize, kDetokenize, kApplyTemplate});
 
 template <class Row, std::size_t N>
 const Row* find_route(const std::array<Row, N>& rows, RouteId route) {
@@ -365,7 +375,8 @@ void Server::State::respond(const Exchange& exchange, net::ServerResponse respon
 // Who waits for models, and who for kernels, is not in the way of the others.
 WorkerPool& Server::State::workers_for(RouteId route) {
   const bool asks_model = find_route(kChatRoutes, route) != nullptr || find_route(kEmbeddingRoutes, route) != nullptr;
-  if (asks_model || route == kMeasureRoofs) return chat_workers;
+  const bool may_wait = std::ranges::find(kWaitingRoutes, route) != kWaitingRoutes.end();
+  if (asks_model || may_wait) return chat_workers;
   const bool asks_kernel = options.kernels != nullptr && find_route(kKernelRoutes, route) != nullptr;
   if (!asks_kernel) return status_worker;
   return route == kWriteKernel ? kernel_writer : kernel_workers;
@@ -420,7 +431,13 @@ void Server::State::answer(RouteId route, const std::string& rest, const Exchang
     case kOllamaVersion: return respond(exchange, {.body = ollama::render_version(options.version)});
     case kRouterModels: return respond(exchange, {.body = api::router::render_models(usable_models())});
     case kRouterUnload: return respond(exchange, unload(exchange->request().body));
-    case kRouterProps: return respond(exchange, {.body = api::router::render_props(usable_models())});
+    case kRouterProps:
+      return respond(exchange, answer_props(hub, exchange->request(), {.models = usable_models(),
+                                                                       .n_slots = options.http.requests_max,
+                                                                       .version = options.version}));
+    case kTokenize: return respond(exchange, answer_tokenize(hub, exchange->request()));
+    case kDetokenize: return respond(exchange, answer_detokenize(hub, exchange->request()));
+    case kApplyTemplate: return respond(exchange, answer_apply_template(hub, exchange->request()));
     default: break;
   }
   if (const auto* const chat = find_route(kChatRoutes, route)) return answer_chat_request(*chat, exchange);

@@ -5,7 +5,8 @@
 //   Anthropic    POST /v1/messages, /v1/messages/count_tokens
 //   Ollama       POST /api/chat, /api/generate, /api/embed, /api/embeddings, /api/show, /api/pull
 //                GET  /api/tags, /api/ps, /api/version   DELETE /api/delete
-//   llama.cpp    POST /models/load, /models/unload   GET /models, /props
+//   llama.cpp    POST /models/load, /models/unload, /tokenize, /detokenize, /apply-template
+//                GET  /models, /props
 //   Hearth       GET  /hearth/v1/receipts, /hearth/v1/receipts/{id}, /hearth/v1/ledger, /hearth/v1/memory,
 //                     /hearth/v1/consents, /health, /metrics, / and the page's files
 //                POST /hearth/v1/ledger/verify, /hearth/v1/policy/explain, /hearth/v1/consents/{id}, /hearth/v1/outcomes

@@ -2,58 +2,12 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <charconv>
-#include <optional>
-
 #include "api/json_writer.h"
+#include "api/query.h"
 #include "base/digest.h"
-#include "net/http_message.h"
 
 namespace hearth::api::hearth {
 namespace {
-
-// Longest text that a filter may ask for.
-constexpr std::size_t kFilterBytesMax = 256;
-
-// The value of one parameter, decoded; absent where it is not named or empty.
-Parsed<std::optional<std::string>> parameter(std::string_view target, std::string_view name) {
-  const std::size_t mark = target.find('?');
-  std::string_view rest = mark == std::string_view::npos ? "" : target.substr(mark + 1);
-  while (!rest.empty()) {
-    const std::size_t end = std::min(rest.find('&'), rest.size());
-    const std::string_view pair = rest.substr(0, end);
-    rest.remove_prefix(std::min(end + 1, rest.size()));
-    const std::size_t equals = pair.find('=');
-    if (equals == std::string_view::npos || pair.substr(0, equals) != name) continue;
-    std::string value;
-    if (!net::percent_decode(pair.substr(equals + 1), value) || value.size() > kFilterBytesMax) {
-      return refuse("invalid_value", std::string(name),
-                    fmt::format("Invalid value for '{}': a text of at most {} bytes is expected, percent-encoded.", name,
-                                kFilterBytesMax));
-    }
-    if (value.empty()) return std::nullopt;
-    return value;
-  }
-  return std::nullopt;
-}
-
-Parsed<std::string> text_parameter(std::string_view target, std::string_view name) {
-  HEARTH_TRY(const auto value, parameter(target, name));
-  return value.value_or("");
-}
-
-Parsed<std::int64_t> number_parameter(std::string_view target, std::string_view name, std::int64_t absent,
-                                      std::int64_t max) {
-  HEARTH_TRY(const auto value, parameter(target, name));
-  if (!value) return absent;
-  std::int64_t number = 0;
-  const char* const end = value->data() + value->size();
-  const auto [stopped, error] = std::from_chars(value->data(), end, number);
-  if (error == std::errc() && stopped == end && number >= 0 && number <= max) return number;
-  return refuse("invalid_value", std::string(name),
-                fmt::format("Invalid value for '{}': a whole number from 0 to {} is expected.", name, max));
-}
 
 void write_row(JsonWriter& json, const ledger::EgressRow& row, bool with_bytes) {
   json.begin_object();
@@ -75,20 +29,20 @@ void write_row(JsonWriter& json, const ledger::EgressRow& row, bool with_bytes) 
 
 Parsed<ledger::ReceiptFilter> parse_receipt_filter(std::string_view target) {
   ledger::ReceiptFilter filter;
-  HEARTH_TRY(const std::int64_t limit, number_parameter(target, "limit", 100, kReceiptsPerAnswerMax));
+  HEARTH_TRY(const std::int64_t limit, query_number(target, "limit", 100, kReceiptsPerAnswerMax));
   filter.limit = static_cast<std::size_t>(limit);
-  HEARTH_TRY(filter.since_unix_us, number_parameter(target, "since_us", 0, INT64_MAX));
-  HEARTH_TRY(filter.model, text_parameter(target, "model"));
-  HEARTH_TRY(filter.advice, text_parameter(target, "advice"));
+  HEARTH_TRY(filter.since_unix_us, query_number(target, "since_us", 0, INT64_MAX));
+  HEARTH_TRY(filter.model, query_text(target, "model"));
+  HEARTH_TRY(filter.advice, query_text(target, "advice"));
   return filter;
 }
 
 Parsed<ledger::EgressFilter> parse_egress_filter(std::string_view target) {
   ledger::EgressFilter filter;
-  HEARTH_TRY(const std::int64_t limit, number_parameter(target, "limit", kRowsPerAnswerMax, kRowsPerAnswerMax));
+  HEARTH_TRY(const std::int64_t limit, query_number(target, "limit", kRowsPerAnswerMax, kRowsPerAnswerMax));
   filter.limit = static_cast<std::size_t>(limit);
-  HEARTH_TRY(filter.after_seq, number_parameter(target, "after", 0, INT64_MAX));
-  HEARTH_TRY(filter.request_id, text_parameter(target, "request"));
+  HEARTH_TRY(filter.after_seq, query_number(target, "after", 0, INT64_MAX));
+  HEARTH_TRY(filter.request_id, query_text(target, "request"));
   return filter;
 }
 

@@ -375,8 +375,8 @@ bool has(dom::object body, std::string_view name) {
 }
 
 Parsed<> check_whole(const Request& r, dom::object body) {
-  const bool chat = r.endpoint == Endpoint::kChat;
-  if (!has(body, "model")) return missing("model");
+  const bool chat = r.endpoint != Endpoint::kCompletion;
+  if (r.endpoint != Endpoint::kTemplate && !has(body, "model")) return missing("model");
   if (chat && !has(body, "messages")) return missing("messages");
   if (!chat && !has(body, "prompt")) return missing("prompt");
   HEARTH_TRY_VOID(check_tool_choice(r.chat));
@@ -395,8 +395,8 @@ Parsed<Request> parse_with(dom::parser& parser, Endpoint endpoint, std::string_v
   HEARTH_TRY(const dom::object object, parse_body(parser, body));
   Request r{.endpoint = endpoint};
   HEARTH_TRY_VOID(set_fields(r, object, kSharedFields));
-  HEARTH_TRY_VOID(endpoint == Endpoint::kChat ? set_fields(r, object, kChatFields)
-                                              : set_fields(r, object, kCompletionFields));
+  HEARTH_TRY_VOID(endpoint == Endpoint::kCompletion ? set_fields(r, object, kCompletionFields)
+                                                    : set_fields(r, object, kChatFields));
   HEARTH_TRY_VOID(check_whole(r, object));
   r.chat.wants_logprobs = r.logprobs;
   return r;
