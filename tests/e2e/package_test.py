@@ -1,15 +1,17 @@
 #!/usr/bin/env python3
 """The Debian package: made, unpacked into an empty folder, and used from there by its manual page, its
-completions and an answer."""
+completions and an answer.  The container file: what can be said of it without a container."""
 
+import json
 import os
+import re
 import shutil
 import subprocess
 import tempfile
 import unittest
 from pathlib import Path
 
-from hub_process import HEARTH, ROOT, Home
+from hub_process import HEARTH, ROOT, Home, Hub
 
 BUILD = Path(HEARTH).resolve().parents[2]
 
@@ -71,6 +73,55 @@ class Package(unittest.TestCase):
                 self.assertEqual(complete("hearth", "completions", "z"), ["zsh"])
             finally:
                 os.chdir(here)
+
+
+class Container(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        text = re.sub(r"(?m)^#.*\n", "", (ROOT / "Containerfile").read_text())
+        lines = [line for line in text.replace("\\\n", " ").split("\n") if line.strip()]
+        cls.stages = []
+        for line in lines:
+            name, _, rest = line.partition(" ")
+            if name == "FROM":
+                cls.stages.append([])
+            cls.stages[-1].append((name, rest.strip()))
+
+    def values(self, name):
+        return [rest for instruction, rest in self.stages[-1] if instruction == name]
+
+    def test_its_instructions_are_some_that_there_are(self):
+        known = {"FROM", "RUN", "WORKDIR", "COPY", "ENV", "USER", "VOLUME", "EXPOSE", "HEALTHCHECK", "ENTRYPOINT", "CMD"}
+        self.assertEqual(len(self.stages), 2)
+        self.assertLessEqual({name for stage in self.stages for name, _ in stage}, known)
+        for name in ("ENTRYPOINT", "CMD"):
+            self.assertTrue(all(isinstance(word, str) for word in json.loads(self.values(name)[0])))
+        for stage in self.stages:
+            for name, rest in stage:
+                if name == "COPY" and not rest.startswith("--from="):
+                    self.assertTrue((ROOT / rest.split()[0]).exists(), rest)
+
+    def test_an_ordinary_user_runs_it_and_nothing_secret_is_in_it(self):
+        self.assertEqual(self.values("USER"), ["hearth"])
+        after = self.stages[-1][self.stages[-1].index(("USER", "hearth")):]
+        self.assertFalse([name for name, _ in after if name in ("RUN", "COPY")])
+        words = " ".join(self.values("ENV") + self.values("COPY"))
+        self.assertNotRegex(words, r"(?i)(key|token|secret|password)\S*=")
+
+    def test_it_starts_with_keys_alone(self):
+        with Home() as home:
+            done = home.run("--config", str(ROOT / "packaging/container.toml"), "serve")
+        self.assertNotEqual(done.returncode, 0)
+        self.assertIn("/run/secrets/hearth_keys", done.stderr)
+
+    def test_its_health_check_tells_a_hub_from_none(self):
+        command = json.loads(self.values("HEALTHCHECK")[0].partition("CMD")[2])
+        check = lambda port: subprocess.run([word.replace("/8642", f"/{port}") for word in command], capture_output=True, timeout=30).returncode
+        with Home() as home:
+            with Hub(home) as hub:
+                port = hub.port
+                self.assertEqual(check(port), 0)
+            self.assertNotEqual(check(port), 0)
 
 
 if __name__ == "__main__":
