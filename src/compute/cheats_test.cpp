@@ -89,7 +89,7 @@ const Cheat kCheats[] = {
     {"physics", {kScale, kScaleBody, kScaleBody, "tolerance_ulps = 1\nflops = \"n*n*n\"\n[bench]\nn = 4096\n", "", true}, "is claimed wrong, or it is not done"},
     // Timer: right where it is verified, and something else where its speed is taken.
     {"bench_size_is_known", {kScale, "if (n == 50000) { for (i64 i = 0; i < n; ++i) out[i] = in[i]; return; }\nfor (i64 i = 0; i < n; ++i) out[i] = in[i] * w[i];", kScaleBody, kBenched, "", true}, "where the oracle says"},
-    {"bench_counts_runs", {kScale, "static i64 runs; if (n == 50000 && runs++ > 0) return;\nfor (i64 i = 0; i < n; ++i) out[i] = in[i] * w[i];", kScaleBody, kBenched, "", true}, "other bits than in a process of its own"},
+    {"bench_counts_runs", {kScale, "static i64 runs; if (n == 50000 && runs++ > 0) return;\nfor (i64 i = 0; i < n; ++i) out[i] = in[i] * w[i];", kScaleBody, kBenched, "", true}, "when it runs again"},
     {"bench_replays",
      {kScale, "static f32 kept[50000]; static bool is_kept; if (n != 50000) { for (i64 i = 0; i < n; ++i) out[i] = in[i] * w[i]; return; }\n"
               "for (i64 i = 0; i < n; ++i) out[i] = is_kept ? kept[i] : (kept[i] = in[i] * w[i]);\nis_kept = true;", kScaleBody, kBenched, "", true},

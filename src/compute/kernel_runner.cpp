@@ -17,6 +17,8 @@ namespace {
 constexpr std::uint64_t kPageBytes = 4096;
 constexpr int kEmptyRuns = 16;
 constexpr int kWordsGlimpsed = 64;           // Of each output.
+constexpr int kPokes = 4;  // Of each tensor, before a warm run.
+constexpr std::byte kWarmPoison{0xFF};  // As RunSetup has it where nobody says otherwise.
 constexpr std::uint64_t kShiftElements = 5;  // Of Placement::kShifted: no vector's alignment.
 
 // Memory that this process and the worker share.
@@ -149,6 +151,12 @@ struct KernelRunner::State {
   std::vector<Placed> current, retired;
   sandbox::RunRequest request{};
   std::mt19937_64 where{std::random_device{}()};  // Words are glimpsed at.
+  struct Poke {
+    std::size_t output = 0;  // Of the placed tensors.
+    std::uint64_t at = 0;
+    std::uint64_t word = 0;
+  };
+  std::vector<Poke> pokes;
 
   Result<> ensure_worker();
   Result<> place_all(const Case& arguments, const RunSetup& setup);
@@ -157,6 +165,9 @@ struct KernelRunner::State {
   Result<std::int64_t> ask();
   Result<Outputs> ask_and_look(const Case& arguments, std::byte poison);
   Result<> look_at(Placed& placed, std::byte poison, TensorData& found);
+  void swap_elements(TensorData& tensor, Placed& placed);
+  void poke(Case& arguments);
+  Result<> check_pokes() const;
   Result<> retire();
   Error failure(const sandbox::RunOutcome& outcome) const;
 };
@@ -330,6 +341,53 @@ Result<Outputs> KernelRunner::State::ask_and_look(const Case& arguments, std::by
   return outputs;
 }
 
+void KernelRunner::State::swap_elements(TensorData& tensor, Placed& placed) {
+  const std::size_t bytes = type_info(tensor.type).bytes;
+  const std::uint64_t n = tensor.bytes.size() / bytes;
+  for (int i = 0; i < kPokes && n > 1; ++i) {
+    const std::uint64_t a = where() % n * bytes, b = where() % n * bytes;
+    std::swap_ranges(&tensor.bytes[a], &tensor.bytes[a] + (a == b ? 0 : bytes), &tensor.bytes[b]);
+    for (const std::uint64_t at : {a, b}) {
+      std::memcpy(placed.memory.bytes().data() + placed.origin + at, &tensor.bytes[at], bytes);
+    }
+  }
+}
+
+void KernelRunner::State::poke(Case& arguments) {
+  pokes.clear();
+  for (std::size_t i = 0; i < current.size(); ++i) {
+    TensorData& tensor = arguments.tensors[i];
+    Placed& placed = current[i];
+    if (!placed.parameter->is_written()) {
+      swap_elements(tensor, placed);
+    } else if (placed.parameter->is_read()) {
+      scatter(tensor, placed, placed.memory.bytes());
+    } else {
+      const std::uint64_t n_words = tensor.bytes.size() / sizeof(std::uint64_t);
+      for (int n = 0; n < kPokes && n_words > 0; ++n) {
+        const Poke made{.output = i,
+                        .at = placed.origin + where() % n_words * sizeof(std::uint64_t),
+                        .word = where()};
+        std::memcpy(placed.memory.bytes().data() + made.at, &made.word, sizeof made.word);
+        pokes.push_back(made);
+      }
+    }
+  }
+}
+
+Result<> KernelRunner::State::check_pokes() const {
+  for (const Poke& made : pokes) {
+    const Placed& placed = current[made.output];
+    const std::byte* const at = placed.memory.bytes().data() + made.at;
+    // Two pokes may have met in one place: then only the later one is there.
+    if (std::memcmp(at, &made.word, sizeof made.word) != 0) continue;
+    return fail(Code::kInvalidArgument,
+                fmt::format("the kernel leaves some of '{}' as it was when it runs again",
+                            placed.parameter->name));
+  }
+  return {};
+}
+
 // Gives the memory of the run before the last back, and looks whether any run's outputs have
 // changed since.
 Result<> KernelRunner::State::retire() {
@@ -389,6 +447,26 @@ Result<Outputs> KernelRunner::run_in_place(const Case& arguments, std::byte pois
   HEARTH_TRY_VOID(state_->retire());
   state_->fill(arguments, poison);
   return state_->ask_and_look(arguments, poison);
+}
+
+Result<Outputs> KernelRunner::run_warm(Case& arguments, int n_runs,
+                                       std::vector<std::int64_t>& elapsed_ns) {
+  if (!state_->worker || !state_->worker->is_alive() ||
+      state_->current.size() != arguments.tensors.size()) {
+    return fail(Code::kUnavailable, "there was no run whose memory could be used again");
+  }
+  HEARTH_TRY_VOID(state_->retire());
+  for (Placed& placed : state_->current) placed.seen.clear();
+  for (int i = 1; i < n_runs; ++i) {
+    state_->poke(arguments);
+    HEARTH_TRY(const std::int64_t elapsed, state_->ask());
+    HEARTH_TRY_VOID(state_->check_pokes());
+    elapsed_ns.push_back(elapsed);
+  }
+  state_->poke(arguments);
+  HEARTH_TRY(Outputs last, state_->ask_and_look(arguments, kWarmPoison));
+  elapsed_ns.push_back(last.elapsed_ns);
+  return last;
 }
 
 Result<Outputs> KernelRunner::run_often(const Case& arguments, int n_runs) {

@@ -74,6 +74,12 @@ class KernelRunner {
   // be equal.
   Result<Outputs> run_in_place(const Case& arguments, std::byte poison);
 
+  // Further runs in the memory of the last, so often, each after some elements of the inputs have
+  // changed places (in `arguments`, too) and some words of the outputs have become others: caches
+  // stay warm, and who does nothing, or remembers, is found out.  Tensors are contiguous.  Adds
+  // each run's time; the results are those of the last.
+  Result<Outputs> run_warm(Case& arguments, int n_runs, std::vector<std::int64_t>& elapsed_ns);
+
   // So many runs with the same arguments in fresh memory, for a caller who wants the time and the
   // results: those of the last, with elapsed_ns the lower quartile of all, less what an empty run
   // costs.  kInvalidArgument also where their bits differ.

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cmath>
+#include <optional>
 #include <utility>
 
 #include "base/clock.h"
@@ -16,17 +16,17 @@
 namespace hearth::compute {
 namespace {
 
-constexpr int kRunsMin = 7, kRunsMax = 24;
-constexpr std::int64_t kTimingNsMax = 3'000'000'000;  // Then kRunsFew are enough.
-constexpr int kRunsFew = 3;
-constexpr std::int64_t kTimedNsMin = 3000;  // Shorter runs say nothing.
+constexpr int kRoundsMin = 3, kRoundsMax = 10;
+constexpr int kRunsOfRound = 4;
+constexpr std::int64_t kTimingNsMax = 3'000'000'000;  // Then one round is enough.
+constexpr std::int64_t kDrawnAnewMax = 1 << 20;       // Elements; more are drawn once.
+constexpr std::int64_t kTimedNsMin = 3000;            // Shorter runs say nothing.
 constexpr std::int64_t kClaimedNsMin =
     100'000;  // Unless they claim work that takes so long at best.
 constexpr int kSlicesOfProbe = 4;
 constexpr std::int64_t kProbeNs = 1'000'000;
 constexpr std::int64_t kProbeBytesMin = std::int64_t{256} << 10;
 constexpr std::int64_t kProbeBytesMax = std::int64_t{64} << 20;
-constexpr std::byte kPoison{0xFF};
 
 std::atomic<std::uint32_t> g_sink{
     0};  // What probes compute goes here, so that it can't be left out.
@@ -160,21 +160,23 @@ bool are_same_bits(const Outputs& a, const Outputs& b) {
 class Timing {
  public:
   Timing(const SpeedTrial& trial, const std::vector<std::int64_t>& symbols, Dice& dice)
-      : trial_(trial), symbols_(symbols), dice_(dice), asked_(dice.between(0, kRunsFew - 1)) {}
+      : trial_(trial), symbols_(symbols), dice_(dice), asked_(dice.coin() ? 0 : 1) {}
 
-  // One run on values of its own, checked.
-  Result<> run() {
-    HEARTH_TRY(Case drawn, draw_case(trial_.contract, symbols_, Values::kEven, dice_));
-    for (auto& strides : drawn.strides) strides.clear();
-    HEARTH_TRY(const Outputs found, trial_.runner.run(drawn, {.placement = Placement::kStart,
-                                                              .poison = kPoison,
-                                                              .is_populated = true}));
-    HEARTH_TRY_VOID(check(drawn, found));
-    elapsed_.push_back(found.elapsed_ns);
+  // Some runs on one set of values, the last one checked.
+  Result<> round() {
+    if (!drawn_ || n_elements() <= kDrawnAnewMax) {
+      HEARTH_TRY(drawn_, draw_case(trial_.contract, symbols_, Values::kEven, dice_));
+      for (auto& strides : drawn_->strides) strides.clear();
+      const RunSetup setup{.placement = Placement::kStart, .is_populated = true};
+      HEARTH_TRY([[maybe_unused]] const Outputs cold, trial_.runner.run(*drawn_, setup));
+    }
+    HEARTH_TRY(const Outputs found, trial_.runner.run_warm(*drawn_, kRunsOfRound, elapsed_));
+    HEARTH_TRY_VOID(check(found));
+    ++n_rounds_;
     return {};
   }
 
-  int n_runs() const { return static_cast<int>(elapsed_.size()); }
+  int n_rounds() const { return n_rounds_; }
 
   Result<std::int64_t> run_ns() const {
     HEARTH_TRY(const std::int64_t empty_ns, trial_.runner.empty_ns());
@@ -182,21 +184,28 @@ class Timing {
   }
 
  private:
-  Result<> check(const Case& drawn, const Outputs& found) {
+  std::int64_t n_elements() const {
+    std::int64_t n = 0;
+    for (const TensorData& tensor : drawn_->tensors) n += tensor.n_elements();
+    return n;
+  }
+
+  Result<> check(const Outputs& found) {
     const RunnerOptions options = trial_.runner.options();
     HEARTH_TRY(KernelRunner fresh,
                KernelRunner::create(trial_.contract.signature, trial_.image.fd.get(), options));
-    HEARTH_TRY(const Outputs expected, fresh.run(drawn, {.placement = Placement::kEnd}));
+    HEARTH_TRY(const Outputs expected, fresh.run(*drawn_, {.placement = Placement::kEnd}));
     if (!are_same_bits(expected, found)) {
       return fail(Code::kInvalidArgument,
                   "when it is timed the kernel gives other bits than in a process of its own: it "
                   "remembers what it was asked before");
     }
-    if (n_runs() != asked_) return {};
-    auto reference = trial_.oracle.ask(drawn, dice_);
+    // Where one round is all there may be, it is the first that the oracle sees.
+    if (n_rounds_ != (n_elements() <= kDrawnAnewMax ? asked_ : 0)) return {};
+    auto reference = trial_.oracle.ask(*drawn_, dice_);
     if (!reference) return fail(Code::kUnavailable, reference.error().message);
     const auto errors =
-        errors_of(trial_.contract, trial_.oracle, drawn, found.tensors, *reference, dice_);
+        errors_of(trial_.contract, trial_.oracle, *drawn_, found.tensors, *reference, dice_);
     if (!errors) return std::unexpected(errors.error());
     return {};
   }
@@ -204,8 +213,10 @@ class Timing {
   const SpeedTrial& trial_;
   const std::vector<std::int64_t>& symbols_;
   Dice& dice_;
-  const std::int64_t asked_;  // The run that the oracle sees.
+  const int asked_;  // The round that the oracle sees.
+  std::optional<Case> drawn_;
   std::vector<std::int64_t> elapsed_;
+  int n_rounds_ = 0;
 };
 
 }  // namespace
@@ -218,15 +229,15 @@ Result<Speed> measure_speed(const SpeedTrial& trial, const std::vector<std::int6
   NearRoofs roofs(trial.contract.signature, trial.contract.n_threads, bytes);
   Timing timing(trial, symbols, dice);
   const std::int64_t end = Clock::system().now_monotonic_ns() + kTimingNsMax;
-  while (timing.n_runs() < kRunsMax) {
+  while (timing.n_rounds() < kRoundsMax) {
     roofs.probe(speed);
-    HEARTH_TRY_VOID(timing.run());
+    HEARTH_TRY_VOID(timing.round());
     const bool is_late = Clock::system().now_monotonic_ns() > end;
-    if (timing.n_runs() < (is_late ? kRunsFew : kRunsMin)) continue;
+    if (timing.n_rounds() < kRoundsMin && !is_late) continue;
     HEARTH_TRY(speed.run_ns, timing.run_ns());
     rate(speed, flops, bytes);
     // Beyond the roof: perhaps a neighbour disturbed the probes.  Look again.
-    if (speed.roof_percent <= 100) break;
+    if (speed.roof_percent <= 100 || (is_late && timing.n_rounds() >= kRoundsMin)) break;
   }
   const double allowed_ns = roof_ns(speed, flops, bytes);
   if (speed.run_ns < kTimedNsMin && allowed_ns < static_cast<double>(kClaimedNsMin)) {

@@ -1,10 +1,11 @@
 // How fast a kernel is, beside what the machine can do in the same breath.
 //
-// A stranger's speed is a claim like its results.  So each timed run has values of its own, fresh
-// memory and outputs full of poison; what it wrote is held against what the same image writes in a
-// process that was started for that, and for one run, which the kernel can't know, against the
-// oracle.  The time that counts is the lower quartile of all runs: one lucky, or lying, run decides
-// nothing.
+// A stranger's speed is a claim like its results.  So timed runs come in rounds on values of their
+// own: before each, elements of the inputs change places and words of the outputs become others,
+// few enough to leave caches warm; a word that a run has not written, or a last result that is not
+// what the same image gives in a process that was started for that, is the end.  One round, which
+// the kernel can't know, is held against the oracle.  The time that counts is the lower quartile of
+// all runs: one lucky, or lying, run decides nothing.
 //
 // A shared machine's roofs change from second to second, so they are probed between the runs, and
 // the best probe counts.  The time that the nearer roof allows, over the time that a run took, is
