@@ -32,6 +32,7 @@ class AdviserServer:
     """`respond(handler, body)` writes the response; the default is a good answer."""
 
     def __init__(self, respond=None):
+        self.model = "scripted"
         self.bodies = []
         self.headers = []
         self.lock = threading.Lock()
@@ -51,6 +52,16 @@ class AdviserServer:
                 except OSError:
                     pass  # The hub hung up first: some tests want that.
                 self.close_connection = True
+
+            def do_GET(self):
+                if self.path != "/v1/models":
+                    return self.fail(404, {"message": "there is no such thing"})
+                data = json.dumps({"object": "list", "data": [{"id": outer.model, "object": "model"}]}).encode()
+                self.send_response(200)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(data)))
+                self.end_headers()
+                self.wfile.write(data)
 
             def stream(self, data, status=200):
                 self.send_response(status)
