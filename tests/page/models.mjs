@@ -2,7 +2,7 @@
 // can run.
 import assert from "node:assert/strict";
 import test from "node:test";
-import {assertAccessible, HUB, withPage} from "./browser.mjs";
+import {assertAccessible, withPage} from "./browser.mjs";
 
 const model = (page, name) => page.locator(".model", {has: page.getByRole("heading", {name, exact: true})});
 
@@ -23,10 +23,7 @@ test("a person loads a model, pins it, evicts it, and tries one", () => withPage
   assert.equal(await page.locator("#model").inputValue(), "ember");
 }, {path: "/#/models"}));
 
-const canPull = (await fetch(`${HUB}/api/pull`, {method: "POST"})).status !== 404;
-const skip = canPull ? false : "SKIPPED: this hub pulls no models";
-
-test("a person pulls a model over a line that breaks, and asks it", {skip}, () => withPage(async (page) => {
+test("a person pulls a model over a line that breaks, and asks it", () => withPage(async (page) => {
   await page.getByLabel("Pull a model").fill("good:1b");
   await page.keyboard.press("Enter");
   const pull = page.locator(".pull").first();
@@ -40,7 +37,7 @@ test("a person pulls a model over a line that breaks, and asks it", {skip}, () =
   await page.keyboard.press("Escape");
 }, {path: "/#/models"}));
 
-test("a pull that is stopped goes on from where it was", {skip}, () => withPage(async (page) => {
+test("a pull that is stopped goes on from where it was", () => withPage(async (page) => {
   await page.getByLabel("Pull a model").fill("stalled:1b");
   await page.keyboard.press("Enter");
   const pull = page.locator(".pull").first();
