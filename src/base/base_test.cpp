@@ -7,23 +7,12 @@
 #include "base/clock.h"
 #include "base/digest.h"
 #include "base/file.h"
+#include "base/temp_folder_for_test.h"
+#include "base/toml.h"
 #include "base/utf8.h"
 
 namespace hearth {
 namespace {
-
-class TempFolder {
- public:
-  TempFolder() {
-    std::string name = (std::filesystem::temp_directory_path() / "hearth_base_XXXXXX").string();
-    path_ = ::mkdtemp(name.data());
-  }
-  ~TempFolder() { std::filesystem::remove_all(path_); }
-  const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
 
 TEST(Digest, Sha256MatchesFips180Example) {
   EXPECT_EQ(to_hex(sha256("abc")),
@@ -101,6 +90,43 @@ TEST(Clock, ParsesWhatItFormatsAndNothingElse) {
                             "2026-11-20T24:00:00", "2026-11-20T09:30:00+01:00", "x026-11-20T09:30:00"}) {
     EXPECT_FALSE(parse_iso8601(wrong)) << wrong;
   }
+}
+
+std::string toml_problem(std::string_view text) {
+  const auto table = parse_toml(text);
+  return table ? "" : table.error().message;
+}
+
+TEST(Toml, KeepsLettersWhereverTheyStand) {
+  const auto table = parse_toml("\xEF\xBB\xBF# größer\nplain = \"é ~ ~c3~a9\" # é\nliteral = 'ß\\u007e'\n\"größe ~\" = 1\n"
+                                "long = \"\"\"a\\\n  é\n€\"\"\"\n[\"größer\"]\nlist = [[\"ł\"], {\"ż\" = 'ó'}]\n");
+  ASSERT_TRUE(table) << table.error().message;
+  EXPECT_EQ((*table)["plain"].value<std::string>(), "é ~ ~c3~a9");
+  EXPECT_EQ((*table)["literal"].value<std::string>(), "ß\\u007e");
+  EXPECT_EQ((*table)["größe ~"].value<int>(), 1);
+  EXPECT_EQ((*table)["long"].value<std::string>(), "aé\n€");
+  EXPECT_EQ((*table)["größer"]["list"][0][0].value<std::string>(), "ł");
+  EXPECT_EQ((*table)["größer"]["list"][1]["ż"].value<std::string>(), "ó");
+  EXPECT_EQ(table->find("größe ~")->first.source().begin.line, 4U);
+  EXPECT_EQ(table->get("größe ~")->source().begin.line, 4U);
+}
+
+TEST(Toml, KeepsWhatItsOwnEscapesLookLike) {
+  const auto table = parse_toml("x = \"\\u007e41 \\U0000007E ~ é\"");
+  ASSERT_TRUE(table) << table.error().message;
+  EXPECT_EQ((*table)["x"].value<std::string>(), "~41 ~ ~ é");
+  EXPECT_EQ(toml_problem("x = \"\\u007e \\u005e \\u007c \\u0060 é\""), "line 1: \\u may not name each of ~^|`: write one of them as it is");
+  EXPECT_EQ(toml_problem("x = \"\\u007e \\u005e \\u007c \\u0060\""), "");
+}
+
+TEST(Toml, NamesTheLine) {
+  EXPECT_EQ(toml_problem("a = 1\n\né = 3").substr(0, 7), "line 3:");
+  EXPECT_NE(toml_problem("é = 3").find("a letter beyond ASCII"), std::string::npos);
+  EXPECT_NE(toml_problem("a = 1 é").find("a letter beyond ASCII"), std::string::npos);
+  EXPECT_EQ(toml_problem("a = 1\nb = \"\xC3\""), "line 2: this is no UTF-8");
+  EXPECT_EQ(toml_problem("\"é\" = 1\n\"\\u00e9\" = 2"), "line 1: the key is there already");
+  EXPECT_EQ(toml_problem("\"é\" = 1\n\"é\" = 2").find("c3"), std::string::npos) << "no escape is shown";
+  EXPECT_EQ(toml_problem("~ = 1").find("beyond ASCII"), std::string::npos);
 }
 
 }  // namespace

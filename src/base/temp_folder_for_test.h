@@ -22,6 +22,7 @@ class TempFolder {
   TempFolder& operator=(const TempFolder&) = delete;
 
   const std::filesystem::path& path() const { return path_; }
+  std::filesystem::path operator/(std::string_view name) const { return path_ / name; }
 
   // Also what a writer puts there meanwhile.  Whether it is gone.
   static bool remove(const std::filesystem::path& folder) {

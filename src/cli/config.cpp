@@ -337,14 +337,10 @@ bool is_section(std::string_view name) {
 }  // namespace
 
 Result<Config> parse_config(std::string_view text, const std::string& name) {
-  const toml::parse_result parsed = toml::parse(text, name);
-  if (!parsed) {
-    return fail(Code::kInvalidArgument,
-                fmt::format("{}, line {}: {}", name, parsed.error().source().begin.line,
-                            parsed.error().description()));
-  }
+  const Result<toml::table> parsed = parse_toml(text);
+  if (!parsed) return fail(Code::kInvalidArgument, fmt::format("{}, {}", name, parsed.error().message));
   Config config;
-  for (const auto& [section, node] : parsed.table()) {
+  for (const auto& [section, node] : *parsed) {
     if (section.str() == "upstreams") {
       HEARTH_TRY_VOID(assign_list(kUpstreamKeys, name, section.str(), node, config.upstreams));
       continue;

@@ -11,8 +11,7 @@
 #include <variant>
 #include <vector>
 
-#define TOML_EXCEPTIONS 0
-#include <toml++/toml.h>
+#include "base/toml.h"
 
 namespace hearth::cli {
 

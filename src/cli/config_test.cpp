@@ -39,6 +39,16 @@ TEST(Config, ReadsEachType) {
   EXPECT_DOUBLE_EQ(config->advisor.price_in_usd_per_mtok, 3);
 }
 
+TEST(Config, KeepsLettersOfAnyLanguage) {
+  const auto config = parse_config("# größer\n[models]\nfolders = ['/home/ä/모델'] # é\ndefault = \"größe\"\n", "hearth.toml");
+  ASSERT_TRUE(config) << config.error().message;
+  EXPECT_EQ(config->models.folders, std::vector<std::string>{"/home/ä/모델"});
+  EXPECT_EQ(config->models.default_model, "größe");
+  EXPECT_THAT(message_of("[models]\n\"größe\" = 1"), AllOf(HasSubstr("line 2"), HasSubstr("models.größe")));
+  EXPECT_THAT(message_of("[models]\ngröße = 1"), HasSubstr("hearth.toml, line 2"));
+  EXPECT_THAT(message_of("[models]\ndefault = 'a' ñ"), HasSubstr("hearth.toml, line 2"));
+}
+
 TEST(Config, TypoNamesTheLineAndTheNearestKey) {
   EXPECT_THAT(message_of("[advisor]\n\nbase_ur = 'x'\n"),
               AllOf(HasSubstr("line 3"), HasSubstr("'advisor.base_ur'"),

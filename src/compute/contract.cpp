@@ -4,45 +4,16 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 #include <functional>
 
-#include "base/utf8.h"
 
-#define TOML_EXCEPTIONS 0
-#include <toml++/toml.h>
+#include "base/toml.h"
 
 namespace hearth::compute {
 namespace {
 
 constexpr std::array<std::string_view, 3> kLanguageNames = {"c++", "cuda", "opencl"};
-
-// toml++ 3.3 knows white space beyond ASCII by a table that lacks letters, and does what it likes
-// with those.  So it reads ASCII alone: every other byte, and '~' itself, goes through it as ~XX
-// and comes back in each text.
-std::string in_ascii(std::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    out += byte >= 0x80 || c == '~' ? fmt::format("~{:02x}", byte) : std::string(1, c);
-  }
-  return out;
-}
-
-std::string from_ascii(std::string_view text) {
-  std::string out;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    unsigned byte = 0;
-    const bool is_escaped =
-        text[i] == '~' && i + 2 < text.size() &&
-        std::from_chars(text.data() + i + 1, text.data() + i + 3, byte, 16).ptr ==
-            text.data() + i + 3;
-    out += is_escaped ? static_cast<char>(byte) : text[i];
-    i += is_escaped ? 2 : 0;
-  }
-  return out;
-}
 
 // Reads the table and keeps the first thing that is wrong.
 class ContractReader {
@@ -187,9 +158,7 @@ class ContractReader {
 
   std::string text(std::string_view key, const toml::node& node) {
     auto value = node.value_exact<std::string>();
-    if (value) value = from_ascii(*value);
-    if (!value || value->empty() || !is_valid_utf8(*value) ||
-        value->find('\0') != std::string::npos) {
+    if (!value || value->empty() || value->find('\0') != std::string::npos) {
       wrong(key, node, "a text");
       return "";
     }
@@ -306,13 +275,12 @@ Result<Contract> parse_contract(std::string_view toml, std::string_view where) {
                 fmt::format("the contract '{}' has {} bytes, at most {} are read", where,
                             toml.size(), kContractBytesMax));
   }
-  const toml::parse_result parsed = toml::parse(in_ascii(toml), where);
+  const Result<toml::table> parsed = parse_toml(toml);
   if (!parsed) {
     return fail(Code::kInvalidArgument,
-                fmt::format("the contract '{}' is no TOML: line {}: {}", where,
-                            parsed.error().source().begin.line, parsed.error().description()));
+                fmt::format("the contract '{}' is no TOML: {}", where, parsed.error().message));
   }
-  auto contract = ContractReader().read(parsed.table());
+  auto contract = ContractReader().read(*parsed);
   if (!contract)
     return fail(Code::kInvalidArgument, fmt::format("the contract '{}' does not hold together: {}",
                                                     where, contract.error().message));

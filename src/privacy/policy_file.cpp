@@ -28,11 +28,9 @@
 #include <algorithm>
 #include <functional>
 
-#define TOML_EXCEPTIONS 0
-#include <toml++/toml.h>
-
 #include "base/ascii.h"
 #include "base/digest.h"
+#include "base/toml.h"
 #include "privacy/policy.h"
 
 namespace hearth::privacy {
@@ -230,12 +228,9 @@ Result<Policy> parse_policy(std::string_view toml, const std::string& name) {
   if (toml.size() > kPolicyBytesMax) {
     return fail(Code::kInvalidArgument, fmt::format("'{}' has {} bytes, at most {} are read", name, toml.size(), kPolicyBytesMax));
   }
-  const toml::parse_result parsed = toml::parse(toml, std::string_view(name));
-  if (!parsed) {
-    return fail(Code::kInvalidArgument, fmt::format("'{}' line {}: {}", name, parsed.error().source().begin.line,
-                                                    parsed.error().description()));
-  }
-  HEARTH_TRY(Policy policy, PolicyReader(name).read(parsed.table()));
+  const Result<toml::table> parsed = parse_toml(toml);
+  if (!parsed) return fail(Code::kInvalidArgument, fmt::format("'{}' {}", name, parsed.error().message));
+  HEARTH_TRY(Policy policy, PolicyReader(name).read(*parsed));
   policy.identity = hash64(toml);
   return policy;
 }
