@@ -1,45 +1,63 @@
 #include "hub/privacy_sources.h"
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 #include <string_view>
+
+#include "base/ascii.h"
 
 namespace hearth::hub {
 namespace {
 
 constexpr std::size_t kPathsMax = 64;  // Of one call; the arguments of a call that has more are one path.
 
-bool may_be_path(std::string_view text) {
-  return !text.empty() && text.find_first_of("/.\\~") != text.npos;
+constexpr std::string_view kSeparators = "\"'`, =<>|;&\n\t\r";  // Of words.
+constexpr std::string_view kBrackets = "()[]{}$@!";              // Around a word, and seldom in a name.
+
+// Adds a word that may be a path, also as a URL of a file, and without what a shell may put around it.
+void add_path(std::string_view word, std::vector<std::string>& paths) {
+  if (word.find_first_of("/.~") == word.npos) return;
+  paths.push_back(privacy::plain_path(word, privacy::Parents::kKept));
+  constexpr std::string_view kFile = "file:";
+  std::string_view inner = word.substr(std::min(word.find_first_not_of(kBrackets), word.size()));
+  inner = inner.substr(0, inner.find_last_not_of(kBrackets) + 1);
+  if (inner.starts_with(kFile)) inner.remove_prefix(kFile.size());
+  if (!inner.empty() && inner != word) paths.push_back(privacy::plain_path(inner, privacy::Parents::kKept));
 }
 
-// The texts between quotes, with JSON's escapes of slashes and backslashes undone, and their words, so
-// that a path inside a command is seen, too.
-std::vector<std::string> paths_in(std::string_view arguments) {
-  std::vector<std::string> paths;
+// The words of a text, so that a path inside a command is seen, too.
+void add_paths(std::string_view text, std::vector<std::string>& paths) {
   std::string word;
-  const auto end_word = [&] {
-    if (may_be_path(word)) paths.push_back(word);
+  for (const char c : text) {
+    if (kSeparators.find(c) == kSeparators.npos) {
+      word += c == '\\' ? '/' : c;  // A path of Windows.
+      continue;
+    }
+    add_path(word, paths);
     word.clear();
-  };
-  for (std::size_t i = 0; i < arguments.size(); ++i) {
-    char c = arguments[i];
-    if (c == '\\' && i + 1 < arguments.size()) {
-      c = arguments[++i];
-      if (c == 'n' || c == 't' || c == 'r') c = ' ';
-      if (c == '\\') c = '/';  // A path of Windows.
-    }
-    if (c == '"' || c == '\'' || c == ' ' || c == ',' || c == '=' || c == '<' || c == '>' || c == '|' || c == ';') {
-      end_word();
-    } else if (c != '/' || !word.ends_with('/')) {  // Two separators are one.
-      word += c;
-    }
   }
-  end_word();
+  add_path(word, paths);
+}
+
+// Of all texts in a call's arguments, keys among them; of what is no JSON, as it is.
+std::vector<std::string> paths_in(std::string_view arguments) {
+  using Json = nlohmann::json;
+  std::vector<std::string> paths;
+  const auto note = [&](int, Json::parse_event_t, const Json& parsed) {
+    if (parsed.is_string()) add_paths(parsed.get_ref<const std::string&>(), paths);
+    return true;
+  };
+  if (Json::parse(arguments, note, /*allow_exceptions=*/false).is_discarded()) {
+    paths.clear();
+    add_paths(arguments, paths);
+  }
   if (paths.size() > kPathsMax) paths = {std::string(privacy::kPathBytesMax + 1, '?')};
   return paths;
 }
 
 }  // namespace
+
+std::string header_text(std::string_view name, std::string_view value) { return lower(name).append(": ").append(value); }
 
 privacy::Sources sources_of(std::span<const Message> messages) {
   privacy::Sources sources;

@@ -6,6 +6,7 @@
 #include <future>
 #include <thread>
 
+#include "base/temp_folder_for_test.h"
 #include "hub/fakes_for_test.h"
 #include "hub/privacy_sources.h"
 
@@ -94,8 +95,7 @@ TEST(PrivateAdviser, FreeTextLeavesAsItIs) {
 }
 
 TEST(PrivateAdviser, RemembersAdviceForTheSameQuestionOfTheSameClass) {
-  std::string name = (std::filesystem::temp_directory_path() / "hearth_memory_XXXXXX").string();
-  const std::filesystem::path folder = ::mkdtemp(name.data());
+  const TempFolder folder;
   const auto store = *advisor::AdviceStore::open({.file = folder / "advice.db"});
   const PrivacyGate gate({.policy = policy_of("[[rules]]\nname = \"site\"\nclass = \"public\"\nheaders = [\"x: site\"]")});
   auto inner = std::make_unique<FakeAdviser>();
@@ -126,7 +126,6 @@ TEST(PrivateAdviser, RemembersAdviceForTheSameQuestionOfTheSameClass) {
   EXPECT_EQ(fake.asked.size(), 3U);
   EXPECT_EQ(store->remembered(9)->size(), 2U);
   adviser.reset();
-  std::filesystem::remove_all(folder);
 }
 
 TEST(PrivateAdviser, ACancelReachesTheAdviserBehind) {
@@ -151,6 +150,22 @@ TEST(PrivacySources, AToolsResultKnowsItsCall) {
   EXPECT_EQ(sources[1].tool, "read_file");
   EXPECT_EQ(sources[1].paths, std::vector<std::string>{"/home/me/.ssh/id"});
   EXPECT_EQ(sources[2].paths, (std::vector<std::string>{"C:/keys/a.pem", "/etc/x.pem"}));
+}
+
+std::vector<std::string> paths_of(const char* arguments) {
+  Message call{.role = Role::kAssistant, .content = {}, .reasoning = {}, .name = {}, .tool_calls = {{"c", "shell", arguments}}};
+  Message result{.role = Role::kTool, .content = "x", .reasoning = {}, .name = {}, .tool_calls = {}, .tool_call_id = "c"};
+  return sources_of(std::vector<Message>{call, result})[1].paths;
+}
+
+TEST(PrivacySources, PathsAreSeenHoweverTheyAreWritten) {
+  using Paths = std::vector<std::string>;
+  EXPECT_EQ(paths_of(R"({"path": "\u002fkeys\/a", "cwd": "C:\\x"})"), Paths({"/keys/a", "C:/x"}));
+  EXPECT_EQ(paths_of(R"(cat /keys/a \x.pem)"), Paths({"/keys/a", "/x.pem"})) << "no JSON: as it is";
+  EXPECT_EQ(paths_of("{\"path\": \"\\u002fkeys/\\ud83d\\udd12\"}"), Paths({"/keys/🔒"}));
+  EXPECT_EQ(paths_of(R"({"cmd": "(cat ./a.pem)&&ls /keys//b"})"), Paths({"a.pem)", "a.pem", "/keys/b"}));
+  EXPECT_EQ(paths_of(R"({"url": "file:///keys/a", "data": "@/keys/b"})"), Paths({"file:/keys/a", "/keys/a", "@/keys/b", "/keys/b"}));
+  EXPECT_EQ(paths_of(R"({"/keys/a": ["x", {"y": "/keys/b"}]})"), Paths({"/keys/a", "/keys/b"}));
 }
 
 }  // namespace

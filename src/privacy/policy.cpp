@@ -1,6 +1,7 @@
 #include "privacy/policy.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <array>
@@ -18,15 +19,19 @@ std::optional<E> from_name(const std::array<std::string_view, N>& names, std::st
   return static_cast<E>(found - names.begin());
 }
 
-bool any_glob_matches(const std::vector<std::string>& globs, std::string_view text) {
-  return std::ranges::any_of(globs, [&](const std::string& glob) { return glob_matches(glob, text); });
+bool is_too_long(const std::string& text) { return text.size() > kPathBytesMax; }
+
+// What is in a folder speaks of it: "a/**" is also about "a".
+bool path_matches(std::string_view glob, std::string_view path) {
+  return glob_matches(glob, path) || (glob.ends_with("/**") && glob_matches(glob, std::string(path) + "/"));
 }
 
 // Whether a rule's globs leave a source in.  What is too long to look at fits every rule about it.
-bool any_fits(const std::vector<std::string>& globs, const std::vector<std::string>& texts) {
+bool any_fits(const std::vector<std::string>& globs, const std::vector<std::string>& texts,
+              bool (*matches)(std::string_view glob, std::string_view text)) {
   if (globs.empty()) return true;
   return std::ranges::any_of(texts, [&](const std::string& text) {
-    return text.size() > kPathBytesMax || any_glob_matches(globs, text);
+    return is_too_long(text) || std::ranges::any_of(globs, [&](const std::string& glob) { return matches(glob, text); });
   });
 }
 
@@ -97,10 +102,29 @@ bool glob_matches(std::string_view glob, std::string_view text) {
   return reach[text.size()];
 }
 
+std::string plain_path(std::string_view path, Parents parents) {
+  std::vector<std::string_view> parts;
+  for (std::size_t at = 0; at <= path.size();) {
+    const std::size_t end = std::min(path.find('/', at), path.size());
+    const std::string_view part = path.substr(at, end - at);
+    at = end + 1;
+    if (part.empty() || part == ".") continue;
+    if (part != ".." || parents == Parents::kKept) {
+      parts.push_back(part);
+    } else if (!parts.empty() && parts.back() != "..") {
+      parts.pop_back();
+    } else if (!path.starts_with('/')) {
+      parts.push_back(part);
+    }
+  }
+  return fmt::format("{}{}", path.starts_with('/') ? "/" : "", fmt::join(parts, "/"));
+}
+
 bool PolicyRule::fits(const Source& source) const {
   if (!roles.empty() && std::ranges::find(roles, source.role) == roles.end()) return false;
-  if (!tools.empty() && !any_glob_matches(tools, source.tool)) return false;
-  return any_fits(paths, source.paths) && any_fits(headers, source.headers);
+  const auto is_tool = [&](const std::string& glob) { return glob_matches(glob, source.tool); };
+  if (!tools.empty() && std::ranges::none_of(tools, is_tool)) return false;
+  return any_fits(paths, source.paths, path_matches) && any_fits(headers, source.headers, glob_matches);
 }
 
 Policy Policy::standard() {
@@ -110,13 +134,34 @@ Policy Policy::standard() {
   return policy;
 }
 
-Verdict Policy::judge(const Source& source, std::string_view provider) const {
-  Verdict verdict{.gives = default_class, .action = Action::kNever, .rule = "default"};
-  const auto rule = std::ranges::find_if(rules, [&](const PolicyRule& r) { return r.fits(source); });
-  if (rule != rules.end()) {
-    verdict.gives = rule->gives;
-    verdict.rule = rule->name;
+// Which rule decides about a source with one path at most; null: none.
+const PolicyRule* Policy::rule_of(const Source& source) const {
+  const bool is_guess = std::ranges::any_of(source.paths, is_too_long) || std::ranges::any_of(source.headers, is_too_long);
+  const PolicyRule* highest = nullptr;
+  for (const PolicyRule& rule : rules) {
+    if (!rule.fits(source)) continue;
+    if (!is_guess) return &rule;
+    if (rule.gives > (highest == nullptr ? default_class : highest->gives)) highest = &rule;
   }
+  return highest;
+}
+
+Verdict Policy::judge(const Source& source, std::string_view provider) const {
+  const auto verdict_of = [&](const Source& one) {
+    const PolicyRule* const rule = rule_of(one);
+    return rule == nullptr ? Verdict{.gives = default_class, .rule = "default"} : Verdict{.gives = rule->gives, .rule = rule->name};
+  };
+  std::optional<Verdict> highest;
+  Source one{.role = source.role, .tool = source.tool, .paths = {}, .headers = source.headers};
+  for (const std::string& path : source.paths) {
+    for (const Parents parents : {Parents::kKept, Parents::kResolved}) {
+      if (parents == Parents::kResolved && path.find("..") == path.npos) continue;  // The same.
+      one.paths = {plain_path(path, parents)};
+      Verdict verdict = verdict_of(one);
+      if (!highest || verdict.gives > highest->gives) highest = std::move(verdict);
+    }
+  }
+  Verdict verdict = highest ? *std::move(highest) : verdict_of(source);
   auto found = actions.find(std::string(provider));
   if (found == actions.end()) found = actions.find("");
   if (found != actions.end()) verdict.action = found->second[static_cast<std::size_t>(verdict.gives)];

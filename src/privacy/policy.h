@@ -5,9 +5,10 @@
 //   action    free: as it is; redacted: with placeholders; ask: only where somebody agreed; never
 //
 // Rules are tried in order and the first that fits gives a source its class; a source that no rule fits
-// has the default class, which is private.  What is made of several sources, an answer or a brief, has
-// the highest class among all of them, whether or not their words are still in it: labels follow the
-// text.  So a secret file that a tool read keeps the whole conversation at home.
+// has the default class, which is private.  A source with several paths is judged by each of them, and the
+// highest class counts, as it does where detours ("a/../b") may lead to two places.  What is made of several
+// sources, an answer or a brief, has the highest class among all of them, whether or not their words are still
+// in it: labels follow the text.  So a secret file that a tool read keeps the whole conversation at home.
 //
 // A policy brings its own tests ([[expect]]), and `check` also finds rules that no source can reach.
 //
@@ -47,10 +48,15 @@ using Sources = std::vector<Source>;
 // A path or name with '*' (not '/'), '**' (anything) and '?' (one byte but '/').
 bool glob_matches(std::string_view glob, std::string_view text);
 
+// A path without what changes nothing: "a//b/./c/" is "a/b/c".  Where a link may be, only the disk knows what
+// ".." leads to: it stays, or goes as if there were none.
+enum class Parents : std::uint8_t { kKept, kResolved };
+std::string plain_path(std::string_view path, Parents parents);
+
 struct PolicyRule {
   std::string name;
   Class gives = Class::kPrivate;
-  // Each that is not empty must fit; one of its entries is enough.
+  // Each that is not empty must fit; one of its entries is enough.  Paths as plain_path has them, ".." kept.
   std::vector<std::string> roles, tools, paths, headers;
 
   bool fits(const Source& source) const;
@@ -92,6 +98,9 @@ struct Policy {
 
   // One sentence for each expectation that fails and each rule that can never decide.
   std::vector<std::string> check() const;
+
+ private:
+  const PolicyRule* rule_of(const Source& source) const;
 };
 
 inline constexpr std::size_t kPolicyRulesMax = 1000;

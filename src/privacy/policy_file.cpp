@@ -95,7 +95,7 @@ class PolicyReader {
       } else if (key == "tools") {
         rule.tools = texts(key, node);
       } else if (key == "paths") {
-        rule.paths = texts(key, node);
+        for (const std::string& path : texts(key, node)) rule.paths.push_back(plain_path(path, Parents::kKept));
       } else if (key == "headers") {
         for (const std::string& header : texts(key, node)) rule.headers.push_back(header_of(header, rule.name));
       } else {

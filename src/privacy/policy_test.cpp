@@ -116,6 +116,39 @@ class = "secret"
   EXPECT_EQ(problems[2], "'wrong': class secret expected, rule 'weather' gives public");
 }
 
+TEST(Policy, NoDetourLeadsAroundARule) {
+  EXPECT_EQ(plain_path("/a//b/./c/../d/", Parents::kKept), "/a/b/c/../d");
+  EXPECT_EQ(plain_path("/a//b/./c/../d/", Parents::kResolved), "/a/b/d");
+  EXPECT_EQ(plain_path("./../a/../../b/.", Parents::kResolved), "../../b");
+  EXPECT_EQ(plain_path("/../a", Parents::kResolved), "/a");
+  EXPECT_EQ(plain_path("./", Parents::kResolved), "");
+  const Policy policy = parsed(R"(
+[[rules]]
+name = "site"
+class = "public"
+paths = ["/srv/./site//**"]
+[[rules]]
+name = "mine"
+class = "secret"
+paths = ["/home/me/private/**", "**/*.pem"]
+)");
+  const auto rule_of = [&](std::vector<std::string> paths) {
+    return policy.judge(Source{.role = "tool", .tool = "read", .paths = std::move(paths)}, "").rule;
+  };
+  for (const char* const path : {"/home/me/private/x", "/home/me/./private/x", "/home//me/private//x", "/home/me/work/../private/x",
+                                 "/srv/site/../../home/me/private/x", "/home/me/private/../work/x", "/home/me/private", "/home/me/private/",
+                                 "/srv/site/../../home/me/work/../private/.", "x/../key.pem"}) {
+    EXPECT_EQ(rule_of({path}), "mine") << path;
+  }
+  EXPECT_EQ(rule_of({"/srv/site/a.html"}), "site");
+  EXPECT_EQ(rule_of({"/srv/./site//a.html"}), "site");
+  EXPECT_EQ(rule_of({"/srv/site"}), "site");
+  EXPECT_EQ(rule_of({"/srv/site/../etc/passwd"}), "default") << "what it leads to is not public";
+  EXPECT_EQ(rule_of({"/srv/site/a.html", "/etc/passwd"}), "default") << "each path counts";
+  EXPECT_EQ(rule_of({"/srv/site/a.html", "/home/me/private/x"}), "mine");
+  EXPECT_EQ(rule_of({std::string(kPathBytesMax + 1, '?')}), "mine") << "the strictest rule about paths";
+}
+
 TEST(Policy, HeadersAreASource) {
   const Policy policy = parsed(R"(
 [[rules]]
@@ -138,9 +171,31 @@ action = "never"
   EXPECT_EQ(rule_of("x-project: website"), "site");
   EXPECT_EQ(rule_of("x-project: client-acme"), "clients");
   EXPECT_EQ(rule_of("x-project: other"), "default");
-  EXPECT_EQ(rule_of("x-long: " + std::string(kPathBytesMax, 'x')), "site") << "the first rule about headers";
+  EXPECT_EQ(rule_of("x-long: " + std::string(kPathBytesMax, 'x')), "clients") << "the strictest rule about headers";
   EXPECT_NE(policy.identity, parsed("default = \"public\"").identity);
   EXPECT_NE(problem_of("[[rules]]\nclass = \"public\"\nheaders = [\"website\"]").find("NAME: VALUE"), std::string::npos);
+}
+
+TEST(Policy, KeepsLettersOfAnyLanguage) {
+  const Policy policy = parsed(R"(
+# größer
+[[rules]]
+name = "Verträge" # é
+class = "secret"
+paths = ["**/Verträge/**", '**/*.größe']
+[actions."zürich"]
+private = "never"
+[[expect]]
+path = "/home/ä/Verträge/1.txt"
+class = "secret"
+[[expect]]
+provider = "zürich"
+action = "never"
+)");
+  EXPECT_TRUE(policy.check().empty());
+  EXPECT_EQ(policy.judge(Source{"tool", "read", {"/x/a.größe"}}, "x").rule, "Verträge");
+  EXPECT_NE(problem_of("\"größe\" = 1").find("'größe' is no key here"), std::string::npos);
+  EXPECT_NE(problem_of("default = \"public\"\ngröße = 1").find("line 2"), std::string::npos);
 }
 
 TEST(Policy, RefusesWhatItDoesNotKnow) {
