@@ -5,9 +5,9 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
-#include "api/openai/request.h"
 #include "advisor/consent.h"
-#include "base/ascii.h"
+#include "api/hearth/policy_report.h"
+#include "api/openai/request.h"
 #include "base/clock.h"
 #include "base/file.h"
 #include "cli/paths.h"
@@ -15,7 +15,6 @@
 #include "cli/terminal.h"
 #include "cli/verbs.h"
 #include "hub/privacy_sources.h"
-#include "privacy/redactor.h"
 
 namespace hearth::cli {
 namespace {
@@ -29,12 +28,6 @@ std::string counts_text(const std::map<std::string, std::size_t>& counts) {
   std::vector<std::string> list;
   for (const auto& [type, n] : counts) list.push_back(fmt::format("{} {}", type, n));
   return fmt::format("{}", fmt::join(list, ", "));
-}
-
-nlohmann::ordered_json verdict_json(const privacy::Verdict& verdict) {
-  return {{"class", privacy::class_name(verdict.gives)},
-          {"rule", verdict.rule},
-          {"action", privacy::action_name(verdict.action)}};
 }
 
 }  // namespace
@@ -56,7 +49,7 @@ Result<> policy_check(const Context& context) {
 }
 
 Result<> policy_explain(const Context& context, const PolicyExplainOptions& options) {
-  HEARTH_TRY(const privacy::Policy policy, load_policy(context.config.privacy.policy));
+  HEARTH_TRY(privacy::Policy policy, load_policy(context.config.privacy.policy));
   HEARTH_TRY(privacy::Dictionary dictionary, load_dictionaries(context.config.privacy.dictionaries));
   HEARTH_TRY(const std::string body, read_file(options.file));
   auto request = api::openai::parse_request(api::openai::Endpoint::kChat, body);
@@ -64,36 +57,25 @@ Result<> policy_explain(const Context& context, const PolicyExplainOptions& opti
     return fail(Code::kInvalidArgument, fmt::format("'{}': {}", options.file, request.error().message));
   }
   const std::string provider = options.provider.empty() ? context.config.advisor.provider : options.provider;
-
-  const std::vector<hub::Message>& messages = request->chat.messages;
   for (const std::string& header : options.headers) {
-    const std::size_t colon = std::min(header.find(':'), header.size());
-    request->chat.headers.push_back(lower(header.substr(0, colon)) + header.substr(colon));
+    const std::size_t colon = header.find(": ");
+    if (colon == header.npos) return fail(Code::kInvalidArgument, fmt::format("'{}' is no header: write NAME: VALUE", header));
+    request->chat.headers.push_back(hub::header_text(header.substr(0, colon), header.substr(colon + 2)));
   }
-  const privacy::Sources sources = hub::sources_of(request->chat);
-  const privacy::Verdict whole = policy.judge(sources, provider);
-  const privacy::Redactor redactor(std::move(dictionary));
-  nlohmann::ordered_json list = nlohmann::ordered_json::array();
-  std::vector<std::vector<std::string>> table = {{"SOURCE", "CLASS", "RULE", "FOUND"}};
-  for (std::size_t i = 0; i < sources.size(); ++i) {
-    privacy::Spans spans = redactor.find(messages[i].content);
-    std::erase_if(spans, [&](const privacy::Span& span) { return policy.keeps(span.type); });
-    const auto counts = privacy::count_types(spans);
-    const privacy::Verdict verdict = policy.judge(sources[i], provider);
-    nlohmann::ordered_json entry = {{"role", sources[i].role}, {"tool", sources[i].tool}, {"paths", sources[i].paths}};
-    entry.update(verdict_json(verdict));
-    entry["found"] = counts;
-    list.push_back(std::move(entry));
-    const std::string source = sources[i].tool.empty() ? sources[i].role : fmt::format("{} {}", sources[i].role, sources[i].tool);
-    table.push_back({source, std::string(privacy::class_name(verdict.gives)), verdict.rule, counts_text(counts)});
-  }
+
+  const hub::PrivacyGate gate({.policy = std::move(policy), .dictionary = std::move(dictionary)});
+  const hub::PolicyExplanation explanation = hub::explain_policy(gate, request->chat, provider);
   if (context.json) {
-    nlohmann::ordered_json json = {{"provider", provider}};
-    json.update(verdict_json(whole));
-    json["sources"] = std::move(list);
-    print_out(json.dump(2) + "\n");
+    const std::string rendered = api::hearth::render_explanation(explanation, provider);
+    print_out(nlohmann::ordered_json::parse(rendered).dump(2) + "\n");
     return {};
   }
+  std::vector<std::vector<std::string>> table = {{"SOURCE", "CLASS", "RULE", "FOUND"}};
+  for (const auto& [source, verdict, found] : explanation.sources) {
+    table.push_back({source.tool.empty() ? source.role : fmt::format("{} {}", source.role, source.tool),
+                     std::string(privacy::class_name(verdict.gives)), verdict.rule, counts_text(found)});
+  }
+  const privacy::Verdict& whole = explanation.whole;
   print_out(format_table(table));
   print_out(fmt::format("\nto {}: {}, since all of it together is {} by rule '{}'\n", provider,
                         privacy::action_name(whole.action), privacy::class_name(whole.gives), whole.rule));

@@ -26,7 +26,6 @@
 #include "cli/verbs.h"
 #include "cli/version.h"
 #include "ledger/ledger.h"
-#include "privacy/redactor.h"
 #include "server/server.h"
 
 namespace hearth::cli {
@@ -96,11 +95,10 @@ Result<std::unique_ptr<ledger::Ledger>> serve_books(const Context& context, serv
   HEARTH_TRY(auto dictionary, load_dictionaries(context.config.privacy.dictionaries));
   options.books.ledger = book.get();
   options.books.budget = budget_of(context.config.budget);
-  options.books.explain_policy =
-      [policy = std::move(policy), provider = context.config.advisor.provider,
-       redactor = std::make_shared<const privacy::Redactor>(std::move(dictionary))](std::string_view body) {
-        return api::hearth::explain_policy(policy, *redactor, provider, body);
-      };
+  const auto gate = std::make_shared<const hub::PrivacyGate>(hub::PrivacyOptions{std::move(policy), std::move(dictionary)});
+  options.books.explain_policy = [gate, provider = context.config.advisor.provider](std::string_view body) {
+    return api::hearth::explain_policy(*gate, provider, body);
+  };
   return book;
 }
 

@@ -70,6 +70,12 @@ std::string text_of(const Json& json) { return json.dump(-1, ' ', false, Json::e
 
 }  // namespace
 
+privacy::Spans PrivacyGate::find(std::string_view text) const {
+  privacy::Spans spans = redactor_.find(text);
+  std::erase_if(spans, [&](const privacy::Span& span) { return policy_.keeps(span.type); });
+  return spans;
+}
+
 privacy::Verdict PrivacyGate::judge(const privacy::Sources& sources, std::span<const std::string> providers) const {
   privacy::Verdict verdict = policy_.judge(sources, providers.front());
   for (const std::string& provider : providers.subspan(1)) {
@@ -84,8 +90,7 @@ std::string label_of(const privacy::Verdict& verdict) {
 }
 
 void Redaction::hide(std::string& text) {
-  privacy::Spans spans = gate_.redactor().find(text);
-  std::erase_if(spans, [&](const privacy::Span& span) { return gate_.policy().keeps(span.type); });
+  const privacy::Spans spans = gate_.find(text);
   for (const auto& [type, n] : privacy::count_types(spans)) counts_[type] += n;
   text = placeholders_.redact(text, spans);
 }

@@ -30,7 +30,9 @@ class PrivacyGate {
       : policy_(std::move(options.policy)), redactor_(std::move(options.dictionary)) {}
 
   const privacy::Policy& policy() const { return policy_; }
-  const privacy::Redactor& redactor() const { return redactor_; }
+
+  // What of a text is replaced: all that is found but the types that the policy keeps.
+  privacy::Spans find(std::string_view text) const;
 
   // The strictest of the verdicts for all whom it may reach; at least one.
   privacy::Verdict judge(const privacy::Sources& sources, std::span<const std::string> providers) const;

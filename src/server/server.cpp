@@ -234,9 +234,7 @@ constexpr auto kSecretHeaders =
 std::vector<std::string> policy_headers(const net::ServerRequest& request) {
   std::vector<std::string> headers;
   for (const auto& [name, value] : request.headers) {
-    std::string lower_name = lower(name);
-    if (std::ranges::find(kSecretHeaders, lower_name) != kSecretHeaders.end()) continue;
-    headers.push_back(std::move(lower_name) + ": " + value);
+    if (std::ranges::find(kSecretHeaders, lower(name)) == kSecretHeaders.end()) headers.push_back(hub::header_text(name, value));
   }
   return headers;
 }
