@@ -44,6 +44,7 @@ class LocalAnswerSource final : public AnswerSource {
     request.advice = advice_of(options.advice);
     request.client = kClient;
     request.is_preview = options.is_preview;
+    request.may_store = options.may_store;
     const auto pending = std::make_shared<PendingAnswer>();
     HEARTH_TRY(const hub::RequestId id, hub_->chat(std::move(request), std::make_shared<LocalSink>(pending)));
     return pending->wait(listener, [&] { hub_->cancel(id); }, [&](const std::string& consent, const ConsentReply& reply) {

@@ -16,18 +16,17 @@ namespace {
 using nlohmann::json;
 using nlohmann::literals::operator""_json_pointer;
 
-constexpr const char* kRoleNames[] = {"system", "user", "assistant", "tool"};
-
 json request_json(const std::vector<hub::Message>& messages, const AnswerOptions& options) {
   json body = {{"model", options.model}, {"stream", true}, {"stream_options", {{"include_usage", true}}}};
   for (const hub::Message& message : messages) {
-    body["messages"].push_back({{"role", kRoleNames[static_cast<int>(message.role)]}, {"content", message.content}});
+    body["messages"].push_back({{"role", hub::role_name(message.role)}, {"content", message.content}});
   }
   if (options.max_tokens > 0) body["max_tokens"] = options.max_tokens;
   if (options.temperature) body["temperature"] = *options.temperature;
   if (options.seed) body["seed"] = *options.seed;
   if (!options.advice.empty()) body["hearth"]["advice"] = options.advice;
   if (options.is_preview) body["hearth"]["preview"] = true;
+  if (!options.may_store) body["store"] = false;
   return body;
 }
 

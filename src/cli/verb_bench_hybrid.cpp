@@ -77,6 +77,7 @@ std::array<Way, 3> ways_of(const Context& context, const BenchHybridOptions& opt
 void measure(AnswerSource& source, const BenchHybridOptions& options, const Way& way,
              const std::vector<std::string>& questions, Row& row) {
   AnswerOptions asked{.model = way.model, .advice = way.advice, .max_tokens = options.max_tokens, .temperature = 0.0F};
+  asked.may_store = false;  // What was remembered would answer without a call.
   for (std::size_t i = 0; i < questions.size(); ++i) {
     print_note(fmt::format("{}: question {} of {}", way.name, i + 1, questions.size()));
     const auto answer = source.answer({{.role = hub::Role::kUser, .content = questions[i]}}, asked, silent_listener());

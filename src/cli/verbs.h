@@ -41,6 +41,7 @@ struct AnswerOptions {
   std::optional<std::uint64_t> seed;
   bool hide_thinking = false;
   bool is_preview = false;  // Nothing leaves: what would is shown.
+  bool may_store = true;    // Else nothing of it is kept, and no advice that was answers it.
   // Where to ask: "" uses a running hub, else answers in this process; "local" always answers in
   // this process; "hub" insists on the running hub; else a base URL.
   std::string hub;

@@ -42,7 +42,9 @@ std::string model_name(const Run& run) {
 // last turn is no question.
 std::optional<advisor::AdviceKey> memory_key(const Run& run) {
   const ChatRequest& request = run.request;
-  if (!request.may_store || request.messages.empty() || request.messages.back().role != Role::kUser) return std::nullopt;
+  const bool is_question = !request.messages.empty() && request.messages.back().role == Role::kUser &&
+                           !request.messages.back().content.empty();
+  if (!request.may_store || !is_question) return std::nullopt;
   std::uint64_t context = hash64(request.format_json);
   const auto add = [&](std::string_view text) { context = hash64(text, context); };
   for (const Message& message : std::span(request.messages).first(request.messages.size() - 1)) {
@@ -120,9 +122,9 @@ advisor::gate::Situation Conductor::situation_of(Run& run) {
   receipt.confidence = static_cast<float>(situation.confidence);
   receipt.kind = kind_of(run);
   std::optional<bool> second_agrees;
-  if (!run.second_text.empty()) {
+  if (!run.second.text.empty()) {
     receipt.second_model = options_.second_model;
-    receipt.second_agrees = advisor::gate::answers_agree(run.answers[0].text, run.second_text);
+    receipt.second_agrees = advisor::gate::answers_agree(run.answers[0].text, run.second.text);
     second_agrees = receipt.second_agrees;
     if (!receipt.second_agrees) situation.second_model = receipt.second_model;
   }
