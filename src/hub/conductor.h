@@ -149,6 +149,7 @@ class Conductor final : public Hub {
   bool wants_second(const Run& run) const;
   void begin_second(Run& run);
   void ask_second(Run& run, const Prompt& prompt);
+  void end_second(Run& run, const engine::FinishEvent& event);
   std::shared_ptr<engine::GenerateSink> make_job_sink(RequestId run, Stage stage);
   bool may_show_early(const Run& run, const Answer& answer) const;
   advisor::gate::Situation situation_of(Run& run);

@@ -42,7 +42,10 @@ void Conductor::end_early_draft(Run& run, const JobEnded& message) {
   answer.is_running = false;
   account(run, message.event, /*is_final=*/false);
   answer.reason = message.event.reason;
-  if (answer.reason == engine::FinishReason::kError) return;  // The advice may still help.
+  if (answer.reason == engine::FinishReason::kError) {  // The advice may still help.
+    run.draft_error = message.event.error;
+    return;
+  }
   answer.stop_string = message.event.stop_string;
   take_end(run, message.choice, message.event);
   answer.ended_unsure = message.event.unsure;
@@ -53,7 +56,7 @@ bool Conductor::settle_early(Run& run, advisor::Advice& advice) {
   Answer& answer = run.answers[0];
   run.drafts_on = false;
   if (advice.status == advisor::AdviceStatus::kAnswered) {
-    const bool is_whole = !answer.is_running && answer.reason != engine::FinishReason::kError && answer.called.empty();
+    const bool is_whole = !answer.is_running && !run.draft_error && answer.called.empty();
     const bool is_same = is_whole && advisor::gate::answers_agree(answer.text, advice.text);
     if (is_same) {
       run.sink->on_advice(run.receipt.adviser, advice.text);
@@ -63,6 +66,10 @@ bool Conductor::settle_early(Run& run, advisor::Advice& advice) {
     }
     if (std::exchange(answer.is_running, false)) parts_.engine->cancel(answer.job);
     return false;
+  }
+  if (run.draft_error) {
+    fail_run(run, *std::move(run.draft_error));
+    return true;
   }
   if (!answer.is_running) return false;
   // No advice, and the draft is not whole yet: it is shown as it comes, from here on.

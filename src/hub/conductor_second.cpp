@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "hub/conductor.h"
+#include "hub/show_piece.h"
 
 namespace hearth::hub {
 namespace {
@@ -58,9 +59,21 @@ void Conductor::ask_second(Run& run, const Prompt& prompt) {
                               .may_keep = false,
                               .client = run.request.client};
   job.sampling.temperature = 0;
+  run.second.parser = make_answer_parser(*run.second_model, run.request, prompt, job);
   const auto submitted = parts_.engine->submit(std::move(job), make_job_sink(run.id, Stage::kSecond));
   if (!submitted) return judge_draft(run);
-  run.second_job = *submitted;
+  run.second.job = *submitted;
+  run.second.is_running = true;
+}
+
+void Conductor::end_second(Run& run, const engine::FinishEvent& event) {
+  run.second.is_running = false;
+  Piece rest, last;
+  rest.token.text = event.text;
+  read_piece(run.second, rest);
+  read_end(run.second, event.reason, last);
+  if (event.reason == engine::FinishReason::kError) run.second.text.clear();  // Half an opinion is none.
+  judge_draft(run);
 }
 
 }  // namespace hearth::hub

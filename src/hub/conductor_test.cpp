@@ -7,6 +7,7 @@
 
 #include <random>
 
+#include "base/temp_folder_for_test.h"
 #include "hub/fakes_for_test.h"
 #include "hub/notices.h"
 #include "hub/receipt_json.h"
@@ -40,13 +41,10 @@ void end_unsure(FakeJob& job) { job.end({.unsure = true}); }
 class ConductorTest : public ::testing::Test {
  protected:
   ConductorTest() {
-    std::string name = (std::filesystem::temp_directory_path() / "hearth_hub_XXXXXX").string();
-    folder_ = ::mkdtemp(name.data());
     source_ = std::make_unique<FakeSource>();
   }
   ~ConductorTest() override {
     hub_.reset();
-    std::filesystem::remove_all(folder_);
   }
 
   // Starts the hub; `with_adviser` puts `adviser_` in it.
@@ -98,7 +96,7 @@ class ConductorTest : public ::testing::Test {
     for (int i = 0; i < 20'000 && adviser_->n_asked() == 0; ++i) std::this_thread::sleep_for(milliseconds(1));
   }
 
-  std::filesystem::path folder_;
+  TempFolder folder_;
   std::unique_ptr<FakeSource> source_;
   FakeSource* source_view_ = nullptr;
   ledger::Ledger* ledger_ = nullptr;
@@ -418,6 +416,45 @@ TEST_F(ConductorTest, ADraftThatGoesOnIsShownOnceAdviceHasFailed) {
   }
 }
 
+TEST_F(ConductorTest, ADraftThatFailsMeanwhileIsAnErrorUnlessAdviceHelps) {
+  for (const bool helps : {false, true}) {
+    source_ = std::make_unique<FakeSource>();
+    std::atomic<int> n_ended = 0;
+    start([&](FakeJob& job) {
+      if (job.prompt_text().find("Advice:") != std::string::npos) return say_sure(job);
+      for (int i = 0; i < 40; ++i) job.say(i == 0 ? "It is" : "  ", kShakyLogprob);
+      job.end({.reason = engine::FinishReason::kError, .error = {Code::kInternal, "lost"}});
+      ++n_ended;
+    }, true, {.asks_early = true});
+    const auto sink = ask(question());
+    wait_until_asked();
+    wait_for(n_ended, 1);
+    adviser_->give(helps ? kGoodAdvice : advisor::Advice{.status = advisor::AdviceStatus::kFailed, .detail = "it is down"});
+    ASSERT_TRUE(sink->wait());
+    if (helps) {
+      EXPECT_EQ(sink->text(), "The sky is blue.");
+    } else {
+      ASSERT_TRUE(sink->error());
+      EXPECT_EQ(sink->error()->message, "lost");
+    }
+    hub_.reset();
+  }
+}
+
+TEST_F(ConductorTest, HalfASecondOpinionIsNone) {
+  source_->add("tiny", std::make_shared<FakeModel>(), "config", 2000);
+  source_->add("other", std::make_shared<FakeModel>());
+  start([](FakeJob& job) {
+    if (job.request.may_keep) return say_sure(job);
+    job.say("It is green", kSureLogprob);
+    job.end({.reason = engine::FinishReason::kError, .error = {Code::kInternal, "lost"}});
+  }, true, {.second_model = "other"});
+  const auto sink = answered(question());
+  EXPECT_EQ(sink->text(), "The sky is blue.");
+  EXPECT_EQ(sink->receipt()->second_model, "");
+  EXPECT_EQ(sink->receipt()->advice, AdviceOutcome::kNotNeeded);
+}
+
 TEST_F(ConductorTest, LeavingWhileADraftGoesOnEndsBoth) {
   std::atomic<int> n_ended = 0;
   start(unsure_for_long(n_ended, true), true, {.asks_early = true});
@@ -454,7 +491,7 @@ TEST_F(ConductorTest, AQuestionForWhichNobodyIsReachedIsKeptForLater) {
   unreachable.is_unreachable = false;
   adviser_->answer = unreachable;
   EXPECT_THAT(answered(question())->receipt()->advice_detail, Not(HasSubstr("deferred")));
-  for (int i = 0; i < 2000 && store_->deferred()->empty(); ++i) std::this_thread::sleep_for(milliseconds(1));
+  for (int i = 0; i < 20'000 && store_->deferred()->empty(); ++i) std::this_thread::sleep_for(milliseconds(1));
   const auto deferred = *store_->deferred();
   ASSERT_EQ(deferred.size(), 1U);
   EXPECT_EQ(deferred[0].draft, "Perhaps green.");
@@ -748,7 +785,7 @@ TEST_F(ConductorTest, ShutdownLetsFinishWhatIsQuickAndCancelsTheRest) {
     std::this_thread::sleep_for(milliseconds(20));
     go_on = true;
   });
-  hub_->shutdown(milliseconds(200));
+  hub_->shutdown(milliseconds(1'000));
   EXPECT_EQ(quick->text(), "done");
   EXPECT_TRUE(quick->receipt());
   EXPECT_EQ(slow->error()->code, Code::kCancelled);

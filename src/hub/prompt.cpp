@@ -218,9 +218,8 @@ Prompt encode_prompt(const ReadyModel& ready, std::string_view prompt) {
   return {encode_text(ready, sanitize_utf8(prompt)), {}};
 }
 
-std::unique_ptr<text::AnswerParser> make_answer_parser(const ReadyModel& ready,
-                                                       const ChatRequest& request,
-                                                       const Prompt& prompt) {
+std::unique_ptr<text::AnswerParser> make_answer_parser(const ReadyModel& ready, const ChatRequest& request,
+                                                       const Prompt& prompt, engine::GenerateRequest& job) {
   if (request.messages.empty()) return nullptr;
   // An answer of a given format is that from its first byte on.
   if (request.grammar != nullptr && !must_call(request)) return nullptr;
@@ -229,6 +228,7 @@ std::unique_ptr<text::AnswerParser> make_answer_parser(const ReadyModel& ready,
   for (const Tool& tool : shown_tools(ready, request)) {
     options.tools.push_back({tool.name, tool.parameters});
   }
+  job.spoken_control = options.tools.empty() ? ready.spoken : ready.spoken_with_calls;
   const text::AnswerFormat& format = must_call(request) ? forced_call_format() : ready.format;
   return text::AnswerParser::create(format, std::move(options));
 }

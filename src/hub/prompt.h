@@ -88,10 +88,9 @@ Prompt encode_prompt(const ReadyModel& ready, std::string_view prompt);
 Result<std::shared_ptr<text::grammar::Constraint>> make_constraint(const ReadyModel& ready,
                                                                    const ChatRequest& request);
 
-// Reads the answer to `prompt`; null where there is nothing to take apart: plain
-// completions, and answers of a given format.
-std::unique_ptr<text::AnswerParser> make_answer_parser(const ReadyModel& ready,
-                                                       const ChatRequest& request,
-                                                       const Prompt& prompt);
+// Reads what `job` will answer to `prompt`, and has the job say the control tokens that it reads by; null
+// where there is nothing to take apart: plain completions, and answers of a given format.
+std::unique_ptr<text::AnswerParser> make_answer_parser(const ReadyModel& ready, const ChatRequest& request,
+                                                       const Prompt& prompt, engine::GenerateRequest& job);
 
 }  // namespace hearth::hub

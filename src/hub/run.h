@@ -84,8 +84,7 @@ struct Run {
   bool may_call_risky = false;      // and no call either: a risky one may come.
   std::vector<store::CatalogueEntry> second_candidates;  // Of the second model; empty: none is asked.
   ReadyModelPtr second_model;
-  std::optional<engine::JobId> second_job;
-  std::string second_text;
+  Answer second{/*has_unsure_token=*/false};  // What it says.
   std::int64_t admitted_ns = 0;
 
   Stage stage = Stage::kLoading;
@@ -98,6 +97,7 @@ struct Run {
   double upstream_began_ms = 0;  // When the first piece came.
   std::string advice_text;
   bool drafts_on = false;  // The draft goes on while the adviser is asked.
+  std::optional<Error> draft_error;  // How it ended meanwhile, if it failed.
   // While it goes on after that has failed: how.
   std::optional<std::pair<AdviceOutcome, std::string>> advice_end;
   bool is_cancelled = false;  // While the adviser still has to say what it spent.

@@ -34,14 +34,31 @@ void show_event(ChatSink& sink, std::uint32_t choice, Answer& answer, const Answ
 
 bool is_text(AnswerEventKind kind) { return kind == AnswerEventKind::kText; }
 
-}  // namespace
-
+// Adds to the text and the calls.
 void note_events(Answer& answer, const std::vector<AnswerEvent>& events) {
   for (const AnswerEvent& event : events) {
     if (is_text(event.kind)) answer.text.append(event.text);
     if (event.kind == AnswerEventKind::kCallStart) answer.called.push_back(event.text);
     if (event.kind == AnswerEventKind::kArguments) answer.call_arguments += event.text;
   }
+}
+
+}  // namespace
+
+void read_piece(Answer& answer, Piece& piece) {
+  if (answer.parser != nullptr) {
+    answer.parser->push(piece.token.text, piece.events);
+  } else if (!piece.token.text.empty()) {
+    piece.events.push_back({AnswerEventKind::kText, piece.token.text});
+  }
+  note_events(answer, piece.events);
+}
+
+void read_end(Answer& answer, engine::FinishReason reason, Piece& piece) {
+  if (answer.parser == nullptr) return;
+  answer.parser->finish(reason != engine::FinishReason::kStop, piece.events);
+  answer.parser.reset();
+  note_events(answer, piece.events);
 }
 
 void show_piece(ChatSink& sink, std::uint32_t choice, Answer& answer, const Piece& piece) {
