@@ -1,9 +1,10 @@
 // Fields of chat requests that mean the same in every protocol, whatever they are called there.
 //
-// Each sets a part of `request` from the value of the parameter `param`, checked as OpenAI's API checks
+// Each of the set_* sets a part of `request` from the value of the parameter `param`, checked as OpenAI's API checks
 // it: the wrong type or a number out of range is an error that names the parameter.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -26,6 +27,38 @@ inline constexpr std::int64_t kTokensMax = std::numeric_limits<std::int32_t>::ma
 
 // The member's value; absent where it is missing or null.
 std::optional<dom::element> member(dom::object object, std::string_view name);
+
+// A row of the table by which a protocol's requests are read: `R` has the hub's part as `chat`.
+template <class R>
+struct Field {
+  std::string_view name;
+  Parsed<> (*set)(R& request, std::string_view param, dom::element value);
+};
+
+// Sets what `table` knows of `body`, in the table's order; null is the same as absent.
+template <class R, std::size_t N>
+Parsed<> set_fields(R& request, dom::object body, const std::array<Field<R>, N>& table) {
+  for (const Field<R>& field : table) {
+    if (const auto value = member(body, field.name)) HEARTH_TRY_VOID(field.set(request, field.name, *value));
+  }
+  return {};
+}
+
+template <auto Member, class R>
+Parsed<> set_bool(R& request, std::string_view param, dom::element value) {
+  HEARTH_TRY(request.*Member, as_bool(param, value));
+  return {};
+}
+template <auto Member, class R>
+Parsed<> set_chat_bool(R& request, std::string_view param, dom::element value) {
+  HEARTH_TRY(request.chat.*Member, as_bool(param, value));
+  return {};
+}
+// One of the functions below, which set a field of the hub's part.
+template <auto Set, class R>
+Parsed<> set_field(R& request, std::string_view param, dom::element value) {
+  return Set(request.chat, param, value);
+}
 
 Parsed<> set_model(hub::ChatRequest& request, std::string_view param, dom::element value);
 Parsed<> set_max_tokens(hub::ChatRequest& request, std::string_view param, dom::element value);

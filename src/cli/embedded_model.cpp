@@ -5,26 +5,11 @@
 #include <string_view>
 
 #include "base/digest.h"
+#include "base/embedded_file.h"
 #include "base/file.h"
 #include "cli/paths.h"
 
-// The assembler copies the file in: a C array of 8 MB would take the compiler a minute.
-__asm__(
-    ".section .rodata\n"
-    ".balign 64\n"
-    ".global hearth_ember_begin\n"
-    "hearth_ember_begin:\n"
-    ".incbin \"" HEARTH_EMBER_FILE
-    "\"\n"
-    ".global hearth_ember_end\n"
-    "hearth_ember_end:\n"
-    ".byte 0\n"
-    ".previous\n");
-
-extern "C" {
-extern const std::byte hearth_ember_begin[];
-extern const std::byte hearth_ember_end[];
-}
+HEARTH_EMBED_FILE(hearth_ember, HEARTH_EMBER_FILE);
 
 namespace hearth::cli {
 

@@ -83,6 +83,20 @@ std::string told(const Json& asked) {
                      format_usd(asked["cost_usd_micro"].get<std::int64_t>()), asked["difference"].get<std::string>());
 }
 
+// Drops what each id names; "all" may be nothing.
+Result<> drop_each(const Context& context, const std::vector<std::string>& ids,
+                   Result<std::int64_t> (advisor::AdviceStore::*drop)(std::string_view id), const char* done) {
+  HEARTH_TRY(const auto store, open_store(context));
+  std::int64_t n = 0;
+  for (const std::string& id : ids) {
+    HEARTH_TRY(const std::int64_t dropped, ((*store).*drop)(id));
+    if (dropped == 0 && id != "all") return fail(Code::kNotFound, fmt::format("there is no '{}'", id));
+    n += dropped;
+  }
+  print_out(context.json ? json_text({{done, n}}) : fmt::format("{}: {}\n", done, n));
+  return {};
+}
+
 }  // namespace
 
 Result<> advisor_memory_list(const Context& context, const AdvisorMemoryOptions& options) {
@@ -101,15 +115,7 @@ Result<> advisor_memory_list(const Context& context, const AdvisorMemoryOptions&
 }
 
 Result<> advisor_memory_forget(const Context& context, const AdvisorMemoryOptions& options) {
-  HEARTH_TRY(const auto store, open_store(context));
-  std::int64_t n = 0;
-  for (const std::string& id : options.ids) {
-    HEARTH_TRY(const std::int64_t forgotten, store->forget(id));
-    if (forgotten == 0 && id != "all") return fail(Code::kNotFound, fmt::format("no advice is remembered as '{}'", id));
-    n += forgotten;
-  }
-  print_out(context.json ? json_text({{"forgotten", n}}) : fmt::format("forgotten: {}\n", n));
-  return {};
+  return drop_each(context, options.ids, &advisor::AdviceStore::forget, "forgotten");
 }
 
 Result<> advisor_deferred_list(const Context& context, const AdvisorDeferredOptions&) {
@@ -149,14 +155,7 @@ Result<> advisor_deferred_ask(const Context& context, const AdvisorDeferredOptio
 }
 
 Result<> advisor_deferred_drop(const Context& context, const AdvisorDeferredOptions& options) {
-  HEARTH_TRY(const auto store, open_store(context));
-  std::int64_t n = 0;
-  for (const std::string& id : options.ids) {
-    HEARTH_TRY(const std::int64_t dropped, store->drop_deferred(id));
-    n += dropped;
-  }
-  print_out(context.json ? json_text({{"dropped", n}}) : fmt::format("dropped: {}\n", n));
-  return {};
+  return drop_each(context, options.ids, &advisor::AdviceStore::drop_deferred, "dropped");
 }
 
 }  // namespace hearth::cli

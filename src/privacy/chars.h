@@ -1,4 +1,4 @@
-// Classes of bytes, without regard to the locale; bytes of UTF-8 sequences are letters.
+// Classes of bytes beside those of base/ascii.h; bytes of UTF-8 sequences are letters.
 #pragma once
 
 #include <algorithm>
@@ -9,14 +9,8 @@
 
 namespace hearth::privacy {
 
-constexpr bool is_digit(char c) { return c >= '0' && c <= '9'; }
-constexpr bool is_upper(char c) { return c >= 'A' && c <= 'Z'; }
-constexpr bool is_alpha(char c) { return lower(c) >= 'a' && lower(c) <= 'z'; }
-constexpr bool is_alnum(char c) { return is_digit(c) || is_alpha(c); }
-constexpr bool is_hex(char c) { return is_digit(c) || (lower(c) >= 'a' && lower(c) <= 'f'); }
 constexpr bool is_multibyte(char c) { return static_cast<unsigned char>(c) >= 0x80; }
 constexpr bool is_word(char c) { return is_alnum(c) || is_multibyte(c); }
-constexpr char upper(char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c; }
 
 // The byte at `at`, or '\0' outside of the text.
 constexpr char at_or_zero(std::string_view text, std::size_t at) {

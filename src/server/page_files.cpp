@@ -1,29 +1,16 @@
-// The page that scripts/page built, copied in by the assembler.
+// The page that scripts/page built.
 #include "server/page.h"
 
 #include <cstddef>
 #include <iterator>
 
-#ifdef HEARTH_PAGE_PACK
-__asm__(
-    ".section .rodata\n"
-    ".balign 64\n"
-    ".global hearth_page_begin\n"
-    "hearth_page_begin:\n"
-    ".incbin \"" HEARTH_PAGE_PACK
-    "\"\n"
-    ".global hearth_page_end\n"
-    "hearth_page_end:\n"
-    ".byte 0\n"
-    ".previous\n");
+#include "base/embedded_file.h"
 
-extern "C" {
-extern const char hearth_page_begin[];
-extern const char hearth_page_end[];
-}
+#ifdef HEARTH_PAGE_PACK
+HEARTH_EMBED_FILE(hearth_page, HEARTH_PAGE_PACK);
 #else
-constexpr char hearth_page_begin[1] = {};
-constexpr const char* hearth_page_end = hearth_page_begin;
+constexpr std::byte hearth_page_begin[1] = {};
+constexpr const std::byte* hearth_page_end = hearth_page_begin;
 #endif
 
 namespace hearth::server {
@@ -40,7 +27,7 @@ constexpr PageFile kFiles[] = {
 
 Page embedded_page() {
   return {.files = std::span(kFiles).first(std::size(kFiles) - 1),
-          .pack = {hearth_page_begin, static_cast<std::size_t>(hearth_page_end - hearth_page_begin)}};
+          .pack = {reinterpret_cast<const char*>(hearth_page_begin), static_cast<std::size_t>(hearth_page_end - hearth_page_begin)}};
 }
 
 }  // namespace hearth::server

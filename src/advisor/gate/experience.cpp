@@ -1,10 +1,10 @@
 #include "advisor/gate/experience.h"
 
 #include <algorithm>
-#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "advisor/append_line.h"
+#include "advisor/gate/log_odds.h"
 
 namespace hearth::advisor::gate {
 namespace {
@@ -16,11 +16,7 @@ constexpr double kShiftPrecision = 1;  // Of the priors.
 constexpr double kKindPrecision = 4;
 constexpr double kScalePrecision = 16;
 
-double log_odds(double p) {
-  p = std::clamp(p, 0.01, 0.99);
-  return std::log(p / (1 - p));
-}
-double logistic(double x) { return 1 / (1 + std::exp(-x)); }
+constexpr double kMargin = 0.01;  // How near to 0 and 1 a probability is believed.
 
 }  // namespace
 
@@ -59,7 +55,7 @@ void Experience::fit(const std::vector<Experienced>& outcomes) {
     double slope = precision * (parameter - mean), bend = precision;
     for (const Experienced& outcome : outcomes) {
       if (outcome.was_advised || (kind != nullptr && outcome.kind != *kind)) continue;
-      const double x = is_scale ? log_odds(outcome.p_wrong) : 1;
+      const double x = is_scale ? log_odds(outcome.p_wrong, kMargin) : 1;
       const double p = p_wrong(outcome.p_wrong, outcome.kind);
       slope += x * (p - (outcome.is_good ? 0 : 1));
       bend += x * x * p * (1 - p);
@@ -80,7 +76,7 @@ void Experience::fit(const std::vector<Experienced>& outcomes) {
 double Experience::p_wrong(double before, const std::string& kind) const {
   const auto at = kind_shifts_.find(kind);
   const double of_kind = at == kind_shifts_.end() ? 0 : at->second;
-  return logistic(shift_ + of_kind + scale_ * log_odds(before));
+  return logistic(shift_ + of_kind + scale_ * log_odds(before, kMargin));
 }
 
 double Experience::p_helps(double before, const std::string& kind) const {

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "advisor/gate/fixed_random.h"
+#include "advisor/gate/log_odds.h"
 #include "advisor/gate/option_signals.h"
 #include "advisor/gate/text_signals.h"
 #include "base/thread_pool.h"
@@ -41,8 +42,6 @@ constexpr ShippedKind kShippedKinds[] = {
     {"physics", {0.41, 0.75, 0.10}},   {"psychology", {0.62, 0.66, 0.05}},
 };
 
-double logistic(double x) { return 1 / (1 + std::exp(-x)); }
-
 double repeated_share(std::string_view text) {
   const std::vector<std::uint64_t> words = words_of(text);
   return words.empty() ? 0 : 1 - static_cast<double>(distinct(words).size()) / static_cast<double>(words.size());
@@ -56,8 +55,7 @@ Verdict shipped_verdict(const Asked& asked) {
   if (asked.has_second) {
     evidence += !asked.second ? 0.3 : asked.second != asked.local ? 0.8 : -0.9;
   }
-  const double odds = std::log((1 - rates.local_right) / rates.local_right);
-  return {logistic(odds + evidence), rates.adviser_helps, rates.adviser_harms};
+  return {logistic(log_odds(1 - rates.local_right, 0) + evidence), rates.adviser_helps, rates.adviser_harms};
 }
 
 // ---- Rates of kinds ----------------------------------------------------------------------------

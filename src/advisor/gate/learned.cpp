@@ -1,9 +1,8 @@
 #include "advisor/gate/learned.h"
 
-#include <algorithm>
-#include <cmath>
 #include <system_error>
 
+#include "advisor/gate/log_odds.h"
 #include "base/file.h"
 #include "base/log.h"
 
@@ -22,12 +21,7 @@ std::filesystem::file_time_type changed_at(const std::filesystem::path& path) {
 // What a second opinion adds to the log-odds that the local answer is wrong (gate_model.cpp, shipped_verdict).
 constexpr double kAgrees = -0.9, kDisagrees = 0.8;
 
-double logistic(double x) { return 1 / (1 + std::exp(-x)); }
-
-double log_odds(double p) {
-  p = std::clamp(p, 0.001, 0.999);
-  return std::log(p / (1 - p));
-}
+constexpr double kMargin = 0.001;  // How near to 0 and 1 a probability is believed.
 
 Learned read_all(const std::filesystem::path& folder, const ModelKey& model) {
   Learned learned;
@@ -54,11 +48,12 @@ Learned::Odds Learned::odds(const Asked& asked, double confidence, std::optional
   odds.p_helps = gate.rates(asked.kind).adviser_helps;
   if (gate.is_calibrated()) {
     const Verdict verdict = gate.judge(asked);
-    const double both = (log_odds(verdict.p_wrong) + log_odds(1 - confidence)) / 2;
-    odds.p_wrong_before = 1 / (1 + std::exp(-both));
+    odds.p_wrong_before = logistic((log_odds(verdict.p_wrong, kMargin) + log_odds(1 - confidence, kMargin)) / 2);
     odds.p_helps = verdict.p_helps;
   }
-  if (second_agrees) odds.p_wrong_before = logistic(log_odds(odds.p_wrong_before) + (*second_agrees ? kAgrees : kDisagrees));
+  if (second_agrees) {
+    odds.p_wrong_before = logistic(log_odds(odds.p_wrong_before, kMargin) + (*second_agrees ? kAgrees : kDisagrees));
+  }
   odds.p_wrong = experience.n_outcomes() > 0 ? experience.p_wrong(odds.p_wrong_before, asked.kind) : odds.p_wrong_before;
   odds.p_helps = experience.p_helps(odds.p_helps, asked.kind);
   return odds;

@@ -18,8 +18,6 @@ constexpr std::array<std::string_view, 42> kCommonWords = {
     "on",   "or",   "refer", "that",  "the",   "their",    "they",  "this", "to", "was", "we",
     "which", "wikipedia", "will", "with", "were", "these", "there", "so", "been"};
 
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
-bool is_letter(char c) { return lower(c) >= 'a' && lower(c) <= 'z'; }
 bool is_common(std::string_view word) { return std::ranges::find(kCommonWords, word) != kCommonWords.end(); }
 
 // Takes `part` off the front of `text`.
@@ -78,8 +76,8 @@ std::vector<std::uint64_t> words_of(std::string_view text) {
   std::vector<std::uint64_t> words;
   for (std::size_t i = 0; i < text.size();) {
     std::size_t end = i;
-    if (is_letter(text[i])) {
-      while (end < text.size() && is_letter(text[end])) ++end;
+    if (is_alpha(text[i])) {
+      while (end < text.size() && is_alpha(text[end])) ++end;
     } else if (is_digit(text[i])) {
       while (end < text.size() && is_digit(text[end])) ++end;
       if (end + 1 < text.size() && text[end] == '.' && is_digit(text[end + 1])) ++end;
@@ -163,7 +161,7 @@ int stated_choice(std::string_view answer) {
   std::string_view rest = answer.substr(at + kWords.size());
   while (take(rest, "*") || take(rest, "(") || take(rest, "\\boxed{")) {
   }
-  const bool is_letter_alone = !rest.empty() && rest[0] >= 'A' && rest[0] <= 'Z' && (rest.size() == 1 || !is_letter(rest[1]));
+  const bool is_letter_alone = !rest.empty() && rest[0] >= 'A' && rest[0] <= 'Z' && (rest.size() == 1 || !is_alpha(rest[1]));
   return is_letter_alone ? rest[0] - 'A' : -1;
 }
 

@@ -323,22 +323,7 @@ Parsed<> set_output_config(Request& r, std::string_view param, dom::element valu
   return {};
 }
 
-template <auto Set>
-Parsed<> set_field(Request& r, std::string_view param, dom::element value) {
-  return Set(r.chat, param, value);
-}
-
-Parsed<> set_stream(Request& r, std::string_view param, dom::element value) {
-  HEARTH_TRY(r.stream, as_bool(param, value));
-  return {};
-}
-
-struct Field {
-  std::string_view name;
-  Parsed<> (*set)(Request& r, std::string_view param, dom::element value);
-};
-
-constexpr auto kFields = std::to_array<Field>({
+constexpr auto kFields = std::to_array<Field<Request>>({
     {"model", set_field<set_model>},
     {"max_tokens", set_field<set_max_tokens>},
     {"system", set_system},
@@ -351,15 +336,13 @@ constexpr auto kFields = std::to_array<Field>({
     {"tool_choice", set_tool_choice},
     {"thinking", set_thinking},
     {"output_config", set_output_config},
-    {"stream", set_stream},
+    {"stream", set_bool<&Request::stream>},
 });
 
 Parsed<Request> parse_with(dom::parser& parser, std::string_view body, bool needs_max_tokens) {
   HEARTH_TRY(const dom::object object, parse_body(parser, body));
   Request r;
-  for (const Field& field : kFields) {
-    if (const auto value = member(object, field.name)) HEARTH_TRY_VOID(field.set(r, field.name, *value));
-  }
+  HEARTH_TRY_VOID(set_fields(r, object, kFields));
   for (const char* const name : {"model", "messages", "max_tokens"}) {
     const bool is_needed = needs_max_tokens || std::string_view(name) != "max_tokens";
     if (is_needed && !member(object, name)) return missing(name);

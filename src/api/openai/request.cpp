@@ -20,31 +20,6 @@ namespace {
 
 // ---- Fields of a request: one table, one function each ----
 
-using Setter = Parsed<> (*)(Request&, std::string_view param, dom::element value);
-
-struct Field {
-  std::string_view name;
-  Setter set;
-};
-
-template <auto Member>
-Parsed<> set_bool(Request& r, std::string_view param, dom::element value) {
-  HEARTH_TRY(r.*Member, as_bool(param, value));
-  return {};
-}
-
-template <auto Member>
-Parsed<> set_chat_bool(Request& r, std::string_view param, dom::element value) {
-  HEARTH_TRY(r.chat.*Member, as_bool(param, value));
-  return {};
-}
-
-// A field of the part that the hub gets.
-template <auto Set>
-Parsed<> set_field(Request& r, std::string_view param, dom::element value) {
-  return Set(r.chat, param, value);
-}
-
 // Sampling: numbers with a range and a place.
 template <auto Member, double Min, double Max>
 Parsed<> set_sampling(Request& r, std::string_view param, dom::element value) {
@@ -301,7 +276,7 @@ Parsed<> check_best_of(Request& r, std::string_view param, dom::element value) {
 
 using S = engine::SamplingOptions;
 
-constexpr auto kSharedFields = std::to_array<Field>({
+constexpr auto kSharedFields = std::to_array<Field<Request>>({
     {"model", set_field<set_model>},
     {"temperature", set_field<set_temperature>},
     {"top_p", set_field<set_top_p>},
@@ -336,7 +311,7 @@ constexpr auto kSharedFields = std::to_array<Field>({
     {"ebnf", set_answer_format},
 });
 
-constexpr auto kChatFields = std::to_array<Field>({
+constexpr auto kChatFields = std::to_array<Field<Request>>({
     {"messages", set_messages},
     {"logprobs", set_bool<&Request::logprobs>},
     {"top_logprobs", set_top_logprobs},
@@ -348,7 +323,7 @@ constexpr auto kChatFields = std::to_array<Field>({
     {"chat_template_kwargs", set_field<set_template_arguments>},
 });
 
-constexpr auto kCompletionFields = std::to_array<Field>({
+constexpr auto kCompletionFields = std::to_array<Field<Request>>({
     {"prompt", set_prompt},
     {"logprobs", set_completion_logprobs},
     {"echo", set_bool<&Request::echo>},
@@ -356,23 +331,9 @@ constexpr auto kCompletionFields = std::to_array<Field>({
     {"best_of", check_best_of},
 });
 
-// Sets what `table` knows of `body`, in the table's order; null is the same as absent.
-template <std::size_t N>
-Parsed<> set_fields(Request& r, dom::object body, const std::array<Field, N>& table) {
-  for (const Field& field : table) {
-    dom::element value;
-    if (body[field.name].get(value) != simdjson::SUCCESS || value.is_null()) continue;
-    HEARTH_TRY_VOID(field.set(r, field.name, value));
-  }
-  return {};
-}
-
 // ---- What only shows when all fields are set ----
 
-bool has(dom::object body, std::string_view name) {
-  dom::element value;
-  return body[name].get(value) == simdjson::SUCCESS && !value.is_null();
-}
+bool has(dom::object body, std::string_view name) { return member(body, name).has_value(); }
 
 Parsed<> check_whole(const Request& r, dom::object body) {
   const bool chat = r.endpoint != Endpoint::kCompletion;

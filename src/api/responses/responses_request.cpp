@@ -301,28 +301,7 @@ Parsed<> check_background(Request&, std::string_view param, dom::element value) 
                 "Unsupported value: 'background' must be false; this hub answers at once, or streams.");
 }
 
-template <auto Set>
-Parsed<> set_field(Request& r, std::string_view param, dom::element value) {
-  return Set(r.chat, param, value);
-}
-
-template <auto Member>
-Parsed<> set_chat_bool(Request& r, std::string_view param, dom::element value) {
-  HEARTH_TRY(r.chat.*Member, as_bool(param, value));
-  return {};
-}
-
-Parsed<> set_stream(Request& r, std::string_view param, dom::element value) {
-  HEARTH_TRY(r.stream, as_bool(param, value));
-  return {};
-}
-
-struct Field {
-  std::string_view name;
-  Parsed<> (*set)(Request& r, std::string_view param, dom::element value);
-};
-
-constexpr auto kFields = std::to_array<Field>({
+constexpr auto kFields = std::to_array<Field<Request>>({
     {"model", set_field<set_model>},
     {"instructions", set_instructions},
     {"input", set_input},
@@ -337,7 +316,7 @@ constexpr auto kFields = std::to_array<Field>({
     {"text", set_text},
     {"include", set_include},
     {"store", set_chat_bool<&hub::ChatRequest::may_store>},
-    {"stream", set_stream},
+    {"stream", set_bool<&Request::stream>},
     {"previous_response_id", refuse_memory},
     {"conversation", refuse_memory},
     {"background", check_background},
@@ -346,9 +325,7 @@ constexpr auto kFields = std::to_array<Field>({
 Parsed<Request> parse_with(dom::parser& parser, std::string_view body) {
   HEARTH_TRY(const dom::object object, parse_body(parser, body));
   Request r;
-  for (const Field& field : kFields) {
-    if (const auto value = member(object, field.name)) HEARTH_TRY_VOID(field.set(r, field.name, *value));
-  }
+  HEARTH_TRY_VOID(set_fields(r, object, kFields));
   for (const char* const name : {"model", "input"}) {
     if (!member(object, name)) return missing(name);
   }

@@ -100,8 +100,7 @@ Json call_of(const ToolCall& call) {
 }
 
 Json message_of(const Message& message, unsigned kind) {
-  constexpr std::array kRoles = {"system", "user", "assistant", "tool"};
-  Json json = {{"role", kRoles[static_cast<std::size_t>(message.role)]}, {"content", message.content}};
+  Json json = {{"role", role_name(message.role)}, {"content", message.content}};
   if (!message.name.empty()) json["name"] = message.name;
   if (message.role == Role::kTool) json["tool_call_id"] = message.tool_call_id;
   // Servers that lay out the conversation by the model's own template; others refuse it.

@@ -1,22 +1,9 @@
-// The built-in weights.  The assembler copies the file in, as cli/embedded_model.cpp does.
+// The built-in weights.
 #include "privacy/tagger/weights.h"
 
-__asm__(
-    ".section .rodata\n"
-    ".balign 64\n"
-    ".global hearth_tagger_begin\n"
-    "hearth_tagger_begin:\n"
-    ".incbin \"" HEARTH_TAGGER_FILE
-    "\"\n"
-    ".global hearth_tagger_end\n"
-    "hearth_tagger_end:\n"
-    ".byte 0\n"
-    ".previous\n");
+#include "base/embedded_file.h"
 
-extern "C" {
-extern const std::byte hearth_tagger_begin[];
-extern const std::byte hearth_tagger_end[];
-}
+HEARTH_EMBED_FILE(hearth_tagger, HEARTH_TAGGER_FILE);
 
 namespace hearth::privacy {
 

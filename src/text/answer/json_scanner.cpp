@@ -2,14 +2,13 @@
 
 #include <algorithm>
 
+#include "base/ascii.h"
+
 namespace hearth::text {
 namespace {
 
 constexpr std::size_t kScalarBytesMax = 512;
 
-bool is_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
-bool is_hex(char c) { return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F'); }
 bool is_scalar_byte(char c) {
   return is_digit(c) || (c >= 'a' && c <= 'z') || c == 'E' || c == '+' || c == '-' || c == '.';
 }
