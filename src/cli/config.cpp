@@ -117,7 +117,7 @@ const std::array kKeys = {
               Switch<Config>{FIELD(bool, advice.ask_early)}},
     Key{"advice", "memory", "Remember advice on this machine, and answer the same question from there without a call.",
               Switch<Config>{FIELD(bool, advice.memory)}},
-    Key{"advice", "memory_likeness", "How like a question must be to be answered by remembered advice: 1 lets articles, politeness and punctuation differ alone; words with digits, names and negations must be the same in any case.",
+    Key{"advice", "memory_likeness", "How like a question must be to be answered by remembered advice: 1 lets articles, politeness, punctuation and ways of asking differ alone, and less takes many other questions for it; words with digits, names and negations must be the same in any case.",
               Number<Config>{FIELD(double, advice.memory_likeness), 0.5, 1}},
     Key{"advice", "memory_days", "Days after which remembered advice is forgotten.",
               Integer<Config>{FIELD(std::int64_t, advice.memory_days), 1, 3'650}},

@@ -35,7 +35,7 @@ struct AdviceStoreOptions {
 };
 
 inline constexpr std::size_t kRememberedBytesMax = std::size_t{64} << 10;  // Of a question; longer ones are not kept.
-inline constexpr std::size_t kDeferredBytesMax = std::size_t{4} << 20;     // Of a request.
+inline constexpr std::size_t kDeferredBytesMax = std::size_t{1} << 20;     // Of a request.
 inline constexpr std::uint32_t kDeferredMax = 1'000;
 
 struct RememberedAdvice {

@@ -4,7 +4,12 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include <algorithm>
+#include <sstream>
+
 #include "advisor/memory/likeness.h"
+#include "base/file.h"
+#include "base/temp_folder_for_test.h"
 
 namespace hearth::advisor {
 namespace {
@@ -18,6 +23,36 @@ TEST(Likeness, PolitenessAndPunctuationAreNoDifference) {
     EXPECT_EQ(likeness_of(question, same), 1) << same;
   }
   EXPECT_EQ(likeness_of("How do ravens sleep?", "How do raven sleep"), 1);
+}
+
+TEST(Likeness, WaysOfPuttingAQuestionAreNoDifference) {
+  EXPECT_EQ(likeness_of("What's the meaning of HTTP 409?", "What does HTTP 409 mean?"), 1);
+  EXPECT_EQ(likeness_of("Compute 3 + 4.", "How much is 3 + 4?"), 1);
+  EXPECT_LT(likeness_of("How much is a Tesla?", "What is a Tesla?"), 1) << "only of numbers";
+  EXPECT_LT(likeness_of("What year is it?", "When is it?"), 1);
+  EXPECT_LT(likeness_of("How can penguins fly?", "How do penguins fly?"), 1);
+  EXPECT_EQ(question_words("how to"), (std::vector<std::string>{"how", "to"})) << "nothing is asked";
+}
+
+// The measurement of the head comment: of how many pairs that mean the same, and of how many others.
+TEST(Likeness, FindsParaphrasesWithoutTakingOthersForThem) {
+  const auto text = read_file(std::string(HEARTH_SOURCE_DIR) + "/src/advisor/memory/paraphrases.txt");
+  ASSERT_TRUE(text);
+  std::vector<double> same, other;
+  std::istringstream lines(*text);
+  for (std::string line; std::getline(lines, line);) {
+    const std::size_t bar = line.find(" | "), second = line.find(" | ", bar + 3);
+    if (line.starts_with("#") || second == line.npos) continue;
+    (line[0] == '=' ? same : other).push_back(likeness_of(line.substr(bar + 3, second - bar - 3), line.substr(second + 3)));
+  }
+  ASSERT_EQ(same.size(), 50U);
+  ASSERT_EQ(other.size(), 76U);
+  const auto n_from = [](const std::vector<double>& likenesses, double least) {
+    return std::ranges::count_if(likenesses, [&](double one) { return one >= least; });
+  };
+  EXPECT_EQ(n_from(same, 1), 19);
+  EXPECT_EQ(n_from(other, 1), 0);
+  EXPECT_GT(n_from(other, 0.8), n_from(same, 0.8)) << "so 1 is the default";
 }
 
 TEST(Likeness, WhatMakesItAnotherQuestionCounts) {
@@ -43,13 +78,10 @@ TEST(Likeness, WhatMakesItAnotherQuestionCounts) {
 class AdviceStoreTest : public ::testing::Test {
  protected:
   AdviceStoreTest() {
-    std::string name = (std::filesystem::temp_directory_path() / "hearth_advice_XXXXXX").string();
-    folder_ = ::mkdtemp(name.data());
     open();
   }
   ~AdviceStoreTest() override {
     store_.reset();
-    std::filesystem::remove_all(folder_);
   }
   void open(AdviceStoreOptions options = {.file = {}}) {
     options.file = folder_ / "in" / "advice.db";
@@ -71,7 +103,7 @@ class AdviceStoreTest : public ::testing::Test {
 
   static inline const AdviceKey kKey{.client = "ann", .gives = "private", .adviser = "acme/wise", .model = "m Q4", .context = ~0ULL};
   FakeClock clock_;
-  std::filesystem::path folder_;
+  TempFolder folder_;
   std::unique_ptr<AdviceStore> store_;
 };
 

@@ -2,9 +2,13 @@
 //
 // A wrong match answers somebody else's question, and a missed one costs a call: so this errs towards
 // missing.  A question is the sequence of its words and signs; politeness, articles, punctuation at the ends of
-// words, a plural's s and the capital of a sentence's first word are left out.  Likeness is twice the longest common
-// subsequence over both lengths; order counts, since "euros to dollars" is not "dollars to euros".  Words
-// with digits, signs, names and negations must all be common, whatever the threshold.
+// words, a plural's s and the capital of a sentence's first word are left out, and common ways to put a question
+// ("how can I", "what is the meaning of") count as one.  Likeness is twice the longest common subsequence over both
+// lengths; order counts, since "euros to dollars" is not "dollars to euros".  Words with digits, signs, names and
+// negations must all be common, whatever the threshold.
+//
+// Of paraphrases.txt's 50 pairs that mean the same a likeness of 1 finds 19 (without the ways of putting them, none),
+// and of its 76 that only look alike none.  Less than 1 buys little and is wrong often: advice_store_test measures it.
 #pragma once
 
 #include <string>
