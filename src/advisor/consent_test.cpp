@@ -7,6 +7,7 @@
 #include <future>
 
 #include "base/file.h"
+#include "base/temp_folder_for_test.h"
 
 namespace hearth::advisor {
 namespace {
@@ -25,13 +26,10 @@ Departure departure(const std::string& provider = "acme") {
 class ConsentTest : public ::testing::Test {
  protected:
   ConsentTest() {
-    std::string name = (std::filesystem::temp_directory_path() / "hearth_consent_XXXXXX").string();
-    folder_ = ::mkdtemp(name.data());
     open();
   }
   ~ConsentTest() override {
     desk_.reset();
-    std::filesystem::remove_all(folder_);
   }
   void open(milliseconds wait = milliseconds(60'000)) {
     desk_.reset();
@@ -46,7 +44,7 @@ class ConsentTest : public ::testing::Test {
                       [promise](ConsentEnd end) { promise->set_value(std::move(end)); });
   }
 
-  std::filesystem::path folder_;
+  TempFolder folder_;
   std::unique_ptr<ConsentDesk> desk_;
   std::future<ConsentEnd> end_;
   int n_shown_ = 0;

@@ -16,6 +16,7 @@
 #include "advisor/retry.h"
 #include "advisor/wire/answer_reader.h"
 #include "base/file.h"
+#include "base/temp_folder_for_test.h"
 #include "base/utf8.h"
 
 namespace hearth::advisor {
@@ -49,18 +50,13 @@ TEST(Endpoint, RefusesWhatIsOddOrUnencrypted) {
 
 class ApiKeyTest : public ::testing::Test {
  protected:
-  ApiKeyTest() {
-    std::string name = (std::filesystem::temp_directory_path() / "hearth_key_XXXXXX").string();
-    folder_ = ::mkdtemp(name.data());
-  }
-  ~ApiKeyTest() override { std::filesystem::remove_all(folder_); }
   std::string key_file(const std::string& text, mode_t mode) {
     const std::filesystem::path path = folder_ / "key";
     EXPECT_TRUE(write_file_atomic(path, text));
     ::chmod(path.c_str(), mode);
     return path.string();
   }
-  std::filesystem::path folder_;
+  TempFolder folder_;
 };
 
 TEST_F(ApiKeyTest, ReadsAndTrims) {

@@ -12,6 +12,7 @@
 #include <filesystem>
 #include <random>
 
+#include "base/temp_folder_for_test.h"
 #include "hub/fakes_for_test.h"
 #include "model/random_adapter.h"
 #include "model/random_model.h"
@@ -65,8 +66,6 @@ class TimedEngine final : public engine::Engine {
 class Bench {
  public:
   Bench() {
-    std::string name = (fs::temp_directory_path() / "hearth_adapters_XXXXXX").string();
-    folder_ = ::mkdtemp(name.data());
     const fs::path path = folder_ / "base.gguf";
     HEARTH_CHECK(model::write_random_model(path, {.n_layers = 4,
                                                   .d_model = 512,
@@ -88,13 +87,12 @@ class Bench {
     engine_ = engine.get();
     parts.engine = std::move(engine);
     parts.shelf = std::make_unique<ModelShelf>(
-        make_catalogue_source({.folders = {folder_}, .scan_other_programs = false}),
+        make_catalogue_source({.folders = {folder_.path()}, .scan_other_programs = false}),
         ShelfOptions{});
     hub_ = std::make_unique<Conductor>(std::move(parts), ConductorOptions{});
   }
   ~Bench() {
     hub_.reset();
-    fs::remove_all(folder_);
   }
 
   double ready_us(const std::string& name) {
@@ -107,7 +105,7 @@ class Bench {
   }
 
  private:
-  fs::path folder_;
+  TempFolder folder_;
   TimedEngine* engine_ = nullptr;
   std::unique_ptr<Conductor> hub_;
 };

@@ -12,6 +12,7 @@
 #include <random>
 
 #include "base/file.h"
+#include "base/temp_folder_for_test.h"
 #include "hub/fakes_for_test.h"
 #include "hub/receipt_json.h"
 #include "ledger/verify.h"
@@ -31,8 +32,6 @@ using ::testing::HasSubstr;
 class CreateHubTest : public ::testing::Test {
  protected:
   CreateHubTest() {
-    std::string name = (std::filesystem::temp_directory_path() / "hearth_create_XXXXXX").string();
-    folder_ = ::mkdtemp(name.data());
     std::filesystem::create_directories(folder_ / "models");
     options_.catalogue.folders = {folder_ / "models"};
     options_.catalogue.scan_other_programs = false;
@@ -42,7 +41,6 @@ class CreateHubTest : public ::testing::Test {
   }
   ~CreateHubTest() override {
     hub_.reset();
-    std::filesystem::remove_all(folder_);
   }
 
   void add_random_model(const std::string& name, std::uint64_t seed = 1) {
@@ -71,7 +69,7 @@ class CreateHubTest : public ::testing::Test {
     return request;
   }
 
-  std::filesystem::path folder_;
+  TempFolder folder_;
   HubOptions options_;
   std::unique_ptr<Hub> hub_;
 };

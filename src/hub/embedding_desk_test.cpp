@@ -7,6 +7,7 @@
 
 #include <future>
 
+#include "base/temp_folder_for_test.h"
 #include "hub/create_hub.h"
 #include "hub/fakes_for_test.h"
 #include "model/encoder_for_test.h"
@@ -20,15 +21,12 @@ using ::testing::HasSubstr;
 class Embedding : public ::testing::Test {
  protected:
   void SetUp() override {
-    std::string name = (std::filesystem::temp_directory_path() / "hearth_embed_XXXXXX").string();
-    folder_ = ::mkdtemp(name.data());
     std::filesystem::create_directory(folder_ / "models");
     ASSERT_TRUE(model::make_test_encoder().write(folder_ / "models" / "tiny-encoder.gguf"));
     ASSERT_TRUE(model::write_random_model(
         folder_ / "models" / "tiny-chat.gguf",
         {.n_layers = 1, .d_model = 256, .d_ff = 256, .n_heads = 4, .n_kv_heads = 4, .n_vocab = 512}));
   }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
 
   store::CatalogueEntry entry() const {
     const auto path = folder_ / "models" / "tiny-encoder.gguf";
@@ -75,7 +73,7 @@ class Embedding : public ::testing::Test {
         [&](RerankDone done) { return hub.rerank(std::move(request), done); });
   }
 
-  std::filesystem::path folder_;
+  TempFolder folder_;
 };
 
 TEST_F(Embedding, IsMadeOfTextsAndTokensAlike) {

@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "base/temp_folder_for_test.h"
 #include "hub/fakes_for_test.h"
 #include "hub/private_adviser.h"
 #include "hub/privacy_sources.h"
@@ -73,8 +74,7 @@ std::vector<Message> conversation(std::size_t n_bytes) {
 enum class Setup { kAlone, kSure, kJudged };
 
 void answer_local_request(benchmark::State& state, Setup setup) {
-  std::string name = (std::filesystem::temp_directory_path() / "hearth_hub_XXXXXX").string();
-  const std::filesystem::path folder = ::mkdtemp(name.data());
+  const TempFolder folder;
   ConductorParts parts;
   parts.ledger = std::move(*ledger::Ledger::open(folder / "ledger.db", ledger::Ledger::Mode::kReadWrite));
   parts.writer = std::make_unique<ledger::LedgerWriter>(*parts.ledger);
@@ -98,7 +98,6 @@ void answer_local_request(benchmark::State& state, Setup setup) {
   }
   std::ranges::nth_element(times_us, times_us.begin() + static_cast<std::ptrdiff_t>(times_us.size() / 2));
   state.counters["p50_us"] = times_us[times_us.size() / 2];
-  std::filesystem::remove_all(folder);
 }
 BENCHMARK_CAPTURE(answer_local_request, alone, Setup::kAlone)->Arg(2048)->Arg(65536)->Unit(benchmark::kMicrosecond)->UseRealTime();
 BENCHMARK_CAPTURE(answer_local_request, sure, Setup::kSure)->Arg(2048)->Arg(65536)->Unit(benchmark::kMicrosecond)->UseRealTime();
@@ -125,8 +124,7 @@ void redact(benchmark::State& state) {
 BENCHMARK(redact)->Arg(2048)->Arg(65536)->Unit(benchmark::kMicrosecond);
 
 void receipt(benchmark::State& state) {
-  std::string name = (std::filesystem::temp_directory_path() / "hearth_hub_XXXXXX").string();
-  const std::filesystem::path folder = ::mkdtemp(name.data());
+  const TempFolder folder;
   {
     const auto book = std::move(*ledger::Ledger::open(folder / "ledger.db", ledger::Ledger::Mode::kReadWrite));
     Receipt receipt{.at_unix_us = 1, .model = "tiny", .advice_detail = "confidence 0.93 is not below 0.50"};
@@ -136,7 +134,6 @@ void receipt(benchmark::State& state) {
       (void)book->put_receipt(receipt_row(receipt));
     }
   }
-  std::filesystem::remove_all(folder);
 }
 BENCHMARK(receipt)->Unit(benchmark::kMicrosecond);
 

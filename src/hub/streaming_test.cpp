@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <mutex>
 
+#include "base/temp_folder_for_test.h"
 #include "hub/create_hub.h"
 #include "hub/fakes_for_test.h"
 #include "model/random_model.h"
@@ -65,8 +66,6 @@ constexpr std::size_t kAll = 1'000'000;
 class StreamingTest : public ::testing::Test {
  protected:
   StreamingTest() {
-    std::string name = (std::filesystem::temp_directory_path() / "hearth_streaming_XXXXXX").string();
-    folder_ = ::mkdtemp(name.data());
     std::filesystem::create_directories(folder_ / "models");
     options_.catalogue.folders = {folder_ / "models"};
     options_.catalogue.scan_other_programs = false;
@@ -81,7 +80,6 @@ class StreamingTest : public ::testing::Test {
     disk_.let(kAll);
     hub_.reset();
     options_.load.reader.reset();
-    std::filesystem::remove_all(folder_);
   }
 
   std::filesystem::path path(const std::string& name) const { return folder_ / "models" / (name + ".gguf"); }
@@ -123,7 +121,7 @@ class StreamingTest : public ::testing::Test {
   }
 
   Disk disk_;
-  std::filesystem::path folder_;
+  TempFolder folder_;
   HubOptions options_;
   std::unique_ptr<Hub> hub_;
 };

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <atomic>
 
+#include "base/temp_folder_for_test.h"
 #include "hub/conductor.h"
 #include "hub/fakes_for_test.h"
 #include "hub/forced_call.h"
@@ -36,13 +37,8 @@ FakeEngine::Script saying(std::string text, float logprob = -0.01F) {
 
 class ToolCallsTest : public ::testing::Test {
  protected:
-  ToolCallsTest() {
-    std::string name = (std::filesystem::temp_directory_path() / "hearth_tools_XXXXXX").string();
-    folder_ = ::mkdtemp(name.data());
-  }
   ~ToolCallsTest() override {
     hub_.reset();
-    std::filesystem::remove_all(folder_);
   }
 
   void start(FakeEngine::Script script, std::shared_ptr<const model::Model> model = nullptr,
@@ -74,7 +70,7 @@ class ToolCallsTest : public ::testing::Test {
     return {.messages = {{.content = "Weather in Oslo?"}}, .tools = {weather_tool()}};
   }
 
-  std::filesystem::path folder_;
+  TempFolder folder_;
   FakeAdviser* adviser_ = nullptr;
   std::unique_ptr<Conductor> hub_;
 };

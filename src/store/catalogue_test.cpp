@@ -11,6 +11,7 @@
 #include <cstdlib>
 
 #include "base/file.h"
+#include "base/temp_folder_for_test.h"
 #include "gguf/gguf_writer.h"
 #include "store/adapters.h"
 #include "store/places.h"
@@ -38,15 +39,12 @@ struct Made {
 class CatalogueTest : public testing::Test {
  protected:
   CatalogueTest() {
-    std::string name = (fs::temp_directory_path() / "hearth_store_XXXXXX").string();
-    root_ = ::mkdtemp(name.data());
     options_.ollama = root_ / "ollama";
     options_.lm_studio = root_ / "lm-studio";
     options_.llama_cpp = root_ / "llama.cpp";
     options_.huggingface = root_ / "hub";
     options_.folders.push_back(root_ / "mine");
   }
-  ~CatalogueTest() override { fs::remove_all(root_); }
 
   // A model file with one weight matrix and one norm.
   std::string model_bytes(const Made& made) const {
@@ -99,7 +97,7 @@ class CatalogueTest : public testing::Test {
     return {};
   }
 
-  fs::path root_;
+  TempFolder root_;
   CatalogueOptions options_;
 };
 

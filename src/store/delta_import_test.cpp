@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <random>
 
+#include "base/temp_folder_for_test.h"
 #include "gguf/gguf_writer.h"
 #include "gguf/restored_tensors.h"
 #include "store/catalogue.h"
@@ -25,14 +26,7 @@ using tensor::WeightLayout;
 class DeltaImportTest : public testing::Test {
  protected:
   void SetUp() override {
-    std::string name = (fs::temp_directory_path() / "hearth-delta-XXXXXX").string();
-    ASSERT_NE(::mkdtemp(name.data()), nullptr);
-    folder_ = name;
     store_.root = folder_ / "store";
-  }
-  void TearDown() override {
-    std::error_code ignored;
-    fs::remove_all(folder_, ignored);
   }
 
   // A packed matrix, one in half precision, one that all have, and a vector; `change` of the first
@@ -95,7 +89,7 @@ class DeltaImportTest : public testing::Test {
 
   std::vector<std::string> problems() const { return verify_store(store_).value().problems; }
 
-  fs::path folder_;
+  TempFolder folder_;
   gguf::StorePaths store_;
 };
 

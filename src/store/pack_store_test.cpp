@@ -8,6 +8,7 @@
 #include <fstream>
 #include <thread>
 
+#include "base/temp_folder_for_test.h"
 #include "gguf/gguf_writer.h"
 #include "gguf/split_for_test.h"
 #include "store/import.h"
@@ -30,14 +31,7 @@ constexpr std::uint64_t kRows = 64, kCols = 256;
 class PackStoreTest : public testing::Test {
  protected:
   void SetUp() override {
-    std::string name = (fs::temp_directory_path() / "hearth-store-XXXXXX").string();
-    ASSERT_NE(::mkdtemp(name.data()), nullptr);
-    folder_ = name;
     store_.root = folder_ / "store";
-  }
-  void TearDown() override {
-    std::error_code ignored;
-    fs::remove_all(folder_, ignored);
   }
 
   static std::string matrix(unsigned seed) {
@@ -130,7 +124,7 @@ class PackStoreTest : public testing::Test {
     file.put(byte);
   }
 
-  fs::path folder_;
+  TempFolder folder_;
   gguf::StorePaths store_;
 };
 

@@ -12,6 +12,7 @@
 
 #include "base/digest.h"
 #include "base/file.h"
+#include "base/temp_folder_for_test.h"
 #include "net/loopback_server.h"
 #include "store/pulled.h"
 
@@ -53,11 +54,6 @@ void answer_part(LoopbackConnection& connection, const std::string& bytes, std::
 
 class PullTest : public testing::Test {
  protected:
-  PullTest() {
-    std::string pattern = (fs::path(testing::TempDir()) / "hearth_pull_XXXXXX").string();
-    folder_ = ::mkdtemp(pattern.data());
-  }
-  ~PullTest() override { fs::remove_all(folder_); }
 
   PullPlan plan_of(const std::string& url, const std::string& bytes) const {
     PullPlan plan{.name = "a model", .files = {}};
@@ -75,7 +71,7 @@ class PullTest : public testing::Test {
     return control;
   }
 
-  fs::path folder_;
+  TempFolder folder_;
 };
 
 TEST(PullName, FormsAndMistakes) {
@@ -288,7 +284,7 @@ TEST_F(PullTest, RefusalsSayWhatToDo) {
     connection.respond(status, "{}");
   });
   PullOptions options;
-  options.folder = folder_;
+  options.folder = folder_.path();
   options.huggingface_url = server.url();
   const auto ask = [&] { return plan_pull({PullFrom::kHuggingFace, "meta/gated", ""}, options).error(); };
   EXPECT_EQ(ask().code, Code::kPermissionDenied);

@@ -109,8 +109,8 @@ class Streaming(unittest.TestCase):
         response.read(50)
         started = time.monotonic()
         hub.process.send_signal(signal.SIGTERM)
-        self.assertEqual(hub.process.wait(5), 0)
-        self.assertLess(time.monotonic() - started, 1.5)
+        self.assertEqual(hub.process.wait(20), 0)
+        self.assertLess(time.monotonic() - started, 10)  # A busy machine's pace; alone it is below 1.
         with contextlib.suppress(http.client.HTTPException, OSError):
             response.read()
         connection.close()

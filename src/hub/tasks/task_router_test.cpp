@@ -10,6 +10,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "base/temp_folder_for_test.h"
 #include "hub/conductor.h"
 #include "hub/fakes_for_test.h"
 #include "hub/tasks/model_tags.h"
@@ -158,8 +159,6 @@ TEST(ModelTags, TheMostSharedWin) {
 class RoutedHubTest : public ::testing::Test {
  protected:
   RoutedHubTest() {
-    std::string name = (std::filesystem::temp_directory_path() / "hearth_tasks_XXXXXX").string();
-    folder_ = ::mkdtemp(name.data());
     ConductorParts parts;
     parts.ledger =
         std::move(*ledger::Ledger::open(folder_ / "ledger.db", ledger::Ledger::Mode::kReadWrite));
@@ -188,7 +187,6 @@ class RoutedHubTest : public ::testing::Test {
   }
   ~RoutedHubTest() override {
     hub_.reset();
-    std::filesystem::remove_all(folder_);
   }
   Receipt receipt_of(ChatRequest request) {
     const auto sink = std::make_shared<CollectingSink>();
@@ -202,7 +200,7 @@ class RoutedHubTest : public ::testing::Test {
     return {.model = std::move(model), .messages = {{.content = std::move(text)}}};
   }
 
-  std::filesystem::path folder_;
+  TempFolder folder_;
   std::unique_ptr<Conductor> hub_;
 };
 

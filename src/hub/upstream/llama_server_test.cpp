@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 
 #include "base/file.h"
+#include "base/temp_folder_for_test.h"
 #include "hub/conductor.h"
 #include "hub/fakes_for_test.h"
 
@@ -37,15 +38,12 @@ bool soon(Condition condition) {
 class LlamaServerTest : public ::testing::Test {
  protected:
   LlamaServerTest() {
-    std::string name = (std::filesystem::temp_directory_path() / "hearth_llama_XXXXXX").string();
-    folder_ = ::mkdtemp(name.data());
     ::setenv("FAKE_LLAMA_LOG", (folder_ / "starts").c_str(), 1);
     ::setenv("http_proxy", "http://127.0.0.1:1", 1);  // Must not be asked for loopback addresses.
   }
   ~LlamaServerTest() override {
     hub_.reset();
     ::unsetenv("http_proxy");
-    std::filesystem::remove_all(folder_);
   }
 
   void SetUp() override {
@@ -100,7 +98,7 @@ class LlamaServerTest : public ::testing::Test {
     return all;
   }
 
-  std::filesystem::path folder_;
+  TempFolder folder_;
   LlamaServer* llama_ = nullptr;
   std::unique_ptr<Conductor> hub_;
   RequestId last_id_{};
