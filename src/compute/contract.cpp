@@ -7,7 +7,6 @@
 #include <cmath>
 #include <functional>
 
-
 #include "base/toml.h"
 
 namespace hearth::compute {

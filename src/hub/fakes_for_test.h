@@ -402,7 +402,7 @@ class CollectingSink final : public ChatSink {
   template <class Condition>
   bool wait_until(Condition condition) {
     std::unique_lock lock(mutex_);
-    return changed_.wait_for(lock, std::chrono::seconds(20), condition);
+    return changed_.wait_for(lock, std::chrono::seconds(120), condition);
   }
 
   std::mutex mutex_;

@@ -20,6 +20,7 @@
 #include "api/router.h"
 #include "base/ascii.h"
 #include "base/clock.h"
+#include "hub/privacy_sources.h"
 #include "net/router.h"
 #include "server/chat_answer.h"
 #include "server/embedding_answer.h"

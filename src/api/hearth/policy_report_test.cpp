@@ -34,16 +34,16 @@ Json explained(std::string_view body) {
 }
 
 TEST(PolicyReport, HeadersAreThoseOfTheBody) {
-  const Json site = explained(R"({"messages": [{"role": "user", "content": "hi"}], "headers": {"X-PROJECT": "website"}, "provider": "other"})");
+  const Json site = explained(R"({"model": "auto", "messages": [{"role": "user", "content": "hi"}], "headers": {"X-PROJECT": "website"}, "provider": "other"})");
   EXPECT_EQ(site["provider"], "other");
   EXPECT_EQ(site["rule"], "site");
   EXPECT_EQ(site["action"], "free");
-  EXPECT_EQ(explained(R"({"messages": [{"role": "user", "content": "hi"}], "headers": {"X-Project": "other"}})")["rule"], "default");
-  EXPECT_EQ(explained(R"({"messages": [{"role": "user", "content": "hi"}]})")["provider"], "acme");
+  EXPECT_EQ(explained(R"({"model": "auto", "messages": [{"role": "user", "content": "hi"}], "headers": {"X-Project": "other"}})")["rule"], "default");
+  EXPECT_EQ(explained(R"({"model": "auto", "messages": [{"role": "user", "content": "hi"}]})")["provider"], "acme");
 }
 
 TEST(PolicyReport, NamesEachSource) {
-  const Json said = explained(R"({"messages": [
+  const Json said = explained(R"({"model": "auto", "messages": [
       {"role": "user", "content": "mail ann.lee@example.com"},
       {"role": "assistant", "content": null, "tool_calls": [{"id": "1", "type": "function",
         "function": {"name": "read", "arguments": "{\"path\": \"/h/.ssh/id\"}"}}]},
@@ -56,7 +56,7 @@ TEST(PolicyReport, NamesEachSource) {
 
 TEST(PolicyReport, RefusesHeadersThatAreNone) {
   for (const char* const headers : {"3", "[\"X-Project: website\"]", "{\"x\": 3}"}) {
-    const std::string body = std::string(R"({"messages": [{"role": "user", "content": "hi"}], "headers": )") + headers + "}";
+    const std::string body = std::string(R"({"model": "auto", "messages": [{"role": "user", "content": "hi"}], "headers": )") + headers + "}";
     EXPECT_FALSE(explain_policy(gate_of(kPolicy), "acme", body)) << headers;
   }
 }
