@@ -351,13 +351,13 @@ TEST_F(PullTest, RemovesAllPartsAndNothingElse) {
   const fs::path model = folder_ / "huggingface/o/r";
   fs::create_directories(model);
   for (const char* name : {"m-00001-of-00002.gguf", "m-00002-of-00002.gguf.partial", "m2.gguf"}) std::ofstream(model / name) << "x";
-  ASSERT_TRUE(remove_pulled(folder_, model / "m-00001-of-00002.gguf"));
+  ASSERT_TRUE(remove_pulled(folder_.path(), model / "m-00001-of-00002.gguf"));
   EXPECT_FALSE(fs::exists(model / "m-00002-of-00002.gguf.partial"));
   EXPECT_TRUE(fs::exists(model / "m2.gguf"));
-  ASSERT_TRUE(remove_pulled(folder_, model / "m2.gguf"));
+  ASSERT_TRUE(remove_pulled(folder_.path(), model / "m2.gguf"));
   EXPECT_FALSE(fs::exists(folder_ / "huggingface"));
-  EXPECT_EQ(remove_pulled(folder_, model / "m2.gguf").error().code, Code::kNotFound);
-  EXPECT_EQ(remove_pulled(folder_, folder_ / "../etc").error().code, Code::kNotFound);
+  EXPECT_EQ(remove_pulled(folder_.path(), model / "m2.gguf").error().code, Code::kNotFound);
+  EXPECT_EQ(remove_pulled(folder_.path(), folder_ / "../etc").error().code, Code::kNotFound);
 }
 
 }  // namespace
