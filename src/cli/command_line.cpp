@@ -107,6 +107,13 @@ void add_compare(Parser& parser) {
   parser.on(command, options, &compare);
 }
 
+void add_mcp(Parser& parser) {
+  auto options = std::make_shared<McpOptions>();
+  CLI::App* command = parser.app.add_subcommand("mcp", "Serve MCP on standard input and output, for programs that start their servers");
+  command->add_option("--hub", options->hub, "Where to ask, as for `ask`");
+  parser.on(command, options, &mcp_verb);
+}
+
 void add_chat(Parser& parser) {
   auto options = std::make_shared<ChatOptions>();
   CLI::App* command = parser.app.add_subcommand("chat", "Talk, line by line; /help lists what else it knows");
@@ -535,6 +542,7 @@ Invocation parse_command_line(int argc, const char* const* argv) {
   add_ask(*parser);
   add_compare(*parser);
   add_chat(*parser);
+  add_mcp(*parser);
   add_models(*parser);
   add_ledger(*parser);
   add_kernel(*parser);

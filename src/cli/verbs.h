@@ -53,6 +53,12 @@ struct AskOptions {
 // With `answer.is_preview` it prints what would leave instead of the answer.
 Result<> ask(const Context& context, const AskOptions& options);
 
+struct McpOptions {
+  std::string hub;  // As AnswerOptions::hub.
+};
+// Serves MCP on standard input and output until the input ends.
+Result<> mcp_verb(const Context& context, const McpOptions& options);
+
 struct CompareOptions {
   AnswerOptions answer;             // But its model.
   std::vector<std::string> models;  // Each may name adapters.

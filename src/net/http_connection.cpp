@@ -91,9 +91,10 @@ bool ExchangeState::write(std::string_view bytes) {
   return true;
 }
 
-void ExchangeState::end_stream(bool close_connection) {
+void ExchangeState::end_stream(bool close_connection, std::string_view last) {
   const std::lock_guard lock(mutex_);
   if (phase_ != Phase::kStreaming) return;
+  if (!cut_off_) pending_.append(last);
   close_after_ = close_connection;
   phase_ = Phase::kEnded;
   wake();

@@ -65,7 +65,7 @@ class ExchangeState {
   void respond(ServerResponse response);
   void start_stream(ServerResponse head);
   bool write(std::string_view bytes);
-  void end_stream(bool close_connection);
+  void end_stream(bool close_connection, std::string_view last);
   void on_cancel(std::function<void()> callback);
   void on_idle(std::chrono::milliseconds every, std::function<void()> callback);
   bool cancelled() const;

@@ -167,7 +167,7 @@ const ServerRequest& HttpExchange::request() const { return state_->request; }
 void HttpExchange::respond(ServerResponse response) { state_->respond(std::move(response)); }
 void HttpExchange::start_stream(ServerResponse head) { state_->start_stream(std::move(head)); }
 bool HttpExchange::write(std::string_view bytes) { return state_->write(bytes); }
-void HttpExchange::end_stream(bool close_connection) { state_->end_stream(close_connection); }
+void HttpExchange::end_stream(bool close_connection, std::string_view last) { state_->end_stream(close_connection, last); }
 void HttpExchange::on_cancel(std::function<void()> callback) { state_->on_cancel(std::move(callback)); }
 void HttpExchange::on_idle(std::chrono::milliseconds every, std::function<void()> callback) {
   state_->on_idle(every, std::move(callback));

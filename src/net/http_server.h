@@ -68,8 +68,9 @@ class HttpExchange {
   void start_stream(ServerResponse head);
   // False: the client has left or was cut off; on_cancel has been or will be called.
   bool write(std::string_view bytes);
-  // `close_connection`: after a failure that the client must not mistake for an end.
-  void end_stream(bool close_connection = false);
+  // `close_connection`: after a failure that the client must not mistake for an end.  `last` goes out before
+  // the end, however much waits already: an answer that comes in one piece may be long.
+  void end_stream(bool close_connection = false, std::string_view last = {});
 
   // `callback` is called at most once, on the I/O thread, when nobody waits for the answer any more
   // (the client left or reads too slowly, the server stops).  At once if that has happened already.

@@ -25,9 +25,12 @@
 #include "server/chat_answer.h"
 #include "server/embedding_answer.h"
 #include "server/kernel_routes.h"
+#include "server/mcp_answer.h"
 #include "server/metrics.h"
+#include "server/openapi.h"
 #include "server/page.h"
 #include "server/pull_answer.h"
+#include "server/routes.h"
 #include "server/text_answer.h"
 #include "server/worker_pool.h"
 
@@ -41,118 +44,6 @@ constexpr unsigned kKernelWorkers = 2;  // That list and run kernels; those of t
 namespace openai = api::openai;
 namespace ollama = api::ollama;
 namespace anthropic = api::anthropic;
-
-enum RouteId : int {
-  kPage,
-  kHealth,
-  kMetrics,
-  kModels,
-  kModel,
-  kChat,
-  kCompletion,
-  kEmbeddings,
-  kRerank,
-  kReceipt,
-  kReceipts,
-  kLedger,
-  kVerify,
-  kPolicy,
-  kMemory,
-  kConsents,
-  kConsent,
-  kOutcomes,
-  kKernels,
-  kKernel,
-  kDropKernel,
-  kRunKernel,
-  kWriteKernel,
-  kPins,
-  kRoofs,
-  kMeasureRoofs,
-  kRecommendation,
-  kConversations,
-  kConversation,
-  kResponses,
-  kMessages,
-  kCountTokens,
-  kOllamaChat,
-  kOllamaGenerate,
-  kOllamaEmbed,
-  kOllamaEmbeddings,
-  kOllamaTags,
-  kOllamaLoaded,
-  kOllamaShow,
-  kOllamaVersion,
-  kOllamaPull,
-  kOllamaDelete,
-  kRouterModels,
-  kRouterLoad,
-  kRouterUnload,
-  kRouterProps,
-  kTokenize,
-  kDetokenize,
-  kApplyTemplate
-};
-
-constexpr auto kRoutes = std::to_array<net::Route>({
-    {"GET", "/", kPage},
-    {"GET", "/icon.svg", kPage},
-    {"GET", "/diagram.html", kPage},
-    {"GET", "/assets/*", kPage},
-    {"GET", "/health", kHealth},
-    {"GET", "/metrics", kMetrics},
-    {"GET", "/v1/models", kModels},
-    {"GET", "/v1/models/*", kModel},
-    {"POST", "/v1/chat/completions", kChat},
-    {"POST", "/v1/completions", kCompletion},
-    {"POST", "/v1/embeddings", kEmbeddings},
-    {"POST", "/v1/rerank", kRerank},
-    {"POST", "/v1/reranking", kRerank},
-    {"POST", "/rerank", kRerank},
-    {"POST", "/reranking", kRerank},
-    {"POST", "/v1/responses", kResponses},
-    {"POST", "/v1/messages", kMessages},
-    {"POST", "/v1/messages/count_tokens", kCountTokens},
-    {"POST", "/api/chat", kOllamaChat},
-    {"POST", "/api/generate", kOllamaGenerate},
-    {"POST", "/api/embed", kOllamaEmbed},
-    {"POST", "/api/embeddings", kOllamaEmbeddings},
-    {"GET", "/api/tags", kOllamaTags},
-    {"GET", "/api/ps", kOllamaLoaded},
-    {"POST", "/api/show", kOllamaShow},
-    {"GET", "/api/version", kOllamaVersion},
-    {"POST", "/api/pull", kOllamaPull},
-    {"DELETE", "/api/delete", kOllamaDelete},
-    {"GET", "/models", kRouterModels},
-    {"POST", "/models/load", kRouterLoad},
-    {"POST", "/models/unload", kRouterUnload},
-    {"GET", "/props", kRouterProps},
-    {"POST", "/tokenize", kTokenize},
-    {"POST", "/detokenize", kDetokenize},
-    {"POST", "/apply-template", kApplyTemplate},
-    {"GET", "/hearth/v1/receipts", kReceipts},
-    {"GET", "/hearth/v1/receipts/*", kReceipt},
-    {"GET", "/hearth/v1/ledger", kLedger},
-    {"POST", "/hearth/v1/ledger/verify", kVerify},
-    {"POST", "/hearth/v1/policy/explain", kPolicy},
-    {"GET", "/hearth/v1/memory", kMemory},
-    {"GET", "/hearth/v1/consents", kConsents},
-    {"POST", "/hearth/v1/consents/*", kConsent},
-    {"POST", "/hearth/v1/outcomes", kOutcomes},
-    {"GET", "/hearth/v1/kernels", kKernels},
-    {"POST", "/hearth/v1/kernels", kWriteKernel},
-    {"POST", "/hearth/v1/kernels/run", kRunKernel},
-    {"GET", "/hearth/v1/kernels/*", kKernel},
-    {"DELETE", "/hearth/v1/kernels/*", kDropKernel},
-    {"POST", "/hearth/v1/pins", kPins},
-    {"GET", "/hearth/v1/roofs", kRoofs},
-    {"POST", "/hearth/v1/roofs", kMeasureRoofs},
-    {"GET", "/hearth/v1/recommendation", kRecommendation},
-    {"GET", "/hearth/v1/conversations", kConversations},
-    {"GET", "/hearth/v1/conversations/*", kConversation},
-    {"PUT", "/hearth/v1/conversations/*", kConversation},
-    {"DELETE", "/hearth/v1/conversations/*", kConversation},
-});
 
 // Requests that are answered by a model, in words.
 struct ChatRoute {
@@ -198,7 +89,7 @@ constexpr auto kKernelRoutes = std::to_array<KernelRoute>({
 });
 
 // Others that may wait for a model to be loaded, or for a look at the disk.
-constexpr auto kWaitingRoutes = std::to_array<RouteId>({kMeasureRoofs, kOllamaDelete, kRouterProps, kTokenize, kDetokenize, kApplyTemplate});
+constexpr auto kWaitingRoutes = std::to_array<RouteId>({kMcp, kMeasureRoofs, kOllamaDelete, kRouterProps, kTokenize, kDetokenize, kApplyTemplate});
 
 template <class Row, std::size_t N>
 const Row* find_route(const std::array<Row, N>& rows, RouteId route) {
@@ -215,6 +106,7 @@ struct ErrorRow {
 constexpr auto kErrorShapes = std::to_array<ErrorRow>({
     {"/v1/messages", anthropic::render_error},
     {"/api/", ollama::render_error},
+    {"/mcp", render_mcp_error},
 });
 
 RenderError error_shape(std::string_view path) {
@@ -264,7 +156,12 @@ struct Server::State {
         chat_workers(options.n_workers, options.http.requests_max),
         status_worker(1, options.http.requests_max),
         kernel_workers(options.kernels != nullptr ? kKernelWorkers : 0, options.http.requests_max),
-        kernel_writer(options.kernels != nullptr ? 1 : 0, options.http.requests_max) {}
+        kernel_writer(options.kernels != nullptr ? 1 : 0, options.http.requests_max),
+        mcp_desk({.hub = hub,
+                  .ledger = options.books.ledger,
+                  .kernels = options.kernels,
+                  .submit = [this](std::function<void()> task) { return chat_workers.submit(std::move(task)); }},
+                 options.version) {}
 
   // Judging heads, on the I/O thread.
   std::optional<net::ServerResponse> check_head(const net::ServerRequest& request);
@@ -275,6 +172,7 @@ struct Server::State {
   void handle(Exchange exchange);
   void answer(RouteId route, const std::string& rest, const Exchange& exchange);
   void answer_chat_request(const ChatRoute& route, const Exchange& exchange);
+  void answer_mcp_message(const Exchange& exchange);
   net::ServerResponse ollama_show(std::string_view body);
   void ollama_pull(const Exchange& exchange);
   net::ServerResponse ollama_delete(std::string_view body);
@@ -300,6 +198,7 @@ struct Server::State {
   WorkerPool status_worker;
   WorkerPool kernel_workers;
   WorkerPool kernel_writer;  // One at a time: each is minutes of an adviser, a compiler and trials.
+  api::mcp::Desk mcp_desk;
   std::unique_ptr<net::HttpServer> http;  // Last: its thread calls the rest.
 };
 
@@ -337,7 +236,7 @@ net::ServerResponse Server::State::answer_options(const net::ServerRequest& requ
     response.headers.emplace_back("Access-Control-Allow-Methods", match.allowed);
     response.headers.emplace_back("Access-Control-Allow-Headers",
                                   "authorization, content-type, x-api-key, anthropic-version, anthropic-beta, "
-                                  "x-hearth-advice");
+                                  "x-hearth-advice, mcp-protocol-version, mcp-session-id, mcp-method, mcp-name");
     response.headers.emplace_back("Access-Control-Max-Age", "600");
   }
   metrics->count_response(204);
@@ -351,7 +250,7 @@ net::HeaderList Server::State::common_headers(const net::ServerRequest& request)
   const std::string_view origin = request.header("Origin");
   if (!origin.empty() && access.allows_origin(origin)) {
     headers.emplace_back("Access-Control-Allow-Origin", origin);
-    headers.emplace_back("Access-Control-Expose-Headers", "x-hearth-receipt, x-request-id");
+    headers.emplace_back("Access-Control-Expose-Headers", "x-hearth-receipt, x-request-id, mcp-session-id");
     headers.emplace_back("Vary", "Origin");
   }
   return headers;
@@ -403,6 +302,7 @@ void Server::State::answer(RouteId route, const std::string& rest, const Exchang
       return respond(exchange, {.content_type = "text/plain; version=0.0.4; charset=utf-8",
                                 .body = render_metrics(*metrics, hub.stats(), hub.upstreams(), hub.memory(),
                                                        http->stats())});
+    case kOpenApi: return respond(exchange, {.body = render_openapi(options.version)});
     case kModels: return respond(exchange, models());
     case kModel: return respond(exchange, model(rest));
     case kReceipt: return respond(exchange, answer_receipt(options.books, rest));
@@ -428,6 +328,8 @@ void Server::State::answer(RouteId route, const std::string& rest, const Exchang
     case kOllamaPull: return ollama_pull(exchange);
     case kOllamaDelete: return respond(exchange, ollama_delete(exchange->request().body));
     case kOllamaVersion: return respond(exchange, {.body = ollama::render_version(options.version)});
+    case kMcp: return answer_mcp_message(exchange);
+    case kMcpEnd: return respond(exchange, end_mcp_session(mcp_desk, exchange->request(), access.client_name(exchange->request())));
     case kRouterModels: return respond(exchange, {.body = api::router::render_models(usable_models())});
     case kRouterUnload: return respond(exchange, unload(exchange->request().body));
     case kRouterProps:
@@ -473,6 +375,15 @@ void Server::State::answer_chat_request(const ChatRoute& route, const Exchange& 
                     .exchange = exchange,
                     .metrics = metrics,
                     .heartbeat_every = options.heartbeat_every});
+}
+
+void Server::State::answer_mcp_message(const Exchange& exchange) {
+  const net::ServerRequest& request = exchange->request();
+  answer_mcp(mcp_desk, {.headers = common_headers(request),
+                        .exchange = exchange,
+                        .metrics = metrics,
+                        .caller = {.client = access.client_name(request), .headers = policy_headers(request)},
+                        .heartbeat_every = options.heartbeat_every});
 }
 
 net::ServerResponse Server::State::health() {

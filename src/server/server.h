@@ -14,6 +14,9 @@
 //                DELETE /hearth/v1/kernels/{name}
 //                GET, POST /hearth/v1/roofs    POST /hearth/v1/pins    GET /hearth/v1/recommendation
 //                GET /hearth/v1/conversations  GET, PUT, DELETE /hearth/v1/conversations/{id}
+//   MCP          POST, DELETE /mcp
+//
+// routes.h is the table of them, and GET /openapi.json its document.
 //
 // A request's way: head read → access and route judged (no body yet) → body read → a worker thread
 // parses it and asks the hub → the answer flows through the exchange.  The I/O thread does
