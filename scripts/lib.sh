@@ -58,12 +58,10 @@ install_packages() {
 CMAKE_ARGS=()
 build() {
   local preset=$1; shift
-  local dir="$ROOT/build/$preset" log="$ROOT/build/$preset.log"
-  # Precompiled headers take a tenth off each file; ccache, which keeps none, takes all of it off most.
-  local quicker=(-DHEARTH_PRECOMPILE=ON)
-  command -v ccache >/dev/null && quicker=(-DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
+  local dir="$ROOT/build/$preset" log="$ROOT/build/$preset.log" launcher=()
+  command -v ccache >/dev/null && launcher=(-DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
   mkdir -p "$ROOT/build"
-  (cd "$ROOT" && cmake --preset "$preset" "${quicker[@]}" "${CMAKE_ARGS[@]}") >"$log" 2>&1 ||
+  (cd "$ROOT" && cmake --preset "$preset" "${launcher[@]}" "${CMAKE_ARGS[@]}") >"$log" 2>&1 ||
     { tail -n 30 "$log" >&2; die "cmake could not configure '$preset' (whole log: $log)"; }
   [[ "$(ninja -C "$dir" -n "$@" | tail -n 1)" == *"no work to do"* ]] && return
   say "building $preset${*:+ ($*)}"

@@ -95,7 +95,7 @@ void ExchangeState::end_stream(bool close_connection, std::string_view last) {
   const std::lock_guard lock(mutex_);
   if (phase_ != Phase::kStreaming) return;
   if (!cut_off_) pending_.append(last);
-  close_after_ = close_connection;
+  close_after_ = close_after_ || close_connection;  // The head may have promised it.
   phase_ = Phase::kEnded;
   wake();
 }

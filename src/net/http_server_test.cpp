@@ -212,6 +212,18 @@ TEST(HttpServer, StreamsUntilCloseForHttp10) {
   EXPECT_EQ(c.read_response().body, "one");
 }
 
+TEST(HttpServer, AStreamThatPromisedToCloseCloses) {
+  Fixture f;
+  for (const std::string& request : {get("/stream", "Connection: close\r\n"), std::string("GET /stream HTTP/1.0\r\n\r\n")}) {
+    TestClient c = f.client();
+    ASSERT_TRUE(c.send(request));
+    const auto e = f.next_held();
+    ASSERT_TRUE(c.await("\r\n\r\n"));  // The head has left before the stream ends.
+    e->end_stream();
+    EXPECT_TRUE(c.await_close());
+  }
+}
+
 TEST(HttpServer, AFailedStreamClosesTheConnection) {
   Fixture f;
   TestClient c = f.client();
