@@ -6,6 +6,7 @@
 
 #include <filesystem>
 
+#include "api/query.h"
 #include "net/http_test_client.h"
 #include "server/server.h"
 #include "server/test_support/fake_hub.h"
@@ -74,7 +75,7 @@ TEST_F(LedgerRoutes, WrongFiltersAreNamed) {
   for (const char* query : {"limit=x", "limit=-1", "limit=9999", "after=1e3", "after=%zz", "limit=99999999999999999999"}) {
     EXPECT_EQ(answer_ledger(books_, get(std::string("/hearth/v1/ledger?") + query)).status, 400U) << query;
   }
-  EXPECT_EQ(answer_ledger(books_, get("/hearth/v1/ledger?request=" + std::string(300, 'x'))).status, 400U);
+  EXPECT_EQ(answer_ledger(books_, get("/hearth/v1/ledger?request=" + std::string(api::kQueryValueBytesMax + 1, 'x'))).status, 400U);
   EXPECT_EQ(answer_ledger(books_, get("/hearth/v1/ledger?other=1&limit=")).status, 200U);
 }
 

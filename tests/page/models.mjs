@@ -54,7 +54,7 @@ test("a registry that has it not is named", () => withPage(async (page) => {
   await page.keyboard.press("Enter");
   await page.locator(".pull [role=alert]").waitFor();
   await page.getByRole("button", {name: /^Dismiss/}).click();
-  assert.equal(await page.locator(".pull").count(), 0);
+  await page.locator(".pull").waitFor({state: "detached"});
 }, {path: "/#/models", expectErrors: true}));
 
 test("a person learns what this machine can run", () => withPage(async (page) => {
