@@ -37,11 +37,6 @@ if(HEARTH_SANITIZE)
     -fno-sanitize=null,vptr,object-size -Wno-error  # Their code confuses g++ 12; the release build is held to it.
     $<$<BOOL:$<TARGET_PROPERTY:HEARTH_FEWER_CHECKS>>:-fno-sanitize=undefined>)
   target_link_options(hearth_options INTERFACE -fsanitize=${HEARTH_SANITIZE})
-  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-    # Each access checked by a call and not by code of its own: a sixth less for the compiler to do.
-    target_compile_options(hearth_options INTERFACE
-      $<$<COMPILE_LANGUAGE:CXX>:--param=asan-instrumentation-with-call-threshold=0>)
-  endif()
 endif()
 
 if(HEARTH_FUZZ)
