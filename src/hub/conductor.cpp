@@ -142,11 +142,12 @@ void Conductor::prepare(Run& run, Stage stage, std::vector<Message> messages) {
   run.stage = stage;
   preparer_->post([this, id = run.id, stage, model = run.model, messages = std::move(messages),
                    request = run.request,
-                   key = advisor::gate::ModelKey{run.receipt.model, run.receipt.quantisation}] {
+                   key = advisor::gate::ModelKey{run.receipt.model, run.receipt.quantisation}]() mutable {
     auto laid_out = messages.empty() ? Result<Prompt>(encode_prompt(*model, request.prompt))
                                      : encode_chat(*model, request, messages);
     auto constraint = make_constraint(*model, request);
     if (!constraint) laid_out = std::unexpected(constraint.error());
+    model.reset();  // This task may outlive the request.
     inbox_.put(PromptReady{id, stage, std::move(laid_out), constraint.value_or(nullptr), learned_.of(key)});
   });
 }
@@ -361,8 +362,10 @@ void Conductor::on(ReceiptStored& message) {
     if (run->receipt.advice == AdviceOutcome::kAdvised) ++stats_.advised;
     stats_.bytes_out += run->receipt.bytes_out;
     stats_.cost_usd_micro += run->receipt.cost_usd_micro;
-    --n_answering_;  // Who hears of the end may ask again at once.
+    --n_answering_;  // Who hears of the end may ask again at once,
   }
+  run->model.reset();  // or unload what answered.
+  run->second_model.reset();
   if (run->error)
     run->sink->on_error(*run->error);
   else

@@ -43,6 +43,8 @@ export async function withPage(act, {path = "/", expectErrors = false, allowed =
     await act(page, context);
     assert.deepEqual(faults, []);
   } catch (error) {
+    console.log(await page.evaluate(() => `at ${location.hash}, focus on ${document.activeElement?.outerHTML.slice(0, 200)}, shown:\n${
+      document.querySelector("main")?.innerText.slice(0, 2000)}`).catch((e) => e.message), faults);
     if (process.env.HEARTH_PAGE_SHOTS) await page.screenshot({path: `${process.env.HEARTH_PAGE_SHOTS}/failed.png`});
     throw error;
   } finally {

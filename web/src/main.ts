@@ -67,7 +67,9 @@ export class HearthPage extends PageElement {
   private async follow(): Promise<void> {
     const [id, ...rest] = location.hash.replace(/^#\/?/, "").split("/");
     const view = VIEWS.find((row) => row.id === id) ?? VIEWS[0];
+    const address = location.hash;
     await view.load();
+    if (location.hash !== address) return; // Another was chosen meanwhile.
     this.view = view;
     this.rest = decodeURIComponent(rest.join("/"));
     this.isHistoryOpen = false;
@@ -92,8 +94,8 @@ export class HearthPage extends PageElement {
     if (!event.altKey || event.ctrlKey || event.metaKey) return;
     const digit = Number(event.code.replace("Digit", ""));
     const actions: Record<string, () => void> = {
-      KeyN: () => (chat.startNew(), (location.hash = "#/chat"), this.focusBox()),
-      KeyI: () => this.focusBox(),
+      KeyN: () => (chat.startNew(), void this.openBox()),
+      KeyI: () => void this.openBox(),
       Slash: () => this.dialog("help").showModal(),
     };
     const act = VIEWS[digit - 1] ? () => (location.hash = `#/${VIEWS[digit - 1].id}`) : actions[event.code];
@@ -102,8 +104,14 @@ export class HearthPage extends PageElement {
     act();
   }
 
-  private focusBox(): void {
-    requestAnimationFrame(() => this.querySelector<ChatView>("chat-view")?.focusBox());
+  // From any view: what is typed next goes into the box, however late its view is drawn.
+  private async openBox(): Promise<void> {
+    if (this.view.id !== "chat") location.hash = "#/chat";
+    await this.follow();
+    await this.updateComplete;
+    const view = this.querySelector<ChatView>("chat-view")!;
+    await view.updateComplete;
+    view.focusBox();
   }
 
   private dialog(id: string): HTMLDialogElement {
