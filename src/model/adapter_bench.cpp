@@ -1,9 +1,9 @@
 // What adapters cost: batches with and without them, in turns, so that both see the same machine.
 // `ratio` is the unadapted step's time over the adapted one's (medians of pairs): 1 is free.
 //
-// The base is that of forward_bench.cpp: 0.5 B, Q4_K_M; adapters have rank 16 on all linear
-// matrices.  HEARTH_BENCH_PACK=1 packs the base's weights,
-// HEARTH_BENCH_HALF=1 keeps adapters in half precision.
+// The base is that of forward_bench.cpp: 0.5 B, Q4_K_M; adapters have rank HEARTH_BENCH_RANK (16) on
+// all linear matrices.  HEARTH_BENCH_PACK=1 packs the base's weights, HEARTH_BENCH_HALF=1 keeps
+// adapters in half precision.
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
@@ -36,7 +36,9 @@ const Model& bench_model() {
 }
 
 std::shared_ptr<const Adapter> make_adapter(std::uint64_t seed) {
-  const auto writer = random_adapter(bench_model(), {.seed = seed});
+  const char* const given = std::getenv("HEARTH_BENCH_RANK");
+  const auto rank = static_cast<std::uint32_t>(given != nullptr ? std::atoi(given) : 16);
+  const auto writer = random_adapter(bench_model(), {.rank = rank, .seed = seed});
   HEARTH_CHECK(writer);
   const std::string bytes = writer->to_bytes();
   const auto file = gguf::GgufFile::parse(std::as_bytes(std::span(bytes)), "bench adapter");
