@@ -41,6 +41,20 @@ if (program) {
   }
 }
 
+// The steps of an answer that is right in form.
+async function askWithProgress(client) {
+  const progress = [];
+  const asked = await client.callTool(
+    { name: "ask", arguments: { question: process.env.PROMPT, model, max_tokens: 24, temperature: 0 } },
+    ...(client instanceof v1.Client ? [undefined] : []),
+    { onprogress: (step) => progress.push(step) });
+  assert.ok(!asked.isError, asked.content[0].text);
+  assert.ok(asked.structuredContent.answer.length > 0);
+  assert.match(asked.structuredContent.receipt.id, /^r-/);
+  assert.deepEqual(JSON.parse(asked.content[0].text), asked.structuredContent);
+  return progress;
+}
+
 async function meet(client, transport, revision) {
   await client.connect(transport);
   const agreed = client.getNegotiatedProtocolVersion?.() ?? transport.protocolVersion ?? revision;
@@ -51,15 +65,10 @@ async function meet(client, transport, revision) {
   assert.deepEqual(tools.map(({ name }) => name), ["ask", "compare", "list_kernels", "run_kernel", "search_ledger"]);
   assert.ok(tools.every(({ inputSchema, outputSchema, annotations }) => inputSchema.type === "object" && outputSchema && annotations.readOnlyHint));
 
-  const progress = [];
-  const asked = await client.callTool(
-    { name: "ask", arguments: { question: process.env.PROMPT, model, max_tokens: 24, temperature: 0 } },
-    ...(client instanceof v1.Client ? [undefined] : []),
-    { onprogress: (step) => progress.push(step) });
-  assert.ok(!asked.isError, asked.content[0].text);
-  assert.ok(asked.structuredContent.answer.length > 0);
-  assert.match(asked.structuredContent.receipt.id, /^r-/);
-  assert.deepEqual(JSON.parse(asked.content[0].text), asked.structuredContent);
+  // The clients forget who wants progress as soon as they have read the result, and tell of progress a turn of the
+  // event loop after they have read it: what comes to a busy machine in one piece with the result isn't told.
+  let progress = [];
+  for (let i = 0; i < 20 && progress.length === 0; i += 1) progress = await askWithProgress(client);
   assert.ok(progress.length > 0);
   progress.forEach((step, i) => assert.ok(i === 0 || step.progress > progress[i - 1].progress));
 
