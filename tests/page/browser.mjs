@@ -13,7 +13,7 @@ const axeSource = readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
 
 export const HUB = process.argv[2];
 const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
-const PATIENCE_MS = 30_000; // A busy machine is no failure.
+const PATIENCE_MS = 90_000; // A busy machine is no failure.
 
 export const browser = await chromium.launch({
   executablePath: CHROMIUM,
@@ -66,12 +66,43 @@ export async function assertAccessible(page) {
   }
 }
 
-// Asks and waits for the receipt of the answer.
+// Asks, once the answer before is over.
 export async function ask(page, text, model = "ember") {
+  await page.locator("#send").waitFor();
   await page.waitForSelector(`#model option[value="${model}"]`, {state: "attached"});
   await page.selectOption("#model", model);
   await page.fill("#ask", text);
   await page.press("#ask", "Enter");
+}
+
+// Until something outside of the page is so.
+export async function until(condition) {
+  const end = Date.now() + PATIENCE_MS;
+  while (!(await condition())) {
+    assert.ok(Date.now() < end, `it did not become so: ${condition}`);
+    await new Promise((done) => setTimeout(done, 50));
+  }
+}
+
+// Answers come as the hub gives them, but end only by being stopped, however fast their model is; the returned
+// function lets those end that are asked for later.
+export async function withoutEnds(page) {
+  await page.evaluate(() => {
+    const plain = globalThis.fetch;
+    globalThis.letEnd = () => (globalThis.fetch = plain);
+    globalThis.fetch = async (path, init) => {
+      const response = await plain(path, init);
+      if (path !== "/v1/chat/completions") return response;
+      const reader = response.body.getReader();
+      const pull = async (controller) => {
+        const {done, value} = await reader.read();
+        if (!done) return controller.enqueue(value);
+        await new Promise((_, leave) => init.signal.addEventListener("abort", () => leave(init.signal.reason)));
+      };
+      return new Response(new ReadableStream({pull}), {headers: response.headers});
+    };
+  });
+  return () => page.evaluate(() => globalThis.letEnd());
 }
 
 export const answered = (page, n = 1) => page.locator(".receipt").nth(n - 1).waitFor();

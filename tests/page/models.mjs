@@ -1,5 +1,5 @@
-// Models: what is there, live; loading, pinning, evicting, trying; pulling over a line that breaks; what this machine
-// can run.
+// Models: what is there, live; loading, pinning, evicting, trying; pulling over a line that breaks, and deleting; what
+// this machine can run.
 import assert from "node:assert/strict";
 import test from "node:test";
 import {assertAccessible, withPage} from "./browser.mjs";
@@ -8,9 +8,16 @@ const model = (page, name) => page.locator(".model", {has: page.getByRole("headi
 
 test("a person loads a model, pins it, evicts it, and tries one", () => withPage(async (page) => {
   const button = (name) => model(page, "tiny-c").getByRole("button", {name: `${name} tiny-c`, exact: true});
-  await button("Load").click();
+  const order = () => page.locator(".model h2").allInnerTexts();
+  await button("Load").waitFor();
+  const before = await order();
+  await button("Load").focus();
+  await page.keyboard.press("Enter");
   await page.getByText("tiny-c is loaded").waitFor();
   await page.locator(".budget li", {hasText: "tiny-c"}).waitFor();
+  await button("Evict").waitFor();
+  assert.deepEqual(await order(), before); // Though what is in memory comes first when the view is opened.
+  assert.equal(await page.evaluate(() => document.activeElement.getAttribute("aria-label")), "Evict tiny-c");
   await button("Pin").click();
   await model(page, "tiny-c").locator(".chip.pinned").waitFor();
   assert.equal(await button("Evict").count(), 0); // What is pinned stays.
@@ -33,11 +40,11 @@ test("a person pulls a model over a line that breaks, and asks it", () => withPa
   await page.fill("#ask", "hi");
   await page.selectOption("#advice", "never");
   await page.press("#ask", "Enter");
-  await page.waitForFunction(() => document.querySelector(".assistant .said")?.textContent.length > 5);
+  await page.locator(".receipt, .assistant .said:not(:empty)").first().waitFor();
   await page.keyboard.press("Escape");
 }, {path: "/#/models"}));
 
-test("a pull that is stopped goes on from where it was", () => withPage(async (page) => {
+test("a pull that is stopped goes on from where it was, and is deleted", () => withPage(async (page) => {
   await page.getByLabel("Pull a model").fill("stalled:1b");
   await page.keyboard.press("Enter");
   const pull = page.locator(".pull").first();
@@ -47,7 +54,23 @@ test("a pull that is stopped goes on from where it was", () => withPage(async (p
   await pull.getByText("stopped; what came is kept").waitFor();
   await pull.getByRole("button", {name: "Go on: stalled:1b"}).click();
   await pull.getByText(/is here.*went on at \d/).waitFor();
-}, {path: "/#/models"}));
+
+  // What is in use stays, and the page says why.
+  const name = await pull.locator("strong").innerText();
+  const button = (label) => model(page, name).getByRole("button", {name: `${label} ${name}`, exact: true});
+  await button("Pin").click();
+  await page.getByText(`${name} stays in memory`).waitFor();
+  await button("Delete").click();
+  await page.locator("models-view > .page > .fault", {hasText: name}).waitFor();
+  await button("Unpin").click();
+  await page.getByText(`${name} may be unloaded again`).waitFor();
+  await button("Delete").focus();
+  await page.keyboard.press("Enter");
+  await page.getByText(`${name} is deleted.`).waitFor();
+  await model(page, name).waitFor({state: "detached"});
+  assert.match(await page.evaluate(() => document.activeElement.getAttribute("aria-label")), /^Try /);
+  assert.equal(await page.getByRole("button", {name: /^Delete ember|^Delete tiny/}).count(), 0); // Nor is what came otherwise.
+}, {path: "/#/models", expectErrors: true}));
 
 test("a registry that has it not is named", () => withPage(async (page) => {
   await page.getByLabel("Pull a model").fill("https://evil.example/x.gguf");

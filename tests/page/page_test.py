@@ -54,7 +54,7 @@ class Page(unittest.TestCase):
                 if "page is not in this program" in hub.request("GET", "/")[2]:
                     self.skipTest("SKIPPED: this program was built without the page")
                 done = subprocess.run(["node", ROOT / "tests/page/run.mjs", hub.url], capture_output=True, text=True,
-                                      timeout=300, env={**os.environ, "CHROMIUM": CHROMIUM})
+                                      timeout=840, env={**os.environ, "CHROMIUM": CHROMIUM})
                 print(done.stdout[-20_000:])
                 self.assertEqual(done.returncode, 0, done.stdout[-20_000:] + done.stderr[-5_000:])
                 self.assert_key_nowhere(home, hub)

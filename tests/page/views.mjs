@@ -18,7 +18,7 @@ test("everything is done from the keyboard", () => withPage(async (page) => {
   const focused = () => page.evaluate(() => document.activeElement.getAttribute("aria-label") ?? document.activeElement.textContent.trim());
   const tabTo = async (name) => {
     for (let i = 0; i < 80 && (await focused()) !== name; i += 1) await page.keyboard.press("Tab");
-    assert.equal(await focused(), name);
+    assert.equal(await focused(), name); // Nothing that came meanwhile took it away.
   };
   await page.keyboard.press("Alt+2");
   await page.getByRole("button", {name: "Try ember"}).waitFor();
@@ -31,6 +31,7 @@ test("everything is done from the keyboard", () => withPage(async (page) => {
   await page.keyboard.press("ArrowUp"); // The last question again.
   await page.getByLabel("Edit the question").waitFor();
   await page.keyboard.press("Escape");
+  await page.waitForFunction(() => document.activeElement.id === "ask");
   for (const [i, view] of VIEWS.entries()) {
     await page.keyboard.press(`Alt+${i + 1}`);
     await page.locator(`main.view-${view}`).waitFor();

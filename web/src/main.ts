@@ -64,9 +64,14 @@ export class HearthPage extends PageElement {
     void this.follow();
   }
 
-  private async follow(): Promise<void> {
+  // The view that the address names, and what it says to it.
+  private addressed(): {view: View; rest: string[]} {
     const [id, ...rest] = location.hash.replace(/^#\/?/, "").split("/");
-    const view = VIEWS.find((row) => row.id === id) ?? VIEWS[0];
+    return {view: VIEWS.find((row) => row.id === id) ?? VIEWS[0], rest};
+  }
+
+  private async follow(): Promise<void> {
+    const {view, rest} = this.addressed();
     const address = location.hash;
     await view.load();
     if (location.hash !== address) return; // Another was chosen meanwhile.
@@ -106,12 +111,12 @@ export class HearthPage extends PageElement {
 
   // From any view: what is typed next goes into the box, however late its view is drawn.
   private async openBox(): Promise<void> {
-    if (this.view.id !== "chat") location.hash = "#/chat";
+    if (this.addressed().view.id !== "chat") location.hash = "#/chat";
     await this.follow();
     await this.updateComplete;
-    const view = this.querySelector<ChatView>("chat-view")!;
-    await view.updateComplete;
-    view.focusBox();
+    const view = this.querySelector<ChatView>("chat-view");
+    await view?.updateComplete;
+    view?.focusBox();
   }
 
   private dialog(id: string): HTMLDialogElement {

@@ -1,5 +1,6 @@
 import {describe, expect, it} from "vitest";
 import {formatParams, formatSpeed} from "../src/base/format";
+import {inOrderOf} from "../src/models/models-view";
 import {advance, LineReader, NO_PROGRESS, sumOf, type PullLine} from "../src/models/pull-lines";
 import {Rate} from "../src/models/pull-store";
 
@@ -37,6 +38,15 @@ describe("a pull's lines", () => {
     expect(rate.at(1000, 500)).toBe(500);
     for (let ms = 2000; ms <= 10_000; ms += 1000) rate.at(ms, 500);
     expect(rate.at(11_000, 500)).toBe(0);
+  });
+});
+
+describe("the list of models", () => {
+  it("keeps its order, and takes a new one in where it belongs", () => {
+    expect(inOrderOf([], ["b", "a"])).toEqual(["b", "a"]);
+    expect(inOrderOf(["a", "b", "c"], ["c", "a", "b"])).toEqual(["a", "b", "c"]);
+    expect(inOrderOf(["a", "b", "c"], ["c", "new", "a"])).toEqual(["a", "c", "new"]);
+    expect(inOrderOf(["a", "b"], ["x", "y", "b", "a"])).toEqual(["x", "y", "a", "b"]);
   });
 });
 

@@ -26,16 +26,22 @@ async function table(mode: IDBTransactionMode): Promise<IDBObjectStore> {
   return (await opened).transaction("conversations", mode).objectStore("conversations");
 }
 
+// Done once it is kept whatever happens: a page that is left takes back what is not.
+async function change(act: (rows: IDBObjectStore) => void): Promise<void> {
+  const rows = await table("readwrite");
+  await new Promise<void>((resolve, reject) => {
+    rows.transaction.oncomplete = () => resolve();
+    rows.transaction.onabort = () => reject(rows.transaction.error as Error);
+    act(rows);
+  });
+}
+
 // Rows with an `id`; where the browser keeps nothing (private windows), reading finds nothing and
 // writing says so.
 export const conversationStore = {
   all: async <T>(): Promise<T[]> => promised((await table("readonly")).getAll() as IDBRequest<T[]>),
-  put: async (row: {id: string}): Promise<void> => {
-    await promised((await table("readwrite")).put(row));
-  },
-  remove: async (id: string): Promise<void> => {
-    await promised((await table("readwrite")).delete(id));
-  },
+  put: (row: {id: string}): Promise<void> => change((rows) => rows.put(row)),
+  remove: (id: string): Promise<void> => change((rows) => rows.delete(id)),
 };
 
 export function loadSetting<T>(name: string, fallback: T): T {

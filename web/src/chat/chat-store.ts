@@ -30,7 +30,8 @@ class ChatStore extends Notifier {
   async open(): Promise<void> {
     try {
       const kept = await conversationStore.all<Conversation>();
-      this.conversations = kept.sort((a, b) => b.updatedAt - a.updatedAt);
+      const begun = new Set(this.conversations.map((own) => own.id)); // While the browser was slow to open its store.
+      this.conversations = [...this.conversations, ...kept.filter((own) => !begun.has(own.id))].sort((a, b) => b.updatedAt - a.updatedAt);
     } catch {
       this.keepsHistory = false;
     }
@@ -50,7 +51,7 @@ class ChatStore extends Notifier {
     this.conversations = all;
     for (const conversation of toPut) {
       hubHistory.put(conversation);
-      this.keepHere(conversation);
+      void this.keepHere(conversation);
     }
     this.changed();
   }
@@ -62,7 +63,7 @@ class ChatStore extends Notifier {
       await hubHistory.dropAll();
       for (const conversation of this.conversations) {
         conversation.syncedAt = undefined;
-        this.keepHere(conversation);
+        await this.keepHere(conversation);
       }
     }
     hubHistory.switch(false);
@@ -71,7 +72,7 @@ class ChatStore extends Notifier {
   private async bringHere(id: string): Promise<void> {
     const whole = await hubHistory.get(id);
     this.conversations = this.conversations.map((other) => (other.id === id ? whole : other));
-    this.keepHere(whole);
+    await this.keepHere(whole);
   }
 
   runningNode(id: string): Running | undefined {
@@ -111,7 +112,7 @@ class ChatStore extends Notifier {
     const found = this.conversations.find((conversation) => conversation.id === id);
     if (!found || !title.trim()) return;
     found.title = title.trim();
-    this.keep(found);
+    void this.keep(found);
   }
 
   setModel(model: string): void {
@@ -133,7 +134,7 @@ class ChatStore extends Notifier {
 
   branch(leaf: string): void {
     this.current = branchOff(this.current, leaf);
-    this.keep(this.current);
+    void this.keep(this.current);
   }
 
   // Shows the sibling `step` places from a turn, down to its newest leaf.
@@ -144,16 +145,16 @@ class ChatStore extends Notifier {
     this.changed();
   }
 
-  private keep(conversation: Conversation): void {
+  private async keep(conversation: Conversation): Promise<void> {
     this.conversations = [conversation, ...this.conversations.filter((other) => other.id !== conversation.id)];
     const isRunning = [...this.running.values()].some((run) => run.conversation.id === conversation.id);
     if (!isRunning) hubHistory.put(conversation);
-    this.keepHere(conversation);
     this.changed();
+    await this.keepHere(conversation);
   }
 
-  private keepHere(conversation: Conversation): void {
-    conversationStore.put(structuredClone(conversation)).catch(() => (this.keepsHistory = false));
+  private async keepHere(conversation: Conversation): Promise<void> {
+    await conversationStore.put(structuredClone(conversation)).catch(() => (this.keepsHistory = false));
   }
 
   // ---- Turns ----
@@ -184,7 +185,7 @@ class ChatStore extends Notifier {
     } catch (error) {
       node.error = (error as Error).message;
     }
-    this.keep(this.current);
+    await this.keep(this.current);
   }
 
   stop(): void {
@@ -196,7 +197,7 @@ class ChatStore extends Notifier {
     const node = addNode(conversation, {parent: question.id, role: "assistant", text: "", model, tokens: []});
     const run: Running = {node, conversation, status: "", abort: new AbortController(), consents: []};
     this.running.set(node.id, run);
-    this.keep(conversation);
+    void this.keep(conversation);
     try {
       await this.receive(run, {model, messages, advice: this.advice || undefined});
     } catch (error) {
@@ -205,7 +206,7 @@ class ChatStore extends Notifier {
     }
     for (const departure of run.consents) consents.drop(departure.id);
     this.running.delete(node.id);
-    if (this.conversations.some((other) => other.id === conversation.id)) this.keep(conversation);
+    if (this.conversations.some((other) => other.id === conversation.id)) await this.keep(conversation);
   }
 
   private async receive(run: Running, ask: Parameters<typeof streamChat>[0]): Promise<void> {

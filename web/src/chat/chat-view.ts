@@ -64,6 +64,9 @@ export class ChatView extends PageElement {
   }
 
   protected override updated(): void {
+    // What somebody chose stays chosen, whichever place it has in a list that changed.
+    const picker = this.querySelector<HTMLSelectElement>("#model")!;
+    if (picker.value !== chat.current.model) picker.value = chat.current.model;
     const isRunning = Boolean(chat.runningHere);
     if (this.wasRunning && !isRunning) this.announce("The answer is complete.");
     this.wasRunning = isRunning;
@@ -190,7 +193,7 @@ export class ChatView extends PageElement {
     return html`
       <h1 class="hidden">Chat</h1>
       <div class="log" role="region" aria-label="Conversation" tabindex="0" @scroll=${this.onScroll}>
-        <div class="column">
+        <div class="column" @edited=${this.focusBox}>
           ${path.length ? repeat(path, (node) => node.id, (node) => this.turn(node)) : this.welcome()}
         </div>
       </div>

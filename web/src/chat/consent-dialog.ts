@@ -6,11 +6,10 @@ import {PageElement} from "../base/element";
 import {formatBytes, formatUsd} from "../base/format";
 import {Watch} from "../base/notifier";
 import {consents, type Departure} from "../hub/consents";
-import {hubFetch} from "../hub/http";
+import {getJson} from "../hub/http";
 
 @customElement("consent-dialog")
 export class ConsentDialog extends PageElement {
-  @state() private fault = "";
   @state() private body?: string; // Of one whose comment had none.
   private shownId?: string;
   private timer = 0;
@@ -34,7 +33,7 @@ export class ConsentDialog extends PageElement {
     this.shownId = departure.id;
     this.fault = "";
     this.body = undefined;
-    if (departure.body === undefined) void this.fetchBody(departure);
+    if (departure.body === undefined) void this.attempt(() => this.fetchBody(departure));
     clearTimeout(this.timer);
     if (departure.expires_unix_us) {
       this.timer = window.setTimeout(() => consents.drop(departure.id), Math.max(departure.expires_unix_us / 1000 - Date.now(), 0));
@@ -50,24 +49,16 @@ export class ConsentDialog extends PageElement {
   }
 
   private async fetchBody(departure: Departure): Promise<void> {
-    try {
-      const {consents: all} = (await (await hubFetch("/hearth/v1/consents")).json()) as {consents: Departure[]};
-      this.body = all.find((other) => other.id === departure.id)?.body;
-    } catch (error) {
-      this.fault = (error as Error).message;
-    }
+    const {consents: all} = await getJson<{consents: Departure[]}>("/hearth/v1/consents");
+    if (this.shownId === departure.id) this.body = all.find((other) => other.id === departure.id)?.body;
   }
 
   private async answer(isAllowed: boolean): Promise<void> {
     const departure = consents.waiting[0];
     if (!departure) return;
     const remember = this.querySelector<HTMLInputElement>("#remember")!.checked;
-    try {
-      await consents.answer(departure, isAllowed, remember);
-    } catch (error) {
-      this.fault = (error as Error).message;
-      if (!isAllowed) consents.drop(departure.id); // What is not answered does not leave.
-    }
+    const isTold = await this.attempt(() => consents.answer(departure, isAllowed, remember));
+    if (!isTold && !isAllowed) consents.drop(departure.id); // What is not answered does not leave.
   }
 
   private content(departure: Departure): TemplateResult {
@@ -80,7 +71,7 @@ export class ConsentDialog extends PageElement {
       <p class="note">Headers</p><pre class="bytes" tabindex="0" aria-label="Headers that would leave">${departure.headers}</pre>
       <p class="note">Body, byte for byte</p><pre class="bytes tall" tabindex="0" aria-label="Bytes that would leave">${body ?? "…"}</pre>
       <label class="tick"><input type="checkbox" id="remember"><span>The same answer from now on</span></label>
-      ${this.fault ? html`<p class="fault" role="alert">${this.fault}</p>` : nothing}
+      ${this.faultLine()}
       <div class="actions"><button type="button" id="refuse" @click=${() => void this.answer(false)}>Refuse</button>
         <button type="button" id="allow" class="primary" ?disabled=${body === undefined} @click=${() => void this.answer(true)}>Allow</button></div>`;
   }

@@ -74,16 +74,22 @@ export class TurnItem extends PageElement {
     if (button) void copyCode(button);
   }
 
+  // What had the focus goes away; who shows this says where it goes.
+  private endEdit(): void {
+    this.isEditing = false;
+    this.dispatchEvent(new CustomEvent("edited", {bubbles: true}));
+  }
+
   private submitEdit(): void {
     const text = this.querySelector("textarea")!.value.trim();
-    this.isEditing = false;
+    this.endEdit();
     if (text) void chat.edit(this.node, text);
   }
 
   private onEditKey(event: KeyboardEvent): void {
     if (event.key === "Escape") {
       event.stopPropagation();
-      this.isEditing = false;
+      this.endEdit();
     } else if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
       event.preventDefault();
       this.submitEdit();
@@ -125,7 +131,7 @@ export class TurnItem extends PageElement {
           @keydown=${this.onEditKey}></textarea>
         <div class="actions">
           <button type="button" class="primary" @click=${() => this.submitEdit()}>Ask this instead</button>
-          <button type="button" class="quiet" @click=${() => (this.isEditing = false)}>Cancel</button>
+          <button type="button" class="quiet" @click=${() => this.endEdit()}>Cancel</button>
         </div>`;
     }
     return html`<div class="said plain">${this.node.text}</div>

@@ -38,7 +38,8 @@ export function errorMessage(status: number, body: string): string {
 
 export async function hubFetch(path: string, init: RequestInit = {}): Promise<Response> {
   const headers = new Headers(init.headers);
-  if (hubKey.get()) headers.set("Authorization", `Bearer ${hubKey.get()}`);
+  const key = hubKey.get();
+  if (key) headers.set("Authorization", `Bearer ${key}`);
   if (init.body) headers.set("Content-Type", "application/json");
   let response: Response;
   try {
@@ -49,7 +50,7 @@ export async function hubFetch(path: string, init: RequestInit = {}): Promise<Re
   }
   if (response.ok) return response;
   const message = errorMessage(response.status, await response.text());
-  if (response.status === 401) onKeyNeeded(message);
+  if (response.status === 401 && key === hubKey.get()) onKeyNeeded(message); // Else there is a newer one already.
   throw new HubError(response.status, message);
 }
 

@@ -1,46 +1,28 @@
 // The models of the hub and where their weights are, asked for while somebody looks.
 
-import {Notifier} from "../base/notifier";
-import {getJson, postJson} from "./http";
+import {Polled} from "../base/notifier";
+import {getJson, hubFetch, postJson} from "./http";
 import type {MemoryReport, ModelInfo, ModelMemory} from "./types";
 
 const POLL_MS = 1000;
 
-class Models extends Notifier {
+class Models extends Polled {
   list: ModelInfo[] = [];
   memory?: MemoryReport;
-  error = "";
-  private watchers = 0;
-  private timer = 0;
 
-  async refresh(): Promise<void> {
-    try {
-      const [list, memory] = await Promise.all([
-        getJson<{data: ModelInfo[]}>("/v1/models"),
-        getJson<MemoryReport>("/hearth/v1/memory"),
-      ]);
+  constructor() {
+    super(POLL_MS);
+  }
+
+  protected async look(): Promise<() => void> {
+    const [list, memory] = await Promise.all([
+      getJson<{data: ModelInfo[]}>("/v1/models"),
+      getJson<MemoryReport>("/hearth/v1/memory"),
+    ]);
+    return () => {
       this.list = list.data;
       this.memory = memory;
-      this.error = "";
-    } catch (error) {
-      this.error = (error as Error).message;
-    }
-    this.changed();
-  }
-
-  // Keeps up to date until the returned function is called.
-  watch(): () => void {
-    this.watchers += 1;
-    if (this.watchers === 1) void this.poll();
-    return () => {
-      this.watchers -= 1;
-      if (!this.watchers) clearTimeout(this.timer);
     };
-  }
-
-  private async poll(): Promise<void> {
-    if (!document.hidden) await this.refresh();
-    if (this.watchers) this.timer = window.setTimeout(() => void this.poll(), POLL_MS);
   }
 
   // Names of what can be asked, the hub's own choices first.
@@ -75,6 +57,12 @@ class Models extends Notifier {
 
   async load(name: string): Promise<void> {
     await postJson("/models/load", {model: name});
+    await this.refresh();
+  }
+
+  // Deletes the files of one that was pulled.
+  async remove(name: string): Promise<void> {
+    await hubFetch("/api/delete", {method: "DELETE", body: JSON.stringify({model: name})});
     await this.refresh();
   }
 }

@@ -35,37 +35,26 @@ export class LedgerView extends PageElement {
   @state() private isLoaded = false;
   @state() private onlyEgress = false;
   @state() private nShown = SHOWN_AT_FIRST;
-  @state() private fault = "";
 
   override connectedCallback(): void {
     super.connectedCallback();
-    void this.refresh();
+    void this.attempt(() => this.refresh()).then(() => (this.isLoaded = true));
   }
 
   private async refresh(): Promise<void> {
-    try {
-      const [receipts, spending] = await Promise.all([
-        getJson<{receipts: Receipt[]}>(`/hearth/v1/receipts?limit=${RECEIPTS_MAX}`),
-        getJson<Spending>("/hearth/v1/ledger?limit=0"),
-      ]);
-      this.receipts = receipts.receipts;
-      this.days = withEmptyDays(byDay(this.receipts), DAYS_MIN, DAYS_MAX);
-      this.spending = spending;
-      this.fault = "";
-    } catch (error) {
-      this.fault = (error as Error).message;
-    }
-    this.isLoaded = true;
+    const [receipts, spending] = await Promise.all([
+      getJson<{receipts: Receipt[]}>(`/hearth/v1/receipts?limit=${RECEIPTS_MAX}`),
+      getJson<Spending>("/hearth/v1/ledger?limit=0"),
+    ]);
+    this.receipts = receipts.receipts;
+    this.days = withEmptyDays(byDay(this.receipts), DAYS_MIN, DAYS_MAX);
+    this.spending = spending;
   }
 
   private async verify(): Promise<void> {
     this.isVerifying = true;
     this.verified = undefined;
-    try {
-      this.verified = await postJson<VerifyReport>("/hearth/v1/ledger/verify", {});
-    } catch (error) {
-      this.fault = (error as Error).message;
-    }
+    await this.attempt(async () => (this.verified = await postJson<VerifyReport>("/hearth/v1/ledger/verify", {})));
     this.isVerifying = false;
   }
 
@@ -135,7 +124,7 @@ export class LedgerView extends PageElement {
     if (this.receiptId) return html`<div class="page"><receipt-detail .receiptId=${this.receiptId}></receipt-detail></div>`;
     return html`<div class="page">
       <h1>Ledger</h1>
-      ${this.fault ? html`<p class="fault" role="alert">${this.fault}</p>` : nothing}
+      ${this.faultLine()}
       ${this.figures()}${this.verification()}
       <section aria-labelledby="days"><h2 id="days">By day</h2>
         <day-plot role="img" aria-label="Money and bytes by day; the table below has the figures" .days=${this.days}

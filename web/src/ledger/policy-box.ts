@@ -26,18 +26,13 @@ const ACTIONS: Record<string, string> = {
 @customElement("policy-box")
 export class PolicyBox extends PageElement {
   @state() private explanation?: Explanation;
-  @state() private fault = "";
 
   private async explain(event: Event): Promise<void> {
     event.preventDefault();
     const content = this.querySelector("textarea")!.value;
     if (!content.trim()) return;
-    this.fault = "";
-    try {
-      this.explanation = await postJson<Explanation>("/hearth/v1/policy/explain", {model: "auto", messages: [{role: "user", content}]});
-    } catch (error) {
-      this.fault = (error as Error).message;
-    }
+    const ask = {model: "auto", messages: [{role: "user", content}]};
+    await this.attempt(async () => (this.explanation = await postJson<Explanation>("/hearth/v1/policy/explain", ask)));
   }
 
   private verdict(explanation: Explanation): TemplateResult {
@@ -55,7 +50,7 @@ export class PolicyBox extends PageElement {
         <textarea rows="2" aria-label="A text to try the policy on" placeholder="Try the policy on a text; it stays here."></textarea>
         <div class="actions"><button>Explain</button></div>
       </form>
-      ${this.fault ? html`<p class="fault" role="alert">${this.fault}</p>` : nothing}
+      ${this.faultLine()}
       <div role="status">${this.explanation ? this.verdict(this.explanation) : nothing}</div>`;
   }
 }

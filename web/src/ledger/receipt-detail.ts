@@ -13,22 +13,23 @@ import {callsOf, type Call} from "./sums";
 export class ReceiptDetail extends PageElement {
   @property() receiptId = "";
   @state() private receipt?: Receipt;
-  @state() private calls: Call[] = [];
-  @state() private fault = "";
+  @state() private calls?: Call[];
 
   protected override willUpdate(changed: PropertyValues): void {
-    if (changed.has("receiptId")) void this.fetch();
+    if (!changed.has("receiptId")) return;
+    this.receipt = this.calls = undefined;
+    void this.attempt(() => this.fetch(this.receiptId));
   }
 
-  private async fetch(): Promise<void> {
-    const id = encodeURIComponent(this.receiptId);
-    this.fault = "";
-    try {
-      this.receipt = await getJson<Receipt>(`/hearth/v1/receipts/${id}`);
-      this.calls = callsOf((await getJson<{rows: EgressRow[]}>(`/hearth/v1/ledger?request=${id}`)).rows);
-    } catch (error) {
-      this.fault = (error as Error).message;
-    }
+  private async fetch(receiptId: string): Promise<void> {
+    const id = encodeURIComponent(receiptId);
+    const [receipt, {rows}] = await Promise.all([
+      getJson<Receipt>(`/hearth/v1/receipts/${id}`),
+      getJson<{rows: EgressRow[]}>(`/hearth/v1/ledger?request=${id}`),
+    ]);
+    if (receiptId !== this.receiptId) return; // Another one was opened meanwhile.
+    this.receipt = receipt;
+    this.calls = callsOf(rows);
   }
 
   private call({send, settle}: Call): TemplateResult {
@@ -55,10 +56,10 @@ export class ReceiptDetail extends PageElement {
   protected override render(): TemplateResult {
     return html`<p><a href="#/ledger">← All receipts</a></p>
       <h1>Receipt</h1>
-      ${this.fault ? html`<p class="fault" role="alert">${this.fault}</p>` : nothing}
+      ${this.faultLine()}
       ${this.receipt
         ? html`<dl class="receipt-rows">${rowsOf(this.receipt).map(([name, value]) => html`<dt>${name}</dt><dd>${value}</dd>`)}</dl>` : nothing}
       <h2>What left for it</h2>
-      ${this.calls.length ? this.calls.map((call) => this.call(call)) : html`<p>Nothing left this machine for it.</p>`}`;
+      ${this.calls?.length === 0 ? html`<p>Nothing left this machine for it.</p>` : this.calls?.map((call) => this.call(call))}`;
   }
 }

@@ -1,6 +1,6 @@
 // The hub's metrics as they go: Prometheus' text read, rates made of counters, a short memory kept.
 
-import {Notifier} from "../base/notifier";
+import {Polled} from "../base/notifier";
 import {hubFetch} from "../hub/http";
 
 export type Metrics = Map<string, number>;
@@ -67,43 +67,28 @@ export function sampleOf(now: Metrics, before: Metrics | undefined, at: number, 
   };
 }
 
-class Live extends Notifier {
+class Live extends Polled {
   samples: Sample[] = [];
   metrics: Metrics = new Map();
-  error = "";
-  private watchers = 0;
-  private timer = 0;
   private lastMs = 0;
 
-  watch(): () => void {
-    this.watchers += 1;
-    if (this.watchers === 1) void this.poll();
-    return () => {
-      this.watchers -= 1;
-      if (!this.watchers) clearTimeout(this.timer);
-    };
+  constructor() {
+    super(EVERY_MS);
   }
 
-  private async poll(): Promise<void> {
-    if (!document.hidden) await this.take();
-    if (this.watchers) this.timer = window.setTimeout(() => void this.poll(), EVERY_MS);
+  protected async look(): Promise<() => void> {
+    const metrics = parseMetrics(await (await hubFetch("/metrics")).text());
+    return () => this.take(metrics);
   }
 
-  private async take(): Promise<void> {
-    try {
-      const metrics = parseMetrics(await (await hubFetch("/metrics")).text());
-      const ms = performance.now();
-      // After a pause the rate would be that of the pause: a new beginning is better.
-      const isFollowing = this.lastMs > 0 && ms - this.lastMs < 5 * EVERY_MS;
-      const sample = sampleOf(metrics, isFollowing ? this.metrics : undefined, Date.now() / 1000, (ms - this.lastMs) / 1000);
-      this.samples = [...this.samples, sample].slice(-SAMPLES_MAX);
-      this.metrics = metrics;
-      this.lastMs = ms;
-      this.error = "";
-    } catch (error) {
-      this.error = (error as Error).message;
-    }
-    this.changed();
+  private take(metrics: Metrics): void {
+    const ms = performance.now();
+    // After a pause the rate would be that of the pause: a new beginning is better.
+    const isFollowing = this.lastMs > 0 && ms - this.lastMs < 5 * EVERY_MS;
+    const sample = sampleOf(metrics, isFollowing ? this.metrics : undefined, Date.now() / 1000, (ms - this.lastMs) / 1000);
+    this.samples = [...this.samples, sample].slice(-SAMPLES_MAX);
+    this.metrics = metrics;
+    this.lastMs = ms;
   }
 }
 

@@ -14,30 +14,22 @@ export class MachineBox extends PageElement {
   @state() private found?: Recommendation;
   @state() private isMeasuring = false;
   @state() private showsAll = false;
-  @state() private fault = "";
 
   override connectedCallback(): void {
     super.connectedCallback();
-    void this.refresh();
+    void this.attempt(() => this.refresh());
   }
 
   private async refresh(): Promise<void> {
-    try {
-      this.found = await getRecommendation();
-      this.fault = "";
-    } catch (error) {
-      this.fault = (error as Error).message;
-    }
+    this.found = await getRecommendation();
   }
 
   private async measure(): Promise<void> {
     this.isMeasuring = true;
-    try {
+    await this.attempt(async () => {
       await measureRoofs();
       await this.refresh();
-    } catch (error) {
-      this.fault = (error as Error).message;
-    }
+    });
     this.isMeasuring = false;
   }
 
@@ -76,7 +68,7 @@ export class MachineBox extends PageElement {
 
   protected override render(): TemplateResult {
     return html`<section aria-labelledby="machine"><h2 id="machine">What this machine can run</h2>
-      ${this.fault ? html`<p class="fault" role="alert">${this.fault}</p>` : nothing}
+      ${this.faultLine()}
       ${this.found ? html`${this.roofs(this.found)}${this.table(this.found)}` : nothing}</section>`;
   }
 }

@@ -15,6 +15,7 @@ import "./pull-box";
 
 // Names that leave the choice to the hub.
 const ROUTING = ["auto", "local"];
+const PULLED = "pulled"; // The source of models that a pull put here, which alone are the hub's to delete.
 
 const STATES: Record<string, string> = {
   cold: "on the disk: the first answer waits for it",
@@ -23,12 +24,13 @@ const STATES: Record<string, string> = {
   pinned: "in memory, and kept there",
 };
 
-// What a person can do with a model's memory: each with what is said when it is done.
+// What a person can do with a model: each with what is said when it is done.
 const CHANGES = {
   load: {doing: "Loading…", told: (name: string, ms: number) => `${name} is loaded, after ${formatMs(ms)}.`},
   unload: {doing: "Unloading…", told: (name: string) => `${name} is unloaded.`},
   pin: {doing: "Pinning…", told: (name: string) => `${name} stays in memory until the hub ends; [models] pinned in hearth.toml keeps it for good.`},
   unpin: {doing: "Unpinning…", told: (name: string) => `${name} may be unloaded again.`},
+  remove: {doing: "Deleting…", told: (name: string) => `${name} is deleted.`},
 } as const;
 type Change = keyof typeof CHANGES;
 
@@ -46,12 +48,22 @@ export function familiesOf(list: ModelInfo[], memoryOf: (name: string) => ModelM
     .sort((a, b) => weight(b.base) - weight(a.base) || a.base.id.localeCompare(b.base.id));
 }
 
+// `ids` in the order in which they were shown before, so that nothing moves under somebody's hands when a model comes
+// into memory; each new one behind the one that it follows in `ids`.
+export function inOrderOf(before: string[], ids: string[]): string[] {
+  const order = before.filter((id) => ids.includes(id));
+  for (const [i, id] of ids.entries()) {
+    if (!order.includes(id)) order.splice(i ? order.indexOf(ids[i - 1]) + 1 : 0, 0, id);
+  }
+  return order;
+}
+
 @customElement("models-view")
 export class ModelsView extends PageElement {
   @state() private search = "";
   @state() private busy = "";
   @state() private told = "";
-  @state() private fault = "";
+  private order: string[] = []; // Of the list, as long as this view is open.
 
   constructor() {
     super();
@@ -67,20 +79,27 @@ export class ModelsView extends PageElement {
   private async change(name: string, what: Change): Promise<void> {
     this.busy = `${what} ${name}`;
     this.told = this.fault = "";
-    try {
-      const started = performance.now();
-      await models[what](name);
-      this.told = CHANGES[what].told(name, performance.now() - started);
-    } catch (error) {
-      this.fault = (error as Error).message;
-    }
+    const started = performance.now();
+    if (await this.attempt(() => models[what](name))) this.told = CHANGES[what].told(name, performance.now() - started);
     this.busy = "";
   }
 
-  private changeButton(name: string, what: Change, label: string): TemplateResult {
-    const isBusy = this.busy === `${what} ${name}`;
-    return html`<button type="button" class="quiet" ?disabled=${this.busy.endsWith(` ${name}`)} aria-label="${label} ${name}"
-      @click=${() => void this.change(name, what)}>${isBusy ? CHANGES[what].doing : label}</button>`;
+  private async deleteModel({id, hearth}: ModelInfo): Promise<void> {
+    if (!confirm(`Delete ${id} (${formatBytes(hearth.bytes)})? Its files are deleted; it can be pulled again.`)) return;
+    const at = this.shown().findIndex(({base}) => base.id === id);
+    await this.change(id, "remove");
+    await this.updateComplete;
+    const left = this.querySelectorAll(".model");
+    if (!this.fault) left.item(Math.min(at, left.length - 1))?.querySelector("button")?.focus();
+  }
+
+  // While it is busy it is not disabled but deaf, so that it keeps the focus.
+  private changeButton(model: ModelInfo, what: Change, label: string): TemplateResult {
+    const name = model.id;
+    const isBusy = this.busy.endsWith(` ${name}`);
+    const act = (): Promise<void> => (what === "remove" ? this.deleteModel(model) : this.change(name, what));
+    return html`<button type="button" class="quiet" aria-disabled=${isBusy} aria-label="${label} ${name}"
+      @click=${() => isBusy || void act()}>${this.busy === `${what} ${name}` ? CHANGES[what].doing : label}</button>`;
   }
 
   private facts(model: ModelInfo): string {
@@ -102,13 +121,14 @@ export class ModelsView extends PageElement {
   }
 
   private actions(model: ModelInfo, memory: ModelMemory | undefined): TemplateResult {
-    const {id} = model;
+    const {id, hearth} = model;
     const isPinned = memory?.state === "pinned";
+    // Load and Evict are one button, as are Pin and Unpin: what was pressed is still there afterwards.
     return html`<div class="actions">
       <button type="button" class="quiet" @click=${() => this.try(id)} aria-label="Try ${id}">Try</button>
-      ${memory && !memory.loaded ? this.changeButton(id, "load", "Load") : nothing}
-      ${memory?.loaded && !isPinned ? this.changeButton(id, "unload", "Evict") : nothing}
-      ${memory ? (isPinned ? this.changeButton(id, "unpin", "Unpin") : this.changeButton(id, "pin", "Pin")) : nothing}
+      ${memory && !isPinned ? (memory.loaded ? this.changeButton(model, "unload", "Evict") : this.changeButton(model, "load", "Load")) : nothing}
+      ${memory ? (isPinned ? this.changeButton(model, "unpin", "Unpin") : this.changeButton(model, "pin", "Pin")) : nothing}
+      ${hearth.source === PULLED ? this.changeButton(model, "remove", "Delete") : nothing}
     </div>`;
   }
 
@@ -154,17 +174,23 @@ export class ModelsView extends PageElement {
       ${formatCount(kept.restored_tokens, "token")} were read from there instead of computed.</p>`;
   }
 
-  protected override render(): TemplateResult {
+  private shown(): ModelFamily[] {
+    const families = new Map(familiesOf(models.list, (name) => models.memoryOf(name)).map((family) => [family.base.id, family]));
+    this.order = inOrderOf(this.order, [...families.keys()]);
     const wanted = this.search.trim().toLowerCase();
-    const families = familiesOf(models.list, (name) => models.memoryOf(name))
+    return this.order.map((id) => families.get(id)!)
       .filter(({base, adapters}) => [base, ...adapters].some((model) => model.id.toLowerCase().includes(wanted)));
+  }
+
+  protected override render(): TemplateResult {
+    const families = this.shown();
     return html`<div class="page">
       <h1>Models</h1>
       ${models.error ? html`<p class="fault" role="alert">${models.error}</p>` : nothing}
       ${models.memory ? budgetPicture(models.memory) : nothing}
       ${this.prefixes()}
       <div role="status" class="told">${this.told}</div>
-      ${this.fault ? html`<p class="fault" role="alert">${this.fault}</p>` : nothing}
+      ${this.faultLine()}
       ${models.list.length > 8
         ? html`<input type="search" aria-label="Find a model" placeholder="Find a model" .value=${this.search}
             @input=${(e: Event) => (this.search = (e.target as HTMLInputElement).value)}>` : nothing}

@@ -19,7 +19,6 @@ const HEIGHT = 150;
 export class GemmSlider extends PageElement {
   @state() private size = 512;
   @state() private isRunning = false;
-  @state() private fault = "";
   @state() private seen = new Map<number, KernelSpeed>(); // By size.
   private running?: AbortController;
 
@@ -79,7 +78,7 @@ export class GemmSlider extends PageElement {
         <button type="button" class="quiet" @click=${() => void this.run()}>Run</button>
       </div>
       ${this.figures()}
-      ${this.fault ? html`<p class="fault" role="alert">${this.fault}</p>` : nothing}
+      ${this.faultLine()}
       ${this.plot()}`;
   }
 }

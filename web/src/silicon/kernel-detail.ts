@@ -33,18 +33,14 @@ export const statedOf = (statement: Record<string, unknown>): [string, string][]
 export class KernelDetail extends PageElement {
   @property() name = "";
   @state() private found?: KernelWhole;
-  @state() private fault = "";
 
   protected override willUpdate(changed: PropertyValues): void {
-    if (changed.has("name")) void this.load();
+    if (changed.has("name")) void this.attempt(() => this.load(this.name));
   }
 
-  private async load(): Promise<void> {
-    try {
-      this.found = await getKernel(this.name);
-    } catch (error) {
-      this.fault = (error as Error).message;
-    }
+  private async load(name: string): Promise<void> {
+    const found = await getKernel(name);
+    if (name === this.name) this.found = found; // Else another one was opened meanwhile.
   }
 
   private rows(rows: [string, string][]): TemplateResult {
@@ -65,7 +61,7 @@ export class KernelDetail extends PageElement {
     const {found} = this;
     return html`<p><a href="#/silicon">← All kernels</a></p>
       <h1>${this.name}</h1>
-      ${this.fault ? html`<p class="fault" role="alert">${this.fault}</p>` : nothing}
+      ${this.faultLine()}
       ${found ? html`${this.rows(termsOf(found))}${this.receipt(found)}${this.text("Contract", found.contract)}${this.text("Source", found.source)}` : nothing}`;
   }
 }

@@ -30,12 +30,11 @@ export class SiliconView extends PageElement {
   @property() kernel = "";
   @state() private list?: KernelList;
   @state() private measuring = ""; // The kernel that is being timed.
-  @state() private fault = "";
   private stop?: AbortController;
 
   override connectedCallback(): void {
     super.connectedCallback();
-    void this.refresh();
+    void this.attempt(() => this.refresh());
   }
 
   override disconnectedCallback(): void {
@@ -44,12 +43,7 @@ export class SiliconView extends PageElement {
   }
 
   private async refresh(): Promise<void> {
-    try {
-      this.list = await listKernels();
-      this.fault = "";
-    } catch (error) {
-      this.fault = (error as Error).message;
-    }
+    this.list = await listKernels();
   }
 
   // One after another: a second one would take the first one's memory.
@@ -117,7 +111,7 @@ export class SiliconView extends PageElement {
     const kernels = this.list?.kernels ?? [];
     return html`<div class="page">
       <h1>Silicon</h1>
-      ${this.fault ? html`<p class="fault" role="alert">${this.fault}</p>` : nothing}
+      ${this.faultLine()}
       <section aria-labelledby="slider"><h2 id="slider">Feel it</h2><gemm-slider></gemm-slider></section>
       ${this.list ? html`${this.plot(kernels)}${this.table(kernels)}` : nothing}
       <section aria-labelledby="architecture"><h2 id="architecture">How it is built</h2><architecture-picture></architecture-picture></section>
