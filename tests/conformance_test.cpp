@@ -1,5 +1,6 @@
 // Replays tests/conformance/*.http: requests as they go over the wire, and what the answers
-// must hold.  The hub behind the server is scripted (server/test_support/fake_hub.h).
+// must hold.  The hub behind the server is scripted (server/test_support/fake_hub.h).  In `clients`
+// is what real clients sent (tests/clients/recorder.py).
 //
 // A file is a conversation on one connection:
 //   # a comment
@@ -72,7 +73,7 @@ TEST(Conformance, Conversations) {
   const auto server = server::Server::create(options, hub);
   ASSERT_TRUE(server.has_value());
   int count = 0;
-  for (const auto& file : std::filesystem::directory_iterator(HEARTH_SOURCE_DIR "/tests/conformance")) {
+  for (const auto& file : std::filesystem::recursive_directory_iterator(HEARTH_SOURCE_DIR "/tests/conformance")) {
     if (file.path().extension() != ".http") continue;
     net::TestClient client((*server)->port());
     for (const Exchange& exchange : read_conversation(file.path())) {
