@@ -8,6 +8,7 @@
 #include <map>
 #include <mutex>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <utility>
 
 #include "api/mcp/revision.h"
@@ -28,12 +29,11 @@ class Calls {
  public:
   void add(const std::string& id, net::HttpCallId call) {
     const std::lock_guard lock(mutex_);
-    if (!ended_early_.contains(id)) running_[id] = call;
-    ended_early_.erase(id);
+    if (ended_early_.erase(id) == 0) running_[id] = call;
   }
   void end(const std::string& id) {
     const std::lock_guard lock(mutex_);
-    if (running_.erase(id) == 0) ended_early_.insert_or_assign(id, true);
+    if (running_.erase(id) == 0) ended_early_.insert(id);
   }
   std::optional<net::HttpCallId> find(const std::string& id) const {
     const std::lock_guard lock(mutex_);
@@ -52,7 +52,7 @@ class Calls {
  private:
   mutable std::mutex mutex_;
   std::map<std::string, net::HttpCallId> running_;
-  std::map<std::string, bool> ended_early_;  // Before their call was known.
+  std::set<std::string> ended_early_;  // Before their call was known.
   std::string session_;
 };
 

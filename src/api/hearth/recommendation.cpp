@@ -9,7 +9,9 @@
 namespace hearth::api::hearth {
 namespace {
 
-// When the table was written.
+// When the models were chosen.  Sizes were held in 2026-11 against what those who made the files, or others by the same
+// recipe, say of them (both of Gemma and Llama 1B, Qwen3 4B and 14B, gpt-oss), the rest against parameters times bits;
+// keys and values are layers x heads x width x 4 bytes of each architecture.
 constexpr std::string_view kAsOf = "2025-11";
 
 constexpr auto kKnownModels = std::to_array<KnownModel>({

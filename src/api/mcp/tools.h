@@ -1,4 +1,4 @@
-// The tools that MCP clients are offered: a row each.
+// The tools that MCP clients are offered: a row each, and what clients are told of it in tools.json.
 #pragma once
 
 #include <functional>
@@ -25,10 +25,9 @@ struct ToolHost {
   std::function<bool(std::function<void()>)> submit;
 };
 
+// None of them changes anything that the user has.
 struct ToolRow {
-  std::string_view name, title, description;
-  std::string_view input_schema, output_schema;  // JSON Schema 2020-12, in one line.
-  bool reads_only = true;
+  std::string_view name;
   bool reaches_out = false;  // It may ask somebody elsewhere, as far as the policy lets it.
   // Begins a call, which ends at `run`.  `arguments` is gone when it returns.  May wait.
   void (*start)(const ToolHost& host, dom::object arguments, std::shared_ptr<ToolRun> run);
@@ -36,7 +35,7 @@ struct ToolRow {
 
 std::span<const ToolRow> tools();
 const ToolRow* find_tool(std::string_view name);  // Null: none of that name.
-// [{"name":..., "inputSchema":{...}, ...}, ...]
+// [{"name":..., "inputSchema":{...}, ...}, ...], in one line; the words and schemas (JSON Schema 2020-12) are tools.json's.
 std::string tools_json();
 
 // Each in the file of its name.

@@ -118,12 +118,7 @@ Parsed<> set_num_predict(hub::ChatRequest& chat, std::string_view param, dom::el
 
 using S = engine::SamplingOptions;
 
-struct Option {
-  std::string_view name;
-  Parsed<> (*set)(hub::ChatRequest& chat, std::string_view param, dom::element value);
-};
-
-constexpr auto kOptions = std::to_array<Option>({
+constexpr auto kOptions = std::to_array<Field<hub::ChatRequest>>({
     {"temperature", set_temperature},
     {"top_p", set_top_p},
     {"top_k", set_top_k},
@@ -139,7 +134,7 @@ constexpr auto kOptions = std::to_array<Option>({
 
 Parsed<> set_options(Request& r, std::string_view param, dom::element value) {
   HEARTH_TRY(const dom::object options, as_object(param, value));
-  for (const Option& option : kOptions) {
+  for (const Field<hub::ChatRequest>& option : kOptions) {
     if (const auto found = member(options, option.name)) {
       HEARTH_TRY_VOID(option.set(r.chat, at(param, option.name), *found));
     }
@@ -179,11 +174,6 @@ Parsed<> set_think(Request& r, std::string_view param, dom::element value) {
   return {};
 }
 
-Parsed<> set_logprobs(Request& r, std::string_view param, dom::element value) {
-  HEARTH_TRY(r.chat.wants_logprobs, as_bool(param, value));
-  return {};
-}
-
 Parsed<> set_top_logprobs(Request& r, std::string_view param, dom::element value) {
   HEARTH_TRY(const std::int64_t n, as_integer(param, value, 0, openai::kTopLogprobsMax));
   r.chat.n_top_logprobs = static_cast<std::uint32_t>(n);
@@ -194,17 +184,6 @@ template <auto Member>
 Parsed<> set_text(Request& r, std::string_view param, dom::element value) {
   HEARTH_TRY(r.*Member, as_string(param, value));
   return {};
-}
-
-template <auto Member>
-Parsed<> set_bool(Request& r, std::string_view param, dom::element value) {
-  HEARTH_TRY(r.*Member, as_bool(param, value));
-  return {};
-}
-
-template <auto Set>
-Parsed<> set_field(Request& r, std::string_view param, dom::element value) {
-  return Set(r.chat, param, value);
 }
 
 Parsed<> refuse_text(Request&, std::string_view param, dom::element value) {
@@ -221,27 +200,22 @@ Parsed<> refuse_images(Request&, std::string_view param, dom::element value) {
   return no_images(std::string(param));
 }
 
-struct Field {
-  std::string_view name;
-  Parsed<> (*set)(Request& r, std::string_view param, dom::element value);
-};
-
-constexpr auto kSharedFields = std::to_array<Field>({
+constexpr auto kSharedFields = std::to_array<Field<Request>>({
     {"model", set_field<set_model>},
     {"stream", set_bool<&Request::stream>},
     {"options", set_options},
     {"format", set_format},
     {"think", set_think},
-    {"logprobs", set_logprobs},
+    {"logprobs", set_chat_bool<&hub::ChatRequest::wants_logprobs>},
     {"top_logprobs", set_top_logprobs},
 });
 
-constexpr auto kChatFields = std::to_array<Field>({
+constexpr auto kChatFields = std::to_array<Field<Request>>({
     {"messages", set_messages},
     {"tools", set_field<openai::set_tools>},
 });
 
-constexpr auto kGenerateFields = std::to_array<Field>({
+constexpr auto kGenerateFields = std::to_array<Field<Request>>({
     {"prompt", set_text<&Request::prompt>},
     {"system", set_text<&Request::system>},
     {"raw", set_bool<&Request::is_raw>},
@@ -249,14 +223,6 @@ constexpr auto kGenerateFields = std::to_array<Field>({
     {"suffix", refuse_text},
     {"images", refuse_images},
 });
-
-template <std::size_t N>
-Parsed<> set_fields(Request& r, dom::object body, const std::array<Field, N>& table) {
-  for (const Field& field : table) {
-    if (const auto value = member(body, field.name)) HEARTH_TRY_VOID(field.set(r, field.name, *value));
-  }
-  return {};
-}
 
 // A prompt is a user's message, unless it is raw.
 void lay_out_prompt(Request& r) {

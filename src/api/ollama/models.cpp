@@ -99,16 +99,20 @@ std::string render_version(std::string_view version) {
   return out;
 }
 
-std::expected<std::string, ApiError> parse_show(std::string_view body) {
-  dom::parser parser;
-  HEARTH_TRY(const dom::object object, parse_body(parser, body));
+Parsed<std::string> named_model(dom::object body) {
   for (const char* const name : {"model", "name"}) {
-    const auto value = member(object, name);
+    const auto value = member(body, name);
     if (!value) continue;
     HEARTH_TRY(const std::string_view text, as_string(name, *value));
     return std::string(text);
   }
   return missing("model");
+}
+
+std::expected<std::string, ApiError> parse_show(std::string_view body) {
+  dom::parser parser;
+  HEARTH_TRY(const dom::object object, parse_body(parser, body));
+  return named_model(object);
 }
 
 const hub::ModelEntry* find_model(std::span<const hub::ModelEntry> models, std::string_view name) {

@@ -8,7 +8,7 @@
 #include <string>
 #include <string_view>
 
-#include "api/error_status.h"
+#include "api/request_values.h"
 #include "hub/hub.h"
 
 namespace hearth::api::ollama {
@@ -18,7 +18,9 @@ std::string render_loaded(std::span<const hub::ModelEntry> models, const hub::Me
 std::string render_show(const hub::ModelEntry& model);
 std::string render_version(std::string_view version);
 
-// The name in the body of /api/show: "model", or, as older clients say, "name".
+// The model that a body names: "model", or, as older clients say, "name".
+Parsed<std::string> named_model(dom::object body);
+// As /api/show and its kin have it, with nothing else that matters.
 std::expected<std::string, ApiError> parse_show(std::string_view body);
 
 // Of the model that a client means: names without a tag mean ":latest", and the other way round.

@@ -25,10 +25,10 @@ std::string status_of(const hub::PullState& state) {
 }  // namespace
 
 std::expected<PullRequest, ApiError> parse_pull(std::string_view body) {
-  PullRequest request;
-  HEARTH_TRY(request.model, parse_show(body));
   dom::parser parser;
   HEARTH_TRY(const dom::object object, parse_body(parser, body));
+  PullRequest request;
+  HEARTH_TRY(request.model, named_model(object));
   if (const auto stream = member(object, "stream")) {
     HEARTH_TRY(request.stream, as_bool("stream", *stream));
   }
