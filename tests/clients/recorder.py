@@ -14,6 +14,7 @@ import http.client
 import http.server
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -43,9 +44,10 @@ def shortened(value):
         return {key: shortened(item) for key, item in value.items()}
     if isinstance(value, list):
         return [shortened(item) for item in value]
-    if isinstance(value, str) and len(value) > TEXT_MAX:
-        return f"{value[:TEXT_MAX]} ... ({len(value)} characters)"
-    return value
+    if not isinstance(value, str):
+        return value
+    text = value if len(value) <= TEXT_MAX else f"{value[:TEXT_MAX]} ... ({len(value)} characters)"
+    return re.sub(r"/tmp/[\w.-]+", "/tmp/home", text)
 
 
 def kind_of(method, target, body):
