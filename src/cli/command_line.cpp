@@ -39,17 +39,19 @@ struct Parser {
   template <class Options>
   void on(CLI::App* command, std::shared_ptr<Options> options,
           Result<> (*run)(const Context&, const Options&)) {
-    add_json(command);
+    add_common(command);
     command->callback([this, options, run] {
       verb = [options, run](const Context& context) { return run(context, *options); };
     });
   }
   void on(CLI::App* command, Result<> (*run)(const Context&)) {
-    add_json(command);
+    add_common(command);
     command->callback([this, run] { verb = run; });
   }
-  void add_json(CLI::App* command) {
+  // What stands before a verb or behind it.
+  void add_common(CLI::App* command) {
     command->add_flag("--json", json, "Print for a program instead of a person");
+    command->add_option("--config", config_path, "Configuration file");
   }
 };
 
@@ -535,8 +537,7 @@ Invocation parse_command_line(int argc, const char* const* argv) {
   auto parser = std::make_shared<Parser>();
   parser->app.require_subcommand(1);
   parser->app.set_version_flag("--version", std::string(kVersion));
-  parser->app.add_option("--config", parser->config_path, "Configuration file");
-  parser->add_json(&parser->app);
+  parser->add_common(&parser->app);
   parser->app.footer(kFooter);
   add_serve(*parser);
   add_ask(*parser);

@@ -81,7 +81,7 @@ Finding check_models(const Context& context) {
   if (!catalogue) return {Verdict::kWrong, catalogue.error().message};
   std::size_t usable = 0;
   for (const auto& entry : catalogue->entries()) usable += entry.problem.empty() && entry.source != "embedded" ? 1 : 0;
-  if (usable == 0) return {Verdict::kNote, "no model besides ember: put *.gguf files into a folder and name it in models.folders"};
+  if (usable == 0) return {Verdict::kNote, "no model besides ember: `hearth models pull NAME`, or name a folder with *.gguf files in models.folders"};
   return {Verdict::kOk, fmt::format("{} usable besides ember, {} found in all", usable, catalogue->entries().size())};
 }
 

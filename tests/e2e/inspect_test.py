@@ -82,7 +82,7 @@ class Inspect(unittest.TestCase):
         kinds = {entry["name"]: entry["kind"] for entry in json.loads(done.stdout)}
         self.assertEqual(kinds["qwen3-lora"], "adapter")
         self.assertEqual(kinds["qwen3-F16"], "model")
-        shown = self.home.run("--config", str(config), "models", "show", "qwen3-F16@qwen3-lora")
+        shown = self.home.run("models", "show", "qwen3-F16@qwen3-lora", "--config", str(config))
         self.assertIn("MODEL@qwen3-lora", shown.stdout)
         self.assertIn("qwen3-F16", shown.stdout)
 
