@@ -24,7 +24,7 @@ from pathlib import Path
 
 from client import request_bytes
 from models import made_model
-from results import exit_with
+from results import Results, exit_with
 from servers import HearthServer, resident_bytes
 
 WARM_UP = 64
@@ -187,14 +187,19 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--streams", type=int, default=1000)
     parser.add_argument("--seconds", type=int, default=20)
+    parser.add_argument("--out", help="the CSV to append to (bench/results, by this machine's name)")
     options = parser.parse_args()
-    broken = []
+    results, broken = Results(options.out), []
     for name, measure in (("local", local), ("relayed", relayed)):
         found = asyncio.run(measure(options))
         print(f"{name}: {options.streams} streams add {found['added'] / 1e6:.1f} MB to {found['before'] / 1e6:.1f} MB "
               f"({found['added'] / options.streams / 1e3:.1f} kB each); {found['cores']:.2f} cores"
               + (f" beside the engine's {found['engine']:.2f}" if name == "local" else f" {[round(c, 2) for c in found['threads']]}"))
+        what = f"{options.streams} streams, {name}"
+        results.add("", f"{what}: memory added", "MB", [found["added"] / 1e6])
+        results.add("", f"{what}: cores", "cores", [found["cores"]])
         broken += judge(name, found, options)
+    results.write()
     exit_with(broken)
 
 
