@@ -7,6 +7,8 @@
 #include "base/clock.h"
 #include "base/digest.h"
 #include "base/file.h"
+#include "base/large_memory.h"
+#include "base/mapped_pages.h"
 #include "base/temp_folder_for_test.h"
 #include "base/toml.h"
 #include "base/utf8.h"
@@ -127,6 +129,37 @@ TEST(Toml, NamesTheLine) {
   EXPECT_EQ(toml_problem("\"é\" = 1\n\"\\u00e9\" = 2"), "line 1: the key is there already");
   EXPECT_EQ(toml_problem("\"é\" = 1\n\"é\" = 2").find("c3"), std::string::npos) << "no escape is shown";
   EXPECT_EQ(toml_problem("~ = 1").find("beyond ASCII"), std::string::npos);
+}
+
+TEST(LargeMemoryTest, BeginsAtALargePageAndGivesBackWhatIsNotKept) {
+  EXPECT_FALSE(LargeMemory(0));
+  EXPECT_FALSE(LargeMemory(SIZE_MAX)) << "refused";
+  for (const Reserve reserve : {Reserve::kAll, Reserve::kTouched}) {
+    LargeMemory memory(2 * kLargePageBytes + 1, reserve);
+    ASSERT_TRUE(memory);
+    EXPECT_EQ(reinterpret_cast<std::uintptr_t>(memory.data()) % kLargePageBytes, 0U);
+    EXPECT_GT(memory.size(), 2 * kLargePageBytes);
+    memory.data()[memory.size() - 1] = std::byte{1};
+    memory.keep(kLargePageBytes + 1);
+    EXPECT_EQ(memory.size(), 2 * kLargePageBytes);
+    EXPECT_EQ(memory.data()[memory.size() - 1], std::byte{});
+    memory.keep(memory.size() + 1);
+    EXPECT_EQ(memory.size(), 2 * kLargePageBytes);
+    const LargeMemory moved = std::move(memory);
+    EXPECT_TRUE(moved);
+    EXPECT_FALSE(memory);  // NOLINT: what is left of it is said.
+  }
+  LargeMemory memory(1);
+  memory.keep(0);
+  EXPECT_FALSE(memory);
+}
+
+TEST(LargeMemoryDeathTest, NobodyWritesToWhatIsSealed) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  LargeMemory memory(1);
+  memory.seal();
+  EXPECT_EQ(memory.data()[0], std::byte{});
+  EXPECT_DEATH(memory.data()[0] = std::byte{1}, "");
 }
 
 }  // namespace

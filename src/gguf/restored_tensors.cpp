@@ -1,7 +1,6 @@
 #include "gguf/restored_tensors.h"
 
 #include <fmt/format.h>
-#include <sys/mman.h>
 
 #include <algorithm>
 #include <atomic>
@@ -16,11 +15,6 @@ namespace hearth::gguf {
 namespace {
 
 constexpr std::uint64_t kPieceBytes = std::uint64_t{4} << 20;
-
-std::size_t whole_pages(std::size_t bytes) {
-  constexpr std::size_t kPage = 4096;
-  return (bytes + kPage - 1) / kPage * kPage;
-}
 
 std::unexpected<Error> bad(std::string_view tensor) {
   return fail(Code::kCorrupt,
@@ -41,27 +35,15 @@ Result<std::unique_ptr<RestoredTensors>> RestoredTensors::reserve(
   }
   made->tensors_ = std::move(tensors);
   made->bases_ = std::move(bases);
-  // A large page more, so that it can begin at one.
-  void* const at = ::mmap(nullptr, size + kLargePageBytes, PROT_READ | PROT_WRITE,
-                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (at == MAP_FAILED) {
+  made->memory_ = LargeMemory(size, Reserve::kTouched);
+  if (!made->memory_ && size > 0) {
     return fail(Code::kOutOfBudget,
                 fmt::format("no memory for {} MiB of weights that are kept as differences: free "
                             "some, or import the model whole",
                             size >> 20));
   }
-  const auto begin = reinterpret_cast<std::uintptr_t>(at);
-  const std::size_t lead = (kLargePageBytes - begin % kLargePageBytes) % kLargePageBytes;
-  made->data_ = static_cast<std::byte*>(at) + lead;
   made->size_ = size;
-  if (lead > 0) ::munmap(at, lead);
-  const std::size_t kept = whole_pages(size), rest = whole_pages(size + kLargePageBytes) - lead - kept;
-  if (rest > 0) ::munmap(made->data_ + kept, rest);
   return made;
-}
-
-RestoredTensors::~RestoredTensors() {
-  if (data_ != nullptr) ::munmap(data_, whole_pages(size_));
 }
 
 int RestoredTensors::restore(const Tensor& tensor, std::uint64_t begin, std::uint64_t end,
@@ -97,7 +79,7 @@ int RestoredTensors::restore(const Tensor& tensor, std::uint64_t begin, std::uin
 }
 
 int RestoredTensors::fill(std::span<const std::byte> range) const {
-  const auto begin = static_cast<std::uint64_t>(range.data() - data_);
+  const auto begin = static_cast<std::uint64_t>(range.data() - memory_.data());
   const std::uint64_t end = begin + range.size();
   const auto after = std::ranges::upper_bound(places_, begin);
   auto index = static_cast<std::size_t>(after - places_.begin());
@@ -105,7 +87,7 @@ int RestoredTensors::fill(std::span<const std::byte> range) const {
     const std::uint64_t at = places_[index], size = tensors_[index].form.bytes;
     const std::uint64_t low = std::max(begin, at), high = std::min(end, at + size);
     if (low >= high) continue;
-    if (const int error = restore(tensors_[index], low - at, high - at, data_ + at)) return error;
+    if (const int error = restore(tensors_[index], low - at, high - at, memory_.data() + at)) return error;
   }
   return 0;
 }

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/digest.h"
+#include "base/large_memory.h"
 #include "base/result.h"
 #include "gguf/tensor_delta.h"
 
@@ -31,14 +32,13 @@ class RestoredTensors {
   // of is found by its key in `bases`.  kOutOfBudget if there is no address space.
   static Result<std::unique_ptr<RestoredTensors>> reserve(
       std::vector<Tensor> tensors, std::map<Sha256, std::span<const std::byte>> bases);
-  ~RestoredTensors();
   RestoredTensors(const RestoredTensors&) = delete;
   RestoredTensors& operator=(const RestoredTensors&) = delete;
 
-  std::span<const std::byte> bytes() const { return {data_, size_}; }
+  std::span<const std::byte> bytes() const { return {memory_.data(), size_}; }
   // Where tensor `index` will be.
   std::span<const std::byte> data(std::size_t index) const {
-    return {data_ + places_[index], tensors_[index].form.bytes};
+    return {memory_.data() + places_[index], tensors_[index].form.bytes};
   }
 
   // Restores what of the tensors lies in `range` of bytes().  0 or an errno: EBADMSG where a delta is
@@ -57,7 +57,7 @@ class RestoredTensors {
   std::vector<Tensor> tensors_;
   std::map<Sha256, std::span<const std::byte>> bases_;
   std::vector<std::uint64_t> places_;  // Of each in the memory.
-  std::byte* data_ = nullptr;
+  LargeMemory memory_;
   std::size_t size_ = 0;
 };
 

@@ -1,7 +1,6 @@
 #include "model/adapter.h"
 
 #include <fmt/format.h>
-#include <sys/mman.h>
 
 #include <algorithm>
 #include <cmath>
@@ -9,6 +8,7 @@
 #include <optional>
 #include <string_view>
 
+#include "base/large_memory.h"
 #include "model/loaded_model.h"
 #include "model/memory.h"
 #include "tensor/vector_ops.h"
@@ -64,9 +64,6 @@ constexpr DType kTypes[] = {DType::kF32, DType::kF16, DType::kBF16, DType::kQ8_0
 
 class LoadedAdapter final : public Adapter {
  public:
-  ~LoadedAdapter() override {
-    if (memory_ != nullptr) ::munmap(memory_, memory_bytes_);
-  }
   static Result<std::shared_ptr<const Adapter>> create(const AdapterSource& source,
                                                        const Model& base, AdapterForm form);
 
@@ -80,8 +77,7 @@ class LoadedAdapter final : public Adapter {
   std::byte* next(std::size_t bytes);
   void seal();
 
-  void* memory_ = nullptr;
-  std::size_t memory_bytes_ = 0;
+  LargeMemory memory_;
   std::size_t used_bytes_ = 0;
 };
 
@@ -253,9 +249,9 @@ constexpr std::size_t kAlignment = 64;
 std::size_t aligned(std::size_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
 
 std::byte* LoadedAdapter::next(std::size_t bytes) {
-  std::byte* const at = static_cast<std::byte*>(memory_) + used_bytes_;
+  std::byte* const at = memory_.data() + used_bytes_;
   used_bytes_ += aligned(bytes);
-  HEARTH_CHECK(used_bytes_ <= memory_bytes_);
+  HEARTH_CHECK(used_bytes_ <= memory_.size());
   return at;
 }
 
@@ -278,28 +274,19 @@ Result<> LoadedAdapter::reserve(const AdapterSource& source) {
   std::size_t bytes = 0;
   for (const AdapterMatrix& m : source.matrices) bytes += bytes_of(m);
   HEARTH_TRY_VOID(check_memory(source.file, bytes, 0));
-  void* const at =
-      ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (at == MAP_FAILED) {
+  memory_ = LargeMemory(bytes);
+  if (!memory_) {
     return refuse(source, Code::kOutOfBudget,
                   fmt::format("no memory for its {} MiB: unload other adapters", bytes >> 20));
   }
-  (void)::madvise(at, bytes, MADV_HUGEPAGE);
-  memory_ = at;
-  memory_bytes_ = bytes;
   return {};
 }
 
 // Unmaps what no matrix lies in, and lets nobody write to the rest.
 void LoadedAdapter::seal() {
-  constexpr std::size_t kLargePageBytes = std::size_t{2} << 20;
-  const std::size_t kept = (used_bytes_ + kLargePageBytes - 1) / kLargePageBytes * kLargePageBytes;
-  if (kept < memory_bytes_) {
-    (void)::munmap(static_cast<std::byte*>(memory_) + kept, memory_bytes_ - kept);
-    memory_bytes_ = kept;
-  }
+  memory_.keep(used_bytes_);
   bytes_ = used_bytes_;
-  (void)::mprotect(memory_, memory_bytes_, PROT_READ);
+  memory_.seal();
 }
 
 PanelStream LoadedAdapter::put(std::span<const float> w, std::uint32_t cols, StreamType type) {

@@ -1,7 +1,6 @@
 #include "model/packed_weights.h"
 
 #include <fmt/format.h>
-#include <sys/mman.h>
 
 #include "model/config.h"
 #include "model/encoder.h"
@@ -14,7 +13,6 @@ namespace {
 using tensor::MatView;
 
 constexpr std::size_t kAlignment = 64;
-constexpr std::size_t kLargePageBytes = std::size_t{2} << 20;
 
 std::size_t aligned(std::size_t bytes) {
   return (bytes + kAlignment - 1) / kAlignment * kAlignment;
@@ -79,37 +77,28 @@ Result<std::vector<tensor::WeightLayout>> store_layouts(const gguf::GgufFile& fi
   return layouts;
 }
 
-PackedWeights::~PackedWeights() {
-  if (data_ != nullptr) ::munmap(data_, bytes_);
-}
-
 Result<> PackedWeights::take(Weights& weights, ThreadPool& pool) {
-  HEARTH_CHECK(data_ == nullptr);
+  HEARTH_CHECK(!memory_);
   const std::vector<MatView*> slots = slots_of(weights);
   std::size_t bytes = 0;
   for (const MatView* w : slots) bytes += aligned(w->bytes());
   if (bytes == 0) return {};
-  bytes = (bytes + kLargePageBytes - 1) / kLargePageBytes * kLargePageBytes;
-  void* const at =
-      ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (at == MAP_FAILED) {
+  memory_ = LargeMemory(bytes);
+  if (!memory_) {
     return fail(Code::kOutOfBudget,
                 fmt::format("no memory for {} MiB of packed weights: set [models] pack = false",
                             bytes >> 20));
   }
-  (void)::madvise(at, bytes, MADV_HUGEPAGE);
-  data_ = static_cast<std::byte*>(at);
-  bytes_ = bytes;
 
   const bool is_tied = weights.output.data == weights.embedding.data;
-  std::byte* next = data_;
+  std::byte* next = memory_.data();
   for (MatView* w : slots) {
     const MatView packed = tensor::pack(*w, next, pool);
     next += aligned(w->bytes());
     *w = packed;
   }
   if (is_tied) weights.output = weights.embedding;
-  (void)::mprotect(data_, bytes_, PROT_READ);
+  memory_.seal();
   return {};
 }
 

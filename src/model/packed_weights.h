@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <vector>
 
+#include "base/large_memory.h"
 #include "base/result.h"
 #include "base/thread_pool.h"
 #include "model/weights.h"
@@ -22,20 +23,14 @@ Result<std::vector<tensor::WeightLayout>> store_layouts(const gguf::GgufFile& fi
 // Owns the bytes that packed views borrow.
 class PackedWeights {
  public:
-  PackedWeights() = default;
-  ~PackedWeights();
-  PackedWeights(const PackedWeights&) = delete;
-  PackedWeights& operator=(const PackedWeights&) = delete;
-
   // Packs what can be packed of `weights` and points their views here.  kOutOfBudget leaves
   // `weights` as they are.
   Result<> take(Weights& weights, ThreadPool& pool);
 
-  std::size_t bytes() const { return bytes_; }
+  std::size_t bytes() const { return memory_.size(); }
 
  private:
-  std::byte* data_ = nullptr;
-  std::size_t bytes_ = 0;
+  LargeMemory memory_;
 };
 
 }  // namespace hearth::model
