@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """How soon the local model goes on after advice, beside a plain turn of the same length.
 
-    bench/resume.py MODEL.gguf [--rounds N] [--threads N] [--hearth PROGRAM]
+    bench/resume.py MODEL.gguf [--rounds N] [--threads N] [--lengths WORDS...]    (HEARTH names the program)
 
 Two conversations in turn, through one hub, of which nothing but their words differs:
 
