@@ -2,8 +2,8 @@
 // `ratio` is the unadapted step's time over the adapted one's (medians of pairs): 1 is free.
 //
 // The base is that of forward_bench.cpp: 0.5 B, Q4_K_M; adapters have rank HEARTH_BENCH_RANK (16) on
-// all linear matrices.  HEARTH_BENCH_PACK=1 packs the base's weights, HEARTH_BENCH_HALF=1 keeps
-// adapters in half precision.
+// all linear matrices.  HEARTH_BENCH_ATTENTION=1 adapts those of attention alone, HEARTH_BENCH_PACK=1
+// packs the base's weights, HEARTH_BENCH_HALF=1 keeps adapters in half precision.
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
@@ -38,7 +38,9 @@ const Model& bench_model() {
 std::shared_ptr<const Adapter> make_adapter(std::uint64_t seed) {
   const char* const given = std::getenv("HEARTH_BENCH_RANK");
   const auto rank = static_cast<std::uint32_t>(given != nullptr ? std::atoi(given) : 16);
-  const auto writer = random_adapter(bench_model(), {.rank = rank, .seed = seed});
+  const bool attention_only = std::getenv("HEARTH_BENCH_ATTENTION") != nullptr;
+  const auto writer =
+      random_adapter(bench_model(), {.rank = rank, .attention_only = attention_only, .seed = seed});
   HEARTH_CHECK(writer);
   const std::string bytes = writer->to_bytes();
   const auto file = gguf::GgufFile::parse(std::as_bytes(std::span(bytes)), "bench adapter");

@@ -69,7 +69,7 @@ class Maker {
   std::mt19937_64 random_;
 };
 
-void add_layer(Maker& maker, const LoadedModel& base, std::uint32_t index) {
+void add_layer(Maker& maker, const LoadedModel& base, std::uint32_t index, bool attention_only) {
   const LayerWeights& w = base.weights().layers[index];
   const auto name = [&](std::string_view rest) { return fmt::format("blk.{}.{}", index, rest); };
   if (base.architecture().is_fused) {
@@ -80,6 +80,7 @@ void add_layer(Maker& maker, const LoadedModel& base, std::uint32_t index) {
     maker.add(name("attn_v.weight"), w.v.rows, w.v.cols);
   }
   maker.add(name("attn_output.weight"), w.attn_out.rows, w.attn_out.cols);
+  if (attention_only) return;
   maker.add(name("ffn_gate_inp.weight"), w.experts.router.rows, w.experts.router.cols);
   if (base.architecture().is_fused) {
     maker.add(name("ffn_up.weight"), w.gate.rows + w.up.rows, w.gate.cols);
@@ -111,7 +112,7 @@ Result<gguf::GgufWriter> random_adapter(const Model& base, const RandomAdapterOp
   }
   if (options.embedding) maker.add_embedding(c.n_vocab, c.d_model);
   if (options.output) maker.add("output.weight", c.n_vocab, c.d_model);
-  for (std::uint32_t i = 0; i < c.n_layers; ++i) add_layer(maker, loaded(base), i);
+  for (std::uint32_t i = 0; i < c.n_layers; ++i) add_layer(maker, loaded(base), i, options.attention_only);
   return std::move(maker.writer);
 }
 

@@ -20,6 +20,7 @@ struct RandomAdapterOptions {
   float alpha = 32.0F;
   float spread = 0.02F;  // Deviation of the elements of both matrices.
   // All of the layers' linear matrices but experts; with these two also the first and the last.
+  bool attention_only = false;  // Of these, those of attention: what PEFT adapts by itself.
   bool embedding = false;
   bool output = false;
   std::vector<std::int32_t> invocation_tokens;  // Of an activated adapter.
