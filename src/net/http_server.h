@@ -127,7 +127,7 @@ class HttpServer {
   // Stops accepting, closes idle connections, gives running requests `grace` to finish, then cancels
   // them, and returns when all connections are closed (at most kStopFlush after the grace).
   void stop(std::chrono::milliseconds grace);
-  static constexpr std::chrono::milliseconds kStopFlush{250};
+  static constexpr std::chrono::milliseconds kStopFlush{1'000};  // A busy machine's threads need as long to say that they end.
 
  private:
   explicit HttpServer(std::shared_ptr<ServerCore> core);
