@@ -71,10 +71,11 @@ std::string kernel_line(const compute::Kernel& kernel) {
   std::string line = fmt::format(
       "{} ({}): verified, at most {:.3g} units in the last place off, {}", kernel.contract.name,
       to_hex(kernel.key).substr(0, 12), statement->max_units, statement->determinism);
-  if (statement->run_ns > 0)
-    line += fmt::format(", {:.3g} GB/s, {:.3g} GFLOP/s", statement->gb_s, statement->gflops);
-  if (statement->roof_percent > 0)
-    line += fmt::format(", {:.0f} % of the roof", statement->roof_percent);
+  if (statement->speed.run_ns > 0)
+    line += fmt::format(", {:.3g} GB/s, {:.3g} GFLOP/s", statement->speed.gb_s,
+                        statement->speed.gflops);
+  if (statement->speed.roof_percent > 0)
+    line += fmt::format(", {:.0f} % of the roof", statement->speed.roof_percent);
   return line;
 }
 

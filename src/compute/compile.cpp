@@ -114,13 +114,8 @@ Result<> check_compiler() {
       fmt::format("kernels are compiled by '{}', which is not installed: install g++", kCompiler));
 }
 
-}  // namespace
-
-namespace {
-
 // Whether a message says what became of a file, in the system's words ("Permission denied") or the
-// compiler's.  Which of them it is would tell whoever asks what there is on this machine, so all
-// are one.
+// compiler's.  Which of them it is would tell what there is on this machine, so all are one.
 bool is_about_a_file(std::string_view line) {
   static const std::vector<std::string> kEndings = [] {
     std::vector<std::string> endings;

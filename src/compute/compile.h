@@ -4,7 +4,7 @@
 // What comes back of the compiler's messages are those about the unit's own lines alone, shortened:
 // they may go to an adviser, and nothing else that the compiler can read should.
 //
-// One compiler and one set of flags, so that a receipt can say what was built: -O3, never
+// One compiler and one set of flags, so that a receipt can say what was built: -O3, and never
 // -ffast-math.
 #pragma once
 
@@ -36,8 +36,8 @@ struct Image {
 inline constexpr std::size_t kDiagnosticLinesMax = 12;
 inline constexpr std::size_t kDiagnosticBytesMax = 300;  // Of a line.
 
-// kInvalidArgument: the unit does not compile; the message has the compiler's words about its
-// lines. kUnsupported: there is no compiler, or no jail can be built, with the reason.
+// kInvalidArgument: the unit does not compile, in the compiler's words about its own lines.
+// kUnsupported: there is no compiler, or no jail can be built, with the reason.
 //
 // Threading: any thread; it waits for the compiler, some 50 ms.
 Result<Image> compile_unit(const Unit& unit, const BuildFlags& flags);
@@ -48,8 +48,7 @@ Result<Image> image_from(std::string bytes);
 // "g++ 12.2.0"; asked once.
 Result<std::string> compiler_version();
 
-// Instruction sets that this machine runs, of those that -march names: "x86-64-v2", ...; the best
-// last.
+// What this machine runs of those that -march names: "x86-64-v2", ...; the best last.
 std::vector<std::string> marches_here();
 
 // The compiler's messages about the unit's own lines.

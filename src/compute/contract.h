@@ -5,21 +5,23 @@
 //   preconditions = ["n % 8 == 0"]       # Sizes that callers keep to; others are not tried.
 //   tolerance_ulps = 2                   # Or an expression: "4 + log2(n)".
 //   determinism = "D2"
-//   flops = "n"                          # For the share of the roof; bytes default to the tensors'
-//   own. oracle = ''' HEARTH_ORACLE scale(f64* out, const f64* in, const f64* w, i64 n) {
+//   flops = "n"                          # For the share of the roof.
+//   bytes = "12*n"                       # The same; the tensors' own where it is left out.
+//   oracle = '''
+//   HEARTH_ORACLE scale(f64* out, const f64* in, const f64* w, i64 n) {
 //     for (i64 k = 0; k < n; ++k) out[k] = in[k] * w[k];
 //   }
 //   '''
-//   [ranges]                             # Of values that are drawn: numbers, or expressions for
-//   integers. in = [-10, 10] [bench]                              # The sizes at which its speed is
-//   taken. n = 1048576
+//   [ranges]                             # Of values that are drawn; expressions for integers.
+//   in = [-10, 10]
+//   [bench]                              # The sizes at which its speed is taken.
+//   n = 1048576
 //
 // The oracle is the obvious way to compute it, in double precision: f32 and f64 tensors and scalars
 // arrive as f64, integers as they are.  It never meets a kernel: it runs in a process of its own,
 // and a kernel's results are held against its (verify.h).
 //
-// A contract is written by a person or by the adviser, so its text is foreign: everything has a
-// limit.
+// A contract is written by a person or by the adviser: its text is foreign, everything has a limit.
 //
 // Threading: values; const after parsing.
 #pragma once
@@ -59,15 +61,15 @@ inline constexpr std::array<std::string_view, 4> kDeterminismNames = {"D0", "D1"
 // Values of a parameter's elements, or of a scalar, lie in [low, high].
 struct ValueRange {
   std::string parameter;
-  double low = 0, high = 0;                   // Of a float parameter.
+  double low = 0, high = 0;  // Of a float parameter.
   std::optional<Expression> low_of, high_of;  // Of an integer one.
 };
 
 struct Contract {
-  std::string name;    // Of the function in the kernel and in the oracle.
-  std::string prose;   // What was asked for; no part of the key.
-  std::string source;  // Of a kernel that comes along (key `source`); no part of the key, and not
-                       // written again.
+  std::string name;   // Of the function in the kernel and in the oracle.
+  std::string prose;  // What was asked for; no part of the key.
+  // Of a kernel that comes along (key `source`); no part of the key, and not written again.
+  std::string source;
   Signature signature;
   std::vector<Expression> preconditions;  // Each is not 0.
   std::vector<ValueRange> ranges;
@@ -76,14 +78,14 @@ struct Contract {
   Expression tolerance_ulps;  // Of the oracle's result, scaled by its condition (compare.h).
   Determinism determinism = Determinism::kRuns;
   Language language = Language::kCpp;
-  std::uint32_t n_threads = 1;                              // That the kernel may use.
+  std::uint32_t n_threads = 1;  // That the kernel may use.
   std::vector<std::pair<std::string, std::int64_t>> bench;  // Symbol and value.
 
   const ValueRange* range_of(std::string_view parameter) const;  // Null: none is given.
 };
 
-// From TOML; `where` stands in messages.  kInvalidArgument names the line, the key and what is
-// wrong.
+// From TOML; `where` stands in messages.
+// kInvalidArgument names the line, the key and what is wrong.
 Result<Contract> parse_contract(std::string_view toml, std::string_view where);
 
 // In one spelling: what parse_contract reads back as the same contract.

@@ -43,8 +43,8 @@ Result<VerifyReport> verify_again(const Kernel& kernel, const VerifyOptions& opt
 struct Replay {
   VerifyReport report;
   bool same_results = false;  // The bits of all results are those of the receipt.
-  bool same_build =
-      false;  // So are the compiler, the flags and the image: then results must be, too.
+  // So are the compiler, the flags and the image: then results must be, too.
+  bool same_build = false;
 };
 
 // Builds and verifies the kernel again from its source with its receipt's seed.  Errors as

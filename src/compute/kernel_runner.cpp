@@ -17,8 +17,8 @@ namespace {
 constexpr std::uint64_t kPageBytes = 4096;
 constexpr int kEmptyRuns = 16;
 constexpr int kWordsGlimpsed = 64;           // Of each output.
-constexpr int kPokes = 4;  // Of each tensor, before a warm run.
-constexpr std::byte kWarmPoison{0xFF};  // As RunSetup has it where nobody says otherwise.
+constexpr int kPokes = 4;                    // Of each tensor, before a warm run.
+constexpr std::byte kWarmPoison{0xFF};       // As RunSetup has it where nobody says otherwise.
 constexpr std::uint64_t kShiftElements = 5;  // Of Placement::kShifted: no vector's alignment.
 
 // Memory that this process and the worker share.
@@ -60,8 +60,8 @@ struct Placed {
   std::uint64_t origin = 0;           // Of the element at index 0.
   std::vector<std::int64_t> strides;  // In elements.
   std::uint32_t mapping = sandbox::kNoMapping;
-  std::vector<std::byte> seen =
-      {};  // All of the memory when the run had ended; of what is written.
+  // All of the memory when the run had ended; of what is written.
+  std::vector<std::byte> seen = {};
 };
 
 // Calls visit(memory offset, array offset) for each element, in the array's order.

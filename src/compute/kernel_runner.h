@@ -43,8 +43,8 @@ struct RunSetup {
   bool is_populated = false;  // Page tables are filled before: for timing.
   // The kernel is told of this, and not of the case's own: for mutations (mutate.h).
   std::optional<std::vector<std::int64_t>> symbols = std::nullopt;
-  std::vector<std::size_t> order =
-      {};  // Which tensor stands in each place; empty: each in its own.
+  // Which tensor stands in each place; empty: each in its own.
+  std::vector<std::size_t> order = {};
 };
 
 struct Outputs {

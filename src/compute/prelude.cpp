@@ -142,10 +142,8 @@ constexpr std::string_view kPoison =
     "#pragma GCC poison __has_include __has_include_next __has_embed __DATE__ __TIME__ "
     "__TIMESTAMP__ __FILE__ __BASE_FILE__\n";
 
-enum class Numbers : std::uint8_t {
-  kNative,
-  kDouble
-};  // Types of a kernel's parameters, or of an oracle's.
+// Types of a kernel's parameters, or of an oracle's.
+enum class Numbers : std::uint8_t { kNative, kDouble };
 
 std::string_view element_name(ElementType type, Numbers numbers) {
   return numbers == Numbers::kDouble && type_info(type).is_float ? "f64" : type_info(type).name;

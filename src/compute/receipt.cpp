@@ -70,6 +70,16 @@ T value_of(const Json& object, const char* key) {
     return found->is_number() ? found->template get<T>() : T{};
 }
 
+Speed read_speed(const Json& json) {
+  return {.sizes = value_of<std::string>(json, "sizes"),
+          .run_ns = value_of<std::int64_t>(json, "run_ns"),
+          .gflops = value_of<double>(json, "gflops"),
+          .gb_s = value_of<double>(json, "gb_s"),
+          .roof_gflops = value_of<double>(json, "roof_gflops"),
+          .roof_gb_s = value_of<double>(json, "roof_gb_s"),
+          .roof_percent = value_of<double>(json, "roof_percent")};
+}
+
 Statement read_statement(const Json& json) {
   Statement statement;
   statement.kernel = value_of<std::string>(json, "kernel");
@@ -93,13 +103,7 @@ Statement read_statement(const Json& json) {
     }
   }
   if (const auto speed = json.find("speed"); speed != json.end() && speed->is_object()) {
-    statement.sizes = value_of<std::string>(*speed, "sizes");
-    statement.run_ns = value_of<std::int64_t>(*speed, "run_ns");
-    statement.roof_gflops = value_of<double>(*speed, "roof_gflops");
-    statement.roof_gb_s = value_of<double>(*speed, "roof_gb_s");
-    statement.gflops = value_of<double>(*speed, "gflops");
-    statement.gb_s = value_of<double>(*speed, "gb_s");
-    statement.roof_percent = value_of<double>(*speed, "roof_percent");
+    statement.speed = read_speed(*speed);
   }
   statement.json = json.dump();
   return statement;

@@ -1,9 +1,11 @@
 // A kernel's receipt: what was verified, how, and what came of it; signed by this machine's key,
 // and enough to do it all again.
 //
-//   {"statement": {"kernel": "scale", "contract": HEX, "source_sha256": HEX, "compiler": ...,
-//   "seed": ..., ...},
-//    "key": HEX, "signature": HEX}
+//   {
+//     "statement": {"kernel": "scale", "contract": HEX, "source_sha256": HEX, "seed": 1, ...},
+//     "key": HEX,
+//     "signature": HEX
+//   }
 //
 // The signature (Ed25519) is over the statement in compact JSON.  `replay` of the same source with
 // the same compiler, flags, instruction set and seed gives the same `results_sha256`: the bits of
@@ -35,9 +37,7 @@ struct Statement {
   int n_mixed = 0;
   std::string determinism;
   double max_units = 0;
-  std::string sizes;        // At which it was timed.
-  std::int64_t run_ns = 0;  // 0: it was not.
-  double gflops = 0, gb_s = 0, roof_gflops = 0, roof_gb_s = 0, roof_percent = 0;
+  Speed speed;
   std::string verified_at;
   std::string json;  // The whole.
 };

@@ -21,15 +21,14 @@ constexpr int kRunsOfRound = 4;
 constexpr std::int64_t kTimingNsMax = 3'000'000'000;  // Then one round is enough.
 constexpr std::int64_t kDrawnAnewMax = 1 << 20;       // Elements; more are drawn once.
 constexpr std::int64_t kTimedNsMin = 3000;            // Shorter runs say nothing.
-constexpr std::int64_t kClaimedNsMin =
-    100'000;  // Unless they claim work that takes so long at best.
+constexpr std::int64_t kClaimedNsMin = 100'000;       // Unless their work takes so long at best.
 constexpr int kSlicesOfProbe = 4;
 constexpr std::int64_t kProbeNs = 1'000'000;
 constexpr std::int64_t kProbeBytesMin = std::int64_t{256} << 10;
 constexpr std::int64_t kProbeBytesMax = std::int64_t{64} << 20;
 
-std::atomic<std::uint32_t> g_sink{
-    0};  // What probes compute goes here, so that it can't be left out.
+// What probes compute goes here, so that it can't be left out.
+std::atomic<std::uint32_t> g_sink{0};
 
 bool has_type(const Signature& signature, ElementType type) {
   return std::ranges::find(signature.parameters, type, &Parameter::type) !=

@@ -66,9 +66,9 @@ struct SpeedTrial {
   Oracle& oracle;
 };
 
-// Times the kernel at these sizes.  kInvalidArgument: it is faster than the machine, or wrong when
-// it is timed; kUnavailable: the oracle does not answer at these sizes in time, so nobody knows
-// what is right.
+// Times the kernel at these sizes.
+// kInvalidArgument: it is faster than the machine, or wrong when it is timed.
+// kUnavailable: the oracle does not answer at these sizes in time, so nobody knows what is right.
 Result<Speed> measure_speed(const SpeedTrial& trial, const std::vector<std::int64_t>& symbols,
                             Dice& dice);
 

@@ -14,8 +14,8 @@ namespace hearth::compute {
 namespace {
 
 constexpr std::byte kPoison{0xFF};  // NaN.
-constexpr std::byte kOtherPoison{
-    0xFE};  // Large and negative: what reads its outputs gets other bits.
+// Large and negative: what reads its outputs gets other bits.
+constexpr std::byte kOtherPoison{0xFE};
 
 struct Planned {
   Sizes sizes;

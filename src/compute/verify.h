@@ -36,8 +36,8 @@ struct VerifyOptions {
   DrawLimits limits;
   int n_mixed = 4;  // Cases of mixed sizes besides one of each other kind.
   bool is_timed = true;
-  std::int64_t bench_bytes = std::int64_t{4}
-                             << 20;  // Of all tensors, where the contract has no bench.
+  // Of all tensors, where the contract has no bench.
+  std::int64_t bench_bytes = std::int64_t{4} << 20;
   Progress progress = {};
 };
 

@@ -16,20 +16,10 @@ void write_speed(JsonWriter& json, const compute::Speed& speed) {
   json.key("roof_percent").value(speed.roof_percent).end_object();
 }
 
-compute::Speed speed_of(const compute::Statement& receipt) {
-  return {.sizes = receipt.sizes,
-          .run_ns = receipt.run_ns,
-          .gflops = receipt.gflops,
-          .gb_s = receipt.gb_s,
-          .roof_gflops = receipt.roof_gflops,
-          .roof_gb_s = receipt.roof_gb_s,
-          .roof_percent = receipt.roof_percent};
-}
-
 void write_last_speed(JsonWriter& json, const hub::KernelEntry& entry) {
   json.key("speed");
-  if (entry.receipt && entry.receipt->run_ns > 0) {
-    write_speed(json, speed_of(*entry.receipt));
+  if (entry.receipt && entry.receipt->speed.run_ns > 0) {
+    write_speed(json, entry.receipt->speed);
   } else if (entry.last_run) {
     write_speed(json, *entry.last_run);
   } else {

@@ -67,12 +67,7 @@ Result<Nvrtc> Nvrtc::load() {
   HEARTH_TRY(const SharedLibrary library,
              SharedLibrary::open(nvrtc_candidates(), "compiling CUDA C++", "pip's nvidia-cuda-nvrtc-cu12, and name its libnvrtc.so.12 in HEARTH_NVRTC"));
   static Functions f;
-  std::string missing;
-  const auto bind = [&]<class F>(const char* name, F*& function) {
-    function = library.find<F>(name);
-    if (function == nullptr) missing = name;
-  };
-#define BIND(name) bind(#name, f.name)
+#define BIND(name) HEARTH_TRY_VOID(library.bind(#name, f.name, "version 11.2 or later"))
   BIND(nvrtcVersion);
   BIND(nvrtcGetNumSupportedArchs);
   BIND(nvrtcGetSupportedArchs);
@@ -84,10 +79,6 @@ Result<Nvrtc> Nvrtc::load() {
   BIND(nvrtcGetCUBIN);
   BIND(nvrtcDestroyProgram);
 #undef BIND
-  if (!missing.empty()) {
-    return fail(Code::kUnavailable,
-                fmt::format("{} has no function '{}': version 11.2 or later is needed", library.name(), missing));
-  }
   Nvrtc nvrtc;
   nvrtc.functions_ = &f;
   nvrtc.library_ = library.name();

@@ -55,12 +55,7 @@ Result<Functions> load() {
   HEARTH_TRY(const SharedLibrary library,
              SharedLibrary::open(names, "OpenCL", "ocl-icd-libopencl1 and a driver (pocl-opencl-icd for the CPU)"));
   Functions f{};
-  std::string missing;
-  const auto bind = [&]<class F>(const char* name, F*& function) {
-    function = library.find<F>(name);
-    if (function == nullptr) missing = name;
-  };
-#define BIND(name) bind(#name, f.name)
+#define BIND(name) HEARTH_TRY_VOID(library.bind(#name, f.name))
   BIND(clGetPlatformIDs);
   BIND(clGetDeviceIDs);
   BIND(clGetDeviceInfo);
@@ -81,8 +76,7 @@ Result<Functions> load() {
   BIND(clReleaseKernel);
   BIND(clReleaseMemObject);
 #undef BIND
-  if (missing.empty()) return f;
-  return fail(Code::kUnavailable, library.name() + " has no function '" + missing + "'");
+  return f;
 }
 
 Result<> check(Status status, std::string_view what) {

@@ -27,8 +27,8 @@ struct NamedTensor {
 struct KernelCall {
   std::vector<NamedTensor> tensors;
   std::vector<std::pair<std::string, double>> reals;  // Of real scalars.
-  std::vector<std::pair<std::string, std::int64_t>>
-      sizes;                  // Of symbols, integer scalars among them.
+  // Of symbols, integer scalars among them.
+  std::vector<std::pair<std::string, std::int64_t>> sizes;
   std::uint64_t seed = 1;     // Of what is not given.
   std::uint32_t repeats = 1;  // Runs; at most kKernelRepeatsMax.
   bool with_roof = false;     // Probe the machine's roofs for so many bytes, some 10 ms.
@@ -40,8 +40,8 @@ struct PreparedCall {
   std::vector<std::string> drawn;
 };
 
-// kInvalidArgument names what is missing, does not fit or does not keep the contract; kOutOfBudget
-// for tensors of more than `bytes_max` together.
+// kInvalidArgument names what is missing, does not fit or does not keep the contract.
+// kOutOfBudget for tensors of more than `bytes_max` together.
 Result<PreparedCall> prepare_call(const compute::Contract& contract, KernelCall call,
                                   std::uint64_t bytes_max);
 

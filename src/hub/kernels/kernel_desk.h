@@ -6,8 +6,7 @@
 //
 //   of the house   in this process, on a pool of the desk's own, one at a time
 //   verified       in a worker that is started for the call, jailed, with fresh memory
-//   (kernel_runner.h); where no
-//                  jail can be built they are refused with the reason
+//                  (kernel_runner.h); where no jail can be built they are refused with the reason
 //
 // A run ends when nobody wants it any more or after `run_max`.  The shelf, the adviser and the
 // threads come when they are first needed: a hub whose clients want no kernels pays nothing.
@@ -46,8 +45,8 @@ struct KernelDeskOptions {
 
 // One that can be run.  Cheap to copy; what it refers to stays.
 struct RunnableKernel {
-  std::shared_ptr<const compute::Contract>
-      contract;                               // Of a built-in: its row's terms, without an oracle.
+  // Of a built-in: its row's terms, without an oracle.
+  std::shared_ptr<const compute::Contract> contract;
   Sha256 key{};                               // contract_key() of it.
   const compute::Builtin* builtin = nullptr;  // Else `verified`.
   std::shared_ptr<const compute::Kernel> verified;
@@ -58,8 +57,8 @@ struct RunnableKernel {
 struct KernelEntry {
   RunnableKernel kernel;
   std::optional<compute::Statement> receipt;  // Of a verified one.
-  std::optional<compute::Speed>
-      last_run;  // The last that was timed beside the roofs, since the start.
+  // The last that was timed beside the roofs, since the start.
+  std::optional<compute::Speed> last_run;
 };
 
 struct KernelOutcome {
@@ -69,9 +68,8 @@ struct KernelOutcome {
   std::uint32_t n_runs = 0;
   std::int64_t flops = 0, bytes = 0;  // Of one run, as its contract counts.
   unsigned n_threads = 0;
-  compute::Speed
-      speed;         // Its time is the best of a built-in's runs, the lower quartile of others'.
-  Sha256 results{};  // Of the bits of all outputs.
+  compute::Speed speed;  // Of a built-in's runs the best one's, of others' the lower quartile's.
+  Sha256 results{};      // Of the bits of all outputs.
 };
 
 // What this machine can do with floats, doubles and memory beyond its caches, on all of the desk's
@@ -81,8 +79,8 @@ struct MachineRoofs {
   double gflops_f32 = 0, gflops_f64 = 0, gb_s = 0;
 };
 
-using StillWanted =
-    std::function<bool()>;  // Looked at now and then, from another thread; empty: always.
+// Looked at now and then, from another thread; empty: always.
+using StillWanted = std::function<bool()>;
 
 // What becomes known while a kernel is written; all on the writer's thread.
 struct WritingEvents {
@@ -100,13 +98,15 @@ class KernelDesk {
   // Those of the house, in their order, then the verified ones by name.
   Result<std::vector<KernelEntry>> list();
   // By name or by 8 digits and more of the key; one that has a built-in's name is found by its key
-  // alone. kNotFound.
+  // alone.  kNotFound.
   Result<RunnableKernel> find(std::string_view name);
   KernelEntry describe(const RunnableKernel& kernel) const;
 
-  // kInvalidArgument: the call, or what the kernel did wrong; kOutOfBudget: too much memory;
-  // kUnsupported: no jail, with the reason; kCancelled: nobody wants it any more; kUnavailable: its
-  // time is up.
+  // kInvalidArgument: the call, or what the kernel did wrong
+  // kOutOfBudget:     too much memory
+  // kUnsupported:     no jail, with the reason
+  // kCancelled:       nobody wants it any more
+  // kUnavailable:     its time is up
   Result<KernelOutcome> run(const RunnableKernel& kernel, KernelCall call,
                             const StillWanted& still_wanted);
 

@@ -48,8 +48,8 @@ struct KernelWriterOptions {
   compute::VerifyOptions verify;
   // What is being done, for who waits: "asking openai/gpt-5 (round 2 of 4)".
   compute::Progress progress = {};
-  std::function<bool()> still_wanted =
-      {};  // Looked at while the adviser thinks, and between rounds; empty: always.
+  // Looked at while the adviser thinks, and between rounds; empty: always.
+  std::function<bool()> still_wanted = {};
   // All on the caller's thread, and may take their time: a round has ended; a question waits for
   // somebody's consent (advisor/consent.h), to be answered at the desk that the adviser was given.
   std::function<void(const KernelRound& round)> on_round = {};
@@ -73,10 +73,13 @@ class KernelWriter {
   KernelWriter(compute::KernelShelf& shelf, advisor::Adviser* adviser, ledger::Ledger* ledger,
                KernelWriterOptions options, const Clock& clock = Clock::system());
 
-  // kInvalidArgument: the contract does not hold together or is too weak; kOutOfBudget,
-  // kPermissionDenied: the budget or the policy says no; kNotFound: no adviser, and nothing on the
-  // shelf; kUnavailable: the adviser fails, or no kernel passed within the rounds; kCancelled:
-  // nobody wants it any more.  Each says what it has cost.
+  // kInvalidArgument:   the contract does not hold together or is too weak
+  // kOutOfBudget:       the budget says no
+  // kPermissionDenied:  the policy says no
+  // kNotFound:          no adviser, and nothing on the shelf
+  // kUnavailable:       the adviser fails, or no kernel passed within the rounds
+  // kCancelled:         nobody wants it any more
+  // Each says what it has cost.
   Result<WrittenKernel> write(const KernelRequest& request);
 
  private:

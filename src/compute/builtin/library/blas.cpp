@@ -12,20 +12,13 @@ const std::vector<std::string>& openblas_names() {
   return kNames;
 }
 
-template <class Function>
-Result<> bind(const SharedLibrary& library, const char* name, Function*& function) {
-  function = library.find<Function>(name);
-  if (function != nullptr) return {};
-  return fail(Code::kUnavailable, library.name() + " has no function '" + name + "'");
-}
-
 Result<OpenBlas> load_openblas() {
   HEARTH_TRY(const SharedLibrary library,
              SharedLibrary::open(openblas_names(), "comparing with OpenBLAS", "libopenblas0-pthread"));
   OpenBlas blas{};
-  HEARTH_TRY_VOID(bind(library, "cblas_sgemm", blas.sgemm));
-  HEARTH_TRY_VOID(bind(library, "cblas_dgemm", blas.dgemm));
-  HEARTH_TRY_VOID(bind(library, "openblas_set_num_threads", blas.set_num_threads));
+  HEARTH_TRY_VOID(library.bind("cblas_sgemm", blas.sgemm));
+  HEARTH_TRY_VOID(library.bind("cblas_dgemm", blas.dgemm));
+  HEARTH_TRY_VOID(library.bind("openblas_set_num_threads", blas.set_num_threads));
   using CoreName = char*();
   if (auto* const core = library.find<CoreName>("openblas_get_corename")) blas.core = core();
   return blas;
@@ -37,9 +30,9 @@ Result<Lapack> load_lapack() {
   HEARTH_TRY(const SharedLibrary library,
              SharedLibrary::open(names, "linear algebra", "libopenblas0-pthread or liblapack3"));
   Lapack found{};
-  HEARTH_TRY_VOID(bind(library, "dsyevd_", found.dsyevd));
-  HEARTH_TRY_VOID(bind(library, "dgetrf_", found.dgetrf));
-  HEARTH_TRY_VOID(bind(library, "dgetrs_", found.dgetrs));
+  HEARTH_TRY_VOID(library.bind("dsyevd_", found.dsyevd));
+  HEARTH_TRY_VOID(library.bind("dgetrf_", found.dgetrf));
+  HEARTH_TRY_VOID(library.bind("dgetrs_", found.dgetrs));
   found.set_num_threads = library.find<void(int)>("openblas_set_num_threads");
   found.library = library.name();
   return found;

@@ -45,25 +45,20 @@ struct Fftw {
   void (*destroy_plan)(Plan plan);
 };
 
-template <class T, class Function>
-Result<> bind(const SharedLibrary& library, const char* name, Function*& function) {
-  const std::string full = std::string(Names<T>::kPrefix) + name;
-  function = library.find<Function>(full.c_str());
-  if (function != nullptr) return {};
-  return fail(Code::kUnavailable, library.name() + " has no function '" + full + "'");
-}
-
 template <class T>
 Result<Fftw<T>> load() {
   const std::vector<std::string> names = {Names<T>::kLibrary};
   HEARTH_TRY(const SharedLibrary library,
              SharedLibrary::open(names, "the Fourier transform", Names<T>::kPackage));
   Fftw<T> fftw{};
-  HEARTH_TRY_VOID(bind<T>(library, "plan_dft_1d", fftw.plan_dft_1d));
-  HEARTH_TRY_VOID(bind<T>(library, "plan_dft_r2c_1d", fftw.plan_dft_r2c_1d));
-  HEARTH_TRY_VOID(bind<T>(library, "execute_dft", fftw.execute_dft));
-  HEARTH_TRY_VOID(bind<T>(library, "execute_dft_r2c", fftw.execute_dft_r2c));
-  HEARTH_TRY_VOID(bind<T>(library, "destroy_plan", fftw.destroy_plan));
+  const auto bind = [&](const char* name, auto& function) {
+    return library.bind((std::string(Names<T>::kPrefix) + name).c_str(), function);
+  };
+  HEARTH_TRY_VOID(bind("plan_dft_1d", fftw.plan_dft_1d));
+  HEARTH_TRY_VOID(bind("plan_dft_r2c_1d", fftw.plan_dft_r2c_1d));
+  HEARTH_TRY_VOID(bind("execute_dft", fftw.execute_dft));
+  HEARTH_TRY_VOID(bind("execute_dft_r2c", fftw.execute_dft_r2c));
+  HEARTH_TRY_VOID(bind("destroy_plan", fftw.destroy_plan));
   return fftw;
 }
 

@@ -21,4 +21,10 @@ Result<SharedLibrary> SharedLibrary::open(std::span<const std::string> names,
 
 void* SharedLibrary::symbol(const char* name) const { return dlsym(handle_, name); }
 
+Result<> SharedLibrary::has_no(std::string_view function, std::string_view wanted) const {
+  return fail(Code::kUnavailable,
+              fmt::format("{} has no function '{}'{}{}", name_, function,
+                          wanted.empty() ? "" : ": needed is ", wanted));
+}
+
 }  // namespace hearth::compute

@@ -18,6 +18,12 @@ class SharedLibrary {
   static Result<SharedLibrary> open(std::span<const std::string> names, std::string_view what_for,
                                     std::string_view package);
 
+  // kUnavailable names the function that it has not, and what would have it (`wanted`).
+  template <class Function>
+  Result<> bind(const char* name, Function*& function, std::string_view wanted = "") const {
+    function = find<Function>(name);
+    return function != nullptr ? Result<>() : has_no(name, wanted);
+  }
   // nullptr if it has no such function.
   template <class Function>
   Function* find(const char* name) const {
@@ -29,6 +35,7 @@ class SharedLibrary {
  private:
   SharedLibrary(void* handle, std::string name) : handle_(handle), name_(std::move(name)) {}
   void* symbol(const char* name) const;
+  Result<> has_no(std::string_view function, std::string_view wanted) const;
 
   void* handle_;
   std::string name_;
