@@ -146,6 +146,7 @@ Outcome<> Lane::judge(Link& link, const sandbox::RunRequest& request, std::uint3
     }
     case RunStatus::kFault: return replace(link, HEARTH_FAULT, fault_sentence(answer, request));
     case RunStatus::kRefused: break;
+    case RunStatus::kFailed: break;  // A device's alone: the hub runs those, and says why in words.
   }
   if (place_ == Place::kWorker) return failed(HEARTH_INTERNAL, "the worker does not know what it was asked to run");
   const char* sentence = page_->sentence;

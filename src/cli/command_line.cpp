@@ -213,6 +213,7 @@ void add_kernel(Parser& parser) {
   CLI::App* make = command->add_subcommand("new", "Have the adviser write one; one that was verified before costs no call");
   make->add_option("prose", made->prose, "What it shall compute");
   make->add_option("--contract", made->contract, "A file that says what it must do (default: the adviser writes that, too)");
+  make->add_option("--language", made->language, "What it is written in: c++, or for a device opencl or cuda");
   make->add_option("--rounds", made->rounds, "How often the adviser may be asked")->check(CLI::Range(1, 32))->capture_default_str();
   parser.on(make, made, &kernel_new);
   auto built = std::make_shared<KernelBuildOptions>();

@@ -2,12 +2,20 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
+#include <mutex>
+#include <optional>
 #include <utility>
 
 #include "cli/kernels.h"
 #include "compute/kernel.h"
+#include "compute/kernel_runner.h"
+#include "hub/kernels/run_watch.h"
 
 namespace hearth::cli {
 namespace {
@@ -18,8 +26,78 @@ using compute::bridge::Checked;
 using compute::bridge::JailedKernel;
 using compute::bridge::StillWanted;
 
-Result<std::shared_ptr<const JailedKernel>> jailed(const std::shared_ptr<const Kernel>& kernel) {
+// Runs a verified kernel on its device: a worker that stays while somebody has the kernel open, and
+// copies of the tensors, since a device's worker maps no client's memory.
+//
+// Threading: any thread, one run at a time.
+class DeviceRuns {
+ public:
+  DeviceRuns(std::shared_ptr<const Kernel> kernel, std::chrono::milliseconds run_max)
+      : kernel_(std::move(kernel)), run_max_(run_max) {}
+
+  Result<> run(const compute::Bindings& bindings, const compute::Workers& workers) {
+    const std::lock_guard lock(mutex_);
+    const compute::Contract& contract = kernel_->contract;
+    if (!runner_) {
+      HEARTH_TRY(compute::KernelRunner made,
+                 compute::KernelRunner::create(contract.signature, kernel_->image.fd.get(),
+                                               compute::runner_options(contract, run_max_)));
+      runner_.emplace(std::move(made));
+    }
+    const sandbox::OwnedFd process(::dup(runner_->process_descriptor()));
+    hub::RunWatch watch([&] { return !workers.gave_up(); }, run_max_, [&] {
+      ::syscall(SYS_pidfd_send_signal, process.get(), SIGKILL, nullptr, 0U);
+    });
+    auto outputs = runner_->run(case_of(bindings), {});
+    if (const auto ended = watch.ended()) return std::unexpected(*ended);
+    if (!outputs) return std::unexpected(std::move(outputs).error());
+    std::size_t written = 0, tensor = 0;
+    for (const compute::Parameter& parameter : contract.signature.parameters) {
+      if (!parameter.is_tensor()) continue;
+      std::byte* const to = bindings.tensors[tensor++].data;
+      if (parameter.is_written()) std::ranges::copy(outputs->tensors[written++].bytes, to);
+    }
+    return {};
+  }
+
+ private:
+  // Contracts for devices have contiguous tensors alone (contract.h).
+  static compute::Case case_of(const compute::Bindings& bindings) {
+    compute::Case arguments;
+    arguments.symbols.assign(bindings.symbols().begin(), bindings.symbols().end());
+    arguments.reals = bindings.reals;
+    for (const compute::Tensor& tensor : bindings.tensors) {
+      compute::TensorData data = compute::make_tensor(tensor.type, tensor.shape);
+      std::copy_n(tensor.data, data.bytes.size(), data.bytes.begin());
+      arguments.tensors.push_back(std::move(data));
+      arguments.strides.emplace_back();
+    }
+    return arguments;
+  }
+
+  const std::shared_ptr<const Kernel> kernel_;
+  const std::chrono::milliseconds run_max_;
+  std::mutex mutex_;
+  std::optional<compute::KernelRunner> runner_;
+};
+
+std::shared_ptr<const compute::bridge::HubKernel> on_device(
+    const std::shared_ptr<const Kernel>& kernel, std::chrono::milliseconds run_max) {
+  auto runs = std::make_shared<DeviceRuns>(kernel, run_max);
+  auto out = std::make_shared<compute::bridge::HubKernel>();
+  out->name = kernel->contract.name;
+  out->signature = kernel->contract.signature;
+  out->run = [runs](const compute::Bindings& bindings, const compute::Workers& workers) {
+    return runs->run(bindings, workers);
+  };
+  return out;
+}
+
+Result<std::shared_ptr<const JailedKernel>> jailed(const std::shared_ptr<const Kernel>& kernel,
+                                                   std::chrono::milliseconds run_max) {
   auto out = std::make_shared<JailedKernel>();
+  if (compute::is_for_device(kernel->contract.language))
+    out->on_device = on_device(kernel, run_max);
   out->name = kernel->contract.name;
   out->key = to_hex(kernel->key);
   out->receipt = kernel->receipt;
@@ -65,7 +143,7 @@ void add_kernel_services(const Config& config, std::shared_ptr<hub::KernelDesk> 
   services.find_kernel =
       [desk](std::string_view name) -> Result<std::shared_ptr<const JailedKernel>> {
     HEARTH_TRY(const hub::RunnableKernel kernel, desk->find(name));
-    if (kernel.verified != nullptr) return jailed(kernel.verified);
+    if (kernel.verified != nullptr) return jailed(kernel.verified, desk->options().run_max);
     return fail(Code::kNotFound,
                 fmt::format("no kernel named '{}' was verified on this machine", name));
   };

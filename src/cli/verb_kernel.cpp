@@ -86,6 +86,7 @@ Result<> kernel_new(const Context& context, const KernelNewOptions& options) {
   if (request.prose.empty())
     return fail(Code::kInvalidArgument,
                 "say what the kernel shall compute, or name a contract (--contract FILE)");
+  HEARTH_TRY(request.language, hub::language_for(request.contract, options.language));
   HEARTH_TRY(const auto shelf, open_kernel_shelf());
   HEARTH_TRY(const hub::KernelAdviser desk, open_kernel_adviser(context.config));
   request.client = kClient;

@@ -124,8 +124,8 @@ Result<> kernel_run(const Context& context, const KernelRunOptions& options) {
   HEARTH_TRY_VOID(read_inputs(contract, options.inputs, arguments));
   HEARTH_TRY(compute::KernelRunner runner,
              compute::KernelRunner::create(contract.signature, kernel->image.fd.get(),
-                                           {.n_threads = contract.n_threads,
-                                            .deadline = std::chrono::seconds(options.timeout_s)}));
+                                           compute::runner_options(
+                                               contract, std::chrono::seconds(options.timeout_s))));
   HEARTH_TRY(const compute::Outputs outputs,
              runner.run_often(arguments, static_cast<int>(options.repeats)));
   const std::int64_t run_ns = outputs.elapsed_ns;

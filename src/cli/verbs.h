@@ -169,6 +169,7 @@ Result<> advisor_eval(const Context& context, const AdvisorFileOptions& options)
 struct KernelNewOptions {
   std::vector<std::string> prose;  // Joined by spaces.
   std::string contract;            // File; empty: the adviser writes it.
+  std::string language;            // "c++", "opencl" or "cuda"; empty: the contract's, or C++.
   std::uint32_t rounds = 4;
 };
 Result<> kernel_new(const Context& context, const KernelNewOptions& options);

@@ -1,6 +1,7 @@
 #include "compute/code_blocks.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "base/ascii.h"
@@ -14,8 +15,8 @@ std::string language_of(std::string_view fence) {
 }
 
 bool is_source(std::string_view language) {
-  return language.empty() || language == "cpp" || language == "c++" || language == "cc" ||
-         language == "c";
+  constexpr std::string_view kNames[] = {"", "cpp", "c++", "cc", "c", "opencl", "cl", "cuda", "cu"};
+  return std::ranges::find(kNames, language) != std::end(kNames);
 }
 
 }  // namespace

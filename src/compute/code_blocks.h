@@ -9,7 +9,7 @@ namespace hearth::compute {
 // The last block of each kind counts; empty where there is none.  A block that is not closed is
 // none.
 struct CodeBlocks {
-  std::string source;         // ```cpp, ```c++ or a fence without a name.
+  std::string source;         // ```cpp, ```opencl, ```cuda or a fence without a name.
   std::string contract_toml;  // ```toml
 };
 CodeBlocks find_code_blocks(std::string_view answer);

@@ -3,11 +3,10 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <signal.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include <algorithm>
 #include <charconv>
+#include <cstring>
 #include <filesystem>
 #include <mutex>
 #include <optional>
@@ -17,6 +16,7 @@
 #include "base/file.h"
 #include "base/utf8.h"
 #include "sandbox/jailed_command.h"
+#include "sandbox/private_folder.h"
 
 namespace hearth::compute {
 namespace {
@@ -24,30 +24,6 @@ namespace {
 constexpr const char* kCompiler = "/usr/bin/g++";
 constexpr int kErrorNumbers = 134;  // Of Linux.
 constexpr std::size_t kImageFileBytesMax = std::size_t{16} << 20;
-
-// A folder of one compilation's own, gone with it.
-class PrivateFolder {
- public:
-  static Result<PrivateFolder> create() {
-    std::error_code error;
-    const std::filesystem::path parent = std::filesystem::temp_directory_path(error);
-    std::string name = (error ? std::filesystem::path("/tmp") : parent) / "hearth-kernel-XXXXXX";
-    if (::mkdtemp(name.data()) == nullptr)
-      return std::unexpected(file_error("can't make a folder", name, errno));
-    return PrivateFolder(name);
-  }
-  PrivateFolder(PrivateFolder&& other) noexcept : path_(std::exchange(other.path_, {})) {}
-  PrivateFolder& operator=(PrivateFolder&&) = delete;
-  ~PrivateFolder() {
-    std::error_code ignored;
-    if (!path_.empty()) std::filesystem::remove_all(path_, ignored);
-  }
-  const std::filesystem::path& path() const { return path_; }
-
- private:
-  explicit PrivateFolder(std::filesystem::path path) : path_(std::move(path)) {}
-  std::filesystem::path path_;
-};
 
 std::vector<std::string> flag_list(const BuildFlags& flags) {
   std::vector<std::string> list = {
@@ -125,30 +101,36 @@ bool is_about_a_file(std::string_view line) {
     return endings;
   }();
   return line.find("#include nested depth") != std::string_view::npos ||
+         line.find(" file not found") != std::string_view::npos ||
+         line.find("could not open source file") != std::string_view::npos ||
          std::ranges::any_of(kEndings,
                              [&](const std::string& ending) { return line.ends_with(ending); });
 }
 
 }  // namespace
 
-std::vector<std::string> own_diagnostics(std::string_view output, std::size_t n_source_lines) {
+std::vector<std::string> own_diagnostics(std::string_view output, std::size_t n_source_lines,
+                                         std::string_view source_name) {
+  constexpr std::string_view kError = "error: ";
   std::vector<std::string> lines;
-  const std::string prefix = fmt::format("{}:", kSourceName);
   while (!output.empty() && lines.size() < kDiagnosticLinesMax) {
     const std::size_t end = std::min(output.find('\n'), output.size());
-    const std::string_view line = output.substr(0, end);
+    std::string_view line = output.substr(0, end);
     output.remove_prefix(std::min(end + 1, output.size()));
-    if (!line.starts_with(prefix)) continue;
+    if (line.starts_with(kError)) line.remove_prefix(kError.size());
+    if (!line.starts_with(source_name)) continue;
+    const std::string_view rest = line.substr(source_name.size());
+    if (!rest.starts_with(':') && !rest.starts_with('(')) continue;
     std::size_t number = 0;
-    const char* const digits = line.data() + prefix.size();
+    const char* const digits = rest.data() + 1;
     const auto [stop, error] = std::from_chars(digits, line.data() + line.size(), number);
     if (error != std::errc{} || number == 0 || number > n_source_lines ||
-        stop == line.data() + line.size() || *stop != ':')
+        stop == line.data() + line.size() || (*stop != ':' && *stop != ')'))
       continue;
     if (is_about_a_file(line)) {
       lines.push_back(fmt::format(
           "{}:{}: a kernel reads no files: the prelude is there already, and there are no headers",
-          kSourceName, number));
+          source_name, number));
       continue;
     }
     lines.push_back(
@@ -159,6 +141,12 @@ std::vector<std::string> own_diagnostics(std::string_view output, std::size_t n_
 
 Result<Image> image_from(std::string bytes) {
   Image image;
+  sandbox::DeviceImageHeader header;
+  if (bytes.size() > sizeof header &&
+      std::memcmp(bytes.data(), sandbox::kDeviceImageMagic, sizeof header.magic) == 0) {
+    std::memcpy(&header, bytes.data(), sizeof header);
+    image.device = header.made_for;
+  }
   HEARTH_TRY(image.fd,
              sandbox::make_sealed_memory("hearth-kernel", std::as_bytes(std::span(bytes))));
   image.bytes = std::move(bytes);
@@ -167,7 +155,7 @@ Result<Image> image_from(std::string bytes) {
 
 Result<Image> compile_unit(const Unit& unit, const BuildFlags& flags) {
   HEARTH_TRY_VOID(check_compiler());
-  HEARTH_TRY(const PrivateFolder folder, PrivateFolder::create());
+  HEARTH_TRY(const sandbox::PrivateFolder folder, sandbox::PrivateFolder::create());
   const std::filesystem::path out = folder.path() / "kernel.so";
   const std::vector<std::string> list = flag_list(flags);
   std::vector<std::string> arguments = list;
@@ -190,7 +178,7 @@ Result<std::string> compiler_version() {
   const std::lock_guard lock(mutex);
   if (known) return *known;
   HEARTH_TRY_VOID(check_compiler());
-  HEARTH_TRY(const PrivateFolder folder, PrivateFolder::create());
+  HEARTH_TRY(const sandbox::PrivateFolder folder, sandbox::PrivateFolder::create());
   HEARTH_TRY(sandbox::CommandOutcome outcome,
              sandbox::run_jailed(command_of({"-dumpfullversion"}, folder.path())));
   while (outcome.output.ends_with('\n')) outcome.output.pop_back();

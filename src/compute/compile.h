@@ -9,12 +9,15 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/digest.h"
 #include "base/result.h"
 #include "compute/prelude.h"
+#include "sandbox/device_image.h"
 #include "sandbox/owned_fd.h"
 
 namespace hearth::compute {
@@ -30,7 +33,13 @@ struct Image {
   sandbox::OwnedFd fd;  // Sealed.
   std::string bytes;    // The same.
   std::vector<std::string> flags;
+  std::string compiler;  // "g++ 12.2.0"; empty where the image was compiled before.
   std::int64_t compile_us = 0;
+  // Of a kernel for a device (device_kernel.h): which one.
+  std::optional<sandbox::DeviceIdentity> device = std::nullopt;
+
+  // Whether it runs beside other memory than this machine's own.
+  bool is_elsewhere() const { return device && device->is_host == 0; }
 };
 
 inline constexpr std::size_t kDiagnosticLinesMax = 12;
@@ -51,7 +60,9 @@ Result<std::string> compiler_version();
 // What this machine runs of those that -march names: "x86-64-v2", ...; the best last.
 std::vector<std::string> marches_here();
 
-// The compiler's messages about the unit's own lines.
-std::vector<std::string> own_diagnostics(std::string_view output, std::size_t n_source_lines);
+// The compiler's messages about the unit's own lines: "NAME:LINE: ..." or "NAME(LINE): ...", behind
+// "error: " where a driver puts that first.
+std::vector<std::string> own_diagnostics(std::string_view output, std::size_t n_source_lines,
+                                         std::string_view source_name = kSourceName);
 
 }  // namespace hearth::compute

@@ -14,6 +14,12 @@ namespace {
 
 constexpr std::array<std::string_view, 3> kLanguageNames = {"c++", "cuda", "opencl"};
 
+// Work items of a group where nobody says otherwise, by dimensions.
+const std::array<std::vector<std::uint32_t>, 3> kDefaultGroups = {{{64}, {8, 8}, {4, 4, 4}}};
+constexpr std::uint64_t kItemsMax = std::uint64_t{1} << 40;   // In one dimension.
+constexpr std::uint64_t kGroupsMax = 65'535;                  // Beyond the first; CUDA's limit.
+constexpr std::uint64_t kFirstGroupsMax = 2'147'483'647;      // In the first.
+
 // Reads the table and keeps the first thing that is wrong.
 class ContractReader {
  public:
@@ -36,6 +42,8 @@ class ContractReader {
          {"determinism", &ContractReader::determinism},
          {"language", &ContractReader::language},
          {"n_threads", &ContractReader::threads},
+         {"range", &ContractReader::work_range},
+         {"group", &ContractReader::group},
          {"bench", &ContractReader::bench}};
     contract_.tolerance_ulps = *Expression::parse("4", contract_.signature.symbols);
     for (const auto& [key, node] : root) {
@@ -89,6 +97,27 @@ class ContractReader {
     contract_.n_threads = static_cast<std::uint32_t>(*value);
   }
 
+  void work_range(const toml::node& node) {
+    const toml::array* const array = node.as_array();
+    if (array == nullptr || array->empty() || array->size() > kDefaultGroups.size())
+      return wrong("range", node, "a list of 1 to 3 expressions: work items in each dimension");
+    for (const toml::node& element : *array)
+      contract_.range.push_back(expression("range", element));
+  }
+
+  void group(const toml::node& node) {
+    const toml::array* const array = node.as_array();
+    std::int64_t items = array != nullptr && !array->empty() ? 1 : 0;
+    for (std::size_t i = 0; array != nullptr && i < array->size(); ++i) {
+      const std::int64_t size = (*array)[i].value_exact<std::int64_t>().value_or(0);
+      const bool is_fine = size >= 1 && size <= kGroupItemsMax && items <= kGroupItemsMax;
+      items = is_fine ? items * size : 0;
+      contract_.group.push_back(static_cast<std::uint32_t>(is_fine ? size : 0));
+    }
+    if (items < 1 || items > kGroupItemsMax)
+      wrong("group", node, fmt::format("a list of sizes, of {} together at most", kGroupItemsMax));
+  }
+
   void preconditions(const toml::node& node) {
     const toml::array* const array = node.as_array();
     if (array == nullptr || array->size() > kPreconditionsMax)
@@ -140,7 +169,27 @@ class ContractReader {
     }
   }
 
+  // `range` and `group` are a device's, and whole.
+  void check_launch() {
+    const bool is_device = is_for_device(contract_.language);
+    if (!is_device && !(contract_.range.empty() && contract_.group.empty()))
+      return set("'range' and 'group' are for kernels on devices (language)");
+    if (!is_device) return;
+    if (contract_.range.empty())
+      return set("a kernel for a device needs 'range': how many work items there are, [\"n\"]");
+    if (contract_.group.empty()) contract_.group = kDefaultGroups[contract_.range.size() - 1];
+    if (contract_.group.size() != contract_.range.size())
+      return set(fmt::format("'group' has {} sizes, and 'range' {}", contract_.group.size(),
+                             contract_.range.size()));
+    const auto strided = std::ranges::find(contract_.signature.parameters, true,
+                                           &Parameter::is_strided);
+    if (strided != contract_.signature.parameters.end())
+      set(fmt::format("'{}' is strided: kernels on devices take contiguous tensors alone",
+                      strided->name));
+  }
+
   void check_whole() {
+    check_launch();
     if (contract_.name.empty()) set("there is no 'name'");
     if (contract_.oracle.empty()) set("there is no 'oracle': without one nothing could be checked");
     if (contract_.oracle.size() > kSourceBytesMax)
@@ -238,6 +287,12 @@ std::string terms(const Contract& contract) {
   out += fmt::format("determinism = {}\nn_threads = {}\n",
                      toml_string(kDeterminismNames[static_cast<std::size_t>(contract.determinism)]),
                      contract.n_threads);
+  if (is_for_device(contract.language)) {
+    std::vector<std::string> range;
+    for (const Expression& each : contract.range) range.push_back(toml_string(each.text()));
+    out += fmt::format("range = [{}]\ngroup = [{}]\n", fmt::join(range, ", "),
+                       fmt::join(contract.group, ", "));
+  }
   if (contract.flops) out += fmt::format("flops = {}\n", toml_string(contract.flops->text()));
   if (contract.bytes) out += fmt::format("bytes = {}\n", toml_string(contract.bytes->text()));
   return out + fmt::format("oracle = {}\n", block(contract.oracle));
@@ -261,6 +316,12 @@ std::string tables(const Contract& contract) {
 
 std::string_view language_name(Language language) {
   return kLanguageNames[static_cast<std::size_t>(language)];
+}
+
+std::optional<Language> language_from_name(std::string_view name) {
+  const auto found = std::ranges::find(kLanguageNames, name);
+  if (found == kLanguageNames.end()) return std::nullopt;
+  return static_cast<Language>(found - kLanguageNames.begin());
 }
 
 const ValueRange* Contract::range_of(std::string_view parameter) const {
@@ -296,6 +357,25 @@ Sha256 contract_key(const Contract& contract) {
   // The number of the form: what an older program found good under other rules is not found.
   constexpr std::string_view kForm = "hearth kernel contract 1\n";
   return sha256(std::string(kForm) + terms(contract) + tables(contract));
+}
+
+Result<std::array<std::uint64_t, 3>> items_of(const Contract& contract,
+                                              std::span<const std::int64_t> symbols) {
+  std::array<std::uint64_t, 3> items{};
+  for (std::size_t d = 0; d < contract.range.size(); ++d) {
+    HEARTH_TRY(const std::int64_t wanted, contract.range[d].value(symbols));
+    const std::uint64_t group = contract.group[d];
+    const std::uint64_t groups =
+        wanted < 0 ? 0 : (static_cast<std::uint64_t>(wanted) + group - 1) / group;
+    if (wanted < 0 || groups * group > kItemsMax ||
+        groups > (d == 0 ? kFirstGroupsMax : kGroupsMax)) {
+      return fail(Code::kInvalidArgument,
+                  fmt::format("range '{}' is {} work items, which no device counts",
+                              contract.range[d].text(), wanted));
+    }
+    items[d] = groups * group;
+  }
+  return items;
 }
 
 Result<std::int64_t> flops_of(const Contract& contract, std::span<const std::int64_t> symbols) {

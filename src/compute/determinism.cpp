@@ -16,9 +16,9 @@ using Results = std::vector<std::vector<TensorData>>;  // Of each case.
 
 Result<Results> results_of(const Contract& contract, int image_fd, std::uint32_t n_threads,
                            const std::vector<Case>& cases, std::chrono::milliseconds deadline) {
-  HEARTH_TRY(KernelRunner runner,
-             KernelRunner::create(contract.signature, image_fd,
-                                  {.n_threads = n_threads, .deadline = deadline}));
+  RunnerOptions options = runner_options(contract, deadline);
+  options.n_threads = n_threads;
+  HEARTH_TRY(KernelRunner runner, KernelRunner::create(contract.signature, image_fd, options));
   Results results;
   for (const Case& each : cases) {
     HEARTH_TRY(Outputs outputs, runner.run(each, {.placement = Placement::kEnd}));
@@ -117,11 +117,15 @@ class Climb {
     const std::string where = difference(contract_, cases_, alone_, together);
     if (!where.empty())
       return unproven(fmt::format("1 and {} threads give different bits at {}", several, where));
+    // A device beside this machine's processor has as many threads as it has.
+    const std::string what =
+        image_.is_elsewhere() ? "two processes" : fmt::format("1 and {} threads", several);
     return proven(Determinism::kThreads,
-                  fmt::format("1 and {} threads: equal bits in {} cases", several, cases_.size()));
+                  fmt::format("{}: equal bits in {} cases", what, cases_.size()));
   }
 
   Result<> builds() {
+    if (image_.device) return unproven("there is one device here, so that D2 can't be tried");
     const std::vector<std::string> marches = marches_here();
     for (const std::string& march : marches) {
       BuildFlags flags = build_flags(contract_);

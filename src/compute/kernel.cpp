@@ -2,30 +2,42 @@
 
 #include <fmt/format.h>
 
+#include "compute/device_kernel.h"
 #include "compute/receipt.h"
 
 namespace hearth::compute {
+namespace {
+
+Result<Unit> unit_of(const Contract& contract, std::string_view source) {
+  return is_for_device(contract.language) ? device_unit(contract, source)
+                                          : kernel_unit(contract, source);
+}
+
+Result<Image> compile(const Contract& contract, const Unit& unit) {
+  if (is_for_device(contract.language)) {
+    HEARTH_TRY(const sandbox::DeviceIdentity device, device_here(contract.language));
+    return compile_for_device(contract, unit, device);
+  }
+  HEARTH_TRY(Image image, compile_unit(unit, build_flags(contract)));
+  HEARTH_TRY(image.compiler, compiler_version());
+  return image;
+}
+
+}  // namespace
 
 Result<std::shared_ptr<const Kernel>> make_kernel(const Contract& contract, std::string source,
                                                   Oracle& oracle, const MachineKey& key,
                                                   const VerifyOptions& options) {
-  if (contract.language != Language::kCpp) {
-    return fail(
-        Code::kUnsupported,
-        fmt::format("a kernel in {} is not verified here: its contract's language must be 'c++'",
-                    language_name(contract.language)));
-  }
   if (options.progress) options.progress(0, 1, kCompilingStep);
-  HEARTH_TRY(const Unit unit, kernel_unit(contract, source));
-  auto image = compile_unit(unit, build_flags(contract));
+  HEARTH_TRY(const Unit unit, unit_of(contract, source));
+  auto image = compile(contract, unit);
   if (!image && image.error().code == Code::kInvalidArgument) {
     return fail(Code::kInvalidArgument,
                 fmt::format("the kernel does not compile: {}", image.error().message));
   }
   if (!image) return std::unexpected(std::move(image).error());
-  HEARTH_TRY(const std::string compiler, compiler_version());
   HEARTH_TRY(const VerifyReport report, verify(contract, unit, *image, oracle, options));
-  std::string receipt = write_receipt(contract, source, *image, compiler, report, key);
+  std::string receipt = write_receipt(contract, source, *image, report, key);
   Contract terms = contract;
   terms.source.clear();
   return std::make_shared<const Kernel>(Kernel{.contract = std::move(terms),
@@ -37,7 +49,7 @@ Result<std::shared_ptr<const Kernel>> make_kernel(const Contract& contract, std:
 
 Result<VerifyReport> verify_again(const Kernel& kernel, const VerifyOptions& options) {
   HEARTH_TRY(Oracle oracle, Oracle::create(kernel.contract, options.deadline));
-  HEARTH_TRY(const Unit unit, kernel_unit(kernel.contract, kernel.source));
+  HEARTH_TRY(const Unit unit, unit_of(kernel.contract, kernel.source));
   return verify(kernel.contract, unit, kernel.image, oracle, options);
 }
 
@@ -49,9 +61,8 @@ Result<Replay> replay(const Kernel& kernel, const VerifyOptions& options) {
                                             kernel.contract.name));
   }
   HEARTH_TRY(Oracle oracle, Oracle::create(kernel.contract, options.deadline));
-  HEARTH_TRY(const Unit unit, kernel_unit(kernel.contract, kernel.source));
-  HEARTH_TRY(const Image image, compile_unit(unit, build_flags(kernel.contract)));
-  HEARTH_TRY(const std::string compiler, compiler_version());
+  HEARTH_TRY(const Unit unit, unit_of(kernel.contract, kernel.source));
+  HEARTH_TRY(const Image image, compile(kernel.contract, unit));
   VerifyOptions seeded = options;
   seeded.seed = statement.seed;
   seeded.limits = statement.limits;
@@ -59,7 +70,7 @@ Result<Replay> replay(const Kernel& kernel, const VerifyOptions& options) {
   Replay again;
   HEARTH_TRY(again.report, verify(kernel.contract, unit, image, oracle, seeded));
   again.same_results = to_hex(again.report.results) == statement.results_sha256;
-  again.same_build = compiler == statement.compiler && image.flags == statement.flags &&
+  again.same_build = image.compiler == statement.compiler && image.flags == statement.flags &&
                      to_hex(sha256(image.bytes)) == statement.image_sha256;
   return again;
 }

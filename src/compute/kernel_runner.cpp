@@ -10,6 +10,7 @@
 #include <span>
 
 #include "base/file.h"
+#include "compute/device_kernel.h"
 
 namespace hearth::compute {
 namespace {
@@ -161,7 +162,7 @@ struct KernelRunner::State {
   Result<> ensure_worker();
   Result<> place_all(const Case& arguments, const RunSetup& setup);
   void fill(const Case& arguments, std::byte poison);
-  void write_request(const Case& arguments, const RunSetup& setup);
+  Result<> write_request(const Case& arguments, const RunSetup& setup);
   Result<std::int64_t> ask();
   Result<Outputs> ask_and_look(const Case& arguments, std::byte poison);
   Result<> look_at(Placed& placed, std::byte poison, TensorData& found);
@@ -190,7 +191,11 @@ Result<> KernelRunner::State::ensure_worker() {
   current.clear();
   retired.clear();
   worker.reset();
-  HEARTH_TRY(worker, sandbox::Worker::start({.n_threads = options.n_threads}));
+  const auto kind = options.on_device != nullptr ? worker_kind(options.on_device->language)
+                                                 : sandbox::WorkerKind::kProcessor;
+  HEARTH_TRY(worker, sandbox::Worker::start({.n_threads = options.n_threads,
+                                             .kind = kind,
+                                             .library = options.library}));
   HEARTH_TRY(kernel, worker->load(image.get()));
   return {};
 }
@@ -224,7 +229,7 @@ void KernelRunner::State::fill(const Case& arguments, std::byte poison) {
   }
 }
 
-void KernelRunner::State::write_request(const Case& arguments, const RunSetup& setup) {
+Result<> KernelRunner::State::write_request(const Case& arguments, const RunSetup& setup) {
   request = {};
   request.kernel = kernel;
   request.n_buffers = static_cast<std::uint32_t>(current.size());
@@ -233,6 +238,10 @@ void KernelRunner::State::write_request(const Case& arguments, const RunSetup& s
     request.buffers[i] = {.mapping = placed.mapping, .reserved = 0, .offset = placed.origin};
   }
   std::vector<std::int64_t> integers = setup.symbols.value_or(arguments.symbols);
+  if (options.on_device != nullptr) {
+    HEARTH_TRY(const auto items, items_of(*options.on_device, integers));
+    std::ranges::copy(items, request.items);
+  }
   for (const Placed& placed : current) {
     if (placed.parameter->is_strided)
       integers.insert(integers.end(), placed.strides.begin(), placed.strides.end());
@@ -241,6 +250,7 @@ void KernelRunner::State::write_request(const Case& arguments, const RunSetup& s
   std::ranges::copy(integers, request.integers);
   request.n_reals = static_cast<std::uint32_t>(arguments.reals.size());
   std::ranges::copy(arguments.reals, request.reals);
+  return {};
 }
 
 Error KernelRunner::State::failure(const sandbox::RunOutcome& outcome) const {
@@ -416,6 +426,12 @@ std::int64_t lower_quartile(std::vector<std::int64_t> elapsed_ns) {
   return *quartile;
 }
 
+RunnerOptions runner_options(const Contract& contract, std::chrono::milliseconds deadline) {
+  return {.n_threads = contract.n_threads,
+          .deadline = deadline,
+          .on_device = is_for_device(contract.language) ? &contract : nullptr};
+}
+
 KernelRunner::KernelRunner(std::unique_ptr<State> state) : state_(std::move(state)) {}
 KernelRunner::KernelRunner(KernelRunner&&) noexcept = default;
 KernelRunner& KernelRunner::operator=(KernelRunner&&) noexcept = default;
@@ -435,7 +451,7 @@ Result<KernelRunner> KernelRunner::create(const Signature& signature, int image_
 Result<Outputs> KernelRunner::run(const Case& arguments, const RunSetup& setup) {
   HEARTH_TRY_VOID(state_->ensure_worker());
   HEARTH_TRY_VOID(state_->place_all(arguments, setup));
-  state_->write_request(arguments, setup);
+  HEARTH_TRY_VOID(state_->write_request(arguments, setup));
   return state_->ask_and_look(arguments, setup.poison);
 }
 

@@ -20,6 +20,7 @@
 
 #include "base/result.h"
 #include "compute/case.h"
+#include "compute/contract.h"
 #include "sandbox/owned_fd.h"
 #include "sandbox/worker.h"
 
@@ -35,7 +36,13 @@ enum class Placement : std::uint8_t {
 struct RunnerOptions {
   std::uint32_t n_threads = 1;
   std::chrono::milliseconds deadline{2000};  // Of a run.
+  // Of a kernel for a device: its terms, which say how it is launched; borrowed.
+  const Contract* on_device = nullptr;
+  std::string library = {};  // The device's driver, instead of the usual one: for tests.
 };
+
+// With the threads that the contract grants, and on its device, if it is for one; borrows it.
+RunnerOptions runner_options(const Contract& contract, std::chrono::milliseconds deadline);
 
 struct RunSetup {
   Placement placement = Placement::kStart;

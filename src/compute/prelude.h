@@ -21,8 +21,9 @@ inline constexpr std::string_view kSourceName = "kernel.cpp";
 
 struct Unit {
   std::string text;
-  std::size_t n_source_lines = 0;  // Of kSourceName.
-  std::string declaration;         // What the source has to define.
+  std::size_t n_source_lines = 0;
+  std::string declaration;                     // What the source has to define.
+  std::string_view source_name = kSourceName;  // As the compiler's messages have it.
 };
 
 // The prelude's text, for people and for the adviser to read.

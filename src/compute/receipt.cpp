@@ -90,6 +90,9 @@ Statement read_statement(const Json& json) {
   statement.compiler = value_of<std::string>(json, "compiler");
   statement.cpu = value_of<std::string>(json, "cpu");
   statement.isa = value_of<std::string>(json, "isa");
+  statement.device = value_of<std::string>(json, "device");
+  statement.driver = value_of<std::string>(json, "driver");
+  statement.target = value_of<std::string>(json, "target");
   statement.seed = value_of<std::uint64_t>(json, "seed");
   statement.limits = {.bytes_max = value_of<std::int64_t>(json, "bytes_max"),
                       .work_max = value_of<std::int64_t>(json, "work_max")};
@@ -112,16 +115,15 @@ Statement read_statement(const Json& json) {
 }  // namespace
 
 std::string write_receipt(const Contract& contract, std::string_view source, const Image& image,
-                          std::string_view compiler, const VerifyReport& report,
-                          const MachineKey& key) {
+                          const VerifyReport& report, const MachineKey& key) {
   const device::CpuInfo cpu = device::cpu_info();
-  const Json statement = {
+  Json statement = {
       {"kernel", contract.name},
       {"contract", to_hex(contract_key(contract))},
       {"source_sha256", to_hex(sha256(source))},
       {"image_sha256", to_hex(sha256(image.bytes))},
       {"language", language_name(contract.language)},
-      {"compiler", compiler},
+      {"compiler", image.compiler},
       {"flags", image.flags},
       {"cpu", cpu.model_name},
       {"isa", cpu.kernels},
@@ -143,6 +145,11 @@ std::string write_receipt(const Contract& contract, std::string_view source, con
       {"speed", speed_json(report.speed)},
       {"results_sha256", to_hex(report.results)},
       {"verified_at", format_iso8601(Clock::system().now_unix_us())}};
+  if (image.device) {
+    statement["device"] = image.device->device;
+    statement["driver"] = image.device->driver;
+    statement["target"] = image.device->target;
+  }
   return Json{{"statement", statement},
               {"key", to_hex(key.public_key())},
               {"signature", to_hex(key.sign(statement.dump()))}}

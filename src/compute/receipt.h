@@ -31,6 +31,7 @@ struct Statement {
   std::string kernel;
   std::string contract_key, source_sha256, image_sha256, results_sha256;  // Hexadecimal.
   std::string compiler, cpu, isa;
+  std::string device, driver, target;  // Of a kernel for a device; else empty.
   std::vector<std::string> flags;
   std::uint64_t seed = 0;
   DrawLimits limits;  // With the seed: which cases were drawn.
@@ -44,8 +45,7 @@ struct Statement {
 
 // Everything that `report` says, signed.
 std::string write_receipt(const Contract& contract, std::string_view source, const Image& image,
-                          std::string_view compiler, const VerifyReport& report,
-                          const MachineKey& key);
+                          const VerifyReport& report, const MachineKey& key);
 
 // kCorrupt where the text is no receipt or its signature does not fit its statement.
 Result<Statement> read_receipt(std::string_view text);

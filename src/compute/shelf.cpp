@@ -10,6 +10,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "compute/device_kernel.h"
 #include "sandbox/kernel_abi.h"
 
 namespace hearth::compute {
@@ -38,6 +39,13 @@ std::string target_here() {
   text += __builtin_cpu_is("amd") != 0 ? " amd" : " other";
 #endif
   return to_hex(sha256(text)).substr(0, 8);
+}
+
+// The same of a device; its letter is no digit of target_here()'s.
+std::string target_of(const sandbox::DeviceIdentity& device) {
+  const std::string text = fmt::format("abi {} {} {} {}", HEARTH_KERNEL_ABI, device.device,
+                                       device.driver, device.target);
+  return "x" + to_hex(sha256(text)).substr(0, 8);
 }
 
 std::string write_entry(const Kernel& kernel, const MachineKey& key) {
@@ -88,8 +96,36 @@ std::optional<Sha256> key_from_hex(std::string_view text) {
 KernelShelf::KernelShelf(std::filesystem::path folder, std::shared_ptr<const MachineKey> key)
     : folder_(std::move(folder)), key_(std::move(key)), target_(target_here()) {}
 
-std::filesystem::path KernelShelf::path_of(const Sha256& contract_key) const {
+std::filesystem::path KernelShelf::path_on_processor(const Sha256& contract_key) const {
   return folder_ / fmt::format("{}-{}{}", to_hex(contract_key), target_, kSuffix);
+}
+
+std::filesystem::path KernelShelf::path_of(const Kernel& kernel) const {
+  if (!kernel.image.device) return path_on_processor(kernel.key);
+  return folder_ / fmt::format("{}-{}{}", to_hex(kernel.key), target_of(*kernel.image.device), kSuffix);
+}
+
+// Which of both a contract is for, its key does not say.  Devices are asked for only where there is
+// an entry for some.
+std::filesystem::path KernelShelf::find_path(const Sha256& contract_key) const {
+  const std::filesystem::path usual = path_on_processor(contract_key);
+  std::error_code error;
+  if (std::filesystem::exists(usual, error)) return usual;
+  const std::string begin = to_hex(contract_key) + "-x";
+  bool has_some = false;
+  for (std::filesystem::directory_iterator at(folder_, error), end; !error && at != end;
+       at.increment(error)) {
+    has_some |= at->path().filename().string().starts_with(begin);
+  }
+  for (const Language language : {Language::kOpenCl, Language::kCuda}) {
+    if (!has_some) break;
+    const auto device = device_here(language);
+    if (!device) continue;
+    const std::filesystem::path path =
+        folder_ / fmt::format("{}-{}{}", to_hex(contract_key), target_of(*device), kSuffix);
+    if (std::filesystem::exists(path, error)) return path;
+  }
+  return usual;
 }
 
 Result<std::shared_ptr<const Kernel>> KernelShelf::load(const std::filesystem::path& path) const {
@@ -115,7 +151,7 @@ Result<std::shared_ptr<const Kernel>> KernelShelf::find(const Sha256& contract_k
     if (const auto found = kernels_.find(contract_key); found != kernels_.end())
       return found->second;
   }
-  const std::filesystem::path path = path_of(contract_key);
+  const std::filesystem::path path = find_path(contract_key);
   auto loaded = load(path);
   const bool is_other = loaded && (*loaded)->key != contract_key;  // Renamed by hand.
   if (is_other || (!loaded && loaded.error().code != Code::kNotFound)) {
@@ -139,8 +175,12 @@ Result<std::vector<std::shared_ptr<const Kernel>>> KernelShelf::all() {
        at.increment(error)) {
     const std::string name = at->path().filename().string();
     const auto key = key_from_hex(name);
-    if (key && name.ends_with(fmt::format("-{}{}", target_, kSuffix))) keys.push_back(*key);
+    const bool is_for_some_device = name.substr(std::min(name.size(), 2 * sizeof(Sha256))).starts_with("-x");
+    if (key && (is_for_some_device || name.ends_with(fmt::format("-{}{}", target_, kSuffix))))
+      keys.push_back(*key);
   }
+  std::ranges::sort(keys);
+  keys.erase(std::ranges::unique(keys).begin(), keys.end());
   for (const Sha256& key : keys) {
     if (auto kernel = find(key)) kernels.push_back(*std::move(kernel));
   }
@@ -173,7 +213,7 @@ Result<std::shared_ptr<const Kernel>> KernelShelf::find_named(std::string_view n
 }
 
 Result<> KernelShelf::put(std::shared_ptr<const Kernel> kernel) {
-  HEARTH_TRY_VOID(write_file_atomic(path_of(kernel->key), write_entry(*kernel, *key_)));
+  HEARTH_TRY_VOID(write_file_atomic(path_of(*kernel), write_entry(*kernel, *key_)));
   const std::unique_lock lock(mutex_);
   kernels_[kernel->key] = std::move(kernel);
   return {};
@@ -181,7 +221,7 @@ Result<> KernelShelf::put(std::shared_ptr<const Kernel> kernel) {
 
 Result<> KernelShelf::drop(const Sha256& contract_key) {
   std::error_code error;
-  const bool was_there = std::filesystem::remove(path_of(contract_key), error);
+  const bool was_there = std::filesystem::remove(find_path(contract_key), error);
   const std::unique_lock lock(mutex_);
   const bool was_known = kernels_.erase(contract_key) > 0;
   if (was_there || was_known) return {};

@@ -4,8 +4,8 @@
 // asking a cloud model once worth it.  An entry on disk is one file, KEY-TARGET.kernel, written
 // whole or not at all: contract, source, image and receipt, sealed with the machine's key, so that
 // no stranger's image is ever run as a verified one.  What does not hold together is dropped and
-// made again.  TARGET is what the image was built for (instruction set and ABI): a home folder that
-// two machines share serves both.
+// made again.  TARGET is what the image was built for (instruction set and ABI; of a kernel for a
+// device, that and its driver): a home folder that two machines share serves both.
 //
 // Costs: 24 ns in memory, 40 us from disk.
 //
@@ -56,7 +56,9 @@ class KernelShelf {
   const MachineKey& key() const { return *key_; }
 
  private:
-  std::filesystem::path path_of(const Sha256& contract_key) const;
+  std::filesystem::path path_of(const Kernel& kernel) const;
+  std::filesystem::path path_on_processor(const Sha256& contract_key) const;
+  std::filesystem::path find_path(const Sha256& contract_key) const;
   Result<std::shared_ptr<const Kernel>> load(const std::filesystem::path& path) const;
 
   const std::filesystem::path folder_;

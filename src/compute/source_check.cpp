@@ -39,36 +39,73 @@ bool is_directive(std::string_view line, std::string_view& rest) {
   return n != 0;
 }
 
-Result<> check_directive(std::string_view rest, std::size_t number) {
+Result<> check_directive(std::string_view rest, std::string_view name, std::size_t number) {
   const std::string_view word = word_of(rest);
   if (word.starts_with("include") || word == "import" || word == "embed") {
     return fail(Code::kInvalidArgument, fmt::format("{}:{}: a kernel includes nothing: the prelude "
                                                     "is there already, and there are no headers",
-                                                    "kernel.cpp", number));
+                                                    name, number));
   }
   if (word == "pragma") {
     const std::string_view after = without_spaces(rest.substr(word.size()));
     const bool is_fine = after.starts_with("GCC ivdep") || after.starts_with("GCC unroll") ||
-                         after.starts_with("omp simd") || after.starts_with("once");
+                         after.starts_with("omp simd") || after.starts_with("once") ||
+                         after.starts_with("unroll") || after.starts_with("OPENCL EXTENSION") ||
+                         after.starts_with("OPENCL FP_CONTRACT");
     if (!is_fine)
       return fail(
           Code::kInvalidArgument,
-          fmt::format("kernel.cpp:{}: of pragmas a kernel may use 'GCC ivdep' and 'GCC unroll'",
+          fmt::format("{}:{}: of pragmas a kernel may use 'GCC ivdep' and 'GCC unroll'", name,
                       number));
     return {};
   }
   if (std::ranges::find(kDirectives, word) == kDirectives.end() ||
       (word.empty() && !rest.empty())) {
     return fail(Code::kInvalidArgument,
-                fmt::format("kernel.cpp:{}: the directive '#{}' is not for kernels", number,
+                fmt::format("{}:{}: the directive '#{}' is not for kernels", name, number,
                             word.empty() ? rest.substr(0, 16) : word));
   }
   return {};
 }
 
-}  // namespace
+// What a compiler skips between '#' and its word: spaces, comments, ends of lines behind a backslash.
+std::string_view skip_to_word(std::string_view text) {
+  for (std::size_t before = text.size() + 1; text.size() < before;) {
+    before = text.size();
+    text = without_spaces(text);
+    if (text.starts_with("/*")) {
+      const std::size_t end = text.find("*/", 2);
+      text.remove_prefix(end == std::string_view::npos ? text.size() : end + 2);
+    } else if (text.starts_with("\\\n")) {
+      text.remove_prefix(2);
+    }
+  }
+  return text;
+}
 
-Result<std::string> check_source(std::string_view source) {
+// Every '#' or '%:', wherever it stands, even in a text: nothing that reads a file may follow it.
+Result<> check_inclusions(std::string_view source, std::string_view name) {
+  std::size_t number = 1;
+  for (std::size_t i = 0; i < source.size(); ++i) {
+    if (source[i] == '\n') ++number;
+    const bool is_digraph = source.substr(i).starts_with("%:");
+    if (source[i] != '#' && !is_digraph) continue;
+    std::string word;
+    std::string_view rest = skip_to_word(source.substr(i + (is_digraph ? 2 : 1)));
+    while (true) {
+      const std::string_view piece = word_of(rest);
+      word += piece;
+      rest.remove_prefix(piece.size());
+      if (piece.empty() && !rest.starts_with("\\\n")) break;
+      if (piece.empty()) rest.remove_prefix(2);
+    }
+    if (word.starts_with("include") || word == "import" || word == "embed")
+      HEARTH_TRY_VOID(check_directive(word, name, number));
+  }
+  return {};
+}
+
+Result<std::string> check_lines(std::string_view source, std::string_view name) {
   if (source.size() > kSourceBytesMax)
     return fail(Code::kInvalidArgument,
                 fmt::format("the source has {} bytes, at most {} are compiled", source.size(),
@@ -97,22 +134,34 @@ Result<std::string> check_source(std::string_view source) {
       if (is_own) {
         line = "";
       } else {
-        HEARTH_TRY_VOID(check_directive(rest, number));
+        HEARTH_TRY_VOID(check_directive(rest, name, number));
         // A directive whose word a backslash cuts in two.
         if (line.ends_with('\\') && word_of(rest) != "define")
           return fail(
               Code::kInvalidArgument,
-              fmt::format("kernel.cpp:{}: only '#define' may go on in the next line", number));
+              fmt::format("{}:{}: only '#define' may go on in the next line", name, number));
       }
     } else if (!continues && (without_spaces(line) == "\\" || without_spaces(line) == "%\\")) {
       return fail(Code::kInvalidArgument,
-                  fmt::format("kernel.cpp:{}: a line that is nothing but a backslash", number));
+                  fmt::format("{}:{}: a line that is nothing but a backslash", name, number));
     }
     continues = line.ends_with('\\');
     out += line;
     out += '\n';
   }
   return out;
+}
+
+}  // namespace
+
+Result<std::string> check_source(std::string_view source) {
+  return check_lines(source, "kernel.cpp");
+}
+
+Result<std::string> check_device_source(std::string_view source, std::string_view name) {
+  HEARTH_TRY(std::string checked, check_lines(source, name));
+  HEARTH_TRY_VOID(check_inclusions(checked, name));
+  return checked;
 }
 
 }  // namespace hearth::compute

@@ -16,4 +16,8 @@ namespace hearth::compute {
 // it is there already.  kInvalidArgument names the line and what is wrong with it.
 Result<std::string> check_source(std::string_view source);
 
+// The same for a kernel of a device, whose compilers follow an include wherever it stands: behind a
+// comment, too.  `name` is the source's in messages.
+Result<std::string> check_device_source(std::string_view source, std::string_view name);
+
 }  // namespace hearth::compute

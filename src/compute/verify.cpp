@@ -95,9 +95,9 @@ class Verification {
     HEARTH_TRY(const std::vector<Case> cases,
                draw_cases(contract_, options_, dice_, report_.left_out));
     total_ = cases.size() + 4;
-    HEARTH_TRY(KernelRunner runner, KernelRunner::create(contract_.signature, image_.fd.get(),
-                                                         {.n_threads = contract_.n_threads,
-                                                          .deadline = options_.deadline}));
+    HEARTH_TRY(KernelRunner runner,
+               KernelRunner::create(contract_.signature, image_.fd.get(),
+                                    runner_options(contract_, options_.deadline)));
     for (const Case& each : cases) HEARTH_TRY_VOID(try_case(runner, each));
     HEARTH_TRY_VOID(change_one(runner, middle_of(cases)));
     HEARTH_TRY_VOID(mutate(runner, middle_of(cases)));

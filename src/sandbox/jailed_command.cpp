@@ -109,7 +109,7 @@ Result<CommandOutcome> outcome_of(const CommandReport& report, CommandOutcome ou
 Result<> probe() {
   HEARTH_TRY(SocketPair control, make_socket_pair());
   const int theirs = control.theirs.get();
-  HEARTH_TRY(Process process, Process::start("probe", {}, theirs, theirs, theirs));
+  HEARTH_TRY(Process process, Process::start(Program::kJail, "probe", {}, theirs, theirs, theirs));
   control.theirs.reset();
   ControlReply reply{};
   if (!wait_readable(control.ours.get(), kProbeMs) ||
@@ -141,8 +141,8 @@ Result<CommandOutcome> run_jailed(const JailedCommand& command) {
   OwnedFd output_end(pipe_fds[1]);
   HEARTH_TRY(SocketPair control, make_socket_pair());
   HEARTH_TRY(Process jailer,
-             Process::start("command", jailer_arguments(command), control.theirs.get(),
-                            stdin_fd.get(), output_end.get()));
+             Process::start(Program::kJail, "command", jailer_arguments(command),
+                            control.theirs.get(), stdin_fd.get(), output_end.get()));
   control.theirs.reset();
   output_end.reset();
 

@@ -45,22 +45,22 @@ OwnedFd raised(OwnedFd fd) {
   return OwnedFd(fd ? ::fcntl(fd.get(), F_DUPFD_CLOEXEC, kLowestFd) : -1);
 }
 
-OwnedFd program_in_memory() {
+OwnedFd program_in_memory(std::span<const std::byte> bytes) {
   OwnedFd fd(::memfd_create("hearth_jail", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_EXEC));
   if (!fd) fd.reset(::memfd_create("hearth_jail", MFD_CLOEXEC | MFD_ALLOW_SEALING));
-  if (!fd || !write_all(fd.get(), program_bytes())) return {};
+  if (!fd || !write_all(fd.get(), bytes)) return {};
   if (::fcntl(fd.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) != 0)
     return {};
   return raised(std::move(fd));
 }
 
 // Where the system runs nothing from memory (vm.memfd_noexec=2): a file without a name.
-OwnedFd program_in_file() {
+OwnedFd program_in_file(std::span<const std::byte> bytes) {
   const char* folders[] = {std::getenv("XDG_RUNTIME_DIR"), "/tmp", "/var/tmp", "/dev/shm"};
   for (const char* folder : folders) {
     if (folder == nullptr) continue;
     OwnedFd writing(::open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0555));
-    if (!writing || !write_all(writing.get(), program_bytes())) continue;
+    if (!writing || !write_all(writing.get(), bytes)) continue;
     // A file that is open for writing can't be run.
     Result<OwnedFd> reading = reopen_read_only(writing.get());
     writing.reset();
@@ -76,24 +76,29 @@ bool memory_may_run() {
   return !fd || ::read(fd.get(), &level, 1) != 1 || level != '2';
 }
 
-// The program's descriptor, made once and kept.
-Result<int> program_fd() {
+Result<std::span<const std::byte>> built_bytes(Program program) {
+  const std::span<const std::byte> bytes = program_bytes(program);
+  if (!bytes.empty()) return bytes;
+  return fail(Code::kUnsupported,
+              "no jail can be built: this build has no worker program (it needs x86-64, and a "
+              "static C library when it is configured)");
+}
+
+// A program's descriptor, made once and kept.
+Result<int> program_fd(Program program) {
   static std::mutex mutex;
-  static OwnedFd program;
+  static OwnedFd programs[2];
   const std::lock_guard lock(mutex);
-  if (program) return program.get();
-  if (program_bytes().empty()) {
-    return fail(Code::kUnsupported,
-                "no jail can be built: this build has no worker program (it needs x86-64, and a "
-                "static C library when it is configured)");
-  }
-  if (memory_may_run()) program = program_in_memory();
-  if (!program) program = program_in_file();
-  if (!program) {
+  OwnedFd& fd = programs[static_cast<std::size_t>(program)];
+  if (fd) return fd.get();
+  HEARTH_TRY(const std::span<const std::byte> bytes, built_bytes(program));
+  if (memory_may_run()) fd = program_in_memory(bytes);
+  if (!fd) fd = program_in_file(bytes);
+  if (!fd) {
     return fail(Code::kUnsupported,
                 "no jail can be built: the system lets nothing be run from memory or from /tmp");
   }
-  return program.get();
+  return fd.get();
 }
 
 // What posix_spawn wants, released at the end of its scope.
@@ -139,10 +144,18 @@ class SpawnPlan {
 void fail_jail_step(std::uint32_t step) { step_to_fail = step; }
 void limit_jail_landlock(std::uint32_t version) { landlock_version_max = version; }
 
-Result<Process> Process::start(const char* mode, std::vector<std::string> arguments, int fd0,
-                               int fd1, int fd2) {
-  HEARTH_TRY(const int program, program_fd());
-  std::vector<std::string> words{"hearth_jail", mode};
+Result<> write_program(Program program, const std::filesystem::path& path) {
+  HEARTH_TRY(const std::span<const std::byte> bytes, built_bytes(program));
+  const OwnedFd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0500));
+  if (fd && write_all(fd.get(), bytes)) return {};
+  return fail(Code::kUnavailable,
+              fmt::format("'{}' can't be written ({})", path.string(), std::strerror(errno)));
+}
+
+Result<Process> Process::start(Program which, const char* mode, std::vector<std::string> arguments,
+                               int fd0, int fd1, int fd2) {
+  HEARTH_TRY(const int program, program_fd(which));
+  std::vector<std::string> words{which == Program::kJail ? "hearth_jail" : "hearth_device", mode};
   if (step_to_fail != 0) words.push_back(fmt::format("fail={}", step_to_fail.load()));
   if (landlock_version_max != 0)
     words.push_back(fmt::format("landlock={}", landlock_version_max.load()));

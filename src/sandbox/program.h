@@ -1,4 +1,5 @@
-// The static program of worker/, as this library starts it: carried as bytes, run from memory.
+// The programs of worker/ and device/, as this library starts them: carried as bytes, run from
+// memory.
 //
 // No path is looked up, so nobody can put another program there, and an installed hub is one file.
 // It is started by posix_spawn, which copies nothing of a hub that may hold many gigabytes, with an
@@ -8,6 +9,8 @@
 
 #include <sys/types.h>
 
+#include <cstdint>
+#include <filesystem>
 #include <span>
 #include <string>
 #include <vector>
@@ -17,9 +20,17 @@
 
 namespace hearth::sandbox {
 
-// The program's bytes; empty in a build that could not make it (another processor than x86-64, or
-// no static C library).
-std::span<const std::byte> program_bytes();
+enum class Program : std::uint8_t {
+  kJail,    // worker/: static; jailer of compilers, and worker of compiled kernels.
+  kDevice,  // device/: dynamic, since drivers are libraries; compiles and runs kernels for devices.
+};
+
+// A program's bytes; empty in a build that could not make it (another processor than x86-64, or no
+// static C library).
+std::span<const std::byte> program_bytes(Program program);
+
+// Writes the program to a file that may be run: for a jail that starts it (jailed_command.h).
+Result<> write_program(Program program, const std::filesystem::path& path);
 
 // A process that runs the program, killed and reaped when this goes out of scope.
 //
@@ -28,8 +39,8 @@ class Process {
  public:
   // `mode` and `arguments` are the program's; descriptors 0, 1 and 2 of it are the three given
   // ones. kUnsupported where the program can't be run, with the reason.
-  static Result<Process> start(const char* mode, std::vector<std::string> arguments, int fd0,
-                               int fd1, int fd2);
+  static Result<Process> start(Program program, const char* mode,
+                               std::vector<std::string> arguments, int fd0, int fd1, int fd2);
 
   Process() = default;
   Process(Process&& other) noexcept;

@@ -38,7 +38,7 @@ struct ControlReply {
   std::uint32_t number;
   std::uint32_t is_ok;
   std::uint32_t reserved;
-  char sentence[kSentenceBytes];  // Why not, ended by a zero.
+  char sentence[kSentenceBytes];  // Why not, ended by a zero; of a ready device, its identity.
 };
 
 enum class CommandEnd : std::uint32_t {

@@ -29,6 +29,7 @@ namespace hearth::sandbox {
 inline constexpr std::uint32_t kRunBuffersMax = 16;  // Tensors of one run.
 inline constexpr std::uint32_t kRunIntegersMax = 16;
 inline constexpr std::uint32_t kRunRealsMax = 16;
+inline constexpr std::uint32_t kRunDimensionsMax = 3;
 inline constexpr std::uint32_t kWorkerKernelsMax = 256;    // That a worker holds at a time.
 inline constexpr std::uint32_t kWorkerMappingsMax = 4096;  // That a worker holds at a time.
 inline constexpr std::uint64_t kGuardBytes = std::uint64_t{1}
@@ -51,6 +52,8 @@ struct RunRequest {
   RunBuffer buffers[kRunBuffersMax];
   std::int64_t integers[kRunIntegersMax];
   double reals[kRunRealsMax];
+  // Of a device's kernel: work items in each dimension, whole groups; 0 items: nothing is to be done.
+  std::uint64_t items[kRunDimensionsMax];
 };
 
 enum class RunStatus : std::uint32_t {
@@ -58,12 +61,14 @@ enum class RunStatus : std::uint32_t {
   kGaveUp,   // It was told to stop before it was done; outputs are unfinished.
   kRefused,  // No such kernel or mapping, an offset beyond its end, or counts above the limits.
   kFault,    // A signal ended the kernel, and the worker with it; the fields below say which.
+  kFailed,   // A device could not do it; the fields below say why.
 };
-inline constexpr std::uint32_t kRunStatuses = 4;
+inline constexpr std::uint32_t kRunStatuses = 5;
 
 struct RunAnswer {
   RunStatus status;
-  std::int32_t signal;          // kFault: SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP or SIGSYS.
+  // kFault: SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP or SIGSYS; kFailed: the driver's error.
+  std::int32_t signal;
   std::uint32_t system_call;    // SIGSYS: the number of the call that was refused.
   std::uint32_t fault_mapping;  // SIGSEGV, SIGBUS: the mapping within or beside which it touched,
                                 // or kNoMapping.

@@ -13,8 +13,12 @@
 #include <algorithm>
 #include <bitset>
 #include <cstring>
+#include <filesystem>
+#include <optional>
+#include <span>
 
 #include "sandbox/descriptor_room.h"
+#include "sandbox/private_folder.h"
 #include "sandbox/program.h"
 #include "sandbox/protocol.h"
 
@@ -88,6 +92,33 @@ Result<> check_limits(const WorkerLimits& limits) {
   return {};
 }
 
+// What a driver has to read, and the devices that it may use.
+constexpr const char* kDriverPaths[] = {"/usr", "/lib", "/lib64", "/etc/ld.so.cache", "/etc/OpenCL",
+                                        "/proc/cpuinfo", "/proc/meminfo", "/sys/devices/system"};
+constexpr const char* kGpuPaths[] = {"/proc/driver/nvidia", "/sys/devices", "/sys/bus/pci",
+                                     "/sys/class/drm", "/etc/nvidia"};
+constexpr const char* kGpuDevices[] = {"/dev/nvidiactl", "/dev/nvidia-uvm", "/dev/nvidia-uvm-tools",
+                                       "/dev/dri", "/dev/kfd"};
+constexpr int kGpusMax = 16;
+
+void add_device_arguments(const WorkerLimits& limits, const std::filesystem::path& scratch,
+                          std::vector<std::string>& arguments) {
+  const bool is_cuda = limits.kind == WorkerKind::kCuda;
+  const auto add = [&](const char* kind, const std::filesystem::path& path) {
+    std::error_code error;
+    if (std::filesystem::exists(path, error)) arguments.push_back(kind + path.string());
+  };
+  arguments.push_back(is_cuda ? "kind=cuda" : "kind=opencl");
+  const char* const usual = is_cuda ? "libcuda.so.1" : "libOpenCL.so.1";
+  arguments.push_back("library=" + (limits.library.empty() ? usual : limits.library));
+  arguments.push_back("scratch=" + scratch.string());
+  for (const char* const path : kDriverPaths) add("r=", path);
+  for (const char* const path : kGpuPaths) add("r=", path);
+  for (const char* const path : kGpuDevices) add("d=", path);
+  for (int i = 0; i < kGpusMax; ++i) add("d=", fmt::format("/dev/nvidia{}", i));
+  if (!limits.library.empty()) add("r=", limits.library);
+}
+
 bool send_request(int socket, const ControlRequest& request, int fd) {
   iovec part{const_cast<ControlRequest*>(&request), sizeof request};
   msghdr message{};
@@ -133,6 +164,8 @@ std::string RunOutcome::sentence() const {
       return "the kernel's process ended without a word: it was killed, or ran out of memory";
     case RunEnd::kDeadline:
       return "the kernel did not return before its deadline";
+    case RunEnd::kFailed:
+      return fmt::format("the device refuses the run with error {}", answer.signal);
   }
   return {};
 }
@@ -143,6 +176,8 @@ struct Worker::State {
   OwnedFd control;
   OwnedFd lifeline;
   ChannelPage channel;
+  std::optional<PrivateFolder> scratch;  // Of a device's driver.
+  DeviceIdentity device{};
   bool is_stopped = false;
   std::bitset<kWorkerKernelsMax> kernels;
   std::bitset<kWorkerMappingsMax> mappings;
@@ -153,6 +188,7 @@ struct Worker::State {
     process.kill();
     return fail(Code::kUnavailable, fmt::format("the worker {}", process.how_it_ended()));
   }
+  void read_identity(const ControlReply& reply);
   RunOutcome outcome_of(std::uint32_t run, bool was_given_up);
   bool await(std::uint32_t run, std::int64_t until_ns);
 };
@@ -172,8 +208,20 @@ Result<> Worker::State::await_reply(std::uint32_t op, std::uint32_t number, int 
     process.kill();
     return fail(Code::kUnavailable, "the worker broke the protocol and was killed");
   }
+  if (reply.is_ok != 0 && op == 0) read_identity(reply);
   if (reply.is_ok != 0) return {};
   return fail(Code::kInvalidArgument, clean_sentence(reply.sentence));
+}
+
+// What a device calls itself: printable, and ended.
+void Worker::State::read_identity(const ControlReply& reply) {
+  std::memcpy(&device, reply.sentence, sizeof device);
+  for (const std::span<char> text :
+       {std::span<char>(device.device), std::span<char>(device.driver), std::span<char>(device.target)}) {
+    text.back() = '\0';
+    const std::string clean = clean_sentence(text);
+    std::ranges::copy(clean, text.begin());
+  }
 }
 
 Result<> Worker::State::ask(const ControlRequest& request, int fd) {
@@ -198,8 +246,16 @@ Result<Worker> Worker::start(const WorkerLimits& limits) {
       fmt::format("memory={}", limits.memory_bytes), fmt::format("mapped={}", limits.mapped_bytes),
       fmt::format("stack={}", limits.stack_bytes), fmt::format("threads={}", limits.n_threads),
       fmt::format("spin={}", limits.spin_us)};
-  HEARTH_TRY(state->process, Process::start("worker", std::move(arguments), control.theirs.get(),
-                                            lifeline.theirs.get(), state->channel.fd()));
+  const bool is_device = limits.kind != WorkerKind::kProcessor;
+  if (is_device) {
+    HEARTH_TRY(PrivateFolder scratch, PrivateFolder::create());
+    state->scratch.emplace(std::move(scratch));
+    add_device_arguments(limits, state->scratch->path(), arguments);
+  }
+  HEARTH_TRY(state->process,
+             Process::start(is_device ? Program::kDevice : Program::kJail, "worker",
+                            std::move(arguments), control.theirs.get(), lifeline.theirs.get(),
+                            state->channel.fd()));
   control.theirs.reset();
   lifeline.theirs.reset();
   state->control = std::move(control.ours);
@@ -207,7 +263,9 @@ Result<Worker> Worker::start(const WorkerLimits& limits) {
   if (Result<> ready = state->await_reply(0, 0, kStartMs); !ready) {
     if (ready.error().code != Code::kInvalidArgument)
       return std::unexpected(std::move(ready).error());
-    return fail(Code::kUnsupported, "no jail can be built for kernels: " + ready.error().message);
+    return fail(Code::kUnsupported,
+                (is_device ? "no device can run kernels: " : "no jail can be built for kernels: ") +
+                    ready.error().message);
   }
   return Worker(std::move(state));
 }
@@ -311,10 +369,11 @@ RunOutcome Worker::State::outcome_of(std::uint32_t run, bool was_given_up) {
     return outcome;
   }
   constexpr RunEnd kEnds[kRunStatuses] = {RunEnd::kDone, RunEnd::kGaveUp, RunEnd::kRefused,
-                                          RunEnd::kFault};
+                                          RunEnd::kFault, RunEnd::kFailed};
   outcome.answer = read_answer(*channel);
   outcome.end = kEnds[static_cast<std::uint32_t>(outcome.answer.status)];
-  if (outcome.end == RunEnd::kFault) process.kill();  // It is ending; a faked fault ends it, too.
+  // It is ending; a faked fault ends it, too.  A device that failed may fail ever after.
+  if (outcome.end == RunEnd::kFault || outcome.end == RunEnd::kFailed) process.kill();
   outcome.worker_lives = process.is_alive();
   return outcome;
 }
@@ -357,6 +416,7 @@ Result<> Worker::continue_process() {
 void Worker::kill() { state_->process.kill(); }
 bool Worker::is_alive() const { return state_->process.is_alive(); }
 std::string Worker::how_it_ended() const { return state_->process.how_it_ended(); }
+const DeviceIdentity& Worker::device() const { return state_->device; }
 int Worker::channel_fd() const { return state_->channel.fd(); }
 int Worker::pidfd() const { return state_->process.pidfd(); }
 pid_t Worker::pid() const { return state_->process.pid(); }

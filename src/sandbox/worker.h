@@ -8,6 +8,11 @@
 // kernel may do what it likes in there, the worker's own data included; the border is the process
 // (docs/design/0022-jails.md).
 //
+// Kernels for devices have a worker of their own kind, with a driver in it and therefore more calls
+// and files than nothing: the filter lets no process be started and no socket be made, Landlock none
+// but public files be read, and a GPU's isolation is what its driver makes of it
+// (docs/design/0032-kernels-for-devices.md).
+//
 // So what a worker says is never believed further than it costs to be wrong: answers are bounded,
 // waiting has deadlines, and a worker that breaks the protocol is killed.  It ends with its owner,
 // however that dies.
@@ -21,6 +26,7 @@
 #include <string>
 
 #include "base/result.h"
+#include "sandbox/device_image.h"
 #include "sandbox/run_channel.h"
 
 namespace hearth::sandbox {
@@ -30,6 +36,13 @@ using Deadline = std::chrono::steady_clock::time_point;
 inline constexpr std::uint32_t kWorkerThreadsMax = 256;
 inline constexpr std::uint64_t kImageBytesMax = std::uint64_t{64} << 20;  // Of an image's file.
 
+// What runs kernels in a worker.
+enum class WorkerKind : std::uint8_t {
+  kProcessor,  // The worker's own threads: images are compiled objects.
+  kOpenCl,     // A device, by its driver: images as device_image.h has them, one in a worker.
+  kCuda,
+};
+
 struct WorkerLimits {
   std::uint64_t memory_bytes = std::uint64_t{256}
                                << 20;  // What images take, their zeroed data included.
@@ -38,6 +51,8 @@ struct WorkerLimits {
   std::uint64_t stack_bytes = std::uint64_t{8} << 20;  // Of each thread that runs kernels.
   std::uint32_t n_threads = 1;                         // For parallel_for, the caller's included.
   std::uint32_t spin_us = 40;  // How long its threads look for work before they sleep.
+  WorkerKind kind = WorkerKind::kProcessor;
+  std::string library = {};    // A device's driver, instead of the usual one: for tests.
 };
 
 enum class Access : std::uint8_t {
@@ -52,6 +67,7 @@ enum class RunEnd : std::uint8_t {
   kFault,     // A signal ended the kernel and the worker.
   kDied,      // The worker ended without a word: killed, out of memory, or by a call that it hid.
   kDeadline,  // The deadline passed and it was killed.
+  kFailed,    // A device could not do it; the worker is killed.
 };
 
 struct RunOutcome {
@@ -108,6 +124,9 @@ class Worker {
   bool is_alive() const;  // One poll.
   // "was killed by signal 9", "ended with status 1"; once it is dead.
   std::string how_it_ended() const;
+
+  // Which device runs its kernels; of a worker for one.
+  const DeviceIdentity& device() const;
 
   int channel_fd() const;  // The run channel's memory, of kRunChannelBytes, for a client to map.
   int pidfd() const;       // Readable once the process has ended.

@@ -205,6 +205,41 @@ class Kernels(unittest.TestCase):
             names = [kernel["name"] for kernel in self.kernel(home, "list")]
             self.assertEqual(names, ["scale", "scale2"])
 
+    def test_a_kernel_for_a_device_is_written_and_run_by_the_same_calls(self):
+        contract = CONTRACT.replace("flops", 'language = "opencl"\nrange = ["n"]\nflops')
+        head = "KERNEL scale(GLOBAL f32* restrict out, GLOBAL const f32* restrict in, GLOBAL const f32* restrict w, i64 n)"
+        right = head + " { if (ITEM(0) < n) out[ITEM(0)] = in[ITEM(0)] * w[ITEM(0)]; }"
+        beside = head + " { out[ITEM(0)] = in[ITEM(0)] * w[ITEM(0)]; }"
+        with AdviserServer(Script(in_words(("toml", CONTRACT), ("cpp", RIGHT)), in_words(("toml", contract), ("opencl", beside)),
+                                  in_words(("toml", contract), ("opencl", right)))) as adviser:
+            home = self.home(adviser)
+            ask = ("new", "out = in * weights", "--language", "opencl")
+            tried = home.run("kernel", *ask, "--json", timeout=120, TEST_ADVISER_KEY=KEY)
+            if "no device can run kernels" in tried.stderr or "can't be built" in tried.stderr:
+                self.skipTest(tried.stderr)
+            self.assertEqual(tried.returncode, 0, tried.stderr)
+            made = json.loads(tried.stdout)
+            self.assertIn("'opencl' was asked for", made["rounds"][0]["problem"])
+            self.assertIn("'out'", made["rounds"][1]["problem"])
+            self.assertEqual(len(made["rounds"]), 3)
+            self.assertIn("KERNEL", json.loads(adviser.bodies[0])["messages"][0]["content"])
+            statement = made["receipt"]["statement"]
+            self.assertEqual(statement["language"], "opencl")
+            self.assertTrue(statement["device"] and statement["driver"] and statement["target"])
+            self.assertTrue(self.kernel(home, *ask)["was_known"])
+            self.assertGreater(self.kernel(home, "run", "scale", "--size", "n=1000")["run_ns"], 0)
+            with Hub(home, TEST_ADVISER_KEY=KEY) as hub:
+                status, _, ran = hub.request("POST", "/hearth/v1/kernels/run", {"name": "scale", "arrays": {"in": [1, 2, 3], "w": [4, 5, 6]}})
+                self.assertEqual((status, ran["outputs"]["out"]["data"]), (200, [4, 10, 18]), ran)
+                _, _, whole = hub.request("GET", "/hearth/v1/kernels/scale")
+                self.assertEqual((whole["language"], whole["device"]), ("opencl", statement["device"]))
+                library = next(iter(sorted(Path(HEARTH).parents[2].glob("bindings/c/libhearth.so*"))), None)
+                if library is not None:
+                    done = subprocess.run([sys.executable, "-c", DEVICE_PROGRAM], capture_output=True, text=True, timeout=120,
+                                          env=home.environment(HEARTH_LIBRARY=str(library), PYTHONPATH=str(ROOT / "bindings/python")))
+                    self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertEqual(len(adviser.bodies), 3)
+
     def policy_of_ask(self, home):
         (home.path / ".config/hearth/policy.toml").write_text('[actions]\nprivate = "ask"\n')
 
@@ -311,6 +346,15 @@ with hearth.Context() as context:
     assert asked.receipt["statement"]["kernel"] == "scale2"
     assert context.kernel(wish).name == "scale2"
     assert {"scale", "scale2"} <= set(context.kernels())
+"""
+
+DEVICE_PROGRAM = """
+import hearth
+with hearth.Context() as context:
+    scale = context.kernel("scale")
+    for n in (3, 1000, 3):
+        out = scale(context.tensor([2.0] * n), context.tensor([3.0] * n)).tolist()
+        assert out == [6.0] * n, out[:10]
 """
 
 

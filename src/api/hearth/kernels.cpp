@@ -33,7 +33,9 @@ void write_terms(JsonWriter& json, const hub::KernelEntry& entry) {
   json.key("name").value(contract.name).key("key").value(to_hex(entry.kernel.key));
   json.key("origin").value(is_builtin ? "built-in" : "verified").key("about").value(contract.prose);
   json.key("signature").value(contract.signature.text());
-  json.key("language").value(compute::language_name(contract.language)).key("device").value("cpu");
+  json.key("language").value(compute::language_name(contract.language)).key("device");
+  json.value(compute::is_for_device(contract.language) && entry.receipt ? entry.receipt->device
+                                                                        : "cpu");
   json.key("threads");
   if (is_builtin)
     json.null();  // As many as there are.
@@ -101,6 +103,11 @@ Parsed<hub::KernelRequest> request_of(dom::object object) {
     request.contract = *std::move(parsed);
   }
   if (request.prose.empty() && !request.contract) return missing("prose");
+  std::string named;
+  HEARTH_TRY_VOID(set_optional_text(named, "", object, "language"));
+  const auto language = hub::language_for(request.contract, named);
+  if (!language) return refuse("invalid_value", "language", language.error().message);
+  request.language = *language;
   return request;
 }
 

@@ -1,16 +1,18 @@
 // Hearth's own API: the kernels of this hub, and asking for new ones.
 //
-//   GET    /hearth/v1/kernels         {"kernels": [ENTRY], "machine": {"cpu", "isa", "threads",
-//   "roof_gflops_f32",
-//                                      "roof_gflops_f64", "roof_gb_s"}, "jail": {"works",
-//                                      "reason"}}
+//   GET    /hearth/v1/kernels         {"kernels": [ENTRY],
+//                                      "machine": {"cpu", "isa", "threads", "roof_gflops_f32",
+//                                                  "roof_gflops_f64", "roof_gb_s"},
+//                                      "jail": {"works", "reason"}}
 //   GET    /hearth/v1/kernels/{name}  ENTRY, with "contract" (TOML), "source" and "receipt" (JSON,
-//   signed) DELETE /hearth/v1/kernels/{name}  {"dropped": KEY} POST   /hearth/v1/kernels {"prose":
-//   "multiply in by w", "contract": "TOML", "rounds": 4, "stream": true} POST
-//   /hearth/v1/kernels/run     kernel_run.h
+//                                     signed)
+//   DELETE /hearth/v1/kernels/{name}  {"dropped": KEY}
+//   POST   /hearth/v1/kernels         {"prose": "multiply in by w", "contract": "TOML",
+//                                      "language": "opencl", "rounds": 4, "stream": true}
+//   POST   /hearth/v1/kernels/run     kernel_run.h
 //
 // An ENTRY: "name", "key" (of its contract, in hexadecimal), "origin" ("built-in" or "verified"),
-// "about", "signature", "language", "device", "threads", "determinism", and as expressions of the
+// "about", "signature", "language", "device" ("cpu", or the device's name), "threads", "determinism", and as expressions of the
 // signature's symbols "flops" and "bytes"; "errors" (null, or {"max_units", "tolerance_units"}, in
 // units of the last place), "speed" (null, or {"sizes", "run_ns", "gflops", "gb_s", "roof_gflops",
 // "roof_gb_s", "roof_percent"}: a verified kernel's from its receipt, a built-in's from its last

@@ -121,6 +121,11 @@ TEST_F(Kernels, AreAskedFor) {
   EXPECT_EQ(prose->request.prose, "add one");
   EXPECT_EQ(prose->rounds, 2U);
   EXPECT_FALSE(prose->stream);
+  const auto device = parse_kernel_ask(R"({"prose":"add one","language":"opencl"})");
+  ASSERT_TRUE(device) << device.error().message;
+  EXPECT_EQ(device->request.language, compute::Language::kOpenCl);
+  EXPECT_THAT(parse_kernel_ask(R"({"prose":"add one","language":"c"})").error().message,
+              HasSubstr("c++, opencl and cuda are"));
   EXPECT_THAT(parse_kernel_ask("{}").error().message, HasSubstr("prose"));
   EXPECT_THAT(parse_kernel_ask(R"({"contract":"name = 1"})").error().message,
               HasSubstr("there is no 'signature'"));

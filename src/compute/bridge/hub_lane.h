@@ -32,6 +32,7 @@ struct HubCall {
   const HubKernel* kernel = nullptr;
   Bindings bindings;
   std::vector<std::shared_ptr<MemoryBlock>> memory;  // Keeps what `bindings` point to.
+  std::shared_ptr<const HubKernel> owned = nullptr;  // Keeps `kernel` where it is a client's.
 };
 
 // Threading: by the session's thread, but for what the page's other end does.

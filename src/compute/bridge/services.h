@@ -44,6 +44,9 @@ struct JailedKernel {
   Signature signature;
   CostOf cost;
   sandbox::OwnedFd image;  // Sealed.
+  // Of a kernel for a device: runs it in the hub's worker for that, with copies of its tensors; there
+  // is no image for the client's.
+  std::shared_ptr<const HubKernel> on_device = nullptr;
 };
 
 struct Built {

@@ -103,8 +103,9 @@ class Session {
   Result<OpenedKernel*> find_kernel(std::uint64_t kernel);
   Result<Argument> argument_of(const WireValue& value, std::size_t index) const;
   Result<std::vector<Argument>> arguments_of(const std::vector<WireValue>& values) const;
-  Result<sandbox::RunRequest> bind_in_hub(std::uint32_t call, HubKernelPtr kernel, const BoundAsk& ask,
-                                          Bindings bindings);
+  Result<sandbox::RunRequest> bind_in_hub(std::uint32_t call, HubKernelPtr kernel,
+                                          std::shared_ptr<const HubKernel> owned,
+                                          const BoundAsk& ask, Bindings bindings);
   Result<sandbox::RunRequest> bind_in_worker(const JailedKernelPtr& kernel, const BoundAsk& ask,
                                              const Bindings& bindings);
   void drop_calls(const std::function<bool(const Call&)>& which);

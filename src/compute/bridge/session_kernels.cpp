@@ -58,7 +58,7 @@ Result<Session::Reply> Session::on_open_kernel(std::string_view payload) {
   } else if (shared_.services.find_kernel) {
     HEARTH_TRY(JailedKernelPtr found, shared_.services.find_kernel(ask.name));
     name = found->name, key = found->key, receipt = found->receipt.substr(0, kPayloadBytesMax / 2);
-    reply.place = Place::kWorker;
+    reply.place = found->on_device != nullptr ? Place::kHub : Place::kWorker;
     reply.is_verified = found->is_verified ? 1 : 0;
     reply.compile_s = found->compile_s;
     opened.what = std::move(found);
@@ -134,9 +134,13 @@ Result<Session::Reply> Session::on_bind(std::string_view payload) {
   }
   HEARTH_TRY(const sandbox::RunRequest run,
              std::visit(Overloaded{[&](const HubKernelPtr& house) {
-                                     return bind_in_hub(static_cast<std::uint32_t>(reply.call), house, ask, std::move(bindings));
+                                     return bind_in_hub(static_cast<std::uint32_t>(reply.call), house, nullptr, ask, std::move(bindings));
                                    },
                                    [&](const JailedKernelPtr& jailed) {
+                                     if (jailed->on_device != nullptr) {
+                                       return bind_in_hub(static_cast<std::uint32_t>(reply.call), jailed->on_device.get(),
+                                                          jailed->on_device, ask, std::move(bindings));
+                                     }
                                      call.place = Place::kWorker;
                                      return bind_in_worker(jailed, ask, bindings);
                                    }},
@@ -145,10 +149,11 @@ Result<Session::Reply> Session::on_bind(std::string_view payload) {
   return Reply{with_run(reply, run), {}};
 }
 
-Result<sandbox::RunRequest> Session::bind_in_hub(std::uint32_t call, HubKernelPtr kernel, const BoundAsk& ask,
-                                                 Bindings bindings) {
+Result<sandbox::RunRequest> Session::bind_in_hub(std::uint32_t call, HubKernelPtr kernel,
+                                                 std::shared_ptr<const HubKernel> owned,
+                                                 const BoundAsk& ask, Bindings bindings) {
   HEARTH_TRY(HubLane* const lane, hub_lane());
-  HubCall made{kernel, std::move(bindings), {}};
+  HubCall made{kernel, std::move(bindings), {}, std::move(owned)};
   for (const WireValue& value : ask.values) {
     if (value.kind == ValueKind::kTensor) made.memory.push_back(blocks_.at(value.block));
   }

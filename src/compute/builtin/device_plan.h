@@ -20,6 +20,9 @@ namespace hearth::compute {
 
 enum class Dialect : std::uint8_t { kCuda, kOpenCl };
 
+// The words that kernels are written in: types, KERNEL, GLOBAL, LOCAL, BARRIER, ITEM and others.
+std::string_view device_prelude(Dialect dialect);
+
 // All kernels, complete: nothing is included.
 std::string device_source(Dialect dialect);
 

@@ -8,11 +8,23 @@ namespace {
 constexpr std::string_view kCudaPrelude = R"(
 typedef float f32;
 typedef double f64;
+typedef signed char i8;
+typedef short i16;
+typedef int i32;
 typedef long long i64;
+typedef unsigned char u8;
+typedef unsigned short u16;
+typedef unsigned int u32;
+typedef unsigned long long u64;
+#define restrict __restrict__
 #define KERNEL extern "C" __global__ void
 #define GLOBAL
 #define LOCAL __shared__
 #define BARRIER() __syncthreads()
+#define ITEM_0 ((i64)blockIdx.x * blockDim.x + threadIdx.x)
+#define ITEM_1 ((i64)blockIdx.y * blockDim.y + threadIdx.y)
+#define ITEM_2 ((i64)blockIdx.z * blockDim.z + threadIdx.z)
+#define ITEM(d) ITEM_##d
 #define LOCAL_X ((i64)threadIdx.x)
 #define LOCAL_Y ((i64)threadIdx.y)
 #define GROUP_X ((i64)blockIdx.x)
@@ -26,11 +38,19 @@ constexpr std::string_view kOpenClPrelude = R"(
 #pragma OPENCL FP_CONTRACT OFF
 typedef float f32;
 typedef double f64;
+typedef char i8;
+typedef short i16;
+typedef int i32;
 typedef long i64;
+typedef uchar u8;
+typedef ushort u16;
+typedef uint u32;
+typedef ulong u64;
 #define KERNEL __kernel void
 #define GLOBAL __global
 #define LOCAL __local
 #define BARRIER() barrier(CLK_LOCAL_MEM_FENCE)
+#define ITEM(d) ((i64)get_global_id(d))
 #define LOCAL_X ((i64)get_local_id(0))
 #define LOCAL_Y ((i64)get_local_id(1))
 #define GROUP_X ((i64)get_group_id(0))
@@ -126,8 +146,12 @@ KERNEL jacobi5_f64(GLOBAL f64* out, GLOBAL const f64* u, i64 n, i64 m) {
 
 }  // namespace
 
+std::string_view device_prelude(Dialect dialect) {
+  return dialect == Dialect::kCuda ? kCudaPrelude : kOpenClPrelude;
+}
+
 std::string device_source(Dialect dialect) {
-  std::string text(dialect == Dialect::kCuda ? kCudaPrelude : kOpenClPrelude);
+  std::string text(device_prelude(dialect));
   text += "#define DEPTH " + std::to_string(kGemmDepth) + "\n";
   for (const std::string_view part : {kElementwise, kSums, kGemm, kStencil}) text += part;
   return text;

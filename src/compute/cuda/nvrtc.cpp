@@ -8,6 +8,7 @@
 #include <memory>
 
 #include "compute/builtin/library/shared_library.h"
+#include "sandbox/device/cuda_api.h"
 
 namespace hearth::compute {
 namespace {
@@ -49,36 +50,18 @@ std::vector<std::string> nvrtc_candidates() {
   return found;
 }
 
-struct Nvrtc::Functions {
-  int (*nvrtcVersion)(int*, int*);
-  int (*nvrtcGetNumSupportedArchs)(int*);
-  int (*nvrtcGetSupportedArchs)(int*);
-  int (*nvrtcCreateProgram)(void**, const char* source, const char* name, int n_headers, const char* const*,
-                            const char* const*);
-  int (*nvrtcCompileProgram)(void*, int n_options, const char* const*);
-  int (*nvrtcGetProgramLogSize)(void*, std::size_t*);
-  int (*nvrtcGetProgramLog)(void*, char*);
-  int (*nvrtcGetCUBINSize)(void*, std::size_t*);
-  int (*nvrtcGetCUBIN)(void*, char*);
-  int (*nvrtcDestroyProgram)(void**);
-};
+struct Nvrtc::Functions : sandbox::NvrtcFunctions {};
 
 Result<Nvrtc> Nvrtc::load() {
   HEARTH_TRY(const SharedLibrary library,
              SharedLibrary::open(nvrtc_candidates(), "compiling CUDA C++", "pip's nvidia-cuda-nvrtc-cu12, and name its libnvrtc.so.12 in HEARTH_NVRTC"));
   static Functions f;
-#define BIND(name) HEARTH_TRY_VOID(library.bind(#name, f.name, "version 11.2 or later"))
-  BIND(nvrtcVersion);
-  BIND(nvrtcGetNumSupportedArchs);
-  BIND(nvrtcGetSupportedArchs);
-  BIND(nvrtcCreateProgram);
-  BIND(nvrtcCompileProgram);
-  BIND(nvrtcGetProgramLogSize);
-  BIND(nvrtcGetProgramLog);
-  BIND(nvrtcGetCUBINSize);
-  BIND(nvrtcGetCUBIN);
-  BIND(nvrtcDestroyProgram);
-#undef BIND
+  Result<> bound;
+  sandbox::bind_nvrtc(f, [&](const char* name, auto*& function) {
+    bound = library.bind(name, function, "version 11.2 or later");
+    return bound.has_value();
+  });
+  HEARTH_TRY_VOID(std::move(bound));
   Nvrtc nvrtc;
   nvrtc.functions_ = &f;
   nvrtc.library_ = library.name();

@@ -7,121 +7,49 @@
 #include <vector>
 
 #include "compute/builtin/library/shared_library.h"
+#include "sandbox/device/opencl_api.h"
 
 namespace hearth::compute {
 namespace {
 
-// What CL/cl.h says: handles are pointers, flags 64-bit words, errors negative numbers.
-using Handle = void*;
-using Status = std::int32_t;
-constexpr std::uint64_t kDeviceGpu = 4;
-constexpr std::uint64_t kDeviceAny = 0xFFFFFFFF;
-constexpr std::uint32_t kDeviceName = 0x102B;
-constexpr std::uint32_t kDeviceDoubles = 0x1032;
-constexpr std::uint32_t kBuildLog = 0x1183;
-constexpr std::uint64_t kReadWrite = 1;
-constexpr std::uint64_t kCopyHostMemory = 32;
-constexpr std::size_t kHandlesMax = 16;
+using sandbox::ClFunctions;
+using sandbox::ClHandle;
+using sandbox::ClRelease;
+using sandbox::ClStatus;
 constexpr std::size_t kLogBytesMax = 4000;
 
-using Release = Status(Handle);
-
-struct Functions {
-  Status (*clGetPlatformIDs)(std::uint32_t, Handle*, std::uint32_t*);
-  Status (*clGetDeviceIDs)(Handle, std::uint64_t, std::uint32_t, Handle*, std::uint32_t*);
-  Status (*clGetDeviceInfo)(Handle, std::uint32_t, std::size_t, void*, std::size_t*);
-  Handle (*clCreateContext)(const std::intptr_t*, std::uint32_t, const Handle*, void*, void*, Status*);
-  Handle (*clCreateCommandQueue)(Handle, Handle, std::uint64_t, Status*);
-  Handle (*clCreateProgramWithSource)(Handle, std::uint32_t, const char**, const std::size_t*, Status*);
-  Status (*clBuildProgram)(Handle, std::uint32_t, const Handle*, const char*, void*, void*);
-  Status (*clGetProgramBuildInfo)(Handle, Handle, std::uint32_t, std::size_t, void*, std::size_t*);
-  Handle (*clCreateKernel)(Handle, const char*, Status*);
-  Status (*clSetKernelArg)(Handle, std::uint32_t, std::size_t, const void*);
-  Handle (*clCreateBuffer)(Handle, std::uint64_t, std::size_t, void*, Status*);
-  Status (*clEnqueueNDRangeKernel)(Handle, Handle, std::uint32_t, const std::size_t*, const std::size_t*,
-                                   const std::size_t*, std::uint32_t, const Handle*, Handle*);
-  Status (*clEnqueueReadBuffer)(Handle, Handle, std::uint32_t, std::size_t, std::size_t, void*,
-                                std::uint32_t, const Handle*, Handle*);
-  Status (*clFinish)(Handle);
-  Release* clReleaseContext;
-  Release* clReleaseCommandQueue;
-  Release* clReleaseProgram;
-  Release* clReleaseKernel;
-  Release* clReleaseMemObject;
-};
-
-Result<Functions> load() {
+Result<ClFunctions> load() {
   const std::vector<std::string> names = {"libOpenCL.so.1"};
   HEARTH_TRY(const SharedLibrary library,
-             SharedLibrary::open(names, "OpenCL", "ocl-icd-libopencl1 and a driver (pocl-opencl-icd for the CPU)"));
-  Functions f{};
-#define BIND(name) HEARTH_TRY_VOID(library.bind(#name, f.name))
-  BIND(clGetPlatformIDs);
-  BIND(clGetDeviceIDs);
-  BIND(clGetDeviceInfo);
-  BIND(clCreateContext);
-  BIND(clCreateCommandQueue);
-  BIND(clCreateProgramWithSource);
-  BIND(clBuildProgram);
-  BIND(clGetProgramBuildInfo);
-  BIND(clCreateKernel);
-  BIND(clSetKernelArg);
-  BIND(clCreateBuffer);
-  BIND(clEnqueueNDRangeKernel);
-  BIND(clEnqueueReadBuffer);
-  BIND(clFinish);
-  BIND(clReleaseContext);
-  BIND(clReleaseCommandQueue);
-  BIND(clReleaseProgram);
-  BIND(clReleaseKernel);
-  BIND(clReleaseMemObject);
-#undef BIND
+             SharedLibrary::open(
+                 names, "OpenCL",
+                 "ocl-icd-libopencl1 and a driver (pocl-opencl-icd for the CPU)"));
+  ClFunctions f{};
+  Result<> bound;
+  sandbox::bind_opencl(f, [&](const char* name, auto*& function) {
+    bound = library.bind(name, function);
+    return bound.has_value();
+  });
+  HEARTH_TRY_VOID(std::move(bound));
   return f;
 }
 
-Result<> check(Status status, std::string_view what) {
+Result<> check(ClStatus status, std::string_view what) {
   if (status == 0) return {};
   // -4, -5 and -6: no memory for an object, no resources, no memory of the host's.
   const Code code = status <= -4 && status >= -6 ? Code::kOutOfBudget : Code::kInternal;
   return fail(code, fmt::format("OpenCL: {} failed with error {}", what, status));
 }
 
-using Owned = std::unique_ptr<void, Release*>;
-
-std::vector<Handle> all_devices(const Functions& f, std::uint64_t type) {
-  Handle platforms[kHandlesMax] = {};
-  std::uint32_t n_platforms = 0;
-  if (f.clGetPlatformIDs(kHandlesMax, platforms, &n_platforms) != 0) return {};
-  std::vector<Handle> all;
-  for (std::size_t i = 0; i < std::min<std::size_t>(n_platforms, kHandlesMax); ++i) {
-    Handle devices[kHandlesMax] = {};
-    std::uint32_t n_devices = 0;
-    if (f.clGetDeviceIDs(platforms[i], type, kHandlesMax, devices, &n_devices) != 0) continue;
-    all.insert(all.end(), devices, devices + std::min<std::size_t>(n_devices, kHandlesMax));
-  }
-  return all;
-}
-
-Result<Handle> best_device(const Functions& f) {
-  for (const std::uint64_t type : {kDeviceGpu, kDeviceAny}) {
-    for (Handle const device : all_devices(f, type)) {
-      std::uint64_t doubles = 0;
-      if (f.clGetDeviceInfo(device, kDeviceDoubles, sizeof(doubles), &doubles, nullptr) == 0 && doubles != 0) {
-        return device;
-      }
-    }
-  }
-  return fail(Code::kUnavailable,
-              "OpenCL has no device that computes with doubles: install a driver, for the CPU pocl-opencl-icd");
-}
+using Owned = std::unique_ptr<void, ClRelease*>;
 
 }  // namespace
 
 struct OpenCl::State {
-  explicit State(const Functions& functions) : f(functions) {}
+  explicit State(const ClFunctions& functions) : f(functions) {}
 
-  const Functions f;
-  Handle device = nullptr;
+  const ClFunctions f;
+  ClHandle device = nullptr;
   std::string name;
   Owned context{nullptr, nullptr};
   Owned queue{nullptr, nullptr};
@@ -129,7 +57,7 @@ struct OpenCl::State {
   std::map<std::string, Owned, std::less<>> kernels;
 
   Result<> build() {
-    Status status = 0;
+    ClStatus status = 0;
     context = Owned(f.clCreateContext(nullptr, 1, &device, nullptr, nullptr, &status), f.clReleaseContext);
     HEARTH_TRY_VOID(check(status, "making a context"));
     queue = Owned(f.clCreateCommandQueue(context.get(), device, 0, &status), f.clReleaseCommandQueue);
@@ -140,14 +68,14 @@ struct OpenCl::State {
     HEARTH_TRY_VOID(check(status, "reading the kernels"));
     if (f.clBuildProgram(program.get(), 1, &device, "-cl-std=CL1.2", nullptr, nullptr) == 0) return {};
     std::string log(kLogBytesMax, '\0');
-    f.clGetProgramBuildInfo(program.get(), device, kBuildLog, log.size(), log.data(), nullptr);
+    f.clGetProgramBuildInfo(program.get(), device, sandbox::kClBuildLog, log.size(), log.data(), nullptr);
     return fail(Code::kInternal, fmt::format("OpenCL on {} can't compile the kernels: {}", name, log.c_str()));
   }
 
-  Result<Handle> kernel(std::string_view kernel_name) {
+  Result<ClHandle> kernel(std::string_view kernel_name) {
     const auto found = kernels.find(kernel_name);
     if (found != kernels.end()) return found->second.get();
-    Status status = 0;
+    ClStatus status = 0;
     const std::string key(kernel_name);
     Owned made(f.clCreateKernel(program.get(), key.c_str(), &status), f.clReleaseKernel);
     HEARTH_TRY_VOID(check(status, "finding kernel " + key));
@@ -155,9 +83,9 @@ struct OpenCl::State {
   }
 
   Result<Owned> buffer(const DeviceBuffer& wanted) const {
-    Status status = 0;
+    ClStatus status = 0;
     const bool is_filled = wanted.in != nullptr && wanted.bytes > 0;
-    Owned made(f.clCreateBuffer(context.get(), kReadWrite | (is_filled ? kCopyHostMemory : 0),
+    Owned made(f.clCreateBuffer(context.get(), sandbox::kClReadWrite | (is_filled ? sandbox::kClCopyHostMemory : 0),
                                 std::max<std::size_t>(wanted.bytes, 1),
                                 is_filled ? const_cast<std::byte*>(wanted.in) : nullptr, &status),
                f.clReleaseMemObject);
@@ -165,19 +93,19 @@ struct OpenCl::State {
     return made;
   }
 
-  Result<> set_argument(Handle kernel, std::uint32_t index, const LaunchArgument& argument,
+  Result<> set_argument(ClHandle kernel, std::uint32_t index, const LaunchArgument& argument,
                         const std::vector<Owned>& buffers) const {
     const auto set = [&](const auto& value) {
       return check(f.clSetKernelArg(kernel, index, sizeof(value), &value), "setting an argument");
     };
-    if (const auto* const at = std::get_if<BufferIndex>(&argument)) return set(Handle{buffers[at->value].get()});
+    if (const auto* const at = std::get_if<BufferIndex>(&argument)) return set(ClHandle{buffers[at->value].get()});
     if (const auto* const integer = std::get_if<std::int64_t>(&argument)) return set(*integer);
     if (const auto* const single = std::get_if<float>(&argument)) return set(*single);
     return set(std::get<double>(argument));
   }
 
   Result<> launch(const Launch& launch, const std::vector<Owned>& buffers) {
-    HEARTH_TRY(Handle const to_run, kernel(launch.kernel));
+    HEARTH_TRY(ClHandle const to_run, kernel(launch.kernel));
     for (std::uint32_t i = 0; i < launch.arguments.size(); ++i) {
       HEARTH_TRY_VOID(set_argument(to_run, i, launch.arguments[i], buffers));
     }
@@ -192,11 +120,16 @@ OpenCl::OpenCl(std::unique_ptr<State> state) : state_(std::move(state)) {}
 OpenCl::~OpenCl() = default;
 
 Result<std::unique_ptr<OpenCl>> OpenCl::open() {
-  HEARTH_TRY(const Functions functions, load());
+  HEARTH_TRY(const ClFunctions functions, load());
   auto state = std::make_unique<State>(functions);
-  HEARTH_TRY(state->device, best_device(functions));
+  state->device = sandbox::best_opencl_device(functions);
+  if (state->device == nullptr) {
+    return fail(Code::kUnavailable,
+                "OpenCL has no device that computes with doubles: install a driver, for the CPU "
+                "pocl-opencl-icd");
+  }
   std::string name(256, '\0');
-  if (functions.clGetDeviceInfo(state->device, kDeviceName, name.size(), name.data(), nullptr) == 0) {
+  if (functions.clGetDeviceInfo(state->device, sandbox::kClDeviceName, name.size(), name.data(), nullptr) == 0) {
     state->name = name.c_str();
   }
   HEARTH_TRY_VOID(state->build());

@@ -4,7 +4,8 @@
 // build.  A device is taken if it computes with doubles, GPUs first.
 //
 // Isolation is weaker than on the CPU: a driver's code runs in this process, and what a kernel may
-// touch is up to it.  These are the house's own kernels; kernels of others do not run here.
+// touch is up to it.  These are the house's own kernels; those of others run in a worker
+// (device_kernel.h).
 #pragma once
 
 #include <memory>

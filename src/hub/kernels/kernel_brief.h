@@ -9,9 +9,12 @@
 
 namespace hearth::hub {
 
-// What the adviser is told once and for all: the form of its answer, what a kernel may use, the
-// prelude.
-std::string kernel_instruction();
+// What the adviser is told once and for all: the form of its answer, what a kernel in this language
+// may use, the prelude.
+std::string kernel_instruction(compute::Language language);
+
+// The word behind the fence of a kernel's block: "cpp", "opencl", "cuda".
+std::string_view fence_of(compute::Language language);
 
 // The last attempt, and what was wrong with it.
 struct KernelAttempt {
@@ -20,9 +23,9 @@ struct KernelAttempt {
   std::string problem;
 };
 
-// The question of one round.  Without a contract, the adviser writes that as well.
+// The question of one round.  Without a contract, the adviser writes that as well, in `language`.
 std::string kernel_question(std::string_view prose,
                             const std::optional<compute::Contract>& contract,
-                            const std::optional<KernelAttempt>& last);
+                            compute::Language language, const std::optional<KernelAttempt>& last);
 
 }  // namespace hearth::hub

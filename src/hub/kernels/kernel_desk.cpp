@@ -248,7 +248,7 @@ Result<> KernelDesk::run_verified(const RunnableKernel& kernel, const KernelCall
   HEARTH_TRY(compute::KernelRunner runner,
              compute::KernelRunner::create(
                  contract.signature, kernel.verified->image.fd.get(),
-                 {.n_threads = contract.n_threads, .deadline = options_.run_max}));
+                 compute::runner_options(contract, options_.run_max)));
   // A copy, since the runner closes its own when it replaces a worker that has ended.
   const sandbox::OwnedFd process(::dup(runner.process_descriptor()));
   RunWatch watch(still_wanted, options_.run_max,
@@ -274,7 +274,8 @@ void KernelDesk::rate(const RunnableKernel& kernel, const KernelCall& call,
   compute::Speed& speed = outcome.speed;
   const compute::Signature& signature = kernel.contract->signature;
   speed.sizes = compute::symbols_text(signature, outcome.symbols);
-  if (call.with_roof) {
+  const bool is_elsewhere = kernel.verified != nullptr && kernel.verified->image.is_elsewhere();
+  if (call.with_roof && !is_elsewhere) {
     compute::NearRoofs probes(signature, outcome.n_threads, outcome.bytes);
     for (int i = 0; i < kRoofProbes; ++i) probes.probe(speed);
   }

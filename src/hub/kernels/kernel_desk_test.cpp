@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "compute/kernels_for_test.h"
+#include "hub/kernels/kernel_brief.h"
 
 namespace hearth::hub {
 namespace {
@@ -16,6 +17,7 @@ using compute::ElementType;
 using compute::TensorData;
 using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::Not;
 using testing::SizeIs;
 
 TensorData floats(std::vector<std::int64_t> shape, std::vector<float> values) {
@@ -225,6 +227,27 @@ TEST_F(Desk, AsksForConsentAtTheHubsDesk) {
   EXPECT_EQ(rounds[0].step, "contract");
   EXPECT_THAT(rounds[0].problem, HasSubstr("no ```toml block"));
   EXPECT_EQ(rounds[1].step, "asked");
+}
+
+TEST(KernelBrief, IsInTheLanguageThatIsAskedFor) {
+  using compute::Language;
+  EXPECT_THAT(kernel_instruction(Language::kOpenCl), HasSubstr("get_global_id"));
+  EXPECT_THAT(kernel_instruction(Language::kCuda), HasSubstr("__global__"));
+  EXPECT_THAT(kernel_instruction(Language::kCpp), Not(HasSubstr("__global__")));
+  EXPECT_THAT(kernel_question("scale", {}, Language::kCuda, {}),
+              HasSubstr("language = \"cuda\"\nrange = "));
+  EXPECT_THAT(kernel_question("scale", {}, Language::kCpp, {}), Not(HasSubstr("range")));
+  const auto contract = compute::parse_contract(
+      "name = \"k\"\nsignature = \"out f32[n]\"\noracle = \"void k() {}\"\n"
+      "language = \"opencl\"\nrange = [\"n\"]\n",
+      "test");
+  ASSERT_TRUE(contract) << contract.error().message;
+  EXPECT_THAT(kernel_question("one", *contract, Language::kOpenCl, {}),
+              HasSubstr("It must define: KERNEL k(GLOBAL f32* restrict out, i64 n)"));
+  EXPECT_EQ(*language_for(*contract, ""), Language::kOpenCl);
+  EXPECT_EQ(*language_for({}, "cuda"), Language::kCuda);
+  EXPECT_THAT(language_for(*contract, "cuda").error().message, HasSubstr("'cuda' is asked for"));
+  EXPECT_THAT(language_for({}, "fortran").error().message, HasSubstr("c++, opencl and cuda are"));
 }
 
 }  // namespace

@@ -67,11 +67,29 @@ AdviceOutcome outcome_of(const Error* error) {
 }
 
 // Stands for what was asked in prose alone.
-Sha256 request_key(std::string_view prose) {
-  return sha256("hearth kernel prose 1\n" + std::string(prose));
+Sha256 request_key(const KernelRequest& request) {
+  const std::string language = request.language == compute::Language::kCpp
+                                   ? ""
+                                   : std::string(compute::language_name(request.language)) + "\n";
+  return sha256("hearth kernel prose 1\n" + language + request.prose);
 }
 
 }  // namespace
+
+Result<compute::Language> language_for(const std::optional<compute::Contract>& contract,
+                                       std::string_view named) {
+  const compute::Language given = contract ? contract->language : compute::Language::kCpp;
+  if (named.empty()) return given;
+  const auto language = compute::language_from_name(named);
+  if (!language) {
+    return fail(Code::kInvalidArgument,
+                fmt::format("'{}' is no language of kernels: c++, opencl and cuda are", named));
+  }
+  if (!contract || *language == given) return *language;
+  return fail(Code::kInvalidArgument,
+              fmt::format("the contract's language is '{}', and '{}' is asked for",
+                          compute::language_name(given), named));
+}
 
 // One request on its way.
 struct KernelWriter::Work {
@@ -98,7 +116,7 @@ Result<bool> KernelWriter::find_known(const KernelRequest& request, WrittenKerne
   if (request.contract) {
     key = compute::contract_key(*request.contract);
   } else {
-    key = shelf_.recall(request_key(request.prose));
+    key = shelf_.recall(request_key(request));
   }
   if (!key) return false;
   auto found = shelf_.find(*key);
@@ -146,7 +164,7 @@ Result<WrittenKernel> KernelWriter::write(const KernelRequest& request) {
   }
   HEARTH_TRY_VOID(shelf_.put(work.written.kernel));
   if (!request.contract)
-    HEARTH_TRY_VOID(shelf_.remember(request_key(request.prose), work.written.kernel->key));
+    HEARTH_TRY_VOID(shelf_.remember(request_key(request), work.written.kernel->key));
   HEARTH_TRY_VOID(record(work, nullptr));
   return std::move(work.written);
 }
@@ -191,13 +209,15 @@ Result<> KernelWriter::ask(Work& work) {
 // Waits for the answer; meanwhile somebody may be asked whether the question may leave.
 advisor::Advice KernelWriter::put_question(const Work& work, std::uint32_t n_round) {
   const auto sink = std::make_shared<PromisedAdvice>();
+  const compute::Language language =
+      work.request.contract ? work.request.contract->language : work.request.language;
   const std::string question =
-      kernel_question(work.request.prose, work.request.contract, work.last);
+      kernel_question(work.request.prose, work.request.contract, language, work.last);
   const advisor::AdviceId id =
       adviser_->ask({.request_id = work.id,
                      .conversation = {{.is_user = true, .text = question}},
                      .draft = {},
-                     .instruction = kernel_instruction(),
+                     .instruction = kernel_instruction(language),
                      .rule = fmt::format("kernel round {}", n_round),
                      .sources = {{.role = "user", .tool = {}, .paths = {}}},
                      .client = work.request.client},
@@ -222,6 +242,12 @@ Result<> KernelWriter::take_answer(Work& work, std::string_view text) {
     HEARTH_TRY(compute::Contract contract,
                compute::parse_contract(answer.contract_toml, "contract"));
     contract.prose = work.request.prose;
+    if (contract.language != work.request.language) {
+      return fail(Code::kInvalidArgument,
+                  fmt::format("the contract's language is '{}', and '{}' was asked for",
+                              compute::language_name(contract.language),
+                              compute::language_name(work.request.language)));
+    }
     work.oracle.reset();
     work.held = std::make_unique<compute::Contract>(std::move(contract));
     HEARTH_TRY(work.oracle, compute::Oracle::create(*work.held, options_.verify.deadline));
@@ -233,7 +259,9 @@ Result<> KernelWriter::take_answer(Work& work, std::string_view text) {
     return fail(Code::kInvalidArgument, "the answer has no ```toml block with a contract");
   work.step = "source";
   if (answer.source.empty())
-    return fail(Code::kInvalidArgument, "the answer has no ```cpp block with a kernel");
+    return fail(Code::kInvalidArgument,
+                fmt::format("the answer has no ```{} block with a kernel",
+                            fence_of(work.contract->language)));
   compute::VerifyOptions verify = options_.verify;
   verify.progress = [&](std::uint64_t done, std::uint64_t total, std::string_view what) {
     work.step = what == compute::kCompilingStep ? "compile" : "verify";

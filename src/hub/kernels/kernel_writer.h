@@ -16,6 +16,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "advisor/adviser.h"
@@ -30,8 +31,14 @@ namespace hearth::hub {
 struct KernelRequest {
   std::string prose;
   std::optional<compute::Contract> contract = {};  // Empty: the adviser writes it, too.
+  compute::Language language = compute::Language::kCpp;  // That it writes in; a contract says itself.
   std::string client = {};  // Who asks, and alone may agree where the policy wants consent.
 };
+
+// The language of a request: the contract's, else the one that is named; "" names none.
+// kInvalidArgument: there is no such language, or the contract has another.
+Result<compute::Language> language_for(const std::optional<compute::Contract>& contract,
+                                       std::string_view named);
 
 // One question and what came of it.
 struct KernelRound {

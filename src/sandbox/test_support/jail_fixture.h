@@ -159,7 +159,7 @@ class JailTest : public ::testing::Test {
     const Result<> works = jail_works();
     const bool has_landlock =
         ::syscall(SYS_landlock_create_ruleset, nullptr, 0, 1 /* version */) >= 1;
-    if (!has_landlock || program_bytes().empty()) GTEST_SKIP() << works.error().message;
+    if (!has_landlock || program_bytes(Program::kJail).empty()) GTEST_SKIP() << works.error().message;
     ASSERT_TRUE(works) << works.error().message;
   }
 };

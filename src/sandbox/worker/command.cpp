@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -29,6 +30,7 @@ constexpr int kHandFd = 5;  // The child's end of the socket by which it hands t
 constexpr std::uint32_t kPathsMax = 64;
 constexpr std::uint32_t kEnvironmentMax = 64;
 constexpr std::uint64_t kOpenFilesMax = 256;
+constexpr int kBusyTries = 100;  // Of starting a program, every 5 ms.
 constexpr std::uint64_t kStackBytesMax = std::uint64_t{64} << 20;  // g++ asks for this much.
 
 struct Settings {
@@ -126,7 +128,13 @@ bool enter_jail(const Settings& settings, Trouble& trouble) {
   ::setpgid(0, 0);
   ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
   if (::getppid() == jailer && enter_jail(settings, trouble)) {
-    ::execve(settings.program[0], settings.program, settings.environment);
+    // A program that was written a moment ago is busy while a child of another thread still has it.
+    for (int i = 0; i < kBusyTries; ++i) {
+      ::execve(settings.program[0], settings.program, settings.environment);
+      if (errno != ETXTBSY) break;
+      const timespec pause{0, 5'000'000};
+      ::nanosleep(&pause, nullptr);
+    }
     refuse(trouble, "'", Foreign{settings.program[0]}, "' can't be run (", std::strerror(errno),
            ")");
     first = 'P';  // No program.

@@ -11,6 +11,9 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
+#include <algorithm>
+#include <iterator>
+
 #include "sandbox/protocol.h"
 
 namespace hearth::sandbox {
@@ -71,6 +74,107 @@ constexpr FilterRule kControlThread[] = {
     {SYS_exit_group, kAllow},
 };
 
+constexpr FilterRule kDevice[] = {
+    HEARTH_IF(SYS_futex, 1, ~std::uint32_t{FUTEX_PRIVATE_FLAG}, FUTEX_WAIT),
+    HEARTH_IF(SYS_futex, 1, ~std::uint32_t{FUTEX_PRIVATE_FLAG}, FUTEX_WAKE),
+    HEARTH_IF(SYS_futex, 1, ~std::uint32_t{FUTEX_PRIVATE_FLAG | FUTEX_CLOCK_REALTIME},
+              FUTEX_WAIT_BITSET),
+    HEARTH_IF(SYS_recvmsg, 0, ~0U, kControlFd),
+    // What a kernel prints goes nowhere.
+    {SYS_write, refusal(EBADF), 1, {{0, false, ~0U, kLifelineFd}}},
+    {SYS_writev, refusal(EBADF), 1, {{0, false, ~0U, kLifelineFd}}},
+    {SYS_write, kAllow},
+    {SYS_writev, kAllow},
+    {SYS_read, kAllow},
+    {SYS_pread64, kAllow},
+    {SYS_lseek, kAllow},
+    {SYS_fstat, kAllow},
+    {SYS_ftruncate, kAllow},
+    {SYS_fdatasync, kAllow},
+    {SYS_fsync, kAllow},
+    {SYS_getdents64, kAllow},
+    {SYS_close, kTell, 1, {{0, false, ~0U, kControlFd}}},
+    {SYS_close, kTell, 1, {{0, false, ~0U, kLifelineFd}}},
+    {SYS_close, kAllow},
+    // Names of files; Landlock decides.  As for compilers below, nothing is emptied unseen.
+    {SYS_open, refusal(EACCES), 1, {{1, false, O_ACCMODE | O_TRUNC, O_RDONLY | O_TRUNC}}},
+    {SYS_open, refusal(EACCES), 1, {{1, false, O_ACCMODE | O_TRUNC, O_ACCMODE | O_TRUNC}}},
+    {SYS_open, kAllow},
+    {SYS_openat, refusal(EACCES), 1, {{2, false, O_ACCMODE | O_TRUNC, O_RDONLY | O_TRUNC}}},
+    {SYS_openat, refusal(EACCES), 1, {{2, false, O_ACCMODE | O_TRUNC, O_ACCMODE | O_TRUNC}}},
+    {SYS_openat, kAllow},
+    {SYS_stat, kAllow},
+    {SYS_newfstatat, kAllow},
+    {SYS_access, kAllow},
+    {SYS_faccessat, kAllow},
+    {SYS_readlink, kAllow},
+    {SYS_unlink, kAllow},
+    {SYS_rename, kAllow},
+    {SYS_mkdir, kAllow},
+    // Memory: private and shared, of files and of none.
+    {SYS_mmap, kAllow},
+    {SYS_munmap, kAllow},
+    {SYS_mprotect, kAllow},
+    {SYS_mremap, kAllow},
+    {SYS_madvise, kAllow},
+    {SYS_brk, kAllow},
+    // Itself.  A thread that has just begun has these to make before it is one, or ends the process.
+    {SYS_rseq, kAllow},
+    {SYS_set_robust_list, kAllow},
+    {SYS_sigaltstack, kAllow},
+    {SYS_rt_sigreturn, kAllow},
+    {SYS_rt_sigprocmask, kAllow},
+    {SYS_restart_syscall, kAllow},
+    {SYS_sched_yield, kAllow},
+    {SYS_sched_getaffinity, kAllow},
+    {SYS_getpid, kAllow},
+    {SYS_gettid, kAllow},
+    {SYS_getrandom, kAllow},
+    {SYS_sysinfo, kAllow},
+    {SYS_clock_gettime, kAllow},
+    {SYS_gettimeofday, kAllow},
+    {SYS_exit, kAllow},
+    {SYS_exit_group, kAllow},
+    // What nobody but a kernel would ask for.
+    {SYS_execve, kTell},
+    {SYS_execveat, kTell},
+    {SYS_fork, kTell},
+    {SYS_vfork, kTell},
+    {SYS_socket, kTell},
+    {SYS_connect, kTell},
+    {SYS_ptrace, kTell},
+    {SYS_kill, kTell},
+    {SYS_process_vm_readv, kTell},
+    {SYS_process_vm_writev, kTell},
+    {SYS_pidfd_open, kTell},
+    {SYS_bpf, kTell},
+    {SYS_io_uring_setup, kTell},
+    {SYS_userfaultfd, kTell},
+    {SYS_keyctl, kTell},
+    {SYS_mount, kTell},
+    {SYS_unshare, kTell},
+    {SYS_setns, kTell},
+};
+
+// Of a GPU's driver beside those.
+constexpr FilterRule kGpu[] = {
+    {SYS_ioctl, kAllow},
+    {SYS_poll, kAllow},
+    {SYS_ppoll, kAllow},
+    {SYS_eventfd2, kAllow},
+    {SYS_pipe2, kAllow},
+    {SYS_fcntl, kAllow},
+    {SYS_dup, kAllow},
+    {SYS_nanosleep, kAllow},
+    {SYS_clock_nanosleep, kAllow},
+    {SYS_mlock, kAllow},
+    {SYS_munlock, kAllow},
+    {SYS_sched_setaffinity, kAllow},
+    {SYS_rt_sigaction, kAllow},
+    // Threads, of this process alone; clone3 hides its flags, and libc then uses clone.
+    HEARTH_IF(SYS_clone, 0, CLONE_THREAD, CLONE_THREAD),
+};
+
 constexpr std::uint32_t kNewNamespaces = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS |
                                          CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET;
 
@@ -91,6 +195,7 @@ constexpr FilterRule kCommand[] = {
     {SYS_pipe2, kAllow},
     {SYS_fstat, kAllow},
     {SYS_ftruncate, kAllow},
+    {SYS_fdatasync, kAllow},
     {SYS_fallocate, kAllow},
     {SYS_fadvise64, kAllow},
     {SYS_poll, kAllow},
@@ -110,8 +215,7 @@ constexpr FilterRule kCommand[] = {
     HEARTH_IF(SYS_ioctl, 1, ~0U, TCGETS),
     HEARTH_IF(SYS_ioctl, 1, ~0U, TIOCGWINSZ),
     // Names; Landlock says which.  Before its third version it does not know O_TRUNC, which without
-    // a right
-    // to write (access modes 0 and 3) would empty any file of this user.
+    // a right to write (access modes 0 and 3) would empty any file of this user.
     {SYS_open, refusal(EACCES), 1, {{1, false, O_ACCMODE | O_TRUNC, O_RDONLY | O_TRUNC}}},
     {SYS_open, refusal(EACCES), 1, {{1, false, O_ACCMODE | O_TRUNC, O_ACCMODE | O_TRUNC}}},
     {SYS_open, kAllow},
@@ -146,8 +250,7 @@ constexpr FilterRule kCommand[] = {
     {SYS_brk, kAllow},
     {SYS_futex, kAllow},
     // Its own process.  kill and tgkill are missing, setsid and setpgid, too: the supervisor ends
-    // them all by
-    // their group.
+    // them all by their group.
     {SYS_rt_sigaction, kAllow},
     {SYS_rt_sigprocmask, kAllow},
     {SYS_rt_sigreturn, kAllow},
@@ -243,6 +346,13 @@ void Filter::put_rule(const FilterRule& rule) {
 
 Filter kernel_thread_filter() { return Filter(kKernelThread, kTell); }
 Filter control_thread_filter() { return Filter(kControlThread, kTell); }
+Filter device_filter(bool is_gpu) {
+  constexpr std::size_t n_device = std::size(kDevice), n_gpu = std::size(kGpu);
+  FilterRule rules[n_device + n_gpu];
+  std::copy_n(kDevice, n_device, rules);
+  std::copy_n(kGpu, n_gpu, rules + n_device);
+  return Filter(std::span(rules, is_gpu ? n_device + n_gpu : n_device), refusal(ENOSYS));
+}
 Filter command_filter() { return Filter(kCommand, refusal(ENOSYS)); }
 
 }  // namespace hearth::sandbox

@@ -53,6 +53,12 @@ Filter kernel_thread_filter();
 // descriptors and of private memory, munmap, close of what is not the socket or the lifeline.
 Filter control_thread_filter();
 
+// A driver that runs kernels for devices, all of its threads: files as far as Landlock lets it, memory
+// and sleeping; of what starts programs, reaches others or opens sockets nothing.  A GPU's driver may
+// also ask its devices and start threads.  What a kernel would try first is told, the rest fails with
+// ENOSYS: drivers take their next best way.
+Filter device_filter(bool is_gpu);
+
 // Compilers: files, memory, and children, each of which the supervisor is asked for
 // (SECCOMP_RET_USER_NOTIF). Anything else fails with ENOSYS, which makes programs take their next
 // best way.

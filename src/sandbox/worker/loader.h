@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "sandbox/kernel_abi.h"
+#include "sandbox/run_channel.h"
 #include "sandbox/worker/trouble.h"
 
 namespace hearth::sandbox {
@@ -20,6 +21,11 @@ struct Region {
 struct Image {
   Region region;
   HearthEntry entry = nullptr;
+  // Instead of `entry`, of a kernel that a device runs: does that, or puts the driver's error into
+  // the answer.
+  RunStatus (*run_on_device)(const RunRequest& request, RunAnswer& answer) = nullptr;
+
+  bool is_loaded() const { return entry != nullptr || run_on_device != nullptr; }
 };
 
 // Loads the kernel's image that `fd` has, of `file_bytes`; closes nothing.  Runs none of it.

@@ -55,7 +55,7 @@ constexpr std::uint64_t kReadAndWrite =
     LANDLOCK_ACCESS_FS_REMOVE_DIR | LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_MAKE_DIR |
     LANDLOCK_ACCESS_FS_MAKE_REG | kRefer | kTruncate;
 constexpr std::uint64_t kForFiles = LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_WRITE_FILE |
-                                    LANDLOCK_ACCESS_FS_READ_FILE | kTruncate;
+                                    LANDLOCK_ACCESS_FS_READ_FILE | kTruncate | kIoctlDevice;
 
 std::uint64_t file_rights(long version) {
   return kOfFirstVersion | (version >= 2 ? kRefer : 0) | (version >= 3 ? kTruncate : 0) |
@@ -71,7 +71,8 @@ bool allow_path(int ruleset, const AllowedPath& allowed, std::uint64_t handled, 
                   std::strerror(error_number), ")");
   }
   landlock_path_beneath_attr rule{};
-  rule.allowed_access = handled & (allowed.writable ? kReadAndWrite : kReadAndRun);
+  rule.allowed_access = handled & ((allowed.writable ? kReadAndWrite : kReadAndRun) |
+                                   (allowed.is_device ? kIoctlDevice : 0));
   if (!S_ISDIR(status.st_mode)) rule.allowed_access &= kForFiles;
   rule.parent_fd = fd;
   const bool added =
@@ -162,6 +163,15 @@ bool filter_calls(Filter filter, Trouble& trouble) {
   sock_fprog program = filter.program();
   if (!step_allowed() || ::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) != 0) {
     return system_refused(trouble, "a seccomp filter");
+  }
+  return true;
+}
+
+bool filter_calls_of_all_threads(Filter filter, Trouble& trouble) {
+  sock_fprog program = filter.program();
+  if (!step_allowed() || ::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER,
+                                   SECCOMP_FILTER_FLAG_TSYNC, &program) != 0) {
+    return system_refused(trouble, "a seccomp filter for all threads");
   }
   return true;
 }

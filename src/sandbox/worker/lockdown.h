@@ -37,6 +37,7 @@ bool limit_resources(std::span<const Resource> resources, Trouble& trouble);
 struct AllowedPath {
   const char* path;
   bool writable;
+  bool is_device = false;  // Its driver is asked by ioctl.
 };
 // Nothing of the file system but `allowed`: those to be read and run, or to be read and written.
 // Where Landlock knows of them, no TCP, and no signals or abstract sockets to the outside either.
@@ -44,7 +45,9 @@ bool close_files(std::span<const AllowedPath> allowed, Trouble& trouble);
 
 // For this thread and what it starts from now on.
 bool filter_calls(Filter filter, Trouble& trouble);
-// The same; `listener` is where its SECCOMP_RET_USER_NOTIF are asked.
+// For all threads of this process at once.
+bool filter_calls_of_all_threads(Filter filter, Trouble& trouble);
+// As filter_calls(); `listener` is where its SECCOMP_RET_USER_NOTIF are asked.
 bool filter_calls_with_listener(Filter filter, int& listener, Trouble& trouble);
 
 }  // namespace hearth::sandbox

@@ -89,12 +89,13 @@ bool find_buffers(const RunRequest& request, void** buffers) {
   return true;
 }
 
-RunStatus run_once(std::uint32_t run) {
+RunStatus run_once(std::uint32_t run, RunAnswer& answer) {
   const RunRequest request = channel->request;  // A copy: the asker may write on.
   const Image* image = image_slot(request.kernel);
   void* buffers[kRunBuffersMax] = {};
-  if (image == nullptr || image->entry == nullptr || !find_buffers(request, buffers))
+  if (image == nullptr || !image->is_loaded() || !find_buffers(request, buffers))
     return RunStatus::kRefused;
+  if (image->run_on_device != nullptr) return image->run_on_device(request, answer);
 
   const volatile auto* give_up_before =
       reinterpret_cast<const volatile std::uint32_t*>(&channel->give_up_before.value);
@@ -146,7 +147,7 @@ void run_kernels() {
     current_run = wait_for_run(last);
     RunAnswer answer{};
     answer.fault_mapping = kNoMapping;
-    answer.status = run_once(current_run);
+    answer.status = run_once(current_run, answer);
     channel->answer = answer;
     last = current_run;
     publish(channel->answered, last);

@@ -4,25 +4,21 @@
 #include "sandbox/worker/serve.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/futex.h>
-#include <poll.h>
 #include <pthread.h>
-#include <signal.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <cstring>
 
-#include "sandbox/descriptor_room.h"
 #include "sandbox/protocol.h"
 #include "sandbox/worker/arguments.h"
+#include "sandbox/worker/control.h"
 #include "sandbox/worker/lockdown.h"
+#include "sandbox/worker/loader.h"
 #include "sandbox/worker/runner.h"
 #include "sandbox/worker/team.h"
 
@@ -37,39 +33,6 @@ struct Settings {
 enum class Start : std::uint32_t { kPending, kJailed, kFailed };
 std::atomic<Start> start_state{Start::kPending};
 Trouble start_trouble;
-
-[[noreturn]] void end_process(int status) {
-  for (;;) ::syscall(SYS_exit_group, status);
-}
-
-void reply(std::uint32_t op, std::uint32_t number, bool is_ok, const Trouble& trouble) {
-  ControlReply packet{op, number, is_ok ? 1U : 0U, 0, {}};
-  if (!is_ok) std::memcpy(packet.sentence, trouble.text(), kSentenceBytes);
-  if (::write(kControlFd, &packet, sizeof packet) != sizeof packet) end_process(1);
-}
-
-bool map_channel(Trouble& trouble) {
-  void* at = ::mmap(nullptr, kRunChannelBytes, PROT_READ | PROT_WRITE, MAP_SHARED, kChannelFd, 0);
-  if (at == MAP_FAILED)
-    return refuse(trouble, "the run channel can't be mapped (", std::strerror(errno), ")");
-  ::close(kChannelFd);
-  set_channel(static_cast<RunChannel*>(at));
-  return true;
-}
-
-// Nothing ever comes on the lifeline but its end, when the owner's is closed: then the kernel kills
-// this process, whatever runs in it.
-bool hold_lifeline(Trouble& trouble) {
-  const int flags = ::fcntl(kLifelineFd, F_GETFL);
-  if (flags < 0 || ::fcntl(kLifelineFd, F_SETOWN, ::getpid()) != 0 ||
-      ::fcntl(kLifelineFd, F_SETSIG, SIGKILL) != 0 ||
-      ::fcntl(kLifelineFd, F_SETFL, flags | O_ASYNC) != 0) {
-    return refuse(trouble, "the lifeline was refused by the system (", std::strerror(errno), ")");
-  }
-  pollfd already{kLifelineFd, POLLIN, 0};
-  if (::poll(&already, 1, 0) != 0) end_process(1);
-  return true;
-}
 
 // Against timing other processes' caches; kernels have no use for it.
 void hide_clock() { ::prctl(PR_SET_TSC, PR_TSC_SIGSEGV, 0, 0, 0); }
@@ -143,77 +106,6 @@ bool enter_jail(const Settings& settings, Trouble& trouble) {
          filter_calls(control_thread_filter(), trouble);
 }
 
-bool load(const ControlRequest& request, int fd, Trouble& trouble) {
-  Image* slot = image_slot(request.number);
-  if (slot == nullptr || slot->entry != nullptr || fd < 0)
-    return refuse(trouble, "the worker has no such place");
-  Image image;
-  if (!load_image(fd, request.bytes, image, trouble)) return false;
-  *slot = image;
-  return true;
-}
-
-bool drop(const ControlRequest& request, Trouble& trouble) {
-  Image* slot = image_slot(request.number);
-  if (slot == nullptr || slot->entry == nullptr)
-    return refuse(trouble, "the worker has no such kernel");
-  slot->entry = nullptr;
-  publish_slots();
-  release(slot->region);
-  return true;
-}
-
-bool map(const ControlRequest& request, int fd, Trouble& trouble) {
-  Region* slot = mapping_slot(request.number);
-  if (slot == nullptr || slot->memory != nullptr || fd < 0)
-    return refuse(trouble, "the worker has no such place");
-  Region region;
-  if (!map_memory(fd, request.offset, request.bytes, request.writable != 0, request.populate != 0,
-                  region, trouble)) {
-    return false;
-  }
-  *slot = region;
-  return true;
-}
-
-bool unmap(const ControlRequest& request, Trouble& trouble) {
-  Region* slot = mapping_slot(request.number);
-  if (slot == nullptr || slot->memory == nullptr)
-    return refuse(trouble, "the worker has no such mapping");
-  release(*slot);
-  return true;
-}
-
-bool carry_out(const ControlRequest& request, int fd, Trouble& trouble) {
-  switch (request.op) {
-    case ControlOp::kLoad:
-      return load(request, fd, trouble);
-    case ControlOp::kDrop:
-      return drop(request, trouble);
-    case ControlOp::kMap:
-      return map(request, fd, trouble);
-    case ControlOp::kUnmap:
-      return unmap(request, trouble);
-  }
-  return refuse(trouble, "the worker knows no such request");
-}
-
-// Reads one request and the descriptor beside it, or ends the process when the owner is gone.
-ControlRequest receive(int& fd) {
-  ControlRequest request{};
-  iovec part{&request, sizeof request};
-  msghdr message{};
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
-  DescriptorRoom<1> beside;
-  beside.offer(message);
-  const ssize_t n = ::recvmsg(kControlFd, &message, MSG_CMSG_CLOEXEC);
-  if (n != sizeof request) end_process(n == 0 ? 0 : 1);
-  fd = -1;
-  take_descriptors(message, [&fd](int descriptor) { fd = descriptor; });
-  return request;
-}
-
 }  // namespace
 
 void serve(int argc, char** argv) {
@@ -222,17 +114,8 @@ void serve(int argc, char** argv) {
                           number_of(argc, argv, "spin=")};
   Trouble trouble;
   const bool jailed = enter_jail(settings, trouble);
-  reply(0, 0, jailed, trouble);
-  if (!jailed) end_process(1);
-  for (;;) {
-    int fd = -1;
-    const ControlRequest request = receive(fd);
-    Trouble why;
-    const bool done = carry_out(request, fd, why);
-    if (fd >= 0) ::close(fd);
-    publish_slots();
-    reply(static_cast<std::uint32_t>(request.op), request.number, done, why);
-  }
+  tell_ready(jailed, trouble);
+  serve_requests(load_image);
 }
 
 }  // namespace hearth::sandbox

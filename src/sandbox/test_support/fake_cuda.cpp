@@ -1,0 +1,66 @@
+// NVIDIA's driver as a test has it: device memory is the host's, and the only kernel multiplies two
+// arrays, out[i] = in[i] * w[i], where it is launched for exactly as many groups as n needs.
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+
+#include "sandbox/device/cuda_api.h"
+
+using hearth::sandbox::CudaAddress;
+using hearth::sandbox::CudaHandle;
+
+namespace {
+constexpr int kInvalid = 1, kLaunchFailed = 700;
+constexpr std::int64_t kFailingSize = 7;
+int here;
+int n_taken = 0;
+bool is_launched_wrong = false;
+}  // namespace
+
+extern "C" {
+int cuInit(unsigned) { return 0; }
+int cuDriverGetVersion(int* version) { return *version = 12040, 0; }
+int cuDeviceGetCount(int* count) { return *count = 1, 0; }
+int cuDeviceGet(int* device, int) { return *device = 0, 0; }
+int cuDeviceGetName(char* name, int, int) { return std::strcpy(name, "Fake GPU"), 0; }
+int cuDeviceGetAttribute(int* value, int attribute, int) {
+  return *value = attribute == hearth::sandbox::kCudaComputeMajor ? 9 : 0, 0;
+}
+int cuDevicePrimaryCtxRetain(CudaHandle* context, int) { return *context = &here, 0; }
+int cuDevicePrimaryCtxRelease_v2(int) { return 0; }
+int cuCtxSetCurrent(CudaHandle context) { return context == &here ? 0 : kInvalid; }
+int cuCtxSynchronize() { return is_launched_wrong ? kLaunchFailed : 0; }
+int cuModuleLoadData(CudaHandle* module, const void* image) {
+  return *module = &here, std::strncmp(static_cast<const char*>(image), "cubin", 5) == 0 ? 0 : kInvalid;
+}
+int cuModuleUnload(CudaHandle) { return 0; }
+int cuModuleGetFunction(CudaHandle* function, CudaHandle, const char* name) {
+  return *function = &here, std::strcmp(name, "k") == 0 ? 0 : kInvalid;
+}
+int cuMemAlloc_v2(CudaAddress* address, std::size_t bytes) {
+  ++n_taken;
+  return *address = reinterpret_cast<CudaAddress>(std::malloc(bytes)), 0;
+}
+int cuMemFree_v2(CudaAddress address) {
+  --n_taken;
+  return std::free(reinterpret_cast<void*>(address)), 0;
+}
+int cuMemcpyHtoD_v2(CudaAddress to, const void* from, std::size_t bytes) {
+  return std::memcpy(reinterpret_cast<void*>(to), from, bytes), 0;
+}
+int cuMemcpyDtoH_v2(void* to, CudaAddress from, std::size_t bytes) {
+  return std::memcpy(to, reinterpret_cast<const void*>(from), bytes), 0;
+}
+int cuLaunchKernel(CudaHandle, unsigned grid, unsigned, unsigned, unsigned block, unsigned, unsigned,
+                   unsigned, CudaHandle, void** arguments, void**) {
+  float* const out = *static_cast<float**>(arguments[0]);
+  const float* const in = *static_cast<float**>(arguments[1]);
+  const float* const w = *static_cast<float**>(arguments[2]);
+  const auto n = *static_cast<std::int64_t*>(arguments[3]);
+  is_launched_wrong = n == kFailingSize || grid != (n + block - 1) / block || n_taken != 3;
+  for (std::int64_t i = 0; i < n; ++i) out[i] = in[i] * w[i];
+  return 0;
+}
+int cuGetErrorName(int, const char** name) { return *name = "CUDA_ERROR_OF_THE_TEST", 0; }
+}
