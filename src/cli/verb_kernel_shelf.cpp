@@ -28,8 +28,8 @@ Result<> kernel_list(const Context& context) {
       {"KERNEL", "KEY", "SIGNATURE", "DETERMINISM", "ROOF", "VERIFIED (UTC)"}};
   for (const auto& kernel : kernels) {
     const auto statement = compute::read_receipt(kernel->receipt);
-    const std::string roof = statement && statement->roof_percent > 0
-                                 ? fmt::format("{:.0f} %", statement->roof_percent)
+    const std::string roof = statement && statement->speed.roof_percent > 0
+                                 ? fmt::format("{:.0f} %", statement->speed.roof_percent)
                                  : "";
     table.push_back({kernel->contract.name, to_hex(kernel->key).substr(0, 12),
                      kernel->contract.signature.text(), statement ? statement->determinism : "",

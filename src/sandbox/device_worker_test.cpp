@@ -1,5 +1,6 @@
 // The worker of devices, with a driver of the test's own: what its filter lets through, that it fails
 // closed, and that nothing of it is left.
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <linux/seccomp.h>
 #include <sched.h>
