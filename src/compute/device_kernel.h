@@ -35,7 +35,7 @@ Result<Unit> device_unit(const Contract& contract, std::string_view source);
 sandbox::WorkerKind worker_kind(Language language);
 
 // The device that kernels in this language run on.  kUnsupported, with the reason, where there is
-// none.  Found out once, in a worker, which takes some 200 ms.
+// none.  Found out once, in a worker, which takes some 40 ms.
 //
 // Threading: any thread.
 Result<sandbox::DeviceIdentity> device_here(Language language);
@@ -47,7 +47,7 @@ sandbox::DeviceImageHeader device_header(const Contract& contract,
 // Of a driver's compiler, which brings LLVM along: more memory and threads than g++ has.
 sandbox::JailLimits device_compile_limits();
 
-// Errors as compile_unit(); some 500 ms.  No device is asked: CUDA's compiler needs none.
+// Errors as compile_unit(); a second with PoCL, 0.1 s with NVRTC.  No device is asked: CUDA's compiler needs none.
 Result<Image> compile_for_device(const Contract& contract, const Unit& unit,
                                  const sandbox::DeviceIdentity& device,
                                  const sandbox::JailLimits& limits = device_compile_limits());
