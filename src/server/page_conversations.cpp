@@ -43,6 +43,10 @@ std::optional<ConversationHead> read_head(const fs::path& file) {
   return *std::move(head);
 }
 
+std::unexpected<Error> not_kept(std::string_view id) {
+  return fail(Code::kNotFound, fmt::format("no conversation '{}' is kept here", id));
+}
+
 Result<> make_private_folder(const fs::path& folder) {
   std::error_code error;
   fs::create_directories(folder, error);
@@ -58,7 +62,7 @@ fs::path ConversationFolder::folder(std::string_view owner) const {
 }
 
 Result<fs::path> ConversationFolder::file_of(std::string_view owner, std::string_view id) const {
-  if (!api::hearth::is_conversation_id(id)) return fail(Code::kNotFound, fmt::format("no conversation '{}' is kept here", id));
+  if (!api::hearth::is_conversation_id(id)) return not_kept(id);
   return folder(owner) / (std::string(id) + std::string(kEnding));
 }
 
@@ -74,9 +78,7 @@ std::vector<ConversationHead> ConversationFolder::list(std::string_view owner) c
 Result<std::string> ConversationFolder::get(std::string_view owner, std::string_view id) const {
   HEARTH_TRY(const fs::path file, file_of(owner, id));
   auto text = read_file(file, kHeadBytesMax + api::hearth::kConversationBytesMax);
-  if (!text && text.error().code == Code::kNotFound) {
-    return fail(Code::kNotFound, fmt::format("no conversation '{}' is kept here", id));
-  }
+  if (!text && text.error().code == Code::kNotFound) return not_kept(id);
   if (!text) return std::unexpected(text.error());
   const std::size_t end = text->find('\n');
   if (end == std::string::npos) return fail(Code::kCorrupt, fmt::format("'{}' is no kept conversation", file.string()));
@@ -112,7 +114,7 @@ Result<> ConversationFolder::drop(std::string_view owner, std::string_view id) {
   std::error_code error;
   if (!fs::remove(file, error)) {
     if (error) return std::unexpected(file_error("delete", file, error.value()));
-    return fail(Code::kNotFound, fmt::format("no conversation '{}' is kept here", id));
+    return not_kept(id);
   }
   sync_folder(folder(owner));
   return {};
