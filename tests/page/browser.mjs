@@ -14,6 +14,7 @@ const axeSource = readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
 export const HUB = process.argv[2];
 const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
 const PATIENCE_MS = 90_000; // A busy machine is no failure.
+const SLOW_TIMES = Number(process.env.HEARTH_PAGE_SLOW ?? 1); // The page's processor is so many times slower, to find races.
 
 export const browser = await chromium.launch({
   executablePath: CHROMIUM,
@@ -25,6 +26,7 @@ export async function withPage(act, {path = "/", expectErrors = false, allowed =
   const context = await browser.newContext({viewport: {width: 1280, height: 800}, ...options});
   context.setDefaultTimeout(PATIENCE_MS);
   const page = await context.newPage();
+  if (SLOW_TIMES > 1) await (await context.newCDPSession(page)).send("Emulation.setCPUThrottlingRate", {rate: SLOW_TIMES});
   const faults = [];
   page.on("pageerror", (error) => faults.push(`error: ${error.message}`));
   page.on("console", (line) => {
