@@ -1,8 +1,7 @@
 // What an answer may be, as clients ask for it.
 //
-//   response_format      OpenAI's: {"type": "text" | "json_object" | "json_schema", ...}; also
-//   llama-server's
-//                        {"type": "json_object", "schema": {...}}
+//   response_format      OpenAI's: {"type": "text" | "json_object" | "json_schema", ...};
+//                        llama-server's, too: {"type": "json_object", "schema": {...}}
 //   grammar, json_schema llama-server's: GBNF, a schema
 //   guided_json, guided_regex, guided_choice, guided_grammar, structured_outputs
 //                        vLLM's, the older names and the newer object

@@ -152,8 +152,7 @@ void add_kernel_services(const Config& config, std::shared_ptr<hub::KernelDesk> 
     const auto kernels = desk->list();
     if (!kernels) return lines;
     for (const hub::KernelEntry& entry : *kernels) {
-      if (entry.kernel.verified == nullptr)
-        continue;  // The bridge has its own list of the house's.
+      if (entry.kernel.verified == nullptr) continue;  // The bridge has its own list of the house's.
       lines.push_back(
           fmt::format("{} {}", entry.kernel.name(), entry.kernel.contract->signature.text()));
     }

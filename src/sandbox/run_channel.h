@@ -70,10 +70,8 @@ struct RunAnswer {
   // kFault: SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP or SIGSYS; kFailed: the driver's error.
   std::int32_t signal;
   std::uint32_t system_call;    // SIGSYS: the number of the call that was refused.
-  std::uint32_t fault_mapping;  // SIGSEGV, SIGBUS: the mapping within or beside which it touched,
-                                // or kNoMapping.
-  std::int64_t fault_offset;    // Bytes from that mapping's first; negative before it, beyond its
-                                // size behind it.
+  std::uint32_t fault_mapping;  // SIGSEGV, SIGBUS: the one within or beside which it touched, or kNoMapping.
+  std::int64_t fault_offset;    // Bytes from that mapping's first; negative before it.
   std::uint64_t fault_address;  // As the worker saw it.
 };
 
@@ -86,10 +84,9 @@ struct alignas(64) RunWord {
 struct RunChannel {
   RunWord asked;           // The number of the run that was asked for last; the asker counts it up.
   RunWord answered;        // The number of the run that was answered last.
-  RunWord give_up_before;  // Runs with a number before this one are wanted no more; anybody may
-                           // raise it.
-  alignas(64)
-      RunRequest request;  // The asker's until it counts up, then the worker's until it answers.
+  RunWord give_up_before;  // Earlier runs are wanted no more; anybody may raise it.
+  // The asker's until it counts up, then the worker's until it answers.
+  alignas(64) RunRequest request;
   alignas(64) RunAnswer answer;
 };
 static_assert(sizeof(RunChannel) <= kRunChannelBytes);

@@ -111,10 +111,11 @@ void stream_written(const KernelExchange& asked, own::KernelAsk ask) {
     if (const auto alive = weak.lock()) alive->heartbeat();
   });
   const auto made = written(asked, std::move(ask), events_to(stream));
-  if (made)
+  if (made) {
     stream->event("kernel", *made);
-  else
+  } else {
     stream->event("error", api::render_error(api::api_error(made.error())));
+  }
   stream->end();
 }
 

@@ -1,19 +1,20 @@
 // Hearth's own API: running a kernel on arrays.
 //
 //   POST /hearth/v1/kernels/run
-//     {"name": "gemm_f32",              by name, or by 8 digits and more of its key
-//      "arrays": {"a": [[1, 2], [3, 4]],                              nested lists, or
-//                 "b": {"shape": [2, 2], "data": [1, 0, 0, 1]},       a shape and its numbers, row
-//                 by row; "factor": 2},                                       scalars are numbers
-//      "sizes": {"n": 512},             symbols that no array says; what is read and not given is
-//      drawn "seed": 1,                       from this "repeats": 1, "roof": false,     runs;
-//      whether the machine's roofs are probed beside them "outputs": "values"}             or
-//      "none": their digest alone
-//     {"name", "key", "sizes": {"m": 2, ...}, "outputs": {"out": {"dtype", "shape", "data"}},
-//     "drawn": ["a"],
-//      "results_sha256", "runs", "threads", "flops", "bytes", "run_ns", "gflops", "gb_s",
-//      "roof_gflops", "roof_gb_s", "roof_percent"}                    roofs where they were asked
-//      for
+//     {"name": "gemm_f32",                                       by name, or by 8 digits and more of its key
+//      "arrays": {"a": [[1, 2], [3, 4]],                         nested lists, or
+//                 "b": {"shape": [2, 2], "data": [1, 0, 0, 1]},  a shape and its numbers, row by row;
+//                 "factor": 2},                                  scalars are numbers
+//      "sizes": {"n": 512},                                      symbols that no array says
+//      "seed": 1,                                                what is read and not given is drawn from this
+//      "repeats": 1,                                             runs
+//      "roof": false,                                            whether the machine's roofs are probed beside them
+//      "outputs": "values"}                                      or "none": their digest alone
+//
+//     {"name", "key", "sizes": {"m": 2, ...}, "drawn": ["a"], "results_sha256", "runs", "threads",
+//      "flops", "bytes", "run_ns", "gflops", "gb_s",
+//      "roof_gflops", "roof_gb_s", "roof_percent",               where roofs were asked for
+//      "outputs": {"out": {"dtype", "shape", "data"}}}           where values were
 //
 // Numbers that JSON lacks are the texts "NaN", "Infinity" and "-Infinity".  Larger arrays travel as
 // they lie in memory: with the content type application/x-safetensors (or application/octet-stream)
