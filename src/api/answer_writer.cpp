@@ -1,5 +1,7 @@
 #include "api/answer_writer.h"
 
+#include <simdjson.h>
+
 namespace hearth::api {
 
 void append_tool_call(std::vector<hub::ToolCall>& calls, const hub::ToolCallPiece& piece) {
@@ -8,6 +10,13 @@ void append_tool_call(std::vector<hub::ToolCall>& calls, const hub::ToolCallPiec
   call.id += piece.id;
   call.name += piece.name;
   call.arguments += piece.arguments;
+}
+
+std::string arguments_object(const std::string& arguments) {
+  simdjson::dom::parser parser;
+  simdjson::dom::element value;
+  if (parser.parse(arguments).get(value) == simdjson::SUCCESS && value.is_object()) return arguments;
+  return "{}";
 }
 
 }  // namespace hearth::api

@@ -31,6 +31,9 @@ struct Choice {
 // Adds a piece to the calls that it belongs to.
 void append_tool_call(std::vector<hub::ToolCall>& calls, const hub::ToolCallPiece& piece);
 
+// A call's arguments as a JSON object; "{}" for what a model that broke off left as none.
+std::string arguments_object(const std::string& arguments);
+
 // What sets one answer apart from all others.
 struct AnswerMark {
   std::string id;  // 24 hexadecimal digits, drawn at random.

@@ -32,12 +32,6 @@ Parsed<> add_stop(hub::ChatRequest& request, std::string_view param, dom::elemen
 
 }  // namespace
 
-std::optional<dom::element> member(dom::object object, std::string_view name) {
-  dom::element value;
-  if (object[name].get(value) != simdjson::SUCCESS || value.is_null()) return std::nullopt;
-  return value;
-}
-
 Parsed<> set_model(hub::ChatRequest& request, std::string_view param, dom::element value) {
   HEARTH_TRY(const std::string_view name, as_string(param, value));
   if (name.empty()) return missing(param);
@@ -53,6 +47,12 @@ Parsed<> set_model(hub::ChatRequest& request, std::string_view param, dom::eleme
 Parsed<> set_max_tokens(hub::ChatRequest& request, std::string_view param, dom::element value) {
   HEARTH_TRY(const std::int64_t n, as_integer(param, value, 1, kTokensMax));
   request.max_tokens = static_cast<std::uint32_t>(n);
+  return {};
+}
+
+Parsed<> set_top_logprobs(hub::ChatRequest& request, std::string_view param, dom::element value) {
+  HEARTH_TRY(const std::int64_t n, as_integer(param, value, 0, kTopLogprobsMax));
+  request.n_top_logprobs = static_cast<std::uint32_t>(n);
   return {};
 }
 

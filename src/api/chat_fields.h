@@ -4,7 +4,6 @@
 // it: the wrong type or a number out of range is an error that names the parameter.
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -23,32 +22,10 @@ inline constexpr std::size_t kStopBytesMax = 1'024;
 inline constexpr std::size_t kModelNameBytesMax = 512;
 inline constexpr std::size_t kToolsMax = 1'024;
 inline constexpr std::size_t kFunctionNameBytesMax = 128;
+inline constexpr std::uint32_t kTopLogprobsMax = 20;
 inline constexpr std::int64_t kTokensMax = std::numeric_limits<std::int32_t>::max();
 
-// The member's value; absent where it is missing or null.
-std::optional<dom::element> member(dom::object object, std::string_view name);
-
-// A row of the table by which a protocol's requests are read: `R` has the hub's part as `chat`.
-template <class R>
-struct Field {
-  std::string_view name;
-  Parsed<> (*set)(R& request, std::string_view param, dom::element value);
-};
-
-// Sets what `table` knows of `body`, in the table's order; null is the same as absent.
-template <class R, std::size_t N>
-Parsed<> set_fields(R& request, dom::object body, const std::array<Field<R>, N>& table) {
-  for (const Field<R>& field : table) {
-    if (const auto value = member(body, field.name)) HEARTH_TRY_VOID(field.set(request, field.name, *value));
-  }
-  return {};
-}
-
-template <auto Member, class R>
-Parsed<> set_bool(R& request, std::string_view param, dom::element value) {
-  HEARTH_TRY(request.*Member, as_bool(param, value));
-  return {};
-}
+// For tables of fields (request_values.h) whose requests have the hub's part as `chat`.
 template <auto Member, class R>
 Parsed<> set_chat_bool(R& request, std::string_view param, dom::element value) {
   HEARTH_TRY(request.chat.*Member, as_bool(param, value));
@@ -66,6 +43,7 @@ Parsed<> set_seed(hub::ChatRequest& request, std::string_view param, dom::elemen
 Parsed<> set_temperature(hub::ChatRequest& request, std::string_view param, dom::element value);  // 0 to 2.
 Parsed<> set_top_p(hub::ChatRequest& request, std::string_view param, dom::element value);
 Parsed<> set_top_k(hub::ChatRequest& request, std::string_view param, dom::element value);
+Parsed<> set_top_logprobs(hub::ChatRequest& request, std::string_view param, dom::element value);
 // A string or an array of strings.
 Parsed<> set_stop(hub::ChatRequest& request, std::string_view param, dom::element value);
 

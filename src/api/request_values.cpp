@@ -131,14 +131,39 @@ Parsed<std::int64_t> as_integer(std::string_view param, dom::element value, std:
 }
 
 std::string at(std::string_view path, std::string_view member) {
-  return fmt::format("{}.{}", path, member);
+  return path.empty() ? std::string(member) : fmt::format("{}.{}", path, member);
 }
 
-Parsed<> set_optional_text(std::string& out, std::string_view path, dom::object object,
-                           const char* member) {
+// ---- Members ----
+
+std::optional<dom::element> member(dom::object object, std::string_view name) {
   dom::element value;
-  if (object[member].get(value) != simdjson::SUCCESS || value.is_null()) return {};
-  HEARTH_TRY(out, as_string(at(path, member), value));
+  if (object[name].get(value) != simdjson::SUCCESS || value.is_null()) return std::nullopt;
+  return value;
+}
+
+Parsed<dom::element> need(dom::object object, std::string_view path, std::string_view name) {
+  dom::element value;
+  if (object[name].get(value) != simdjson::SUCCESS) return missing(at(path, name));
+  return value;
+}
+
+Parsed<std::string_view> need_text(dom::object object, std::string_view path, std::string_view name) {
+  HEARTH_TRY(const dom::element value, need(object, path, name));
+  return as_string(at(path, name), value);
+}
+
+Parsed<> set_optional_text(std::string& out, std::string_view path, dom::object object, std::string_view name) {
+  const auto value = member(object, name);
+  if (!value) return {};
+  HEARTH_TRY(out, as_string(at(path, name), *value));
+  return {};
+}
+
+Parsed<> set_optional_bool(bool& out, std::string_view path, dom::object object, std::string_view name) {
+  const auto value = member(object, name);
+  if (!value) return {};
+  HEARTH_TRY(out, as_bool(at(path, name), *value));
   return {};
 }
 

@@ -11,21 +11,6 @@
 namespace hearth::api::tokens {
 namespace {
 
-Parsed<> set_model_name(std::string& model, dom::object body) {
-  const auto value = member(body, "model");
-  if (!value) return {};
-  HEARTH_TRY(const std::string_view name, as_string("model", *value));
-  model = name;
-  return {};
-}
-
-Parsed<> set_bool(bool& out, dom::object body, const char* name) {
-  const auto value = member(body, name);
-  if (!value) return {};
-  HEARTH_TRY(out, as_bool(name, *value));
-  return {};
-}
-
 void write_piece(JsonWriter& json, const std::string& piece) {
   if (is_valid_utf8(piece)) {
     json.value(piece);
@@ -42,10 +27,10 @@ Parsed<TokenizeRequest> parse_tokenize(std::string_view body) {
   return with_parser(body.size(), [&](dom::parser& parser) -> Parsed<TokenizeRequest> {
     HEARTH_TRY(const dom::object object, parse_body(parser, body));
     TokenizeRequest request;
-    HEARTH_TRY_VOID(set_model_name(request.model, object));
-    HEARTH_TRY_VOID(set_bool(request.options.add_special, object, "add_special"));
-    HEARTH_TRY_VOID(set_bool(request.options.parse_special, object, "parse_special"));
-    HEARTH_TRY_VOID(set_bool(request.with_pieces, object, "with_pieces"));
+    HEARTH_TRY_VOID(set_optional_text(request.model, "", object, "model"));
+    HEARTH_TRY_VOID(set_optional_bool(request.options.add_special, "", object, "add_special"));
+    HEARTH_TRY_VOID(set_optional_bool(request.options.parse_special, "", object, "parse_special"));
+    HEARTH_TRY_VOID(set_optional_bool(request.with_pieces, "", object, "with_pieces"));
     const auto content = member(object, "content");
     if (!content) return missing("content");
     HEARTH_TRY(const std::string_view text, as_string("content", *content));
@@ -58,7 +43,7 @@ Parsed<DetokenizeRequest> parse_detokenize(std::string_view body) {
   return with_parser(body.size(), [&](dom::parser& parser) -> Parsed<DetokenizeRequest> {
     HEARTH_TRY(const dom::object object, parse_body(parser, body));
     DetokenizeRequest request;
-    HEARTH_TRY_VOID(set_model_name(request.model, object));
+    HEARTH_TRY_VOID(set_optional_text(request.model, "", object, "model"));
     const auto tokens = member(object, "tokens");
     if (!tokens) return missing("tokens");
     HEARTH_TRY(const dom::array ids, as_array("tokens", *tokens));

@@ -37,14 +37,6 @@ void write_usage(JsonWriter& json, const hub::Usage& usage) {
   json.end_object();
 }
 
-// A call's arguments are text; a model that broke off leaves what is no object.
-std::string input_of(const std::string& arguments) {
-  simdjson::dom::parser parser;
-  simdjson::dom::element value;
-  if (parser.parse(arguments).get(value) == simdjson::SUCCESS && value.is_object()) return arguments;
-  return "{}";
-}
-
 // The two blocks of the advisor tool: that it was asked, and what it said.
 std::string asks_adviser(std::string_view id) {
   return fmt::format(R"({{"type":"server_tool_use","id":"{}","name":"advisor","input":{{}}}})", id);
@@ -125,7 +117,7 @@ std::string MessagesWriter::whole(std::span<const Choice> choices, const hub::Us
   }
   for (const hub::ToolCall& call : choice.tool_calls) {
     json.begin_object().key("type").value("tool_use").key("id").value(call.id);
-    json.key("name").value(call.name).key("input").raw(input_of(call.arguments)).end_object();
+    json.key("name").value(call.name).key("input").raw(arguments_object(call.arguments)).end_object();
   }
   json.end_array();
   write_stop(json, choice.end, !choice.tool_calls.empty());

@@ -27,9 +27,7 @@ void write_departure(JsonWriter& json, const advisor::Departure& departure, std:
 
 // The member's text, which is one of two words: whether it is the first.
 Parsed<bool> either(dom::object object, const char* member, std::string_view yes, std::string_view no) {
-  dom::element value;
-  if (object[member].get(value) != simdjson::SUCCESS) return missing(member);
-  HEARTH_TRY(const std::string_view word, as_string(member, value));
+  HEARTH_TRY(const std::string_view word, need_text(object, "", member));
   if (word == yes || word == no) return word == yes;
   return refuse("invalid_value", member,
                 fmt::format("Invalid value: '{}' for '{}'. Supported values are: '{}' and '{}'.", word.substr(0, 40), member,
@@ -66,10 +64,7 @@ Parsed<ConsentAnswer> parse_consent_answer(std::string_view body) {
   HEARTH_TRY(const dom::object object, parse_body(parser, body));
   ConsentAnswer answer;
   HEARTH_TRY(answer.is_allowed, either(object, "answer", "allow", "refuse"));
-  dom::element remember;
-  if (object["remember"].get(remember) == simdjson::SUCCESS && !remember.is_null()) {
-    HEARTH_TRY(answer.is_remembered, as_bool("remember", remember));
-  }
+  HEARTH_TRY_VOID(set_optional_bool(answer.is_remembered, "", object, "remember"));
   return answer;
 }
 
@@ -86,10 +81,8 @@ Parsed<Outcome> parse_outcome(std::string_view body) {
   dom::parser parser;
   HEARTH_TRY(const dom::object object, parse_body(parser, body));
   Outcome outcome;
-  dom::element receipt;
-  if (object["receipt"].get(receipt) != simdjson::SUCCESS) return missing("receipt");
-  HEARTH_TRY(const std::string_view id, as_string("receipt", receipt));
-  outcome.receipt = id.substr(0, kReceiptIdBytesMax);
+  HEARTH_TRY(const std::string_view receipt, need_text(object, "", "receipt"));
+  outcome.receipt = receipt.substr(0, kReceiptIdBytesMax);
   HEARTH_TRY(outcome.is_good, either(object, "outcome", "good", "bad"));
   return outcome;
 }
@@ -98,12 +91,9 @@ Parsed<Pin> parse_pin(std::string_view body) {
   dom::parser parser;
   HEARTH_TRY(const dom::object object, parse_body(parser, body));
   Pin pin;
-  dom::element value;
-  if (object["model"].get(value) != simdjson::SUCCESS) return missing("model");
-  HEARTH_TRY(const std::string_view model, as_string("model", value));
-  pin.model = model;
-  if (object["pinned"].get(value) != simdjson::SUCCESS) return missing("pinned");
-  HEARTH_TRY(pin.is_pinned, as_bool("pinned", value));
+  HEARTH_TRY(pin.model, need_text(object, "", "model"));
+  HEARTH_TRY(const dom::element pinned, need(object, "", "pinned"));
+  HEARTH_TRY(pin.is_pinned, as_bool("pinned", pinned));
   return pin;
 }
 

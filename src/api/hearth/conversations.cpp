@@ -12,27 +12,19 @@ namespace {
 constexpr std::size_t kIdBytesMax = 64;
 constexpr std::int64_t kUnixMsMax = 253'402'300'799'999;  // The year 9999.
 
-Parsed<dom::element> need(dom::object object, const char* name) {
-  dom::element value;
-  if (object[name].get(value) != simdjson::SUCCESS) return missing(name);
-  return value;
-}
-
 Parsed<ConversationHead> head_of(dom::object object) {
   ConversationHead head;
-  HEARTH_TRY(const dom::element id, need(object, "id"));
-  HEARTH_TRY(const std::string_view id_text, as_string("id", id));
-  HEARTH_TRY(const dom::element title, need(object, "title"));
-  HEARTH_TRY(const std::string_view title_text, as_string("title", title));
-  HEARTH_TRY(const dom::element updated_at, need(object, "updated_at"));
+  HEARTH_TRY(const std::string_view id, need_text(object, "", "id"));
+  HEARTH_TRY(const std::string_view title, need_text(object, "", "title"));
+  HEARTH_TRY(const dom::element updated_at, need(object, "", "updated_at"));
   HEARTH_TRY(head.updated_at_ms, as_integer("updated_at", updated_at, 0, kUnixMsMax));
-  if (!is_conversation_id(id_text)) return refuse("invalid_value", "id", "'id' must be 1 to 64 of a-z, 0-9 and '-'.");
-  if (title_text.size() > kConversationTitleBytesMax) {
-    return refuse("invalid_value", "title", fmt::format("'title' has {} bytes; at most {} are kept.", title_text.size(),
+  if (!is_conversation_id(id)) return refuse("invalid_value", "id", "'id' must be 1 to 64 of a-z, 0-9 and '-'.");
+  if (title.size() > kConversationTitleBytesMax) {
+    return refuse("invalid_value", "title", fmt::format("'title' has {} bytes; at most {} are kept.", title.size(),
                                                         kConversationTitleBytesMax));
   }
-  head.id = id_text;
-  head.title = title_text;
+  head.id = id;
+  head.title = title;
   return head;
 }
 

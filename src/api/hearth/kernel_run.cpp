@@ -24,26 +24,16 @@ using compute::TensorData;
 template <class Act>
 auto with_type(ElementType type, Act&& act) {
   switch (type) {
-    case ElementType::kF32:
-      return act(float{});
-    case ElementType::kF64:
-      return act(double{});
-    case ElementType::kI8:
-      return act(std::int8_t{});
-    case ElementType::kI16:
-      return act(std::int16_t{});
-    case ElementType::kI32:
-      return act(std::int32_t{});
-    case ElementType::kI64:
-      return act(std::int64_t{});
-    case ElementType::kU8:
-      return act(std::uint8_t{});
-    case ElementType::kU16:
-      return act(std::uint16_t{});
-    case ElementType::kU32:
-      return act(std::uint32_t{});
-    case ElementType::kU64:
-      return act(std::uint64_t{});
+    case ElementType::kF32: return act(float{});
+    case ElementType::kF64: return act(double{});
+    case ElementType::kI8: return act(std::int8_t{});
+    case ElementType::kI16: return act(std::int16_t{});
+    case ElementType::kI32: return act(std::int32_t{});
+    case ElementType::kI64: return act(std::int64_t{});
+    case ElementType::kU8: return act(std::uint8_t{});
+    case ElementType::kU16: return act(std::uint16_t{});
+    case ElementType::kU32: return act(std::uint32_t{});
+    case ElementType::kU64: return act(std::uint64_t{});
   }
   return act(float{});
 }
@@ -111,15 +101,11 @@ void write_element(JsonWriter& json, const std::byte* from) {
 class ListReader {
  public:
   ListReader(std::string_view param, ElementType type, std::size_t rank)
-      : param_(param),
-        rank_(rank),
-        tensor_{.type = type, .shape = {}, .bytes = {}},
-        extents_(rank, -1) {}
+      : param_(param), rank_(rank), tensor_{.type = type, .shape = {}, .bytes = {}}, extents_(rank, -1) {}
 
   Parsed<TensorData> read(dom::element value) {
     HEARTH_TRY_VOID(read_level(value, 0));
-    for (const std::int64_t extent : extents_)
-      tensor_.shape.push_back(std::max<std::int64_t>(extent, 0));
+    for (const std::int64_t extent : extents_) tensor_.shape.push_back(std::max<std::int64_t>(extent, 0));
     return std::move(tensor_);
   }
 
@@ -160,11 +146,10 @@ class ListReader {
 
 // {"shape": [2, 3], "data": [...]}
 Parsed<TensorData> read_shaped(const std::string& param, ElementType type, dom::object object) {
-  dom::element shape, data, dtype;
-  if (object["shape"].get(shape) != simdjson::SUCCESS) return missing(at(param, "shape"));
-  if (object["data"].get(data) != simdjson::SUCCESS) return missing(at(param, "data"));
-  if (object["dtype"].get(dtype) == simdjson::SUCCESS && !dtype.is_null()) {
-    HEARTH_TRY(const std::string_view name, as_string(at(param, "dtype"), dtype));
+  HEARTH_TRY(const dom::element shape, need(object, param, "shape"));
+  HEARTH_TRY(const dom::element data, need(object, param, "data"));
+  if (const auto dtype = member(object, "dtype")) {
+    HEARTH_TRY(const std::string_view name, as_string(at(param, "dtype"), *dtype));
     if (name != compute::type_info(type).name) {
       return refuse("invalid_value", at(param, "dtype"),
                     fmt::format("'{}' is {}, and the kernel takes {}.", param, name.substr(0, 16),
@@ -222,80 +207,70 @@ Parsed<> read_argument(const compute::Contract& contract, std::string_view name,
 
 // ---- The request ----
 
-// Absent and null are the same, and call nothing.
-template <class Use>
-Parsed<> if_there(dom::object object, const char* member, Use&& use) {
-  dom::element value;
-  if (object[member].get(value) != simdjson::SUCCESS || value.is_null()) return {};
-  return use(value);
-}
-
-Parsed<> read_sizes(dom::element value, hub::KernelCall& call) {
-  HEARTH_TRY(const dom::object sizes, as_object("sizes", value));
-  for (const auto& [name, size] : sizes) {
-    const std::string param =
-        at("sizes", std::string_view(name).substr(0, compute::kSymbolBytesMax));
-    HEARTH_TRY(const std::int64_t number, as_integer(param, size, 0, std::int64_t{1} << 40));
-    call.sizes.emplace_back(name, number);
-    if (call.sizes.size() > compute::kIntegersMax) {
-      return too_many("sizes", compute::kIntegersMax, call.sizes.size());
-    }
-  }
-  return {};
-}
-
-Parsed<> read_arrays(dom::element value, KernelRunAsk& ask) {
-  HEARTH_TRY(const dom::object arrays, as_object("arrays", value));
+Parsed<> set_arrays(KernelRunAsk& ask, std::string_view param, dom::element value) {
+  HEARTH_TRY(const dom::object arrays, as_object(param, value));
   for (const auto& [name, array] : arrays) {
     HEARTH_TRY_VOID(read_argument(*ask.kernel.contract, name, array, ask.call));
   }
   return {};
 }
 
-Parsed<> read_settings(dom::object object, KernelRunAsk& ask) {
-  hub::KernelCall& call = ask.call;
-  HEARTH_TRY_VOID(
-      if_there(object, "sizes", [&](dom::element value) { return read_sizes(value, call); }));
-  HEARTH_TRY_VOID(if_there(object, "seed", [&](dom::element value) -> Parsed<> {
-    HEARTH_TRY(const std::int64_t seed, as_integer("seed", value, 0, INT64_MAX));
-    call.seed = static_cast<std::uint64_t>(seed);
-    return {};
-  }));
-  HEARTH_TRY_VOID(if_there(object, "repeats", [&](dom::element value) -> Parsed<> {
-    HEARTH_TRY(const std::int64_t repeats, as_integer("repeats", value, 1, hub::kKernelRepeatsMax));
-    call.repeats = static_cast<std::uint32_t>(repeats);
-    return {};
-  }));
-  HEARTH_TRY_VOID(if_there(object, "roof", [&](dom::element value) -> Parsed<> {
-    HEARTH_TRY(call.with_roof, as_bool("roof", value));
-    return {};
-  }));
-  return if_there(object, "outputs", [&](dom::element value) -> Parsed<> {
-    HEARTH_TRY(const std::string_view outputs, as_string("outputs", value));
-    ask.wants_values = outputs == "values";
-    if (outputs == "values" || outputs == "none") return {};
-    return refuse(
-        "invalid_value", "outputs",
-        fmt::format("Invalid value: '{}' for 'outputs'. Supported values are: 'values' and 'none'.",
-                    outputs.substr(0, 40)));
-  });
+Parsed<> set_sizes(KernelRunAsk& ask, std::string_view param, dom::element value) {
+  HEARTH_TRY(const dom::object sizes, as_object(param, value));
+  for (const auto& [name, size] : sizes) {
+    const std::string path = at(param, name.substr(0, compute::kSymbolBytesMax));
+    HEARTH_TRY(const std::int64_t number, as_integer(path, size, 0, std::int64_t{1} << 40));
+    ask.call.sizes.emplace_back(name, number);
+    if (ask.call.sizes.size() > compute::kIntegersMax) {
+      return too_many(param, compute::kIntegersMax, ask.call.sizes.size());
+    }
+  }
+  return {};
 }
+
+Parsed<> set_seed(KernelRunAsk& ask, std::string_view param, dom::element value) {
+  HEARTH_TRY(const std::int64_t seed, as_integer(param, value, 0, INT64_MAX));
+  ask.call.seed = static_cast<std::uint64_t>(seed);
+  return {};
+}
+
+Parsed<> set_repeats(KernelRunAsk& ask, std::string_view param, dom::element value) {
+  HEARTH_TRY(const std::int64_t repeats, as_integer(param, value, 1, hub::kKernelRepeatsMax));
+  ask.call.repeats = static_cast<std::uint32_t>(repeats);
+  return {};
+}
+
+Parsed<> set_roof(KernelRunAsk& ask, std::string_view param, dom::element value) {
+  HEARTH_TRY(ask.call.with_roof, as_bool(param, value));
+  return {};
+}
+
+Parsed<> set_outputs(KernelRunAsk& ask, std::string_view param, dom::element value) {
+  HEARTH_TRY(const std::string_view outputs, as_string(param, value));
+  ask.wants_values = outputs == "values";
+  if (outputs == "values" || outputs == "none") return {};
+  return refuse("invalid_value", std::string(param),
+                fmt::format("Invalid value: '{}' for '{}'. Supported values are: 'values' and 'none'.",
+                            outputs.substr(0, 40), param));
+}
+
+constexpr auto kFields = std::to_array<Field<KernelRunAsk>>({{"arrays", set_arrays},
+                                                             {"sizes", set_sizes},
+                                                             {"seed", set_seed},
+                                                             {"repeats", set_repeats},
+                                                             {"roof", set_roof},
+                                                             {"outputs", set_outputs}});
 
 }  // namespace
 
 Parsed<KernelRunAsk> parse_kernel_run(const FindKernel& find, std::string_view body) {
   dom::parser parser;
   HEARTH_TRY(const dom::object object, parse_body(parser, body));
-  KernelRunAsk ask;
-  dom::element name;
-  if (object["name"].get(name) != simdjson::SUCCESS) return missing("name");
-  HEARTH_TRY(const std::string_view text, as_string("name", name));
-  auto found = find(text);
+  HEARTH_TRY(const std::string_view name, need_text(object, "", "name"));
+  auto found = find(name);
   if (!found) return std::unexpected(api_error(found.error()));
-  ask.kernel = *std::move(found);
-  HEARTH_TRY_VOID(
-      if_there(object, "arrays", [&](dom::element value) { return read_arrays(value, ask); }));
-  HEARTH_TRY_VOID(read_settings(object, ask));
+  KernelRunAsk ask{.kernel = *std::move(found), .call = {}};
+  HEARTH_TRY_VOID(set_fields(ask, object, kFields));
   return ask;
 }
 
@@ -360,12 +335,7 @@ void write_report(JsonWriter& json, const KernelRunAsk& ask, const hub::KernelOu
   json.key("runs").value(outcome.n_runs).key("threads").value(outcome.n_threads);
   json.key("flops").value(outcome.flops).key("bytes").value(outcome.bytes);
   const compute::Speed& speed = outcome.speed;
-  json.key("run_ns")
-      .value(speed.run_ns)
-      .key("gflops")
-      .value(speed.gflops)
-      .key("gb_s")
-      .value(speed.gb_s);
+  json.key("run_ns").value(speed.run_ns).key("gflops").value(speed.gflops).key("gb_s").value(speed.gb_s);
   if (speed.roof_gb_s <= 0) return;  // They were not asked for.
   json.key("roof_gflops").value(speed.roof_gflops).key("roof_gb_s").value(speed.roof_gb_s);
   json.key("roof_percent").value(speed.roof_percent);
@@ -392,12 +362,9 @@ Parsed<std::string> render_kernel_run(const KernelRunAsk& ask, const hub::Kernel
     n_elements += static_cast<std::size_t>(output.tensor.n_elements());
   }
   if (ask.wants_values && n_elements > kJsonElementsMax) {
-    return refuse(
-        "invalid_value", "outputs",
-        fmt::format(
-            "The outputs have {} elements, and JSON carries at most {}: send the request as {}, or "
-            "set 'outputs' to 'none'.",
-            n_elements, kJsonElementsMax, kTensorsType));
+    return refuse("invalid_value", "outputs",
+                  fmt::format("The outputs have {} elements, and JSON carries at most {}: send the request as "
+                              "{}, or set 'outputs' to 'none'.", n_elements, kJsonElementsMax, kTensorsType));
   }
   std::string out;
   JsonWriter json(out);
@@ -432,13 +399,7 @@ std::string render_kernel_run_tensors(const KernelRunAsk& ask, const hub::Kernel
     json.key(output.name).begin_object().key("dtype").value(tensors_dtype(output.tensor.type));
     json.key("shape").begin_array();
     for (const std::int64_t extent : output.tensor.shape) json.value(extent);
-    json.end_array()
-        .key("data_offsets")
-        .begin_array()
-        .value(begin)
-        .value(end)
-        .end_array()
-        .end_object();
+    json.end_array().key("data_offsets").begin_array().value(begin).value(end).end_array().end_object();
     begin = end;
   }
   json.end_object();

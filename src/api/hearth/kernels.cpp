@@ -37,14 +37,14 @@ void write_terms(JsonWriter& json, const hub::KernelEntry& entry) {
   json.value(compute::is_for_device(contract.language) && entry.receipt ? entry.receipt->device
                                                                         : "cpu");
   json.key("threads");
-  if (is_builtin)
+  if (is_builtin) {
     json.null();  // As many as there are.
-  else
+  } else {
     json.value(contract.n_threads);
+  }
   const auto level = static_cast<std::size_t>(contract.determinism);
-  json.key("determinism")
-      .value(entry.receipt ? entry.receipt->determinism
-                           : std::string(compute::kDeterminismNames[level]));
+  json.key("determinism").value(entry.receipt ? std::string_view(entry.receipt->determinism)
+                                              : compute::kDeterminismNames[level]);
   json.key("flops").value_or_null(contract.flops ? contract.flops->text() : "");
   json.key("bytes").value_or_null(contract.bytes ? contract.bytes->text() : "");
 }
@@ -61,54 +61,67 @@ void write_entry(JsonWriter& json, const hub::KernelEntry& entry) {
   write_last_speed(json, entry);
   json.key("verified_at").value_or_null(entry.receipt ? entry.receipt->verified_at : "");
   json.key("seed");
-  if (entry.receipt)
+  if (entry.receipt) {
     json.value(fmt::format("{}", entry.receipt->seed));  // 64 bits: more than a double's digits.
-  else
+  } else {
     json.null();
+  }
   json.key("compiler").value_or_null(entry.receipt ? entry.receipt->compiler : "");
 }
 
 void write_whole(JsonWriter& json, const hub::KernelEntry& entry) {
   write_entry(json, entry);
   const compute::Kernel* const verified = entry.kernel.verified.get();
-  json.key("contract")
-      .value_or_null(verified != nullptr ? compute::to_toml(verified->contract) : "");
+  json.key("contract").value_or_null(verified != nullptr ? compute::to_toml(verified->contract) : "");
   json.key("source").value_or_null(verified != nullptr ? verified->source : "");
   json.key("receipt");
-  if (entry.receipt)
+  if (entry.receipt) {
     json.raw(verified->receipt);
-  else
+  } else {
     json.null();
+  }
 }
 
-// A contract's text, and the prose beside it.
-Parsed<hub::KernelRequest> request_of(dom::object object) {
-  hub::KernelRequest request;
-  std::string contract;
-  HEARTH_TRY_VOID(set_optional_text(request.prose, "", object, "prose"));
-  HEARTH_TRY_VOID(set_optional_text(contract, "", object, "contract"));
-  if (request.prose.size() > kProseBytesMax) {
-    return refuse("string_above_max_length", "prose",
-                  fmt::format("'prose' has {} bytes, and at most {} are read.",
-                              request.prose.size(), kProseBytesMax));
-  }
-  if (contract.size() > compute::kContractBytesMax) {
-    return refuse("string_above_max_length", "contract",
-                  fmt::format("'contract' has {} bytes, and at most {} are read.", contract.size(),
-                              compute::kContractBytesMax));
-  }
-  if (!contract.empty()) {
-    auto parsed = compute::parse_contract(contract, "contract");
-    if (!parsed) return refuse("invalid_value", "contract", parsed.error().message);
-    request.contract = *std::move(parsed);
-  }
-  if (request.prose.empty() && !request.contract) return missing("prose");
+Parsed<std::string_view> text_up_to(std::size_t bytes_max, std::string_view param, dom::element value) {
+  HEARTH_TRY(const std::string_view text, as_string(param, value));
+  if (text.size() <= bytes_max) return text;
+  return refuse("string_above_max_length", std::string(param),
+                fmt::format("'{}' has {} bytes, and at most {} are read.", param, text.size(), bytes_max));
+}
+
+Parsed<> set_prose(KernelAsk& ask, std::string_view param, dom::element value) {
+  HEARTH_TRY(ask.request.prose, text_up_to(kProseBytesMax, param, value));
+  return {};
+}
+
+Parsed<> set_contract(KernelAsk& ask, std::string_view param, dom::element value) {
+  HEARTH_TRY(const std::string_view text, text_up_to(compute::kContractBytesMax, param, value));
+  if (text.empty()) return {};
+  auto contract = compute::parse_contract(text, "contract");
+  if (!contract) return refuse("invalid_value", std::string(param), contract.error().message);
+  ask.request.contract = *std::move(contract);
+  return {};
+}
+
+Parsed<> set_rounds(KernelAsk& ask, std::string_view param, dom::element value) {
+  HEARTH_TRY(const std::int64_t n, as_integer(param, value, 1, kRoundsMax));
+  ask.rounds = static_cast<std::uint32_t>(n);
+  return {};
+}
+
+constexpr auto kAskFields = std::to_array<Field<KernelAsk>>({{"prose", set_prose},
+                                                             {"contract", set_contract},
+                                                             {"rounds", set_rounds},
+                                                             {"stream", set_bool<&KernelAsk::stream>}});
+
+// The contract's own, if it names one.
+Parsed<> set_language(hub::KernelRequest& request, dom::object object) {
   std::string named;
   HEARTH_TRY_VOID(set_optional_text(named, "", object, "language"));
   const auto language = hub::language_for(request.contract, named);
   if (!language) return refuse("invalid_value", "language", language.error().message);
   request.language = *language;
-  return request;
+  return {};
 }
 
 }  // namespace
@@ -125,16 +138,8 @@ std::string render_kernels(std::span<const hub::KernelEntry> kernels,
     json.end_object();
   }
   json.end_array().key("machine").begin_object();
-  json.key("cpu")
-      .value(cpu.model_name)
-      .key("isa")
-      .value(cpu.kernels)
-      .key("threads")
-      .value(roofs.n_threads);
-  json.key("roof_gflops_f32")
-      .value(roofs.gflops_f32)
-      .key("roof_gflops_f64")
-      .value(roofs.gflops_f64);
+  json.key("cpu").value(cpu.model_name).key("isa").value(cpu.kernels).key("threads").value(roofs.n_threads);
+  json.key("roof_gflops_f32").value(roofs.gflops_f32).key("roof_gflops_f64").value(roofs.gflops_f64);
   json.key("roof_gb_s").value(roofs.gb_s).end_object();
   json.key("jail").begin_object().key("works").value(jail.has_value());
   json.key("reason").value_or_null(jail ? "" : jail.error().message).end_object().end_object();
@@ -154,15 +159,9 @@ Parsed<KernelAsk> parse_kernel_ask(std::string_view body) {
   dom::parser parser;
   HEARTH_TRY(const dom::object object, parse_body(parser, body));
   KernelAsk ask;
-  HEARTH_TRY(ask.request, request_of(object));
-  dom::element rounds, stream;
-  if (object["rounds"].get(rounds) == simdjson::SUCCESS && !rounds.is_null()) {
-    HEARTH_TRY(const std::int64_t n, as_integer("rounds", rounds, 1, kRoundsMax));
-    ask.rounds = static_cast<std::uint32_t>(n);
-  }
-  if (object["stream"].get(stream) == simdjson::SUCCESS && !stream.is_null()) {
-    HEARTH_TRY(ask.stream, as_bool("stream", stream));
-  }
+  HEARTH_TRY_VOID(set_fields(ask, object, kAskFields));
+  if (ask.request.prose.empty() && !ask.request.contract) return missing("prose");
+  HEARTH_TRY_VOID(set_language(ask.request, object));
   return ask;
 }
 
@@ -172,10 +171,7 @@ std::string render_written(const hub::KernelEntry& kernel, const hub::WrittenKer
   json.begin_object();
   write_whole(json, kernel);
   json.key("was_known").value(written.was_known).key("rounds").value(written.rounds.size());
-  json.key("bytes_out")
-      .value(written.bytes_out)
-      .key("cost_usd_micro")
-      .value(written.cost_usd_micro);
+  json.key("bytes_out").value(written.bytes_out).key("cost_usd_micro").value(written.cost_usd_micro);
   json.key("ledger_receipt").value_or_null(written.receipt_id).end_object();
   return out;
 }
@@ -183,14 +179,7 @@ std::string render_written(const hub::KernelEntry& kernel, const hub::WrittenKer
 std::string render_progress(std::uint64_t done, std::uint64_t total, std::string_view what) {
   std::string out;
   JsonWriter json(out);
-  json.begin_object()
-      .key("done")
-      .value(done)
-      .key("total")
-      .value(total)
-      .key("what")
-      .value(what)
-      .end_object();
+  json.begin_object().key("done").value(done).key("total").value(total).key("what").value(what).end_object();
   return out;
 }
 
@@ -199,11 +188,7 @@ std::string render_round(std::size_t number, const hub::KernelRound& round) {
   JsonWriter json(out);
   json.begin_object().key("round").value(number).key("step").value(round.step);
   json.key("problem").value_or_null(round.problem).key("adviser").value(round.adviser);
-  json.key("bytes_out")
-      .value(round.bytes_out)
-      .key("cost_usd_micro")
-      .value(round.cost_usd_micro)
-      .end_object();
+  json.key("bytes_out").value(round.bytes_out).key("cost_usd_micro").value(round.cost_usd_micro).end_object();
   return out;
 }
 

@@ -127,6 +127,7 @@ TEST_F(Kernels, AreAskedFor) {
   EXPECT_THAT(parse_kernel_ask(R"({"prose":"add one","language":"c"})").error().message,
               HasSubstr("c++, opencl and cuda are"));
   EXPECT_THAT(parse_kernel_ask("{}").error().message, HasSubstr("prose"));
+  EXPECT_EQ(parse_kernel_ask(R"({"prose":1})").error().param, "prose");
   EXPECT_THAT(parse_kernel_ask(R"({"contract":"name = 1"})").error().message,
               HasSubstr("there is no 'signature'"));
   EXPECT_THAT(parse_kernel_ask(R"({"prose":"x","rounds":17})").error().message,

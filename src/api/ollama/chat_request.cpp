@@ -174,12 +174,6 @@ Parsed<> set_think(Request& r, std::string_view param, dom::element value) {
   return {};
 }
 
-Parsed<> set_top_logprobs(Request& r, std::string_view param, dom::element value) {
-  HEARTH_TRY(const std::int64_t n, as_integer(param, value, 0, openai::kTopLogprobsMax));
-  r.chat.n_top_logprobs = static_cast<std::uint32_t>(n);
-  return {};
-}
-
 template <auto Member>
 Parsed<> set_text(Request& r, std::string_view param, dom::element value) {
   HEARTH_TRY(r.*Member, as_string(param, value));
@@ -207,7 +201,7 @@ constexpr auto kSharedFields = std::to_array<Field<Request>>({
     {"format", set_format},
     {"think", set_think},
     {"logprobs", set_chat_bool<&hub::ChatRequest::wants_logprobs>},
-    {"top_logprobs", set_top_logprobs},
+    {"top_logprobs", set_field<set_top_logprobs>},
 });
 
 constexpr auto kChatFields = std::to_array<Field<Request>>({

@@ -20,21 +20,13 @@ const char* done_reason(const hub::ChoiceEnd& end) {
   return end.reason == engine::FinishReason::kStop ? "stop" : "length";
 }
 
-// A call's arguments are an object here; a model that broke off leaves what is none.
-std::string arguments_of(const std::string& arguments) {
-  simdjson::dom::parser parser;
-  simdjson::dom::element value;
-  if (parser.parse(arguments).get(value) == simdjson::SUCCESS && value.is_object()) return arguments;
-  return "{}";
-}
-
 void write_calls(JsonWriter& json, std::span<const hub::ToolCall> calls) {
   json.key("tool_calls").begin_array();
   std::size_t i = 0;
   for (const hub::ToolCall& call : calls) {
     json.begin_object().key("id").value(call.id).key("function").begin_object();
     json.key("index").value(i++).key("name").value(call.name);
-    json.key("arguments").raw(arguments_of(call.arguments)).end_object().end_object();
+    json.key("arguments").raw(arguments_object(call.arguments)).end_object().end_object();
   }
   json.end_array();
 }

@@ -91,25 +91,16 @@ Parsed<> set_logit_bias(Request& r, std::string_view param, dom::element value) 
   return {};
 }
 
-Parsed<> set_top_logprobs(Request& r, std::string_view param, dom::element value) {
-  HEARTH_TRY(const std::int64_t n, as_integer(param, value, 0, kTopLogprobsMax));
-  r.chat.n_top_logprobs = static_cast<std::uint32_t>(n);
-  return {};
-}
-
 // Completions ask for log-probabilities with a number, chats with a boolean.
 Parsed<> set_completion_logprobs(Request& r, std::string_view param, dom::element value) {
-  HEARTH_TRY_VOID(set_top_logprobs(r, param, value));
+  HEARTH_TRY_VOID(set_top_logprobs(r.chat, param, value));
   r.logprobs = true;
   return {};
 }
 
 Parsed<> set_stream_options(Request& r, std::string_view param, dom::element value) {
   HEARTH_TRY(const dom::object options, as_object(param, value));
-  dom::element include;
-  if (options["include_usage"].get(include) != simdjson::SUCCESS || include.is_null()) return {};
-  HEARTH_TRY(r.include_usage, as_bool("stream_options.include_usage", include));
-  return {};
+  return set_optional_bool(r.include_usage, param, options, "include_usage");
 }
 
 Parsed<> set_answer_format(Request& r, std::string_view param, dom::element value) {
@@ -128,12 +119,10 @@ Parsed<> set_answer_format(Request& r, std::string_view param, dom::element valu
 
 Parsed<> set_hearth(Request& r, std::string_view param, dom::element value) {
   HEARTH_TRY(const dom::object hearth, as_object(param, value));
-  dom::element advice;
-  if (dom::element preview; hearth["preview"].get(preview) == simdjson::SUCCESS && !preview.is_null()) {
-    HEARTH_TRY(r.chat.is_preview, as_bool("hearth.preview", preview));
-  }
-  if (hearth["advice"].get(advice) != simdjson::SUCCESS || advice.is_null()) return {};
-  HEARTH_TRY(const std::string_view mode, as_string("hearth.advice", advice));
+  HEARTH_TRY_VOID(set_optional_bool(r.chat.is_preview, param, hearth, "preview"));
+  const auto advice = member(hearth, "advice");
+  if (!advice) return {};
+  HEARTH_TRY(const std::string_view mode, as_string("hearth.advice", *advice));
   HEARTH_TRY(r.chat.advice, parse_advice(mode, "hearth.advice"));
   return {};
 }
@@ -151,33 +140,24 @@ Parsed<hub::Role> parse_role(std::string_view path, dom::object message) {
                                                      {"assistant", hub::Role::kAssistant},
                                                      {"tool", hub::Role::kTool},
                                                      {"function", hub::Role::kTool}});
-  dom::element value;
-  const std::string param = at(path, "role");
-  if (message["role"].get(value) != simdjson::SUCCESS) return missing(param);
-  HEARTH_TRY(const std::string_view name, as_string(param, value));
+  HEARTH_TRY(const std::string_view name, need_text(message, path, "role"));
   const auto* row = std::ranges::find(kRoles, name, &Row::name);
   if (row != kRoles.end()) return row->role;
-  return refuse("invalid_value", param,
+  return refuse("invalid_value", at(path, "role"),
                 fmt::format("Invalid value: '{}'. Supported values are: 'system', 'developer', 'user', "
                             "'assistant', and 'tool'.", name.substr(0, 40)));
 }
 
 Parsed<std::string_view> parse_part(std::string_view path, dom::element value) {
   HEARTH_TRY(const dom::object part, as_object(path, value));
-  dom::element type_value;
-  const std::string type_param = at(path, "type");
-  if (part["type"].get(type_value) != simdjson::SUCCESS) return missing(type_param);
-  HEARTH_TRY(const std::string_view type, as_string(type_param, type_value));
+  HEARTH_TRY(const std::string_view type, need_text(part, path, "type"));
   const bool refusal = type == "refusal";
   if (!refusal && type != "text" && type != "input_text" && type != "output_text") {
-    return refuse("unsupported_value", type_param,
+    return refuse("unsupported_value", at(path, "type"),
                   fmt::format("Unsupported content part '{}' at '{}': the models of this hub read text "
                               "only; send parts of type 'text'.", type.substr(0, 40), path));
   }
-  dom::element text;
-  const char* member = refusal ? "refusal" : "text";
-  if (part[member].get(text) != simdjson::SUCCESS) return missing(at(path, member));
-  return as_string(at(path, member), text);
+  return need_text(part, path, refusal ? "refusal" : "text");
 }
 
 // A string, or an array of text parts, which are joined with newlines.  Only an assistant, which may
@@ -314,7 +294,7 @@ constexpr auto kSharedFields = std::to_array<Field<Request>>({
 constexpr auto kChatFields = std::to_array<Field<Request>>({
     {"messages", set_messages},
     {"logprobs", set_bool<&Request::logprobs>},
-    {"top_logprobs", set_top_logprobs},
+    {"top_logprobs", set_field<set_top_logprobs>},
     {"max_completion_tokens", set_field<set_max_tokens>},
     {"tools", set_field<set_tools>},
     {"tool_choice", set_field<set_tool_choice>},

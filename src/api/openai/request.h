@@ -20,7 +20,6 @@
 namespace hearth::api::openai {
 
 inline constexpr std::size_t kLogitBiasMax = 4'096;
-inline constexpr std::uint32_t kTopLogprobsMax = 20;
 
 // kTemplate: a chat that is only laid out, and whose model may be left to the hub.
 enum class Endpoint : std::uint8_t { kChat, kCompletion, kTemplate };

@@ -15,24 +15,15 @@ constexpr auto kEfforts = std::to_array<std::string_view>(
 // The member `function` of a tool or of a choice, which must be of the type "function".
 Parsed<dom::object> function_of(std::string_view path, dom::element value) {
   HEARTH_TRY(const dom::object object, as_object(path, value));
-  dom::element member;
   const std::string type_param = at(path, "type");
-  if (object["type"].get(member) != simdjson::SUCCESS) return missing(type_param);
-  HEARTH_TRY(const std::string_view type, as_string(type_param, member));
+  HEARTH_TRY(const std::string_view type, need_text(object, path, "type"));
   if (type != "function") {
     return refuse("unsupported_value", type_param,
                   fmt::format("Unsupported value: '{}' is '{}', but this hub knows 'function' only.",
                               type_param, type.substr(0, 40)));
   }
-  if (object["function"].get(member) != simdjson::SUCCESS) return missing(at(path, "function"));
-  return as_object(at(path, "function"), member);
-}
-
-Parsed<std::string_view> name_of(std::string_view path, dom::object function) {
-  dom::element member;
-  const std::string param = at(path, "function.name");
-  if (function["name"].get(member) != simdjson::SUCCESS) return missing(param);
-  return as_string(param, member);
+  HEARTH_TRY(const dom::element function, need(object, path, "function"));
+  return as_object(at(path, "function"), function);
 }
 
 Parsed<hub::Tool> parse_tool(std::string_view path, dom::element value) {
@@ -42,10 +33,9 @@ Parsed<hub::Tool> parse_tool(std::string_view path, dom::element value) {
   if (!name) return missing(param);
   hub::Tool tool{.definition = simdjson::minify(function)};
   HEARTH_TRY(tool.name, function_name(param, *name));
-  dom::element parameters;
-  if (function["parameters"].get(parameters) == simdjson::SUCCESS && !parameters.is_null()) {
-    HEARTH_TRY_VOID(as_object(at(path, "function.parameters"), parameters));
-    tool.parameters = simdjson::minify(parameters);
+  if (const auto parameters = member(function, "parameters")) {
+    HEARTH_TRY_VOID(as_object(at(path, "function.parameters"), *parameters));
+    tool.parameters = simdjson::minify(*parameters);
   }
   return tool;
 }
@@ -60,16 +50,13 @@ Parsed<std::string> parse_arguments(std::string_view param, dom::element value) 
 Parsed<hub::ToolCall> parse_tool_call(std::string_view path, dom::element value) {
   HEARTH_TRY(const dom::object call, as_object(path, value));
   hub::ToolCall out;
-  dom::element member;
-  if (call["id"].get(member) == simdjson::SUCCESS && !member.is_null()) {
-    HEARTH_TRY(out.id, as_string(at(path, "id"), member));
-  }
-  if (call["function"].get(member) != simdjson::SUCCESS) return missing(at(path, "function"));
-  HEARTH_TRY(const dom::object function, as_object(at(path, "function"), member));
-  if (function["name"].get(member) != simdjson::SUCCESS) return missing(at(path, "function.name"));
-  HEARTH_TRY(out.name, as_string(at(path, "function.name"), member));
-  if (function["arguments"].get(member) == simdjson::SUCCESS && !member.is_null()) {
-    HEARTH_TRY(out.arguments, parse_arguments(at(path, "function.arguments"), member));
+  HEARTH_TRY_VOID(set_optional_text(out.id, path, call, "id"));
+  const std::string function_path = at(path, "function");
+  HEARTH_TRY(const dom::element function_value, need(call, path, "function"));
+  HEARTH_TRY(const dom::object function, as_object(function_path, function_value));
+  HEARTH_TRY(out.name, need_text(function, function_path, "name"));
+  if (const auto arguments = member(function, "arguments")) {
+    HEARTH_TRY(out.arguments, parse_arguments(at(function_path, "arguments"), *arguments));
   }
   return out;
 }
@@ -98,7 +85,7 @@ Parsed<> set_tool_choice(hub::ChatRequest& request, std::string_view param, dom:
                                                        {"required", hub::ToolChoice::kRequired}});
   if (value.is_object()) {
     HEARTH_TRY(const dom::object function, function_of(param, value));
-    HEARTH_TRY(request.tool_name, name_of(param, function));
+    HEARTH_TRY(request.tool_name, need_text(function, at(param, "function"), "name"));
     request.tool_choice = hub::ToolChoice::kRequired;
     return {};
   }
@@ -136,10 +123,10 @@ Parsed<> set_template_arguments(hub::ChatRequest& request, std::string_view para
 }
 
 Parsed<> set_tool_calls(hub::Message& out, std::string_view path, dom::object message) {
-  dom::element value;
-  if (message["tool_calls"].get(value) != simdjson::SUCCESS || value.is_null()) return {};
+  const auto value = member(message, "tool_calls");
+  if (!value) return {};
   const std::string param = at(path, "tool_calls");
-  HEARTH_TRY(const dom::array calls, as_array(param, value));
+  HEARTH_TRY(const dom::array calls, as_array(param, *value));
   if (calls.size() > kToolsMax) return too_many(param, kToolsMax, calls.size());
   std::size_t i = 0;
   for (const dom::element call : calls) {

@@ -282,12 +282,6 @@ Parsed<> set_include(Request& r, std::string_view param, dom::element value) {
   return {};
 }
 
-Parsed<> set_top_logprobs(Request& r, std::string_view param, dom::element value) {
-  HEARTH_TRY(const std::int64_t n, as_integer(param, value, 0, openai::kTopLogprobsMax));
-  r.chat.n_top_logprobs = static_cast<std::uint32_t>(n);
-  return {};
-}
-
 Parsed<> refuse_memory(Request&, std::string_view param, dom::element) {
   return refuse("unsupported_value", std::string(param),
                 fmt::format("Unsupported parameter: '{}': this hub keeps no responses; send the whole "
@@ -308,7 +302,7 @@ constexpr auto kFields = std::to_array<Field<Request>>({
     {"max_output_tokens", set_field<set_max_tokens>},
     {"temperature", set_field<set_temperature>},
     {"top_p", set_field<set_top_p>},
-    {"top_logprobs", set_top_logprobs},
+    {"top_logprobs", set_field<set_top_logprobs>},
     {"tools", set_tools},
     {"tool_choice", set_tool_choice},
     {"parallel_tool_calls", set_chat_bool<&hub::ChatRequest::parallel_tool_calls>},
