@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <numeric>
+#include <utility>
 
 #include "base/file.h"
 #include "cli/config_key.h"
@@ -21,7 +22,7 @@ const std::array kKeys = {
               Text<Config>{FIELD(std::string, server.host)}},
     Key{"server", "port", "TCP port the hub listens on.",
               Integer<Config>{FIELD(std::int64_t, server.port), 1, 65535}},
-    Key{"server", "api_keys_file", "File with one API key a line, as NAME KEY; only its owner may read it.",
+    Key{"server", "api_keys_file", "File with one API key a line, as NAME KEY or NAME KEY admin; only its owner may read it. A key sees the receipts of its own requests, an admin's key those of all.",
               Text<Config>{FIELD(std::string, server.api_keys_file)}},
     Key{"server", "host_names", "Host names beside loopback by which clients may call the hub.",
               List<Config>{FIELD(Strings, server.host_names)}},
@@ -334,6 +335,17 @@ bool is_section(std::string_view name) {
                      [&](const auto& key) { return key.section == name; });
 }
 
+// "[server], [models], ..., [[tasks]]".
+std::string section_names() {
+  std::string names;
+  std::string_view last;
+  for (const Key& key : kKeys) {
+    if (std::exchange(last, key.section) != key.section) names += fmt::format("[{}], ", key.section);
+  }
+  return names + fmt::format("[[{}]], [[{}]], [[{}]], [[{}]]", kUpstreamKeys.front().section, kAdviserKeys.front().section,
+                             kPriceKeys.front().section, kTaskKeys.front().section);
+}
+
 }  // namespace
 
 Result<Config> parse_config(std::string_view text, const std::string& name) {
@@ -360,11 +372,7 @@ Result<Config> parse_config(std::string_view text, const std::string& name) {
     const toml::table* table = node.as_table();
     if (table == nullptr || !is_section(section.str())) {
       return std::unexpected(config_error(
-          name, node,
-          fmt::format("unknown section '{}'; there are [server], [models], [adapters], [llama_server], "
-                      "[advisor], [advice], [budget], [engine], [compute], [snapshots], [[upstreams]], [[advisers]], "
-                      "[[prices]] and [[tasks]]",
-                      section.str())));
+          name, node, fmt::format("unknown section '{}'; there are {}", section.str(), section_names())));
     }
     HEARTH_TRY_VOID(assign_section(kKeys, name, section.str(), *table, config));
   }

@@ -19,11 +19,7 @@ namespace fs = std::filesystem;
 Result<> convert_to(const fs::path& out, const ImportSource& source, const ModelsImportOptions& options,
                     bool shows_progress) {
   const std::string type = options.type.empty() ? "Q4_K_M" : options.type;
-  const convert::Recipe* const recipe = convert::find_recipe(type);
-  if (recipe == nullptr) {
-    return fail(Code::kInvalidArgument, fmt::format("'{}' is no type that is written: choose one of {}",
-                                                    type, convert::known_recipes()));
-  }
+  HEARTH_TRY(const convert::Recipe* const recipe, convert::need_recipe(type));
   HEARTH_TRY(const convert::ModelSource opened, convert::open_source(source.path));
   ProgressBar bar(shows_progress);
   HEARTH_TRY([[maybe_unused]] const convert::QuantizeReport report,

@@ -90,12 +90,7 @@ Result<convert::QuantizeReport> run(const Context& context, const ModelsQuantize
 }  // namespace
 
 Result<> models_quantize(const Context& context, const ModelsQuantizeOptions& options) {
-  const convert::Recipe* const recipe = convert::find_recipe(options.type);
-  if (recipe == nullptr) {
-    return fail(Code::kInvalidArgument,
-                fmt::format("'{}' is no type that is written: choose one of {}", options.type,
-                            convert::known_recipes()));
-  }
+  HEARTH_TRY(const convert::Recipe* const recipe, convert::need_recipe(options.type));
   const auto start = Clock::now();
   HEARTH_TRY(const convert::QuantizeReport report, run(context, options, *recipe));
   const double seconds = seconds_since(start);

@@ -1,5 +1,7 @@
 #include "convert/recipe.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <cctype>
@@ -188,13 +190,14 @@ const Recipe* find_recipe(std::string_view name) {
   return nullptr;
 }
 
-std::string known_recipes() {
+Result<const Recipe*> need_recipe(std::string_view name) {
+  if (const Recipe* const recipe = find_recipe(name)) return recipe;
   std::string names;
   for (const Recipe& recipe : kRecipes) {
     if (!names.empty()) names += ", ";
     names += recipe.name;
   }
-  return names;
+  return fail(Code::kInvalidArgument, fmt::format("'{}' is no type that is written: choose one of {}", name, names));
 }
 
 std::string_view recipe_name(const Recipe& recipe) { return recipe.name; }

@@ -10,6 +10,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/result.h"
 #include "convert/model_source.h"
 #include "tensor/dtype.h"
 
@@ -20,8 +21,8 @@ struct Recipe;
 // nullptr for a name that is none ("Q4_K_M"; case does not matter).
 const Recipe* find_recipe(std::string_view name);
 
-// "F32, F16, ...": for errors and help.
-std::string known_recipes();
+// kInvalidArgument for such a name, with all that there are.
+Result<const Recipe*> need_recipe(std::string_view name);
 
 std::string_view recipe_name(const Recipe& recipe);
 std::uint32_t recipe_file_type(const Recipe& recipe);  // GGUF `general.file_type`.
