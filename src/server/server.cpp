@@ -27,6 +27,7 @@
 #include "server/kernel_routes.h"
 #include "server/mcp_answer.h"
 #include "server/metrics.h"
+#include "server/model_routes.h"
 #include "server/openapi.h"
 #include "server/page.h"
 #include "server/pull_answer.h"
@@ -132,9 +133,6 @@ std::vector<std::string> policy_headers(const net::ServerRequest& request) {
   return headers;
 }
 
-// Names that every hub has beside its models.
-constexpr auto kRoutingModels = std::to_array<std::string_view>({"auto", "local"});
-
 net::RouteMatch route_of(const net::ServerRequest& request) {
   return net::match_route(kRoutes, request.method, request.path());
 }
@@ -173,17 +171,11 @@ struct Server::State {
   void answer(RouteId route, const std::string& rest, const Exchange& exchange);
   void answer_chat_request(const ChatRoute& route, const Exchange& exchange);
   void answer_mcp_message(const Exchange& exchange);
-  net::ServerResponse ollama_show(std::string_view body);
   void ollama_pull(const Exchange& exchange);
-  net::ServerResponse ollama_delete(std::string_view body);
   net::ServerResponse health();
-  net::ServerResponse models();
-  net::ServerResponse model(const std::string& id);
-  net::ServerResponse unload(std::string_view body);
   net::ServerResponse consent(const std::string& id, const net::ServerRequest& request);
   net::ServerResponse outcome(std::string_view body);
 
-  std::vector<hub::ModelEntry> usable_models() const;
   net::HeaderList common_headers(const net::ServerRequest& request);
   net::ServerResponse refusal(const api::ApiError& error, const net::ServerRequest& request);
   void respond(const Exchange& exchange, net::ServerResponse response);
@@ -303,8 +295,8 @@ void Server::State::answer(RouteId route, const std::string& rest, const Exchang
                                 .body = render_metrics(*metrics, hub.stats(), hub.upstreams(), hub.memory(),
                                                        http->stats())});
     case kOpenApi: return respond(exchange, {.body = render_openapi(options.version)});
-    case kModels: return respond(exchange, models());
-    case kModel: return respond(exchange, model(rest));
+    case kModels: return respond(exchange, answer_models(hub, started_unix_s));
+    case kModel: return respond(exchange, answer_model(hub, rest, started_unix_s));
     case kReceipt: return respond(exchange, answer_receipt(options.books, rest));
     case kReceipts: return respond(exchange, answer_receipts(options.books, exchange->request()));
     case kLedger: return respond(exchange, answer_ledger(options.books, exchange->request()));
@@ -322,18 +314,18 @@ void Server::State::answer(RouteId route, const std::string& rest, const Exchang
     case kConversations:
     case kConversation:
       return respond(exchange, answer_conversations(options.page, access.key_name(exchange->request()), rest, exchange->request()));
-    case kOllamaTags: return respond(exchange, {.body = ollama::render_tags(usable_models())});
-    case kOllamaLoaded: return respond(exchange, {.body = ollama::render_loaded(usable_models(), hub.memory())});
-    case kOllamaShow: return respond(exchange, ollama_show(exchange->request().body));
+    case kOllamaTags: return respond(exchange, {.body = ollama::render_tags(usable_models(hub))});
+    case kOllamaLoaded: return respond(exchange, {.body = ollama::render_loaded(usable_models(hub), hub.memory())});
+    case kOllamaShow: return respond(exchange, answer_ollama_show(hub, options.pulls, exchange->request().body));
     case kOllamaPull: return ollama_pull(exchange);
-    case kOllamaDelete: return respond(exchange, ollama_delete(exchange->request().body));
+    case kOllamaDelete: return respond(exchange, answer_ollama_delete(options.pulls, exchange->request().body));
     case kOllamaVersion: return respond(exchange, {.body = ollama::render_version(options.version)});
     case kMcp: return answer_mcp_message(exchange);
     case kMcpEnd: return respond(exchange, end_mcp_session(mcp_desk, exchange->request(), access.client_name(exchange->request())));
-    case kRouterModels: return respond(exchange, {.body = api::router::render_models(usable_models())});
-    case kRouterUnload: return respond(exchange, unload(exchange->request().body));
+    case kRouterModels: return respond(exchange, {.body = api::router::render_models(usable_models(hub))});
+    case kRouterUnload: return respond(exchange, answer_unload(hub, exchange->request().body));
     case kRouterProps:
-      return respond(exchange, answer_props(hub, exchange->request(), {.models = usable_models(),
+      return respond(exchange, answer_props(hub, exchange->request(), {.models = usable_models(hub),
                                                                        .n_slots = options.http.requests_max,
                                                                        .version = options.version}));
     case kTokenize: return respond(exchange, answer_tokenize(hub, exchange->request()));
@@ -391,48 +383,6 @@ net::ServerResponse Server::State::health() {
   return {.body = R"({"status":"ok"})"};
 }
 
-// Those that can run, after the two names that leave the choice to the hub.
-std::vector<hub::ModelEntry> Server::State::usable_models() const {
-  std::vector<hub::ModelEntry> usable;
-  for (const std::string_view name : kRoutingModels) {
-    usable.push_back({.name = std::string(name), .source = "hub", .loaded = true});
-  }
-  for (hub::ModelEntry& entry : hub.models()) {
-    if (entry.problem.empty()) usable.push_back(std::move(entry));
-  }
-  return usable;
-}
-
-net::ServerResponse Server::State::models() {
-  return {.body = openai::render_models(usable_models(), started_unix_s)};
-}
-
-net::ServerResponse Server::State::model(const std::string& id) {
-  const auto usable = usable_models();
-  const auto found = std::ranges::find(usable, id, &hub::ModelEntry::name);
-  if (found != usable.end()) return {.body = openai::render_model(*found, started_unix_s)};
-
-  const auto all = hub.models();
-  const auto broken = std::ranges::find(all, id, &hub::ModelEntry::name);
-  return error_response(api::api_error(Error{
-      Code::kNotFound, broken != all.end()
-                           ? fmt::format("The model '{}' can't run: {}", id, broken->problem)
-                           : fmt::format("The model '{}' does not exist. GET /v1/models lists those "
-                                         "that do.", id)}));
-}
-
-net::ServerResponse Server::State::ollama_show(std::string_view body) {
-  const auto name = ollama::parse_show(body);
-  if (!name) return error_response(name.error(), {}, ollama::render_error);
-  const auto usable = usable_models();
-  if (const auto* const found = ollama::find_model(usable, *name)) return {.body = ollama::render_show(*found)};
-  const auto pulled = options.pulls == nullptr ? std::nullopt : options.pulls->find(*name);
-  if (pulled && pulled->problem.empty()) return {.body = ollama::render_show(*pulled)};
-  return error_response(api::api_error(404, fmt::format("model '{}' not found; GET /api/tags lists those that "
-                                                        "there are", *name)),
-                        {}, ollama::render_error);
-}
-
 void Server::State::ollama_pull(const Exchange& exchange) {
   if (options.pulls == nullptr) {
     return respond(exchange, error_response(api::api_error(404, "This hub pulls no models."), {}, ollama::render_error));
@@ -441,23 +391,6 @@ void Server::State::ollama_pull(const Exchange& exchange) {
                                .exchange = exchange,
                                .metrics = metrics,
                                .heartbeat_every = options.heartbeat_every});
-}
-
-// 200 without a body, as Ollama answers it.
-net::ServerResponse Server::State::ollama_delete(std::string_view body) {
-  const auto name = ollama::parse_show(body);
-  if (!name) return error_response(name.error(), {}, ollama::render_error);
-  const auto deleted = options.pulls == nullptr ? fail(Code::kNotFound, "this hub deletes no models")
-                                                : options.pulls->remove(*name);
-  if (!deleted) return error_response(api::api_error(deleted.error()), {}, ollama::render_error);
-  return {.content_type = "", .body = ""};
-}
-
-net::ServerResponse Server::State::unload(std::string_view body) {
-  const auto name = api::router::parse_unload(body);
-  if (!name) return error_response(name.error());
-  if (const auto unloaded = hub.unload(*name); !unloaded) return error_response(api::api_error(unloaded.error()));
-  return {.body = R"({"success":true})"};
 }
 
 // Only who asked may answer: to all others there is nothing that waits.
