@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <cstdlib>
 #include <sstream>
 
 #include "base/file.h"
@@ -24,16 +25,24 @@ Result<std::vector<server::ApiKey>> load_api_keys(const std::filesystem::path& p
     ++number;
     std::istringstream words(line);
     server::ApiKey key;
-    std::string rest;
+    std::string role, rest;
     if (!(words >> key.name) || key.name.starts_with('#')) continue;
-    if (!(words >> key.secret) || words >> rest) {
+    const bool is_whole = static_cast<bool>(words >> key.secret);
+    key.is_admin = words >> role && role == "admin";
+    if (!is_whole || (!role.empty() && !key.is_admin) || words >> rest) {
       return fail(Code::kInvalidArgument,
-                  fmt::format("'{}', line {}: expected a name and a key, separated by a space", path.string(), number));
+                  fmt::format("'{}', line {}: expected a name, a key and, if it is to see everybody's receipts, "
+                              "'admin', separated by spaces", path.string(), number));
     }
     keys.push_back(std::move(key));
   }
-  if (keys.empty()) return fail(Code::kInvalidArgument, fmt::format("'{}' holds no key; write lines of the form NAME KEY", path.string()));
+  if (keys.empty()) return fail(Code::kInvalidArgument, fmt::format("'{}' holds no key; write lines of the form NAME KEY [admin]", path.string()));
   return keys;
+}
+
+std::string own_api_key() {
+  const char* const key = std::getenv("HEARTH_API_KEY");
+  return key != nullptr ? key : "";
 }
 
 }  // namespace hearth::cli

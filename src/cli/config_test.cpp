@@ -4,7 +4,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "base/file.h"
+#include "base/temp_folder_for_test.h"
 #include "cli/advisers.h"
+#include "cli/api_keys.h"
 
 namespace hearth::cli {
 namespace {
@@ -57,6 +60,7 @@ TEST(Config, TypoNamesTheLineAndTheNearestKey) {
 
 TEST(Config, UnknownSectionIsNamed) {
   EXPECT_THAT(message_of("[adviser]\nmodel = 'x'\n"), HasSubstr("unknown section 'adviser'"));
+  EXPECT_THAT(message_of("[adviser]\nmodel = 'x'\n"), AllOf(HasSubstr("[server], [models], "), HasSubstr("[privacy], "), HasSubstr("[[tasks]]")));
   EXPECT_THAT(message_of("port = 1\n"), HasSubstr("unknown section 'port'"));
 }
 
@@ -149,6 +153,27 @@ TEST(Config, MistakesInListsAreNamed) {
   EXPECT_THAT(message_of("[upstreams]\nname = 'x'\n"), HasSubstr("[[upstreams]]"));
   EXPECT_THAT(message_of("[[upstreams]]\nnam = 'x'\n"), HasSubstr("did you mean 'upstreams.name'?"));
   EXPECT_THAT(message_of("[[upstreams]]\nlocal = 'yes'\n"), HasSubstr("true or false"));
+}
+
+TEST(ApiKeys, AreNamedAndSomeAreAnAdmins) {
+  const TempFolder folder;
+  const auto load = [&](std::string_view text) {
+    EXPECT_TRUE(write_file_atomic(folder / "keys", text));
+    std::filesystem::permissions(folder / "keys", std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
+    return load_api_keys(folder / "keys");
+  };
+  const auto keys = load("# who key\n\nlaptop sk-1234567\n  owner\tsk-7654321 admin\n");
+  ASSERT_TRUE(keys) << keys.error().message;
+  ASSERT_EQ(keys->size(), 2U);
+  EXPECT_EQ((*keys)[0].name, "laptop");
+  EXPECT_FALSE((*keys)[0].is_admin);
+  EXPECT_EQ((*keys)[1].secret, "sk-7654321");
+  EXPECT_TRUE((*keys)[1].is_admin);
+  for (const char* const wrong : {"laptop", "laptop sk-1234567 boss", "laptop sk-1234567 admin of-all"}) {
+    const auto refused = load(wrong);
+    ASSERT_FALSE(refused) << wrong;
+    EXPECT_THAT(refused.error().message, AllOf(HasSubstr("line 1"), testing::Not(HasSubstr("sk-"))));
+  }
 }
 
 }  // namespace

@@ -4,7 +4,6 @@
 
 #include <fmt/format.h>
 
-#include <cstdlib>
 #include <map>
 #include <mutex>
 #include <nlohmann/json.hpp>
@@ -12,6 +11,7 @@
 #include <utility>
 
 #include "api/mcp/revision.h"
+#include "cli/api_keys.h"
 #include "net/http_client.h"
 #include "net/sse.h"
 
@@ -126,7 +126,7 @@ std::vector<net::HttpHeader> headers_of(const mcp::Message& message, const mcp::
   } else if (message.method != "initialize" && !session.empty()) {
     headers.push_back({"Mcp-Session-Id", session});
   }
-  if (const char* key = std::getenv("HEARTH_API_KEY"); key != nullptr && *key != '\0') {
+  if (const std::string key = own_api_key(); !key.empty()) {
     headers.push_back({"Authorization", fmt::format("Bearer {}", key), /*secret=*/true});
   }
   return headers;

@@ -2,10 +2,10 @@
 
 #include <fmt/format.h>
 
-#include <cstdlib>
 #include <nlohmann/json.hpp>
 
 #include "api/hearth/consents.h"
+#include "cli/api_keys.h"
 #include "cli/pending_answer.h"
 #include "hub/receipt_json.h"
 #include "net/sse.h"
@@ -177,7 +177,7 @@ net::HttpPost RemoteAnswerSource::post_of(const std::string& path, const json& b
   net::HttpPost post{.url = url_ + path,
                      .headers = {{"Content-Type", "application/json"}},
                      .body = body.dump(-1, ' ', false, json::error_handler_t::replace)};
-  if (const char* key = std::getenv("HEARTH_API_KEY"); key != nullptr && *key != '\0') {
+  if (const std::string key = own_api_key(); !key.empty()) {
     post.headers.push_back({"Authorization", fmt::format("Bearer {}", key), /*secret=*/true});
   }
   return post;

@@ -144,7 +144,8 @@ Finding check_keys(const Context& context) {
   if (file.empty()) return {Verdict::kOk, "none needed: the hub listens on this machine only"};
   const auto keys = load_api_keys(file);
   if (!keys) return {Verdict::kWrong, keys.error().message};
-  return {Verdict::kOk, fmt::format("{} in {}", keys->size(), file)};
+  const auto n_admins = std::ranges::count(*keys, true, &server::ApiKey::is_admin);
+  return {Verdict::kOk, fmt::format("{} in {}, {} of them an admin's", keys->size(), file, n_admins)};
 }
 
 Finding check_jail(const Context&) {

@@ -1,9 +1,9 @@
 // `hearth models ps`: which models are in memory, and what keeps them there.
 #include <fmt/format.h>
 
-#include <cstdlib>
 #include <nlohmann/json.hpp>
 
+#include "cli/api_keys.h"
 #include "cli/background.h"
 #include "cli/open_catalogue.h"
 #include "cli/terminal.h"
@@ -18,8 +18,7 @@ using nlohmann::ordered_json;
 
 Result<ordered_json> ask_hub(const std::string& url) {
   constexpr std::size_t kReportBytesMax = std::size_t{16} << 20;
-  net::HttpGet request{.url = url + "/hearth/v1/memory"};
-  if (const char* key = std::getenv("HEARTH_API_KEY"); key != nullptr) request.bearer_token = key;
+  const net::HttpGet request{.url = url + "/hearth/v1/memory", .bearer_token = own_api_key()};
   HEARTH_TRY(const std::string body, net::http_get_text(request, kReportBytesMax));
   auto report = ordered_json::parse(body, nullptr, false);
   if (report.is_object() && report.value("models", ordered_json()).is_array()) return report;

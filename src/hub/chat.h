@@ -96,7 +96,7 @@ struct ChatRequest {
   bool may_store = true;             // The client did not say `store: false`.
   // Whether what the prompt leaves in the engine may be kept on disk; unset: as `may_store` says.
   std::optional<bool> may_keep_prompt;
-  std::string client;                // Whom fairness counts for: a key's name or an address.
+  std::string client;                // Whom fairness and the receipt count it for: a key's name or an address.
   // Of HTTP, for the privacy policy: "name: value", the name in lower case; no keys and cookies.
   std::vector<std::string> headers;
   bool is_preview = false;           // What would leave is shown (ChatSink::on_departure), and nothing does.
@@ -156,6 +156,7 @@ struct Receipt {
   std::string upstream;         // The server that answered; empty: Hearth's own engine.
   std::string place;            // Where that is: "http://127.0.0.1:11434/v1, on this machine".
   std::string left_out;         // What that server was not asked for, as it does not take it.
+  std::string client;           // Who asked: an API key's name or an address; empty: not known.
 };
 
 }  // namespace hearth::hub

@@ -174,7 +174,7 @@ class Conductor final : public Hub {
   void store_receipt(Run& run);
   Result<store::CatalogueEntry> encoder_entry(const std::string& name) const;
   template <class Made>
-  std::function<void(Result<Made>)> with_receipt(const std::string& model,
+  std::function<void(Result<Made>)> with_receipt(const std::string& model, const std::string& client,
                                                  std::function<void(Result<Made>)> done);
   void fail_run(Run& run, Error error);
   void forget(RequestId id);

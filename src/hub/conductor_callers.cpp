@@ -83,6 +83,7 @@ Result<std::unique_ptr<Run>> Conductor::plan(ChatRequest request, std::shared_pt
                 .policy = options_.ask};
   run->receipt.at_unix_us = clock_.now_unix_us();
   run->receipt.id = ledger::make_receipt_id(run->receipt.at_unix_us);
+  run->receipt.client = request.client;
   run->admitted_ns = clock_.now_monotonic_ns();
   run->request = std::move(request);
   run->sink = std::move(sink);
@@ -146,9 +147,9 @@ Result<store::CatalogueEntry> Conductor::encoder_entry(const std::string& name) 
 
 // `done`, called with what was made once its receipt is stored; with an error at once.
 template <class Made>
-std::function<void(Result<Made>)> Conductor::with_receipt(const std::string& model,
+std::function<void(Result<Made>)> Conductor::with_receipt(const std::string& model, const std::string& client,
                                                           std::function<void(Result<Made>)> done) {
-  Receipt receipt{.at_unix_us = clock_.now_unix_us(), .model = model, .end = "stop"};
+  Receipt receipt{.at_unix_us = clock_.now_unix_us(), .model = model, .end = "stop", .client = client};
   receipt.id = ledger::make_receipt_id(receipt.at_unix_us);
   return [this, receipt, done = std::move(done),
           start_ns = clock_.now_monotonic_ns()](Result<Made> made) mutable {
@@ -169,13 +170,13 @@ std::function<void(Result<Made>)> Conductor::with_receipt(const std::string& mod
 
 Result<> Conductor::embed(EmbeddingRequest request, EmbeddingDone done) {
   HEARTH_TRY(store::CatalogueEntry entry, encoder_entry(request.model));
-  done = with_receipt(entry.name, std::move(done));
+  done = with_receipt(entry.name, request.client, std::move(done));
   return parts_.embedding_desk->submit(std::move(entry), std::move(request), std::move(done));
 }
 
 Result<> Conductor::rerank(RerankRequest request, RerankDone done) {
   HEARTH_TRY(store::CatalogueEntry entry, encoder_entry(request.model));
-  done = with_receipt(entry.name, std::move(done));
+  done = with_receipt(entry.name, request.client, std::move(done));
   return parts_.embedding_desk->submit(std::move(entry), std::move(request), std::move(done));
 }
 

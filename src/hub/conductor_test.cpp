@@ -136,7 +136,9 @@ TEST_F(ConductorTest, SaysWhichStopStringEndedAnAnswer) {
 
 TEST_F(ConductorTest, AnswersLocallyAndStoresTheReceiptFirst) {
   start(say_sure);
-  const auto sink = answered(question());
+  ChatRequest request = question();
+  request.client = "ann";
+  const auto sink = answered(request);
   EXPECT_EQ(sink->text(), "The sky is blue.");
   ASSERT_TRUE(sink->receipt());
   const Receipt receipt = *sink->receipt();
@@ -149,6 +151,7 @@ TEST_F(ConductorTest, AnswersLocallyAndStoresTheReceiptFirst) {
   EXPECT_EQ(sink->n_choice_ends(), 1);
   const auto stored = ledger_->receipt(receipt.id);
   ASSERT_TRUE(stored);
+  EXPECT_EQ(stored->client, "ann");
   const auto read = receipt_from_json(stored->json);
   ASSERT_TRUE(read);
   EXPECT_EQ(receipt_to_json(*read), receipt_to_json(receipt));

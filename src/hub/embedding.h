@@ -23,6 +23,7 @@ struct EmbeddingRequest {
   std::string model;  // A catalogue name; "auto" and "local" are for chat.
   std::vector<EmbeddingInput> inputs;
   std::stop_token stop;  // Nobody waits any more: kCancelled at the next chance.
+  std::string client = {};  // As in ChatRequest.
 };
 
 struct Embeddings {

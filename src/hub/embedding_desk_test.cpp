@@ -80,7 +80,8 @@ TEST_F(Embedding, IsMadeOfTextsAndTokensAlike) {
   const auto hub = open_hub();
   const auto made = ask(*hub, {.model = "tiny-encoder",
                                .inputs = {"The cat sat", std::vector<text::TokenId>{2, 4, 5, 7, 3},
-                                          "the dogs"}});
+                                          "the dogs"},
+                               .client = "ann"});
   ASSERT_TRUE(made) << made.error().message;
   ASSERT_EQ(made->vectors.size(), 3U);
   EXPECT_EQ(made->vectors[0], made->vectors[1]);
@@ -88,6 +89,7 @@ TEST_F(Embedding, IsMadeOfTextsAndTokensAlike) {
   EXPECT_EQ(made->prompt_tokens, 15U);
   EXPECT_THAT(receipt_of(made->receipt_id), HasSubstr(R"("model":"tiny-encoder")"));
   EXPECT_THAT(receipt_of(made->receipt_id), HasSubstr(R"("prompt_tokens":15)"));
+  EXPECT_THAT(receipt_of(made->receipt_id), HasSubstr(R"("client":"ann")"));
   for (const ModelEntry& listed : hub->models()) {
     EXPECT_EQ(listed.loaded, listed.name == "tiny-encoder") << listed.name;
     EXPECT_EQ(listed.problem, "");

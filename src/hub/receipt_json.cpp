@@ -77,6 +77,7 @@ std::string receipt_to_json(const Receipt& receipt) {
       {"upstream", receipt.upstream},
       {"place", receipt.place},
       {"left_out", receipt.left_out},
+      {"client", receipt.client},
   };
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
@@ -121,6 +122,7 @@ Result<Receipt> receipt_from_json(std::string_view text) {
         .upstream = json.value("upstream", ""),
         .place = json.value("place", ""),
         .left_out = json.value("left_out", ""),
+        .client = json.value("client", ""),
     };
   } catch (const Json::exception& error) {
     return fail(Code::kCorrupt, std::string("a receipt with a wrong type: ") + error.what());
@@ -134,7 +136,8 @@ ledger::ReceiptRow receipt_row(const Receipt& receipt) {
           .advice = advice_outcome_name(receipt.advice),
           .bytes_out = static_cast<std::int64_t>(receipt.bytes_out),
           .cost_usd_micro = receipt.cost_usd_micro,
-          .json = receipt_to_json(receipt)};
+          .json = receipt_to_json(receipt),
+          .client = receipt.client};
 }
 
 }  // namespace hearth::hub

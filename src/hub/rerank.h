@@ -19,6 +19,7 @@ struct RerankRequest {
   std::string query;
   std::vector<std::string> documents;
   std::stop_token stop;  // Nobody waits any more: kCancelled at the next chance.
+  std::string client = {};  // As in ChatRequest.
 };
 
 struct Ranking {

@@ -265,7 +265,8 @@ ReceiptRow read_receipt_row(const Query& query) {
           .advice = query.text(3),
           .bytes_out = query.integer(4),
           .cost_usd_micro = query.integer(5),
-          .json = query.text(6)};
+          .json = query.text(6),
+          .client = query.text(7)};
 }
 
 }  // namespace
@@ -400,16 +401,17 @@ Result<> Ledger::put_receipt(const ReceiptRow& receipt) {
   // A receipt guards no money: an fsync less, see the head of ledger.h.  This pragma acts when it
   // is compiled, so it must not be a prepared statement.
   HEARTH_TRY_VOID(database.exec("PRAGMA synchronous = NORMAL"));
-  const auto stored = database.run("INSERT INTO receipt VALUES (?, ?, ?, ?, ?, ?, ?)", receipt.id,
+  const auto stored = database.run("INSERT INTO receipt VALUES (?, ?, ?, ?, ?, ?, ?, ?)", receipt.id,
                                    receipt.at_unix_us, receipt.model, receipt.advice,
-                                   receipt.bytes_out, receipt.cost_usd_micro, receipt.json);
+                                   receipt.bytes_out, receipt.cost_usd_micro, receipt.json,
+                                   receipt.client);
   HEARTH_TRY_VOID(database.exec("PRAGMA synchronous = FULL"));
   return stored;
 }
 
-Result<ReceiptRow> Ledger::receipt(std::string_view id) const {
+Result<ReceiptRow> Ledger::receipt(std::string_view id, const std::optional<std::string>& client) const {
   const std::lock_guard lock(state_->mutex);
-  HEARTH_TRY(Query query, state_->database->query("SELECT * FROM receipt WHERE id = ?", id));
+  HEARTH_TRY(Query query, state_->database->query("SELECT * FROM receipt WHERE id = ?1 AND (?2 IS NULL OR client = ?2)", id, client));
   HEARTH_TRY(const bool exists, query.step());
   if (!exists) return fail(Code::kNotFound, fmt::format("there is no receipt '{}'", id));
   return read_receipt_row(query);
@@ -420,10 +422,12 @@ Result<std::vector<ReceiptRow>> Ledger::receipts(const ReceiptFilter& filter) co
   HEARTH_TRY(Query query,
              state_->database->query("SELECT * FROM receipt WHERE at_unix_us >= ?1 "
                                      "AND (?2 = '' OR model = ?2) AND (?3 = '' OR advice = ?3) "
+                                     "AND (?5 IS NULL OR client = ?5) "
                                      "ORDER BY at_unix_us DESC, id DESC LIMIT ?4",
                                      filter.since_unix_us, filter.model, filter.advice,
                                      static_cast<std::int64_t>(std::min<std::size_t>(
-                                         filter.limit, std::size_t{1} << 40))));
+                                         filter.limit, std::size_t{1} << 40)),
+                                     filter.client));
   std::vector<ReceiptRow> rows;
   for (;;) {
     HEARTH_TRY(const bool has_row, query.step());
@@ -437,8 +441,10 @@ Result<> Ledger::for_each_egress(const EgressFilter& filter,
   const std::lock_guard lock(state_->mutex);
   HEARTH_TRY(Query query,
              state_->database->query("SELECT " HEARTH_EGRESS_COLUMNS " FROM egress WHERE seq > ?1 "
-                                     "AND (?2 = '' OR request_id = ?2) ORDER BY seq",
-                                     filter.after_seq, filter.request_id));
+                                     "AND (?2 = '' OR request_id = ?2) AND (?3 IS NULL OR EXISTS "
+                                     "(SELECT 1 FROM receipt WHERE id = request_id AND client = ?3)) "
+                                     "ORDER BY seq",
+                                     filter.after_seq, filter.request_id, filter.client));
   for (std::size_t n = 0; n < filter.limit; ++n) {
     HEARTH_TRY(const bool has_row, query.step());
     if (!has_row || !visit(read_egress_row(query))) break;

@@ -88,6 +88,7 @@ struct ReceiptRow {
   std::int64_t bytes_out = 0;
   std::int64_t cost_usd_micro = 0;
   std::string json;
+  std::string client = {};  // Who asked: an API key's name or an address; empty: not known.
 };
 
 struct ReceiptFilter {
@@ -95,12 +96,14 @@ struct ReceiptFilter {
   std::int64_t since_unix_us = 0;
   std::string model;   // Empty: any.
   std::string advice;  // Empty: any.
+  std::optional<std::string> client = {};  // Unset: anybody.
 };
 
 struct EgressFilter {
   std::string request_id;  // Empty: any.
   std::int64_t after_seq = 0;
   std::size_t limit = SIZE_MAX;  // Oldest first.
+  std::optional<std::string> client = {};  // Calls of answers whose receipts are this client's; unset: all.
 };
 
 struct Spend {
@@ -132,7 +135,8 @@ class Ledger {
 
   // Stores a receipt; an existing id is kInvalidArgument.
   Result<> put_receipt(const ReceiptRow& receipt);
-  Result<ReceiptRow> receipt(std::string_view id) const;  // kNotFound
+  // kNotFound: there is none of that id, or it is not this client's; unset: whoever's it is.
+  Result<ReceiptRow> receipt(std::string_view id, const std::optional<std::string>& client = {}) const;
   Result<std::vector<ReceiptRow>> receipts(const ReceiptFilter& filter) const;
 
   // Calls `visit` for each matching row, oldest first, until it returns false.

@@ -505,7 +505,8 @@ TEST_F(LedgerTest, RowsOfTheFirstFormKeepTheirHashes) {
     sql += fmt::format("UPDATE egress SET prev_hash = x'{}', hash = x'{}' WHERE seq = {};", to_hex(row.prev_hash), to_hex(last), n);
     return true;
   }));
-  forge(sql + fmt::format("ALTER TABLE egress DROP COLUMN cache_write_tokens; PRAGMA user_version = 1;"
+  forge(sql + fmt::format("ALTER TABLE egress DROP COLUMN cache_write_tokens; ALTER TABLE receipt DROP COLUMN client;"
+                          "PRAGMA user_version = 1;"
                           "UPDATE chain_head SET hash = x'{}';", to_hex(last)));
   std::filesystem::remove(path().string() + ".head");
 
@@ -531,6 +532,39 @@ TEST_F(LedgerTest, RowsOfTheFirstFormKeepTheirHashes) {
   forge(fmt::format("UPDATE egress SET cache_write_tokens = NULL WHERE seq = {}", n + 2));
   EXPECT_THAT(verify_now().problems, Not(IsEmpty()));
   EXPECT_EQ(run_script(), 1);
+}
+
+TEST_F(LedgerTest, ReceiptsAndCallsAreFoundByTheirClient) {
+  {
+    const auto ledger = open();
+    fill(*ledger);
+    for (const char* const client : {"ann", "ben"}) {
+      CallIntent call = intent();
+      call.request_id = fmt::format("r-of-{}", client);
+      ASSERT_TRUE(ledger->begin_call(call, kRich));
+      ASSERT_TRUE(ledger->put_receipt({.id = call.request_id, .model = "m", .json = "{}", .client = client}));
+    }
+    const auto of_ann = ledger->receipts({.client = "ann"});
+    ASSERT_EQ(of_ann->size(), 1U);
+    EXPECT_EQ(of_ann->front().client, "ann");
+    EXPECT_TRUE(ledger->receipt("r-of-ann", "ann"));
+    EXPECT_EQ(ledger->receipt("r-of-ann", "ben").error().code, Code::kNotFound);
+    std::vector<std::string> requests;
+    ASSERT_TRUE(ledger->for_each_egress({.client = "ben"}, [&](const EgressRow& row) {
+      requests.push_back(row.request_id);
+      return true;
+    }));
+    EXPECT_THAT(requests, testing::Each("r-of-ben"));
+    EXPECT_THAT(requests, Not(IsEmpty()));
+  }
+  // As the second version kept them: nobody knows whose they are, read only or brought up to date.
+  forge("ALTER TABLE receipt DROP COLUMN client; PRAGMA user_version = 2");
+  for (const auto mode : {Ledger::Mode::kReadOnly, Ledger::Mode::kReadWrite}) {
+    const auto ledger = Ledger::open(path(), mode);
+    ASSERT_TRUE(ledger) << ledger.error().message;
+    EXPECT_EQ((*ledger)->receipt("r-of-ann")->client, "");
+    EXPECT_THAT(*(*ledger)->receipts({.client = "ann"}), IsEmpty());
+  }
 }
 
 TEST_F(LedgerTest, ANewerSchemaIsRefused) {

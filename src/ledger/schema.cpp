@@ -78,6 +78,10 @@ CREATE INDEX receipt_by_time ON receipt (at_unix_us);
     R"sql(
 ALTER TABLE egress ADD COLUMN cache_write_tokens INTEGER;
 )sql",
+    // Who asked for the answers that are there, nobody knows any more.
+    R"sql(
+ALTER TABLE receipt ADD COLUMN client TEXT NOT NULL DEFAULT '';
+)sql",
 };
 constexpr std::int64_t kVersion = std::size(kSteps);
 
@@ -124,8 +128,10 @@ Result<> prepare_schema(Database& database, Database::Mode mode) {
   }
   if (mode == Database::Mode::kReadOnly) {
     // What can't be brought up to date is read as if it were.
-    if (version == 1) return database.exec("CREATE TEMP VIEW egress AS SELECT *, NULL AS cache_write_tokens FROM main.egress");
-    return {};
+    if (version < 2) {
+      HEARTH_TRY_VOID(database.exec("CREATE TEMP VIEW egress AS SELECT *, NULL AS cache_write_tokens FROM main.egress"));
+    }
+    return version < 3 ? database.exec("CREATE TEMP VIEW receipt AS SELECT *, '' AS client FROM main.receipt") : Result<>{};
   }
   HEARTH_TRY_VOID(database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"));
   return version < kVersion ? migrate(database) : Result<>{};

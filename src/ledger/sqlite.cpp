@@ -120,6 +120,10 @@ int Query::bind(int index, std::int64_t number) {
   return sqlite3_bind_int64(statement_, index, number);
 }
 
+int Query::bind(int index, const std::optional<std::string>& text) {
+  return text ? bind(index, std::string_view(*text)) : sqlite3_bind_null(statement_, index);
+}
+
 Result<Transaction> Transaction::begin(Database& database) {
   HEARTH_TRY_VOID(database.run("BEGIN IMMEDIATE"));
   return Transaction(database);

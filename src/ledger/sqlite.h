@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -92,6 +93,7 @@ class Query {
   int bind(int index, std::string_view text);
   int bind(int index, Blob blob);
   int bind(int index, std::int64_t number);
+  int bind(int index, const std::optional<std::string>& text);  // NULL where there is none.
 
   const Database* database_;
   sqlite3_stmt* statement_;
@@ -117,7 +119,7 @@ Result<> Query::bind_all(int index, const First& first, const Rest&... rest) {
   int code = SQLITE_OK;
   if constexpr (std::integral<First>) {
     code = bind(index, static_cast<std::int64_t>(first));
-  } else if constexpr (std::same_as<First, Blob>) {
+  } else if constexpr (std::same_as<First, Blob> || std::same_as<First, std::optional<std::string>>) {
     code = bind(index, first);
   } else {
     code = bind(index, std::string_view(first));

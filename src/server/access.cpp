@@ -63,7 +63,7 @@ Result<Access> Access::create(const AccessOptions& options) {
   }
   for (const ApiKey& key : options.keys) {
     HEARTH_TRY_VOID(check_key(key, options.keys));
-    access.keys_.push_back({key.name, sha256(key.secret)});
+    access.keys_.push_back({key.name, sha256(key.secret), key.is_admin});
   }
   for (const std::string& origin : options.origins) {
     const std::size_t scheme = origin.find("://");
@@ -136,6 +136,13 @@ std::optional<api::ApiError> Access::judge(const net::ServerRequest& request, bo
 std::string Access::key_name(const net::ServerRequest& request) const {
   const Key* key = keys_.empty() ? nullptr : find_key(request);
   return key != nullptr ? key->name : "";
+}
+
+std::optional<std::string> Access::sees_only(const net::ServerRequest& request) const {
+  if (keys_.empty()) return std::nullopt;
+  const Key* const key = find_key(request);
+  HEARTH_CHECK(key != nullptr);  // judge() lets nobody else in.
+  return key->is_admin ? std::nullopt : std::optional(key->name);
 }
 
 std::string Access::client_name(const net::ServerRequest& request) const {

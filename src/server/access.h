@@ -26,8 +26,9 @@
 namespace hearth::server {
 
 struct ApiKey {
-  std::string name;    // Whom metrics and fairness count it for.
+  std::string name;    // Whom receipts, metrics and fairness count it for.
   std::string secret;
+  bool is_admin = false;  // Sees everybody's receipts and what left for them, not its own alone.
 };
 
 struct AccessOptions {
@@ -52,6 +53,10 @@ class Access {
   // The name of the request's key; empty where the hub has no keys, or it has none of them.
   std::string key_name(const net::ServerRequest& request) const;
 
+  // Whose receipts and bytes a request that passed may see: its key's alone.  Unset: everybody's, since the
+  // hub has no keys or the key is an admin's.
+  std::optional<std::string> sees_only(const net::ServerRequest& request) const;
+
   // Whom the request counts for: its key's name, else the peer's address.
   std::string client_name(const net::ServerRequest& request) const;
 
@@ -62,6 +67,7 @@ class Access {
   struct Key {
     std::string name;
     Sha256 digest;
+    bool is_admin;
   };
 
   bool host_passes(std::string_view host) const;

@@ -48,6 +48,7 @@ void answer_embeddings(hub::Hub& hub, EmbeddingCall call) {
   call.exchange->on_cancel([stop]() mutable { stop.request_stop(); });
   hub::EmbeddingRequest work = std::move(request->work);
   work.stop = stop.get_token();
+  work.client = call.client;
   const auto taken = hub.embed(std::move(work), [call, asked = *request](auto made) {
     respond(call, asked, std::move(made));
   });
@@ -67,6 +68,7 @@ static void answer_ollama(hub::Hub& hub, const EmbeddingCall& call, ollama::Embe
   call.exchange->on_cancel([stop]() mutable { stop.request_stop(); });
   hub::EmbeddingRequest work = std::move(request->work);
   work.stop = stop.get_token();
+  work.client = call.client;
   const std::int64_t began_ns = Clock::system().now_monotonic_ns();
   const auto taken = hub.embed(std::move(work), [=, asked = *request](Result<hub::Embeddings> made) {
     if (!made) return refuse(call, openai::embeddings_error(made.error()));
@@ -96,6 +98,7 @@ void answer_rerank(hub::Hub& hub, EmbeddingCall call) {
   call.exchange->on_cancel([stop]() mutable { stop.request_stop(); });
   hub::RerankRequest work = request->work;
   work.stop = stop.get_token();
+  work.client = call.client;
   const auto taken = hub.rerank(
       std::move(work), [call, asked = *std::move(request)](const Result<hub::Ranking>& made) {
         if (!made) return respond(call, api::rerank::error_of(made.error()));

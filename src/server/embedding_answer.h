@@ -12,6 +12,7 @@ namespace hearth::server {
 
 struct EmbeddingCall {
   net::HeaderList headers;  // Of every answer.
+  std::string client;       // Who asks.
   std::shared_ptr<net::HttpExchange> exchange;
   std::shared_ptr<Metrics> metrics;
 };

@@ -21,24 +21,26 @@ net::ServerResponse no_ledger() { return error_response(api::api_error(404, "Thi
 
 }  // namespace
 
-net::ServerResponse answer_receipt(const Books& books, const std::string& id) {
+net::ServerResponse answer_receipt(const Books& books, const std::string& id, const SeesOnly& client) {
   if (books.ledger == nullptr) return no_ledger();
-  auto row = books.ledger->receipt(id);
+  auto row = books.ledger->receipt(id, client);
   if (!row) return error_response(api::api_error(row.error()));
   return {.body = std::move(row->json)};
 }
 
-net::ServerResponse answer_receipts(const Books& books, const net::ServerRequest& request) {
+net::ServerResponse answer_receipts(const Books& books, const net::ServerRequest& request, const SeesOnly& client) {
   if (books.ledger == nullptr) return no_ledger();
-  const auto filter = own::parse_receipt_filter(request.target);
+  auto filter = own::parse_receipt_filter(request.target);
   if (!filter) return error_response(filter.error());
+  filter->client = client;
   return answer(own::render_receipts(*books.ledger, *filter));
 }
 
-net::ServerResponse answer_ledger(const Books& books, const net::ServerRequest& request) {
+net::ServerResponse answer_ledger(const Books& books, const net::ServerRequest& request, const SeesOnly& client) {
   if (books.ledger == nullptr) return no_ledger();
-  const auto filter = own::parse_egress_filter(request.target);
+  auto filter = own::parse_egress_filter(request.target);
   if (!filter) return error_response(filter.error());
+  filter->client = client;
   return answer(own::render_egress(*books.ledger, *filter, books.budget, Clock::system().now_unix_us()));
 }
 

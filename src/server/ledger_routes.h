@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -18,10 +19,14 @@ struct Books {
   std::function<api::Parsed<std::string>(std::string_view body)> explain_policy;
 };
 
+// Whose receipts, and what left for them, may be seen; unset: everybody's (Access::sees_only).  To all others
+// they are not there.
+using SeesOnly = std::optional<std::string>;
+
 // They wait for the disk: not for the I/O thread.
-net::ServerResponse answer_receipt(const Books& books, const std::string& id);
-net::ServerResponse answer_receipts(const Books& books, const net::ServerRequest& request);
-net::ServerResponse answer_ledger(const Books& books, const net::ServerRequest& request);
+net::ServerResponse answer_receipt(const Books& books, const std::string& id, const SeesOnly& client);
+net::ServerResponse answer_receipts(const Books& books, const net::ServerRequest& request, const SeesOnly& client);
+net::ServerResponse answer_ledger(const Books& books, const net::ServerRequest& request, const SeesOnly& client);
 net::ServerResponse answer_verify(const Books& books);
 net::ServerResponse answer_policy(const Books& books, const net::ServerRequest& request);
 

@@ -174,7 +174,7 @@ struct Server::State {
   void ollama_pull(const Exchange& exchange);
   net::ServerResponse health();
   net::ServerResponse consent(const std::string& id, const net::ServerRequest& request);
-  net::ServerResponse outcome(std::string_view body);
+  net::ServerResponse outcome(const net::ServerRequest& request);
 
   net::HeaderList common_headers(const net::ServerRequest& request);
   net::ServerResponse refusal(const api::ApiError& error, const net::ServerRequest& request);
@@ -297,16 +297,18 @@ void Server::State::answer(RouteId route, const std::string& rest, const Exchang
     case kOpenApi: return respond(exchange, {.body = render_openapi(options.version)});
     case kModels: return respond(exchange, answer_models(hub, started_unix_s));
     case kModel: return respond(exchange, answer_model(hub, rest, started_unix_s));
-    case kReceipt: return respond(exchange, answer_receipt(options.books, rest));
-    case kReceipts: return respond(exchange, answer_receipts(options.books, exchange->request()));
-    case kLedger: return respond(exchange, answer_ledger(options.books, exchange->request()));
+    case kReceipt: return respond(exchange, answer_receipt(options.books, rest, access.sees_only(exchange->request())));
+    case kReceipts:
+      return respond(exchange, answer_receipts(options.books, exchange->request(), access.sees_only(exchange->request())));
+    case kLedger:
+      return respond(exchange, answer_ledger(options.books, exchange->request(), access.sees_only(exchange->request())));
     case kVerify: return respond(exchange, answer_verify(options.books));
     case kPolicy: return respond(exchange, answer_policy(options.books, exchange->request()));
     case kMemory: return respond(exchange, {.body = api::render_memory(hub.memory(), hub.upstreams())});
     case kConsents:
       return respond(exchange, {.body = api::hearth::render_consents(hub.consents(access.client_name(exchange->request())))});
     case kConsent: return respond(exchange, consent(rest, exchange->request()));
-    case kOutcomes: return respond(exchange, outcome(exchange->request().body));
+    case kOutcomes: return respond(exchange, outcome(exchange->request()));
     case kPins: return respond(exchange, answer_pin(hub, exchange->request().body));
     case kRoofs: return respond(exchange, answer_roofs(options.page));
     case kMeasureRoofs: return respond(exchange, answer_measure(options.page));
@@ -343,7 +345,10 @@ void Server::State::answer(RouteId route, const std::string& rest, const Exchang
                             .heartbeat_every = options.heartbeat_every}, rest);
   }
   if (const auto* const row = find_route(kEmbeddingRoutes, route)) {
-    row->answer(hub, {.headers = common_headers(exchange->request()), .exchange = exchange, .metrics = metrics});
+    row->answer(hub, {.headers = common_headers(exchange->request()),
+                      .client = access.client_name(exchange->request()),
+                      .exchange = exchange,
+                      .metrics = metrics});
   }
 }
 
@@ -374,7 +379,9 @@ void Server::State::answer_mcp_message(const Exchange& exchange) {
   answer_mcp(mcp_desk, {.headers = common_headers(request),
                         .exchange = exchange,
                         .metrics = metrics,
-                        .caller = {.client = access.client_name(request), .headers = policy_headers(request)},
+                        .caller = {.client = access.client_name(request),
+                                   .sees_only = access.sees_only(request),
+                                   .headers = policy_headers(request)},
                         .heartbeat_every = options.heartbeat_every});
 }
 
@@ -402,10 +409,14 @@ net::ServerResponse Server::State::consent(const std::string& id, const net::Ser
   return {.body = api::hearth::render_consent_answer(id, *answer)};
 }
 
-net::ServerResponse Server::State::outcome(std::string_view body) {
+net::ServerResponse Server::State::outcome(const net::ServerRequest& request) {
   if (!options.note_outcome) return error_response(api::api_error(404, "This hub learns nothing from outcomes."));
-  const auto outcome = api::hearth::parse_outcome(body);
+  const auto outcome = api::hearth::parse_outcome(request.body);
   if (!outcome) return error_response(outcome.error());
+  if (const SeesOnly client = access.sees_only(request); client && options.books.ledger != nullptr) {
+    const auto own = options.books.ledger->receipt(outcome->receipt, client);
+    if (!own) return error_response(api::api_error(own.error()));
+  }
   auto noted = options.note_outcome(outcome->receipt, outcome->is_good);
   if (!noted) return error_response(api::api_error(noted.error()));
   return {.body = *std::move(noted)};

@@ -59,7 +59,7 @@ Parsed<Search> read_search(dom::object arguments) {
 
 Result<> write_receipts(JsonWriter& json, const ledger::Ledger& book, const Search& search) {
   if (!search.id.empty()) {
-    HEARTH_TRY(const ledger::ReceiptRow row, book.receipt(search.id));
+    HEARTH_TRY(const ledger::ReceiptRow row, book.receipt(search.id, search.filter.client));
     json.raw(row.json);
     return {};
   }
@@ -89,7 +89,7 @@ Result<std::string> find(const ledger::Ledger& book, const Search& search) {
   json.end_array();
   if (!search.id.empty()) {
     json.key("egress").begin_array();
-    HEARTH_TRY_VOID(book.for_each_egress({.request_id = search.id, .limit = kEgressRowsMax}, [&](const ledger::EgressRow& row) {
+    HEARTH_TRY_VOID(book.for_each_egress({.request_id = search.id, .limit = kEgressRowsMax, .client = search.filter.client}, [&](const ledger::EgressRow& row) {
       write_row(json, row);
       return true;
     }));
@@ -102,8 +102,9 @@ Result<std::string> find(const ledger::Ledger& book, const Search& search) {
 }  // namespace
 
 void start_search_ledger(const ToolHost& host, dom::object arguments, std::shared_ptr<ToolRun> run) {
-  const auto search = read_search(arguments);
+  auto search = read_search(arguments);
   if (!search) return run->fail(search.error().message);
+  search->filter.client = run->caller().sees_only;
   if (host.ledger == nullptr) return run->fail("This hub keeps no receipts.");
   const auto found = find(*host.ledger, *search);
   if (!found) return run->fail(found.error().message);

@@ -10,6 +10,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -38,6 +39,7 @@ class Outlet {
 // Who sends a message.
 struct Caller {
   std::string client;                // A key's name or an address: whom fairness counts for, and who may agree.
+  std::optional<std::string> sees_only = {};  // Whose receipts may be found; unset: everybody's.
   std::vector<std::string> headers;  // For the privacy policy, as in hub::ChatRequest.
 };
 

@@ -305,7 +305,8 @@ Result<> KernelWriter::record(const Work& work, const Error* error) {
                                .advice = outcome,
                                .bytes_out = static_cast<std::int64_t>(work.written.bytes_out),
                                .cost_usd_micro = work.written.cost_usd_micro,
-                               .json = text});
+                               .json = text,
+                               .client = work.request.client});
 }
 
 }  // namespace hearth::hub
