@@ -161,6 +161,7 @@ class Conductor final : public Hub {
   void prepare(Run& run, Stage stage, std::vector<Message> messages);
   void relay_advice(Run& run);
   void end_without_final(Run& run);
+  void end_without_advice(Run& run, advisor::Advice advice);
   void give_draft(Run& run, AdviceOutcome outcome, std::string detail);
   void take(Run& run, std::uint32_t choice, Piece piece);
   void take_end(Run& run, std::uint32_t choice, const engine::FinishEvent& event);

@@ -87,7 +87,7 @@ void Conductor::end_draft(Run& run) {
 
 // Is advice due?
 void Conductor::judge_draft(Run& run) {
-  if (run.advice_end) return give_draft(run, run.advice_end->first, std::move(run.advice_end->second));
+  if (run.no_advice) return end_without_advice(run, *std::move(run.no_advice));
   const advisor::gate::Situation situation = situation_of(run);
   AdviceDecision decision = decide_advice(run.rules, situation);
   const Answer& first = run.answers[0];

@@ -102,12 +102,7 @@ void Conductor::on(AdviceCame& message) {
   if (!advice.adviser.empty()) run->receipt.adviser = advice.adviser;
   if (run->is_cancelled) return cancel_run(*run);
   if (run->drafts_on && settle_early(*run, advice)) return;
-  if (advice.is_unreachable && defer(*run, advice.detail)) {
-    advice.detail += "; the question is kept, and `hearth advisor deferred ask` asks it later";
-  }
-  if (advice.status != advisor::AdviceStatus::kAnswered) {
-    return give_draft(*run, outcome_of(advice.status), std::move(advice.detail));
-  }
+  if (advice.status != advisor::AdviceStatus::kAnswered) return end_without_advice(*run, std::move(advice));
   run->receipt.advice = AdviceOutcome::kAdvised;
   run->receipt.advice_detail = kFinishedWithAdvice;
   run->receipt.advice_remembered = std::move(advice.remembered);
@@ -140,6 +135,14 @@ void Conductor::end_without_final(Run& run) {
   if (fits_format(run)) return relay_advice(run);
   give_draft(run, AdviceOutcome::kFailed,
              "advice came, but the local model could not bring it into the format that was asked for");
+}
+
+// None came: the draft stands, and the question is kept where nobody could be reached.
+void Conductor::end_without_advice(Run& run, advisor::Advice advice) {
+  if (advice.is_unreachable && defer(run, advice.detail)) {
+    advice.detail += "; the question is kept, and `hearth advisor deferred ask` asks it later";
+  }
+  give_draft(run, outcome_of(advice.status), std::move(advice.detail));
 }
 
 // The advice itself becomes the answer: the local model is too small to rework it, or could not.

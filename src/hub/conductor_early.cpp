@@ -16,7 +16,7 @@ constexpr std::uint32_t kEarlyTokens = 32;  // Of the draft, before it can be ca
 }  // namespace
 
 bool Conductor::may_ask_early(const Run& run) const {
-  if (!options_.asks_early || run.stage != Stage::kDrafting || run.advice_end) return false;
+  if (!options_.asks_early || run.stage != Stage::kDrafting || run.no_advice) return false;
   const Answer& first = run.answers[0];
   const bool is_plain = first.called.empty() && !run.may_call_risky && run.second_candidates.empty();
   return is_plain && first.is_held && first.held.size() == kEarlyTokens && first.meter.value() < run.rules.threshold;
@@ -74,7 +74,7 @@ bool Conductor::settle_early(Run& run, advisor::Advice& advice) {
   if (!answer.is_running) return false;
   // No advice, and the draft is not whole yet: it is shown as it comes, from here on.
   run.stage = Stage::kDrafting;
-  run.advice_end = {outcome_of(advice.status), std::move(advice.detail)};
+  run.no_advice = std::move(advice);
   release_held(run, answer);
   return true;
 }

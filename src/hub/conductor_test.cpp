@@ -502,6 +502,26 @@ TEST_F(ConductorTest, AQuestionForWhichNobodyIsReachedIsKeptForLater) {
   EXPECT_THAT(deferred[0].request, HasSubstr("What colour is the sky?"));
 }
 
+TEST_F(ConductorTest, WhatWasAskedEarlyIsKeptForLaterWithTheWholeDraft) {
+  std::atomic<bool> may_end = false;
+  start([&](FakeJob& job) {
+    for (int i = 0; i < 40; ++i) job.say(i == 0 ? "It is" : "  ", kShakyLogprob);
+    while (!may_end) std::this_thread::sleep_for(milliseconds(1));
+    job.say(" blue.", kShakyLogprob);
+    job.end();
+  }, true, {.asks_early = true, .defers = true});
+  const auto sink = ask(question());
+  wait_until_asked();
+  adviser_->give({.status = advisor::AdviceStatus::kFailed, .detail = "it can't be reached", .is_unreachable = true});
+  EXPECT_TRUE(sink->wait_for_text("It is")) << "before its end";
+  may_end = true;
+  ASSERT_TRUE(sink->wait());
+  EXPECT_THAT(sink->receipt()->advice_detail, HasSubstr("hearth advisor deferred ask"));
+  for (int i = 0; i < 20'000 && store_->deferred()->empty(); ++i) std::this_thread::sleep_for(milliseconds(1));
+  ASSERT_EQ(store_->deferred()->size(), 1U);
+  EXPECT_THAT(store_->deferred()->front().draft, HasSubstr(" blue."));
+}
+
 TEST_F(ConductorTest, AModelThatRelaysPassesTheAdviceOn) {
   source_->add("ember", std::make_shared<FakeModel>(true, true), "embedded");
   start_advised(end_unsure, kGoodAdvice);

@@ -98,8 +98,7 @@ struct Run {
   std::string advice_text;
   bool drafts_on = false;  // The draft goes on while the adviser is asked.
   std::optional<Error> draft_error;  // How it ended meanwhile, if it failed.
-  // While it goes on after that has failed: how.
-  std::optional<std::pair<AdviceOutcome, std::string>> advice_end;
+  std::optional<advisor::Advice> no_advice;  // While it goes on after that has failed: how.
   bool is_cancelled = false;  // While the adviser still has to say what it spent.
   bool has_visible_text = false;
   double submitted_ms = 0;  // When the engine got the draft, after admission.
