@@ -2,7 +2,6 @@
 // what ends, and what comes back.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <atomic>
 #include <chrono>
@@ -12,6 +11,7 @@
 #include <thread>
 #include <vector>
 
+#include "base/temp_folder_for_test.h"
 #include "compute/bridge/server.h"
 #include "dlpack_layout.h"
 #include "hearth/hearth.h"
@@ -93,8 +93,6 @@ class Echo final : public compute::bridge::AnswerStream {
 class Library : public testing::Test {
  protected:
   void SetUp() override {
-    folder_ = std::filesystem::temp_directory_path() / ("hearth-bridge-" + std::to_string(::getpid()));
-    std::filesystem::remove_all(folder_);
     start();
     const hearth_options options = options_of();
     ASSERT_EQ(hearth_open(&options, &context_), HEARTH_OK) << hearth_error();
@@ -104,7 +102,6 @@ class Library : public testing::Test {
     for (hearth_tensor* tensor : tensors_) hearth_free(tensor);
     hearth_close(context_);
     server_ = nullptr;
-    std::filesystem::remove_all(folder_);
   }
 
   void start() {
@@ -184,7 +181,7 @@ class Library : public testing::Test {
     while (!condition()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
 
-  std::filesystem::path folder_;
+  const TempFolder folder_;
   std::string path_;
   std::chrono::nanoseconds run_max_ = std::chrono::hours(1);
   std::atomic<int> n_answers_{0}, n_given_up_{0};

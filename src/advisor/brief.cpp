@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/utf8.h"
+#include "base/utf8_bounds.h"
 
 namespace hearth::advisor {
 namespace {
@@ -23,10 +24,7 @@ std::string shortened(std::string_view text, std::uint64_t bytes_max) {
   if (bytes_max <= kCut.size()) return "";
   const std::uint64_t half = (bytes_max - kCut.size()) / 2;
   const std::string_view head = text.substr(0, half);
-  std::string_view tail = text.substr(text.size() - half);
-  while (!tail.empty() && (static_cast<unsigned char>(tail.front()) & 0xC0) == 0x80) {
-    tail.remove_prefix(1);
-  }
+  const std::string_view tail = text.substr(utf8_bound_from(text, text.size() - half));
   return std::string(head.substr(0, complete_utf8_prefix(head))) + std::string(kCut) +
          std::string(tail);
 }

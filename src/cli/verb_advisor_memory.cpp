@@ -8,6 +8,7 @@
 #include "advisor/memory/advice_store.h"
 #include "api/openai/request.h"
 #include "base/clock.h"
+#include "base/utf8_bounds.h"
 #include "cli/answer_source.h"
 #include "cli/interrupt.h"
 #include "cli/open_hub.h"
@@ -29,9 +30,7 @@ std::string json_text(const Json& json) { return json.dump(2, ' ', false, Json::
 std::string cell(const std::string& text) {
   std::string line = text.substr(0, text.find('\n'));
   if (line.size() <= kCellBytes) return line;
-  std::size_t end = kCellBytes;
-  while (end > 0 && (static_cast<unsigned char>(line[end]) & 0xC0) == 0x80) --end;
-  return line.substr(0, end) + "…";
+  return line.substr(0, utf8_bound_up_to(line, kCellBytes)) + "…";
 }
 
 Result<std::unique_ptr<advisor::AdviceStore>> open_store(const Context& context) {

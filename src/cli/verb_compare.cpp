@@ -6,6 +6,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "base/utf8_bounds.h"
 #include "cli/answer_source.h"
 #include "cli/interrupt.h"
 #include "cli/question.h"
@@ -52,9 +53,7 @@ Result<std::vector<std::string>> prompts_of(const CompareOptions& options) {
 // Up to where two texts are the same, at the start of a code point.
 std::size_t common_prefix(std::string_view a, std::string_view b) {
   const auto [end, other] = std::ranges::mismatch(a, b);
-  auto n = static_cast<std::size_t>(end - a.begin());
-  while (n > 0 && n < a.size() && (static_cast<unsigned char>(a[n]) & 0xC0) == 0x80) --n;
-  return n;
+  return utf8_bound_up_to(a, static_cast<std::size_t>(end - a.begin()));
 }
 
 Result<Row> ask_one(AnswerSource& source, const CompareOptions& options, const std::string& model,
@@ -77,9 +76,8 @@ std::string divergence_text(const Row& row) {
   if (row.is_same) return "the same";
   std::string_view from = std::string_view(row.answer.text).substr(row.same_bytes);
   const bool is_cut = from.size() > kContextBytes;
-  std::string shown(from.substr(0, kContextBytes));
+  std::string shown(from.substr(0, utf8_bound_up_to(from, kContextBytes)));
   std::ranges::replace(shown, '\n', ' ');
-  while (is_cut && !shown.empty() && (static_cast<unsigned char>(shown.back()) & 0x80) != 0) shown.pop_back();
   return fmt::format("from byte {}: {}{}", row.same_bytes, shown, is_cut ? "..." : "");
 }
 

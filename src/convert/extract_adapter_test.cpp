@@ -3,12 +3,12 @@
 #include "convert/extract_adapter.h"
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <cmath>
 #include <cstring>
 #include <random>
 
+#include "base/temp_folder_for_test.h"
 #include "convert/low_rank.h"
 #include "gguf/gguf_writer.h"
 #include "model/divergence.h"
@@ -105,9 +105,6 @@ TEST(LowRank, OfNothingThereIsNothing) {
 class ExtractAdapter : public testing::Test {
  protected:
   void SetUp() override {
-    std::string name = fs::temp_directory_path() / "hearth-extract-XXXXXX";
-    ASSERT_NE(::mkdtemp(name.data()), nullptr);
-    folder_ = name;
     ASSERT_TRUE(model::write_random_model(base(), {.type = "F32",
                                                    .n_layers = 2,
                                                    .d_model = 64,
@@ -119,7 +116,6 @@ class ExtractAdapter : public testing::Test {
                                                    .n_context = 256,
                                                    .tied_embeddings = true}));
   }
-  void TearDown() override { fs::remove_all(folder_); }
 
   fs::path base() const { return folder_ / "base.gguf"; }
 
@@ -171,7 +167,7 @@ class ExtractAdapter : public testing::Test {
     return model::measure_divergence({*whole}, {*below, {&use, 1}}, tokens, {}, pool).value();
   }
 
-  fs::path folder_;
+  const TempFolder folder_;
 };
 
 TEST_F(ExtractAdapter, AFineTuneOfLowRankComesBack) {

@@ -6,6 +6,7 @@
 #include <cstdlib>
 
 #include "base/file.h"
+#include "base/temp_folder_for_test.h"
 #include "convert/hf_folder_for_test.h"
 #include "convert/quantize_model.h"
 #include "model/encoder.h"
@@ -20,9 +21,6 @@ using ::testing::HasSubstr;
 class HfEncoder : public ::testing::Test {
  protected:
   void SetUp() override {
-    std::string name = std::filesystem::temp_directory_path() / "hearth-hf-encoder-XXXXXX";
-    ASSERT_NE(::mkdtemp(name.data()), nullptr);
-    folder_ = name;
     std::filesystem::create_directories(hf() / "1_Pooling");
     make_tensors({.pooling = 2});
     std::ofstream(hf() / "config.json") << config();
@@ -32,7 +30,6 @@ class HfEncoder : public ::testing::Test {
     std::ofstream(hf() / "1_Pooling" / "config.json")
         << json{{"pooling_mode_cls_token", true}, {"pooling_mode_mean_tokens", false}};
   }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
 
   std::filesystem::path hf() const { return folder_ / "hf"; }
   std::filesystem::path original() const { return folder_ / "original.gguf"; }
@@ -112,7 +109,7 @@ class HfEncoder : public ::testing::Test {
     EXPECT_THAT(refused.error().message, HasSubstr(words));
   }
 
-  std::filesystem::path folder_;
+  const TempFolder folder_;
 };
 
 TEST_F(HfEncoder, EmbedsAsTheOriginal) {

@@ -6,6 +6,7 @@
 #include <cstdlib>
 
 #include "base/file.h"
+#include "base/temp_folder_for_test.h"
 #include "convert/hf_folder_for_test.h"
 #include "convert/quantize_model.h"
 #include "model/session_for_test.h"
@@ -20,12 +21,8 @@ const std::filesystem::path kParity = std::filesystem::path(HEARTH_SHARED_DIR) /
 class HfSource : public ::testing::Test {
  protected:
   void SetUp() override {
-    std::string name = std::filesystem::temp_directory_path() / "hearth-hf-XXXXXX";
-    ASSERT_NE(::mkdtemp(name.data()), nullptr);
-    folder_ = name;
     if (!std::filesystem::exists(kParity)) GTEST_SKIP() << "no shared data";
   }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
 
   std::filesystem::path hf() const { return folder_ / "hf"; }
   std::filesystem::path out() const { return folder_ / "out.gguf"; }
@@ -62,7 +59,7 @@ class HfSource : public ::testing::Test {
     EXPECT_NE(refused.error().message.find(word), std::string::npos) << refused.error().message;
   }
 
-  std::filesystem::path folder_;
+  const TempFolder folder_;
 };
 
 void expect_same_tensor(const gguf::TensorInfo& found, const gguf::TensorInfo& truth, bool exact) {

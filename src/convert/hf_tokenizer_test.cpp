@@ -9,6 +9,7 @@
 #include <unordered_map>
 
 #include "base/file.h"
+#include "base/temp_folder_for_test.h"
 #include "gguf/gguf_file.h"
 #include "model/vocab.h"
 
@@ -85,12 +86,8 @@ Json merges_by_score(const VocabSpec& spec) {
 class HfTokenizer : public ::testing::Test {
  protected:
   void SetUp() override {
-    std::string name = std::filesystem::temp_directory_path() / "hearth-tok-XXXXXX";
-    ASSERT_NE(::mkdtemp(name.data()), nullptr);
-    folder_ = name;
     if (!std::filesystem::exists(kVocab)) GTEST_SKIP() << "no shared data";
   }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
 
   static VocabSpec vocab(const std::string& name) {
     const auto file = gguf::GgufFile::open(kVocab / (name + ".gguf"));
@@ -123,7 +120,7 @@ class HfTokenizer : public ::testing::Test {
   std::unique_ptr<const text::Tokenizer> convert(const VocabSpec& spec, const Json& tokenizer) {
     std::ofstream(folder_ / "tokenizer.json") << tokenizer;
     gguf::GgufWriter writer;
-    const auto written = write_hf_tokenizer(folder_, Json::object(),
+    const auto written = write_hf_tokenizer(folder_.path(), Json::object(),
                                             static_cast<std::uint32_t>(spec.tokens.size()), writer);
     EXPECT_TRUE(written) << written.error().message;
     if (!written) return nullptr;
@@ -152,7 +149,7 @@ class HfTokenizer : public ::testing::Test {
     EXPECT_GT(n, 10U);
   }
 
-  std::filesystem::path folder_;
+  const TempFolder folder_;
   std::string bytes_;
 };
 

@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/file.h"
+#include "base/temp_folder_for_test.h"
 #include "convert/hf_folder_for_test.h"
 #include "gguf/gguf_writer.h"
 #include "model/random_adapter.h"
@@ -34,8 +35,7 @@ std::string bytes_of(const std::vector<float>& values) {
 class PeftAdapterTest : public ::testing::Test {
  protected:
   void make_base(const std::string& architecture) {
-    folder_ = fs::path(::testing::TempDir()) / ("peft-" + architecture);
-    fs::remove_all(folder_);
+    folder_ = temporary_ / architecture;
     fs::create_directories(folder_ / "peft");
     ASSERT_TRUE(model::write_random_model(folder_ / "base.gguf", {.architecture = architecture,
                                                                   .type = "F32",
@@ -120,6 +120,7 @@ class PeftAdapterTest : public ::testing::Test {
     return adapter ? "" : adapter.error().message;
   }
 
+  const TempFolder temporary_;
   fs::path folder_;
   std::shared_ptr<const model::Model> base_;
 };

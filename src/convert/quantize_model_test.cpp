@@ -12,6 +12,7 @@
 #include <limits>
 
 #include "base/file.h"
+#include "base/temp_folder_for_test.h"
 #include "gguf/gguf_file.h"
 #include "gguf/split_for_test.h"
 #include "model/logits_for_test.h"
@@ -29,13 +30,6 @@ const std::filesystem::path kParity = std::filesystem::path(HEARTH_SHARED_DIR) /
 
 class QuantizeModel : public ::testing::Test {
  protected:
-  void SetUp() override {
-    std::string name = std::filesystem::temp_directory_path() / "hearth-convert-XXXXXX";
-    ASSERT_NE(::mkdtemp(name.data()), nullptr);
-    folder_ = name;
-  }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
-
   // A small random llama whose rows are 256 and 512 long.
   std::filesystem::path make_model(const std::string& type, std::uint32_t width = 256) {
     const auto path = folder_ / ("random-" + type + ".gguf");
@@ -63,10 +57,10 @@ class QuantizeModel : public ::testing::Test {
   std::filesystem::path out() const { return folder_ / "out.gguf"; }
   std::size_t files_in_folder() const {
     return static_cast<std::size_t>(
-        std::distance(std::filesystem::directory_iterator(folder_), {}));
+        std::distance(std::filesystem::directory_iterator(folder_.path()), {}));
   }
 
-  std::filesystem::path folder_;
+  const TempFolder folder_;
 };
 
 std::vector<float> floats_of(const gguf::TensorInfo& info) {

@@ -6,6 +6,8 @@
 #include <cstring>
 #include <fstream>
 
+#include "base/temp_folder_for_test.h"
+
 namespace hearth::convert {
 namespace {
 
@@ -89,24 +91,21 @@ TEST(Safetensors, LiesAreNamed) {
 }
 
 TEST(Safetensors, IndexesReachNoOtherFolder) {
-  std::string name = std::filesystem::temp_directory_path() / "hearth-st-XXXXXX";
-  ASSERT_NE(::mkdtemp(name.data()), nullptr);
-  const std::filesystem::path folder = name;
+  const TempFolder folder;
   for (const char* file : {"../secret.safetensors", "/etc/passwd", "a/b.safetensors", ""}) {
     std::ofstream(folder / "model.safetensors.index.json")
         << R"({"weight_map": {"w": ")" << file << R"("}})";
-    const auto opened = open_safetensors(folder);
+    const auto opened = open_safetensors(folder.path());
     ASSERT_FALSE(opened) << file;
     EXPECT_EQ(opened.error().code, Code::kCorrupt) << opened.error().message;
   }
   std::ofstream(folder / "model.safetensors.index.json")
       << R"({"weight_map": {"w": "a.safetensors"}})";
   std::ofstream(folder / "a.safetensors") << file_of(kGood, 16);
-  const auto opened = open_safetensors(folder);
+  const auto opened = open_safetensors(folder.path());
   ASSERT_FALSE(opened);
   EXPECT_NE(opened.error().message.find("lacks 1 of the 1"), std::string::npos)
       << opened.error().message;
-  std::filesystem::remove_all(folder);
 }
 
 }  // namespace

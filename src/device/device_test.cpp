@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "base/temp_folder_for_test.h"
 #include "device/cpu.h"
 #include "device/kept_roofs.h"
 #include "device/roofs.h"
@@ -58,19 +59,14 @@ TEST(CpuTest, ThisMachine) {
   EXPECT_LE(memory.available_bytes, memory.total_bytes);
 }
 
-std::filesystem::path fresh_folder(const char* name) {
-  const auto folder = std::filesystem::path(testing::TempDir()) / name;
-  std::filesystem::remove_all(folder);
-  return folder;
-}
-
 void put(const std::filesystem::path& file, const char* text) {
   std::filesystem::create_directories(file.parent_path());
   std::ofstream(file) << text;
 }
 
 TEST(RoofKeeperTest, KeepsWhatThisProcessorMeasured) {
-  const auto file = fresh_folder("hearth-kept-roofs") / "roofs";
+  const TempFolder folder;
+  const auto file = folder / "roofs";
   RoofKeeper keeper(file, 1);
   EXPECT_FALSE(keeper.kept());
   const std::string mine = "hearth roofs 1\n" + cpu_info().model_name + "\n1700000000 2\n";
@@ -90,7 +86,8 @@ TEST(RoofKeeperTest, KeepsWhatThisProcessorMeasured) {
 }
 
 TEST(TemperaturesTest, AreReadOfMonitorsElseOfZones) {
-  const auto folder = fresh_folder("hearth-temperatures");
+  const TempFolder temporary;
+  const auto& folder = temporary.path();
   EXPECT_THAT(temperatures(folder), IsEmpty());
   put(folder / "thermal/thermal_zone0/type", "x86_pkg_temp\n");
   put(folder / "thermal/thermal_zone0/temp", "51000\n");

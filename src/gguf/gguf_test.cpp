@@ -6,6 +6,7 @@
 #include <fstream>
 #include <random>
 
+#include "base/temp_folder_for_test.h"
 #include "gguf/gguf_file.h"
 #include "gguf/gguf_writer.h"
 
@@ -119,16 +120,14 @@ TEST(Gguf, PlacesTensorsAligned) {
 }
 
 TEST(Gguf, WritesTheSameToDiskAsToMemory) {
-  const auto path = std::filesystem::temp_directory_path() / "hearth_gguf_writer_test.gguf";
+  const TempFolder folder;
+  const auto path = folder / "written.gguf";
   const GgufWriter writer = small_model();
   ASSERT_TRUE(writer.write(path));
-  {
-    const auto file = GgufFile::open(path);
-    ASSERT_TRUE(file) << file.error().message;
-    const std::string bytes = writer.to_bytes();
-    EXPECT_TRUE(std::ranges::equal(file->bytes(), bytes_of(bytes)));
-  }
-  std::filesystem::remove(path);
+  const auto file = GgufFile::open(path);
+  ASSERT_TRUE(file) << file.error().message;
+  const std::string bytes = writer.to_bytes();
+  EXPECT_TRUE(std::ranges::equal(file->bytes(), bytes_of(bytes)));
 }
 
 TEST(Gguf, CopiesValuesOfAnotherFile) {

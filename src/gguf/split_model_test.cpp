@@ -1,11 +1,11 @@
 // Models that are cut into several files.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <vector>
 
+#include "base/temp_folder_for_test.h"
 #include "gguf/split_for_test.h"
 
 namespace hearth::gguf {
@@ -16,9 +16,7 @@ using testing::HasSubstr;
 
 class SplitModel : public testing::Test {
  protected:
-  SplitModel()
-      : folder_(fs::temp_directory_path() / fmt::format("hearth-split-{}", ::getpid())) {
-    fs::create_directories(folder_);
+  SplitModel() {
     GgufWriter writer;
     writer.set_string("general.architecture", "llama");
     const std::uint64_t shape[] = {4, 2};
@@ -28,7 +26,6 @@ class SplitModel : public testing::Test {
     }
     HEARTH_CHECK(writer.write(whole()));
   }
-  ~SplitModel() override { fs::remove_all(folder_); }
 
   fs::path whole() const { return folder_ / "whole.gguf"; }
 
@@ -39,7 +36,7 @@ class SplitModel : public testing::Test {
     EXPECT_THAT(file.error().message, HasSubstr(words));
   }
 
-  fs::path folder_;
+  const TempFolder folder_;
   std::vector<float> weights_ = std::vector<float>(8);
 };
 
@@ -61,7 +58,7 @@ TEST_F(SplitModel, HasTheTensorsOfAllItsFiles) {
 
 TEST_F(SplitModel, RefusesWhatIsNotWhole) {
   const fs::path first = split(whole(), 3);
-  const fs::path second = split_path(folder_, 1, 3), third = split_path(folder_, 2, 3);
+  const fs::path second = split_path(folder_.path(), 1, 3), third = split_path(folder_.path(), 2, 3);
   expect_refused(second, Code::kInvalidArgument, "give the first");
   fs::copy_file(second, third, fs::copy_options::overwrite_existing);
   expect_refused(first, Code::kCorrupt, "says that it is file 2 of 3, 3 of 3 expected");
@@ -80,14 +77,14 @@ TEST_F(SplitModel, RefusesTensorsThatAreTwiceOrMissing) {
     part.set_u32("split.count", 2);
     part.set_u32("split.tensors.count", claimed);
     part.add_tensor(tensor, tensor::DType::kF32, shape, std::as_bytes(std::span(weights_)));
-    ASSERT_TRUE(part.write(split_path(folder_, i, 2)));
+    ASSERT_TRUE(part.write(split_path(folder_.path(), i, 2)));
   };
   write(0, 2, "a");
   write(1, 2, "a");
-  expect_refused(split_path(folder_, 0, 2), Code::kCorrupt, "tensor 'a' is in two");
+  expect_refused(split_path(folder_.path(), 0, 2), Code::kCorrupt, "tensor 'a' is in two");
   write(0, 3, "a");
   write(1, 3, "b");
-  expect_refused(split_path(folder_, 0, 2), Code::kCorrupt, "3 tensors claimed, 2 found");
+  expect_refused(split_path(folder_.path(), 0, 2), Code::kCorrupt, "3 tensors claimed, 2 found");
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include <filesystem>
 
 #include "base/file.h"
+#include "base/temp_folder_for_test.h"
 #include "hub/create_hub.h"
 #include "hub/fakes_for_test.h"
 #include "model/random_model.h"
@@ -80,8 +81,6 @@ bool is_half(const PullState& state) { return state.completed >= kModelBytes / 2
 class PullsTest : public testing::Test {
  protected:
   PullsTest() {
-    std::string pattern = (fs::path(testing::TempDir()) / "hearth_pulls_XXXXXX").string();
-    folder_ = ::mkdtemp(pattern.data());
     options_.from.folder = folder_ / "pulled";
     options_.from.ollama_url = registry_.url();
     options_.from.huggingface_url = registry_.url();
@@ -89,7 +88,6 @@ class PullsTest : public testing::Test {
     options_.attempts_max = 3;
     options_.pause = milliseconds(1);
   }
-  ~PullsTest() override { fs::remove_all(folder_); }
 
   fs::path file() const { return options_.from.folder / "ollama/library/tiny/tiny-1b.gguf"; }
   std::string error_of(std::string_view name) {
@@ -101,7 +99,7 @@ class PullsTest : public testing::Test {
     return end.error ? end.error->message : "";
   }
 
-  fs::path folder_;
+  const TempFolder folder_;
   RegistryForTest registry_{std::string(kModelBytes, 'm')};
   PullsOptions options_;
   ListingHub hub_;

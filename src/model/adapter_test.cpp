@@ -10,6 +10,7 @@
 #include <random>
 
 #include "base/file.h"
+#include "base/temp_folder_for_test.h"
 #include "model/logits_for_test.h"
 #include "model/random_adapter.h"
 #include "model/random_model.h"
@@ -56,11 +57,12 @@ TEST(AdapterParity, EveryRowWithAnAdapterLiesWithinItsBound) {
 struct Base {
   std::shared_ptr<const Model> model;
   fs::path folder;
+  std::shared_ptr<const TempFolder> temporary = nullptr;  // Has the folder.
 };
 
 Base make_base(RandomModelOptions options, const std::string& name) {
-  Base base{.folder = fs::path(::testing::TempDir()) / ("adapters-" + name)};
-  fs::create_directories(base.folder);
+  Base base{.temporary = std::make_shared<const TempFolder>("adapters-" + name)};
+  base.folder = base.temporary->path();
   const fs::path path = base.folder / "base.gguf";
   const auto written = write_random_model(path, options);
   HEARTH_CHECK(written);

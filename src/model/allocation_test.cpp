@@ -3,13 +3,12 @@
 // This file replaces the program's operator new by one that counts; it covers all of the room's
 // tests, and changes nothing else.  The sanitizers bring their own operator new: skipped there.
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <atomic>
 #include <cstdlib>
-#include <filesystem>
 #include <new>
 
+#include "base/temp_folder_for_test.h"
 #include "model/random_model.h"
 #include "model/session_for_test.h"
 
@@ -60,9 +59,8 @@ namespace {
 
 TEST(Allocation, ForwardPassTakesNoneOnceReserved) {
   if (!HEARTH_COUNTS_ALLOCATIONS) GTEST_SKIP() << "a sanitizer owns operator new";
-  std::string folder = (std::filesystem::temp_directory_path() / "hearth_alloc_XXXXXX").string();
-  ASSERT_NE(::mkdtemp(folder.data()), nullptr);
-  const auto path = std::filesystem::path(folder) / "model.gguf";
+  const TempFolder folder;
+  const auto path = folder / "model.gguf";
   for (const char* const type : {"F16", "Q8_0", "Q4_K_M"}) {
     ASSERT_TRUE(write_random_model(path, {.type = type,
                                           .n_layers = 2,
@@ -90,7 +88,6 @@ TEST(Allocation, ForwardPassTakesNoneOnceReserved) {
     for (const Segment& step : placed) session.forward_batch(std::span(&step, 1));
     EXPECT_EQ(n_allocations.load() - before, 0U) << type;
   }
-  std::filesystem::remove_all(folder);
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 // Decoders that rank, against the reference of tests/architectures/make_models.py.
 #include <gtest/gtest.h>
 
+#include "base/temp_folder_for_test.h"
 #include "model/encoder.h"
 #include "model/logits_for_test.h"
 #include "model/random_model.h"
@@ -79,7 +80,8 @@ TEST(DecoderRanker, OthersAreRefusedByName) {
   const auto embedded = model->encode(texts, pool);
   ASSERT_FALSE(embedded);
   EXPECT_NE(embedded.error().message.find("ranks documents"), std::string::npos);
-  const auto path = std::filesystem::path(::testing::TempDir()) / "no-ranker.gguf";
+  const TempFolder folder;
+  const auto path = folder / "no-ranker.gguf";
   ASSERT_TRUE(write_random_model(path, {.architecture = "qwen3", .type = "F16", .n_layers = 1,
                                         .d_model = 64, .d_ff = 64, .n_heads = 2, .n_kv_heads = 1,
                                         .head_dim = 32, .n_vocab = 512}));
@@ -87,7 +89,6 @@ TEST(DecoderRanker, OthersAreRefusedByName) {
   ASSERT_FALSE(chats);
   EXPECT_EQ(chats.error().code, Code::kInvalidArgument);
   EXPECT_NE(chats.error().message.find("chats and neither ranks"), std::string::npos);
-  std::filesystem::remove(path);
 }
 
 }  // namespace

@@ -3,12 +3,12 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <cmath>
 #include <filesystem>
 #include <functional>
 
+#include "base/temp_folder_for_test.h"
 #include "gguf/gguf_file.h"
 #include "model/encoder_for_test.h"
 #include "tensor/dequantize.h"
@@ -137,12 +137,6 @@ class Twin {
 
 class EncoderTest : public ::testing::Test {
  protected:
-  void SetUp() override {
-    std::string name = (std::filesystem::temp_directory_path() / "hearth_encoder_XXXXXX").string();
-    folder_ = ::mkdtemp(name.data());
-  }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
-
   std::filesystem::path path() const { return folder_ / "encoder.gguf"; }
   std::shared_ptr<const Encoder> load(const TestEncoderOptions& options = {}) {
     EXPECT_TRUE(make_test_encoder(options).write(path()));
@@ -160,7 +154,7 @@ class EncoderTest : public ::testing::Test {
     EXPECT_THAT(loaded.error().message, HasSubstr("encoder.gguf"));
   }
 
-  std::filesystem::path folder_;
+  const TempFolder folder_;
   ThreadPool pool_{2};
 };
 

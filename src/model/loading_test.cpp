@@ -1,11 +1,11 @@
 // Loading: what is refused and in which words, and what a good file gives.
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <cmath>
 #include <filesystem>
 #include <fstream>
 
+#include "base/temp_folder_for_test.h"
 #include "gguf/gguf_file.h"
 #include "model/architecture_table.h"
 #include "model/random_model.h"
@@ -20,12 +20,6 @@ using gguf::GgufWriter;
 
 class Loading : public ::testing::Test {
  protected:
-  void SetUp() override {
-    std::string name = (std::filesystem::temp_directory_path() / "hearth_model_XXXXXX").string();
-    folder_ = ::mkdtemp(name.data());
-  }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
-
   std::filesystem::path path() const { return folder_ / "model.gguf"; }
 
   // A model small enough to write for each test.
@@ -91,7 +85,7 @@ class Loading : public ::testing::Test {
     return model ? "no error" : model.error().message;
   }
 
-  std::filesystem::path folder_;
+  const TempFolder folder_;
 };
 
 void expect_part(const std::string& text, std::string_view part) {

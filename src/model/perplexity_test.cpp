@@ -2,11 +2,10 @@
 #include "model/perplexity.h"
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <cmath>
-#include <filesystem>
 
+#include "base/temp_folder_for_test.h"
 #include "model/random_model.h"
 #include "model/session_for_test.h"
 
@@ -16,8 +15,6 @@ namespace {
 class PerplexityTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    std::string name = (std::filesystem::temp_directory_path() / "hearth_ppl_XXXXXX").string();
-    folder_ = ::mkdtemp(name.data());
     const auto path = folder_ / "model.gguf";
     ASSERT_TRUE(write_random_model(path, {.type = "Q8_0",
                                           .n_layers = 2,
@@ -31,7 +28,6 @@ class PerplexityTest : public ::testing::Test {
     ASSERT_TRUE(model) << model.error().message;
     model_ = *model;
   }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
 
   // A text of no meaning.
   static std::vector<text::TokenId> tokens(std::uint32_t n) {
@@ -59,7 +55,7 @@ class PerplexityTest : public ::testing::Test {
     return measure_perplexity(*model_, ids, options, pool_);
   }
 
-  std::filesystem::path folder_;
+  const TempFolder folder_;
   std::shared_ptr<const Model> model_;
   ThreadPool pool_{2};
 };

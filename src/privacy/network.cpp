@@ -5,6 +5,7 @@
 #include <array>
 #include <cstring>
 
+#include "base/utf8_bounds.h"
 #include "privacy/chars.h"
 
 namespace hearth::privacy {
@@ -61,7 +62,7 @@ std::size_t url_end(std::string_view text, std::size_t at) {
     if (static_cast<unsigned char>(c) <= ' ' || c == '"' || c == '<' || c == '>' || c == '`' || c == '|' || c == '{' || c == '}') break;
     ++end;
   }
-  while (end < text.size() && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) ++end;
+  end = utf8_bound_from(text, end);
   while (end > at && std::string_view(".,;:!?'*").find(text[end - 1]) != std::string_view::npos) --end;
   // A closing bracket belongs to it only if it was opened in it.
   if (end > at && (text[end - 1] == ')' || text[end - 1] == ']')) {
@@ -80,7 +81,7 @@ std::optional<Span> domain_span(std::size_t begin, std::size_t end, std::string_
 std::optional<Span> find_email(std::string_view text, std::size_t at) {
   std::size_t begin = at;
   while (begin > 0 && at - begin < kLocalPartMax && is_local_part(text[begin - 1])) --begin;
-  while (begin < at && (!is_word(text[begin]) || (static_cast<unsigned char>(text[begin]) & 0xC0) == 0x80)) ++begin;
+  while (begin < at && (!is_word(text[begin]) || continues_utf8(text[begin]))) ++begin;
   std::string_view last;
   int n_labels = 0;
   const std::size_t end = host_end(text, at + 1, last, n_labels);
@@ -172,7 +173,7 @@ std::optional<Span> find_user_in_path(std::string_view text, std::size_t at) {
     std::size_t end = begin;
     while (end - begin < 64 && (is_word(at_or_zero(text, end)) || at_or_zero(text, end) == '.' || at_or_zero(text, end) == '-' || at_or_zero(text, end) == '_')) ++end;
     while (end > begin && (text[end - 1] == '.' || text[end - 1] == '-')) --end;
-    while (end < text.size() && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) ++end;
+    end = utf8_bound_from(text, end);
     const std::string_view name = text.substr(begin, end - begin);
     const bool is_nobody = name.empty() || name == "user" || name == "root" || name == "Public" || name == "Shared" || name == "me";
     if (is_nobody) return std::nullopt;

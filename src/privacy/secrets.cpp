@@ -3,6 +3,7 @@
 #include <array>
 #include <vector>
 
+#include "base/utf8_bounds.h"
 #include "privacy/chars.h"
 
 namespace hearth::privacy {
@@ -236,7 +237,7 @@ std::optional<Span> find_private_key(std::string_view text, std::size_t at) {
     const std::size_t dashes = block.find("-----", last + kEnd.size());
     if (dashes != block.npos) end = dashes + 5;
   }
-  while (end < text.size() && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) ++end;
+  end = utf8_bound_from(text, end);
   return Span{at, end, "PRIVATE_KEY", "pem", Rank::kSecret};
 }
 
@@ -269,7 +270,7 @@ std::optional<Span> find_assigned_secret(std::string_view text, std::size_t at, 
   constexpr std::size_t kValueBytesMax = 4096;
   while (end < text.size() && end - value < kValueBytesMax && goes_on(text[end])) ++end;
   while (!is_quoted && end > value && (text[end - 1] == '.' || text[end - 1] == ')')) --end;
-  while (end < text.size() && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) ++end;
+  end = utf8_bound_from(text, end);
   const std::string_view found = text.substr(value, end - value);
   // Code that only passes a value on ("token = get_token()", "${TOKEN}") gives nothing away.
   const bool is_reference = found.find('(') != found.npos || found.starts_with('$') || found.starts_with('<');

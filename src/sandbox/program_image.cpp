@@ -4,25 +4,10 @@
 
 #ifdef HEARTH_JAIL_PROGRAM
 
-// The compiler's own embedding (#embed) is younger than g++ 12.
-#define HEARTH_CARRY(name, file) \
-  __asm__(                       \
-      ".section .rodata\n"       \
-      ".balign 64\n" name        \
-      "_begin:\n"                \
-      ".incbin \"" file          \
-      "\"\n" name                \
-      "_end:\n"                  \
-      ".byte 0\n"                \
-      ".text\n")
+#include "base/embedded_file.h"
 
-HEARTH_CARRY("hearth_jail_program", HEARTH_JAIL_PROGRAM);
-HEARTH_CARRY("hearth_device_program", HEARTH_DEVICE_PROGRAM);
-
-extern "C" const std::byte hearth_jail_program_begin[];
-extern "C" const std::byte hearth_jail_program_end[];
-extern "C" const std::byte hearth_device_program_begin[];
-extern "C" const std::byte hearth_device_program_end[];
+HEARTH_EMBED_FILE(hearth_jail_program, HEARTH_JAIL_PROGRAM);
+HEARTH_EMBED_FILE(hearth_device_program, HEARTH_DEVICE_PROGRAM);
 
 namespace hearth::sandbox {
 std::span<const std::byte> program_bytes(Program program) {

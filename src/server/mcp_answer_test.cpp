@@ -6,8 +6,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <filesystem>
-
+#include "base/temp_folder_for_test.h"
 #include "net/http_test_client.h"
 #include "server/server.h"
 #include "server/test_support/fake_hub.h"
@@ -26,17 +25,12 @@ constexpr const char* kMeta = R"("_meta":{"io.modelcontextprotocol/protocolVersi
 class Mcp : public testing::Test {
  protected:
   Mcp() : hub_(std::chrono::microseconds{0}) {
-    std::filesystem::create_directories(folder_);
     book_ = *ledger::Ledger::open(folder_ / "ledger.db", ledger::Ledger::Mode::kReadWrite);
     ServerOptions options;
     options.version = "1.2.3";
     options.kernels = &kernels_;
     options.books.ledger = book_.get();
     server_ = *Server::create(std::move(options), hub_);
-  }
-  ~Mcp() override {
-    server_.reset();
-    std::filesystem::remove_all(folder_);
   }
 
   static std::string bytes(std::string_view method, std::string_view body, std::string_view headers) {
@@ -74,7 +68,7 @@ class Mcp : public testing::Test {
     return "MCP-Protocol-Version: 2025-11-25\r\n" + r.head.substr(at, r.head.find("\r\n", at) + 2 - at);
   }
 
-  const std::filesystem::path folder_ = std::filesystem::path(testing::TempDir()) / "hearth-mcp";
+  const TempFolder folder_;
   FakeHub hub_;
   hub::KernelDesk kernels_{{.open_shelf = [] { return Result<std::unique_ptr<compute::KernelShelf>>(fail(Code::kNotFound, "no shelf")); }, .n_threads = 1}};
   std::unique_ptr<ledger::Ledger> book_;

@@ -9,6 +9,7 @@
 
 #include "api/hearth/recommendation.h"
 #include "base/file.h"
+#include "base/temp_folder_for_test.h"
 #include "net/http_test_client.h"
 #include "server/server.h"
 #include "server/test_support/fake_hub.h"
@@ -24,9 +25,6 @@ constexpr std::string_view kPath = "/hearth/v1/conversations/";
 
 class Conversations : public testing::Test {
  protected:
-  Conversations() { fs::remove_all(root_); }
-  ~Conversations() override { fs::remove_all(root_); }
-
   net::ServerResponse ask(std::string method, const std::string& id, std::string body = "", std::string_view owner = "") {
     net::ServerRequest request{.method = std::move(method), .target = std::string(kPath) + id, .body = std::move(body)};
     return answer_conversations(services_, owner, id, request);
@@ -35,7 +33,8 @@ class Conversations : public testing::Test {
     return fmt::format(R"({{"id":"{}","title":"{}","updated_at":{},"nodes":{{}}}})", id, title, updated_at);
   }
 
-  const fs::path root_ = fs::path(testing::TempDir()) / "hearth-conversations";
+  const TempFolder folder_;
+  const fs::path root_ = folder_ / "conversations";
   PageServices services_{.conversations = std::make_shared<ConversationFolder>(root_), .roofs = nullptr};
 };
 
@@ -133,8 +132,8 @@ TEST(Recommendation, TheTableHolds) {
 }
 
 TEST(PageRoutes, AServerHasThem) {
-  const fs::path root = fs::path(testing::TempDir()) / "hearth-page-routes";
-  fs::remove_all(root);
+  const TempFolder folder;
+  const fs::path root = folder / "hub";
   FakeHub hub;
   ServerOptions options;
   options.keys = {{.name = "ann", .secret = "sixteen-letters!"}, {.name = "ben", .secret = "sixteen-others!!"}};

@@ -11,6 +11,7 @@
 #include <filesystem>
 #include <sstream>
 
+#include "base/temp_folder_for_test.h"
 #include "net/http_test_client.h"
 #include "server/server.h"
 #include "server/test_support/fake_hub.h"
@@ -35,9 +36,7 @@ bool is_free(const fs::path& partial) {
 class PullAnswerTest : public testing::Test {
  protected:
   PullAnswerTest() {
-    std::string pattern = (fs::path(testing::TempDir()) / "hearth_pull_answer_XXXXXX").string();
-    folder_ = ::mkdtemp(pattern.data());
-    hub::PullsOptions options{.from = {.folder = folder_, .ollama_url = registry_.url()},
+    hub::PullsOptions options{.from = {.folder = folder_.path(), .ollama_url = registry_.url()},
                               .report_every = std::chrono::milliseconds(0),
                               .pause = std::chrono::milliseconds(1)};
     pulls_ = std::make_unique<hub::Pulls>(options, hub_);
@@ -46,7 +45,6 @@ class PullAnswerTest : public testing::Test {
   ~PullAnswerTest() override {
     server_.reset();
     pulls_.reset();
-    fs::remove_all(folder_);
   }
 
   bool send(TestClient& client, std::string_view method, std::string_view path, std::string_view body) {
@@ -59,7 +57,7 @@ class PullAnswerTest : public testing::Test {
     return client.read_response();
   }
 
-  fs::path folder_;
+  const TempFolder folder_;
   store::RegistryForTest registry_{std::string(200'000, 'm')};
   FakeHub hub_;
   std::unique_ptr<hub::Pulls> pulls_;

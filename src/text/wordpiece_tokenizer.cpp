@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "base/utf8.h"
+#include "base/utf8_bounds.h"
 #include "text/vocab_tokenizer.h"
 #include "text/wordpiece_text.h"
 
@@ -22,8 +23,7 @@ constexpr std::string_view kWordMark = "\u2581";
 constexpr std::size_t kWordCharsMax = 100;
 
 std::size_t char_count(std::string_view text) {
-  return static_cast<std::size_t>(std::ranges::count_if(
-      text, [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
+  return static_cast<std::size_t>(std::ranges::count_if(text, [](char c) { return !continues_utf8(c); }));
 }
 
 class WordPieceTokenizer final : public VocabTokenizer {

@@ -1,6 +1,5 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <cmath>
 #include <nlohmann/json.hpp>
@@ -13,6 +12,7 @@
 #include "advisor/gate/learned.h"
 #include "advisor/gate/text_signals.h"
 #include "base/file.h"
+#include "base/temp_folder_for_test.h"
 
 namespace hearth::advisor::gate {
 namespace {
@@ -223,7 +223,8 @@ TEST(GateModel, LearnsFromRowsAndKeepsWhatItLearned) {
   EXPECT_GT(after->auroc.value, before->auroc.value);
   EXPECT_GT(after->apgr.value, before->apgr.value);
 
-  const std::filesystem::path folder = std::filesystem::temp_directory_path() / ("hearth_gate_test." + std::to_string(getpid()));
+  const TempFolder temporary;
+  const std::filesystem::path& folder = temporary.path();
   Calibration calibration{.model = {"made", "Q8_0"}, .gate = *gate, .learned = {1, 2, 3}};
   ASSERT_TRUE(store_calibration(folder, calibration));
   const auto again = load_calibration(folder, calibration.model);
@@ -234,7 +235,6 @@ TEST(GateModel, LearnsFromRowsAndKeepsWhatItLearned) {
 
   ASSERT_TRUE(write_file_atomic(calibration_file(folder, calibration.model), "{\"format\": 1}"));
   EXPECT_EQ(load_calibration(folder, calibration.model).error().code, Code::kCorrupt);
-  std::filesystem::remove_all(folder);
 }
 
 TEST(GateModel, TooFewRowsAreRefusedInWords) {
@@ -284,7 +284,8 @@ TEST(Experience, AdvisedAnswersTeachWhatAdviceIsWorth) {
 }
 
 TEST(Experience, IsReadWhereItWasAppendedAndPastTornLines) {
-  const std::filesystem::path folder = std::filesystem::temp_directory_path() / ("hearth_experience." + std::to_string(getpid()));
+  const TempFolder temporary;
+  const std::filesystem::path& folder = temporary.path();
   const ModelKey model = {"m", "Q8_0"};
   LearnedShelf shelf(folder);
   EXPECT_EQ(shelf.of(model)->experience.n_outcomes(), 0U);
@@ -292,7 +293,6 @@ TEST(Experience, IsReadWhereItWasAppendedAndPastTornLines) {
   EXPECT_EQ(shelf.of(model)->experience.n_outcomes(), 1U);
   EXPECT_GT(shelf.of(model)->odds({.kind = "law"}, 0.7).p_wrong, 0.3);
   EXPECT_EQ(Experience::from_lines("{\"p_wr\n{\"p_wrong\": 0.5, \"advised\": false, \"good\": true}\n[]").n_outcomes(), 1U);
-  std::filesystem::remove_all(folder);
 }
 
 TEST(Agreement, GoesByChoicesThenNumbersThenWords) {

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "base/utf8_bounds.h"
 #include "privacy/chars.h"
 #include "privacy/tagger/weights.h"
 
@@ -73,9 +74,7 @@ std::size_t stretch_end(std::string_view text, std::size_t begin) {
     const std::size_t found = text.substr(0, begin + kStretchBytesMax).find(mark, begin + kStretchBytes);
     if (found != text.npos) return found + mark.size();
   }
-  std::size_t end = begin + kStretchBytesMax;
-  while (end < text.size() && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) ++end;
-  return end;
+  return utf8_bound_from(text, begin + kStretchBytesMax);
 }
 
 // Brackets and quotes at the ends, and a full stop behind a name, are not part of a span.
