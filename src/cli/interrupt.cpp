@@ -27,4 +27,6 @@ void watch_interrupts() {
 
 bool take_interrupt() { return pressed.exchange(0) > 0; }
 
+bool is_interrupted() { return pressed.load() > 0; }
+
 }  // namespace hearth::cli

@@ -10,4 +10,7 @@ void watch_interrupts();
 // Whether Ctrl-C was pressed since the last call.
 bool take_interrupt();
 
+// The same, without taking it.
+bool is_interrupted();
+
 }  // namespace hearth::cli

@@ -16,6 +16,6 @@ std::filesystem::path pulled_folder();  // models in the data folder: what `mode
 std::filesystem::path store_folder();   // store in the data folder: what `models import` keeps.
 std::filesystem::path cache_folder();  // $XDG_CACHE_HOME/hearth: what can be made again.
 std::filesystem::path snapshot_folder();  // snapshots in the cache folder: prefixes' keys and values.
-std::filesystem::path state_folder();  // $XDG_STATE_HOME/hearth: the running hub's pid and log.
+std::filesystem::path state_folder();  // $XDG_STATE_HOME/hearth: the running hub's pid and log, lines of `hearth chat`.
 
 }  // namespace hearth::cli
