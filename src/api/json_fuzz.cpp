@@ -41,7 +41,7 @@ void check_request(const openai::Request& r) {
   HEARTH_CHECK(r.chat.n >= 1 && r.chat.n <= hearth::hub::kChoicesMax);
   HEARTH_CHECK(r.chat.stop.size() <= hearth::api::kStopsMax);
   HEARTH_CHECK(s.logit_bias.size() <= openai::kLogitBiasMax);
-  HEARTH_CHECK(r.chat.n_top_logprobs <= api::kTopLogprobsMax);
+  HEARTH_CHECK(r.chat.n_top_logprobs <= hearth::api::kTopLogprobsMax);
   HEARTH_CHECK(!r.chat.model.empty() && r.chat.model.size() <= hearth::api::kModelNameBytesMax);
   HEARTH_CHECK(r.chat.messages.empty() == (r.endpoint == openai::Endpoint::kCompletion));
   for (const auto& message : r.chat.messages) HEARTH_CHECK(hearth::is_valid_utf8(message.content));
