@@ -1,9 +1,11 @@
 #include "cli/interrupt.h"
 
 #include <signal.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <atomic>
+#include <cstdint>
 
 namespace hearth::cli {
 namespace {
@@ -11,13 +13,18 @@ namespace {
 std::atomic<int> pressed = 0;
 static_assert(std::atomic<int>::is_always_lock_free, "a signal handler may touch it");
 
+int event = -1;  // Readable while `pressed` is not 0.
+
 extern "C" void on_interrupt(int) {
   if (pressed.fetch_add(1) >= 1) ::_exit(130);
+  const std::uint64_t one = 1;
+  if (::write(event, &one, sizeof one) < 0) return;  // The flag says it still.
 }
 
 }  // namespace
 
 void watch_interrupts() {
+  if (event < 0) event = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   struct sigaction action {};
   action.sa_handler = on_interrupt;
   sigemptyset(&action.sa_mask);
@@ -25,8 +32,12 @@ void watch_interrupts() {
   ::sigaction(SIGINT, &action, nullptr);
 }
 
-bool take_interrupt() { return pressed.exchange(0) > 0; }
+bool take_interrupt() {
+  std::uint64_t n = 0;
+  if (::read(event, &n, sizeof n) < 0) n = 0;
+  return pressed.exchange(0) > 0;
+}
 
-bool is_interrupted() { return pressed.load() > 0; }
+int interrupt_descriptor() { return event; }
 
 }  // namespace hearth::cli

@@ -10,7 +10,7 @@ void watch_interrupts();
 // Whether Ctrl-C was pressed since the last call.
 bool take_interrupt();
 
-// The same, without taking it.
-bool is_interrupted();
+// Readable from a Ctrl-C until it is taken, to wait for beside other input: the signal may come to any thread.
+int interrupt_descriptor();
 
 }  // namespace hearth::cli

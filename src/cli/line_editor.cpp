@@ -2,13 +2,14 @@
 
 #include <fmt/format.h>
 #include <histedit.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <clocale>
 #include <cstdio>
 #include <cwchar>
+#include <iterator>
 #include <system_error>
 #include <utility>
 
@@ -46,28 +47,19 @@ void know_utf8() {
   if (std::setlocale(LC_CTYPE, "") == nullptr || MB_CUR_MAX == 1) std::setlocale(LC_CTYPE, "C.UTF-8");
 }
 
-// One byte of standard input; nothing at its end or at a Ctrl-C.
+// One byte of standard input: 1; 0 at its end, -1 at a Ctrl-C.
 int read_byte(unsigned char& byte) {
   for (;;) {
+    pollfd waits[] = {{.fd = interrupt_descriptor(), .events = POLLIN, .revents = 0},
+                      {.fd = STDIN_FILENO, .events = POLLIN, .revents = 0}};
+    if (::poll(waits, std::size(waits), -1) <= 0) continue;  // A signal.
+    if (waits[0].revents != 0) {
+      if (take_interrupt()) return -1;
+      continue;  // Another has taken it.
+    }
     const ssize_t n = ::read(STDIN_FILENO, &byte, 1);
-    if (n == 1) return 1;
-    if (n == 0) return 0;
-    if (errno != EINTR || is_interrupted()) return -1;
+    return n > 0 ? 1 : 0;  // A terminal that is gone has ended, too.
   }
-}
-
-// What libedit reads with.  Its own function begins anew after a signal, and a Ctrl-C would go unnoticed.
-int read_character(EditLine*, wchar_t* out) {
-  unsigned char byte = 0;
-  if (const int n = read_byte(byte); n != 1) return n;
-  std::string bytes(1, static_cast<char>(byte));
-  const std::size_t length = byte < 0xC0 ? 1 : byte < 0xE0 ? 2 : byte < 0xF0 ? 3 : 4;
-  while (bytes.size() < length) {
-    if (const int n = read_byte(byte); n != 1) return n;
-    bytes += static_cast<char>(byte);
-  }
-  *out = static_cast<wchar_t>(decode_utf8(bytes).code_point);
-  return 1;
 }
 
 }  // namespace
@@ -78,9 +70,11 @@ struct LineEditor::State {
   EditLine* line = nullptr;
   HistoryW* history = nullptr;
   bool goes_on = false;  // After a backslash.
+  bool is_interrupted = false;
 
   // What keys do, and what libedit asks for.
   static wchar_t* show_prompt(EditLine* line);
+  static int read_character(EditLine* line, wchar_t* out);
   static unsigned char begin_line(EditLine* line, wint_t);
   static unsigned char take_paste(EditLine* line, wint_t);
   static unsigned char complete_word(EditLine* line, wint_t);
@@ -99,6 +93,22 @@ struct LineEditor::State {
     history_w(history, &event, H_SAVE, history_path.c_str());
   }
 };
+
+// In place of libedit's own function, which begins anew after a signal: a Ctrl-C would go unnoticed.
+int LineEditor::State::read_character(EditLine* line, wchar_t* out) {
+  std::string bytes;
+  for (std::size_t length = 1; bytes.size() < length;) {
+    unsigned char byte = 0;
+    if (const int n = read_byte(byte); n != 1) {
+      of(line).is_interrupted = n < 0;
+      return n;
+    }
+    if (bytes.empty()) length = byte < 0xC0 ? 1 : byte < 0xE0 ? 2 : byte < 0xF0 ? 3 : 4;
+    bytes += static_cast<char>(byte);
+  }
+  *out = static_cast<wchar_t>(decode_utf8(bytes).code_point);
+  return 1;
+}
 
 wchar_t* LineEditor::State::show_prompt(EditLine* line) {
   static wchar_t plain[] = L"> ", plain_rest[] = L"… ";
@@ -166,7 +176,7 @@ LineEditor::LineEditor(std::filesystem::path history, Complete complete) : state
   el_wset(line, EL_SIGNAL, 0);
   el_wset(line, EL_PROMPT_ESC, &State::show_prompt, L'\1');
   el_wset(line, EL_HIST, history_w, state_->history);
-  el_wset(line, EL_GETCFN, &read_character);
+  el_wset(line, EL_GETCFN, &State::read_character);
   const struct {
     const wchar_t* name;
     const wchar_t* help;
@@ -190,7 +200,7 @@ LineEditor::~LineEditor() {
 
 LineEnd LineEditor::read(std::string& line) {
   line.clear();
-  state_->goes_on = false;
+  state_->goes_on = state_->is_interrupted = false;
   for (;;) {
     print_out(kPastesOn);
     el_resize(state_->line);
@@ -199,7 +209,7 @@ LineEnd LineEditor::read(std::string& line) {
     print_out(kPastesOff);
     if (text == nullptr || n <= 0) {
       print_out("\n");
-      return take_interrupt() ? LineEnd::kInterrupted : LineEnd::kEnd;
+      return state_->is_interrupted ? LineEnd::kInterrupted : LineEnd::kEnd;
     }
     line += to_utf8({text, static_cast<std::size_t>(n)});
     if (line.ends_with('\n')) line.pop_back();
