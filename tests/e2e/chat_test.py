@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""`hearth chat` at a terminal: lines are edited, remembered and completed, and the conversation is kept where a person says.  In a pipe, each line is a message."""
+"""`hearth chat` at a terminal: lines are edited, remembered and completed, and the conversation is kept where a
+person says.  In a pipe, each line is a message."""
 
 import os
 import pty
