@@ -22,6 +22,9 @@ import urllib.parse
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "e2e"))
+from loopback_server import LoopbackServer  # noqa: E402
+
 FIXTURES = HERE.parent / "conformance/clients"
 CLIENTS = ["openai", "anthropic", "ollama", "mcp", "pi"]
 TEXT_MAX = 160
@@ -68,7 +71,7 @@ def body_lines(body):
     return "{" + ",\n ".join(members) + "}"
 
 
-class Recorder:
+class Recorder(LoopbackServer):
     """A proxy before the hub at `upstream`; what it saw is in `path` when it is left."""
 
     def __init__(self, upstream, path):
@@ -105,12 +108,7 @@ class Recorder:
 
             do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = relay
 
-            def log_message(self, *_):
-                pass
-
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
+        super().__init__(Handler)
 
     def keep(self, request, raw, status, answer):
         try:
@@ -133,13 +131,8 @@ class Recorder:
             marks = [mark for mark in MARKS if mark in answer] if status == 200 else []
             self.kept[kind] = "\n".join([">>>", *head, "", *([body_lines(shortened(body))] if raw else []), f"<<< {status}", *marks])
 
-    def __enter__(self):
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-        return self
-
-    def __exit__(self, *_):
-        self.server.shutdown()
-        self.server.server_close()
+    def close(self):
+        super().close()
         head = f"# What {self.path.stem} sends, recorded by tests/clients/recorder.py.\n"
         self.path.write_text(head + "\n".join(self.kept.values()) + "\n")
 

@@ -9,6 +9,8 @@ import json
 import threading
 import time
 
+from loopback_server import LoopbackServer
+
 
 def sse(value):
     return b"data: " + (value if isinstance(value, bytes) else json.dumps(value).encode()) + b"\n\n"
@@ -28,7 +30,7 @@ def answer(text="Paris is the capital of France.", prompt_tokens=200, completion
     return b"".join(pieces) + sse(chunk(finish="stop")) + sse(chunk(usage=usage)) + sse(b"[DONE]")
 
 
-class AdviserServer:
+class AdviserServer(LoopbackServer):
     """`respond(handler, body)` writes the response; the default is a good answer."""
 
     def __init__(self, respond=None):
@@ -80,32 +82,13 @@ class AdviserServer:
                 self.end_headers()
                 self.wfile.write(data)
 
-            def log_message(self, *_):
-                pass
-
-        class Server(http.server.ThreadingHTTPServer):
-            request_queue_size = 256
-            daemon_threads = True
-
-            def handle_error(self, *_):
-                pass
-
-        self.server = Server(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_address[1]}/v1"
-        self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-        self.thread.start()
+        super().__init__(Handler)
+        self.url += "/v1"
 
     def toml(self, extra="", budget=""):
         """A configuration that asks this adviser, at a dollar for a million tokens each way."""
         return (f'[advisor]\nbase_url = "{self.url}"\nmodel = "scripted"\nprovider = "test"\nkey_env = "TEST_ADVISER_KEY"\n'
                 f"price_in_usd_per_mtok = 1.0\nprice_out_usd_per_mtok = 1.0\n{extra}\n[budget]\n{budget or 'usd_per_day = 100.0'}\n")
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.server.shutdown()
-        self.server.server_close()
 
 
 def wait_until(condition, seconds=10):

@@ -50,7 +50,7 @@ class Page(unittest.TestCase):
             (home.path / ".config/hearth/policy.toml").write_text('[actions]\nprivate = "ask"\n')
             for name in ("tiny-a", "tiny-b", "tiny-c"):
                 home.make_model(name)
-            with Hub(home, TEST_ADVISER_KEY=KEY, HEARTH_OLLAMA_REGISTRY=registry.url) as hub:
+            with Hub(home, TEST_ADVISER_KEY=KEY, HEARTH_OLLAMA_REGISTRY=registry.url, HF_ENDPOINT=registry.url) as hub:
                 if "page is not in this program" in hub.request("GET", "/")[2]:
                     self.skipTest("SKIPPED: this program was built without the page")
                 done = subprocess.run(["node", ROOT / "tests/page/run.mjs", hub.url], capture_output=True, text=True,

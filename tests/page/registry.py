@@ -1,16 +1,20 @@
-"""A registry of models as Ollama's is, on loopback, whose line breaks.
+"""A registry of models as Ollama's is, on loopback, whose line breaks, and one as Hugging Face's.
 
   good:1b     its line breaks once, in the middle of the file, and works from then on
   stalled:1b  stands still in the middle until the client leaves; goes on from there when it is asked again
+  Qwen/Qwen3-0.6B-GGUF:Q8_0  a name that the page knows
 """
 
 import hashlib
 import http.server
 import json
-import threading
+
+from loopback_server import LoopbackServer
+
+KNOWN = "Qwen3-0.6B-Q8_0.gguf"
 
 
-class Registry:
+class Registry(LoopbackServer):
     def __init__(self, model):
         self.model = model
         self.digest = hashlib.sha256(model).hexdigest()
@@ -20,15 +24,16 @@ class Registry:
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self):
                 parts = self.path.split("/")
-                if "manifests" in parts:
+                if self.path.startswith("/api/models/Qwen/Qwen3-0.6B-GGUF/"):
+                    self.whole(json.dumps({"siblings": [{"rfilename": KNOWN, "size": len(outer.model), "lfs": {"sha256": outer.digest}}]}).encode())
+                elif parts[-1] == KNOWN:
+                    self.whole(outer.model)
+                elif "manifests" in parts:
                     self.whole(json.dumps({"layers": [{"mediaType": "application/vnd.ollama.image.model",
                                                        "digest": f"sha256:{outer.digest}", "size": len(outer.model)}]}).encode())
                 elif "blobs" in parts:
-                    try:
-                        self.blob(parts[parts.index("blobs") - 1])
-                    except OSError:
-                        pass  # The hub hung up.
                     self.close_connection = True
+                    self.blob(parts[parts.index("blobs") - 1])
                 else:
                     self.send_error(404)
 
@@ -57,17 +62,4 @@ class Registry:
                     self.connection.settimeout(60)
                     self.connection.recv(1)  # Until the hub hangs up.
 
-            def log_message(self, *_):
-                pass
-
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
-
-    def __enter__(self):
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-        return self
-
-    def __exit__(self, *_):
-        self.server.shutdown()
-        self.server.server_close()
+        super().__init__(Handler)

@@ -9,8 +9,13 @@ import dataclasses
 import http.server
 import json
 import re
+import sys
 import threading
 from fractions import Fraction
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "e2e"))
+from loopback_server import LoopbackServer  # noqa: E402
 
 WIRES = ("openai", "responses", "anthropic", "gemini")
 KEYS = {wire: f"key-of-{wire}-0123456789" for wire in WIRES}
@@ -329,7 +334,7 @@ def max_tokens_of(wire, body):
     return body[{"openai": "max_completion_tokens", "responses": "max_output_tokens", "anthropic": "max_tokens"}[wire]]
 
 
-class Emulator:
+class Emulator(LoopbackServer):
     """One provider.  `fails_as` replaces a scenario's name by another's, for one that others stand in for."""
 
     def __init__(self, wire, key=None, fails_as=None):
@@ -354,25 +359,12 @@ class Emulator:
                 except OSError:
                     pass  # The hub hung up first: some scenarios want that.
 
-            def log_message(self, *_):
-                pass
-
-        class Server(http.server.ThreadingHTTPServer):
-            request_queue_size = 256
-            daemon_threads = True
-
-            def handle_error(self, *_):
-                pass
-
-        self.server = Server(("127.0.0.1", 0), Handler)
-        port = self.server.server_address[1]
-        self.url = f"http://127.0.0.1:{port}/v1beta" if wire == "gemini" else f"http://127.0.0.1:{port}/v1"
-        threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        super().__init__(Handler)
+        self.url += "/v1beta" if wire == "gemini" else "/v1"
 
     def close(self):
         self.released.set()
-        self.server.shutdown()
-        self.server.server_close()
+        super().close()
 
     # ---- One request
 
