@@ -1,17 +1,19 @@
 #!/usr/bin/env python3
-"""`hearth chat` at a terminal: lines are edited, remembered and completed, and the conversation is kept where a
-person says.  In a pipe, each line is a message."""
+"""`hearth chat` at a terminal: lines are edited, remembered and completed, Ctrl-C costs no more than a line or an
+answer, and the conversation is kept where a person says.  In a pipe, each line is a message."""
 
 import os
 import pty
 import re
 import select
 import signal
+import threading
 import unittest
 
+from adviser_server import AdviserServer, chunk, sse
 from hub_process import HEARTH, Home
 
-UP, ALT_ENTER, CTRL_A, CTRL_D, CTRL_E, CTRL_U, TAB, ENTER = "\033[A", "\033\r", "\001", "\004", "\005", "\025", "\t", "\r"
+UP, ALT_ENTER, CTRL_A, CTRL_C, CTRL_D, CTRL_E, CTRL_U, TAB, ENTER = "\033[A", "\033\r", "\001", "\003", "\004", "\005", "\025", "\t", "\r"
 QUESTION = "What is a receipt?"
 RECEIPT = r"ember · \d+ tokens"
 PATIENCE_S = 30
@@ -27,6 +29,7 @@ class Terminal:
                       home.environment(TERM="xterm", LANG="C.UTF-8", **extra))
         self.unread = ""
         self.status = None
+        self.n_obeyed = 0
 
     def read(self):
         """More of what is shown; False at its end."""
@@ -56,6 +59,22 @@ class Terminal:
     def ask(self, line):
         self.prompt()
         self.type(line + ENTER)
+
+    def interrupt(self):
+        """Ctrl-C, and what is shown until a line is obeyed again.  The system drops what is typed and what was not read
+        yet at a Ctrl-C, so nothing is typed before the next prompt, and the line is typed until it shows."""
+        self.type(CTRL_C)
+        before = self.prompt()
+        for _ in range(PATIENCE_S * 2):
+            self.n_obeyed += 1
+            self.type(f"/nothing{self.n_obeyed}" + ENTER)
+            while select.select([self.descriptor], [], [], 0.5)[0]:
+                if not self.read():
+                    raise AssertionError(f"it ended: {self.unread!r}")
+                if found := re.search(f"there is no /nothing{self.n_obeyed};", self.unread):
+                    before, self.unread = before + self.unread[:found.end()], self.unread[found.end():]
+                    return before
+        raise TimeoutError(f"no line was obeyed: {self.unread!r}")
 
     def leave(self):
         """By Ctrl-D; libedit shows its prompt before it reads keys one by one, and one that comes between is text."""
@@ -143,6 +162,49 @@ class ChatTest(unittest.TestCase):
             self.save(terminal)
             terminal.ask("/quit")
         self.assertEqual(self.said(), ["What\nis ä receipt?", "What is\na receipt?", "def f():\n\treturn 1[31m\n"])
+
+    def test_control_c_costs_a_line_or_an_answer(self):
+        left = threading.Event()
+
+        def tell_for_ever(handler, _):
+            handler.stream(sse(chunk("Once upon a time ")))
+            try:
+                while not left.wait(0.02):
+                    handler.wfile.write(sse(chunk("and then ")))
+                    handler.wfile.flush()
+            except OSError:
+                left.set()
+
+        with AdviserServer(tell_for_ever) as server:
+            self.home.write_config(f'[[upstreams]]\nname = "endless"\nurl = "{server.url}"\n')
+            with Terminal(self.home) as terminal:
+                terminal.prompt()
+                terminal.type("never mind")
+                terminal.expect("never mind")
+                terminal.interrupt()  # What was typed is gone; else the next line would be a part of a message.
+                terminal.prompt()
+                terminal.interrupt()  # Nothing was typed: nothing is gone.
+                terminal.ask("What is\\")
+                terminal.expect("… ")
+                terminal.interrupt()  # A line that goes on is gone as a whole.
+
+                terminal.ask("/model endless/scripted")
+                terminal.expect("model: endless/scripted")
+                terminal.ask("Tell a story.")
+                terminal.expect("and then and then")
+                self.assertFalse(left.is_set())
+                self.assertIn("(stopped)", terminal.interrupt())
+                self.assertTrue(left.wait(PATIENCE_S), "the answer goes on")
+
+                terminal.ask("/model ember")
+                terminal.ask(QUESTION)
+                terminal.expect(RECEIPT)
+                self.save(terminal)
+                terminal.ask(f"/save {self.home.path / 'talk.md'}")
+                terminal.expect("there already")
+                terminal.ask("/quit")
+        self.assertEqual(terminal.status, 0)
+        self.assertEqual(self.said(), [QUESTION])  # What was stopped is not a part of the conversation.
 
     def test_colours_only_for_those_who_want_them(self):
         with Terminal(self.home, NO_COLOR="") as terminal:
