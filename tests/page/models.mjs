@@ -87,4 +87,10 @@ test("a person learns what this machine can run", () => withPage(async (page) =>
   assert.match(await row.innerText(), /600 M.*MiB.*about \d/s);
   assert.equal(await page.locator("machine-box .chip", {hasText: "best here"}).count() <= 1, true);
   await assertAccessible(page);
+
+  // What is pulled from the list is marked there, and no longer once it is deleted.
+  await row.getByRole("button", {name: "Pull Qwen3-0.6B-Q8_0"}).click();
+  await row.getByText("here", {exact: true}).waitFor();
+  await model(page, "Qwen3-0.6B-Q8_0").getByRole("button", {name: "Delete Qwen3-0.6B-Q8_0"}).click();
+  await row.getByRole("button", {name: "Pull Qwen3-0.6B-Q8_0"}).waitFor();
 }, {path: "/#/models"}));

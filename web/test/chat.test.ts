@@ -1,5 +1,6 @@
 import {afterEach, beforeEach, describe, expect, it, vi} from "vitest";
 import {chatBody, streamChat, type ChatEvent} from "../src/hub/chat";
+import {consents} from "../src/hub/consents";
 import {errorMessage} from "../src/hub/http";
 
 const kept = new Map<string, string>();
@@ -31,6 +32,16 @@ async function collect(): Promise<ChatEvent[]> {
 const chunk = (delta: unknown, more = {}): string => `data: ${JSON.stringify({choices: [{delta, ...more}]})}\n\n`;
 
 describe("a streamed answer", () => {
+  it("asks for consent as long as it streams", async () => {
+    vi.stubGlobal("requestAnimationFrame", () => 1);
+    answerWith(`: x-hearth-consent: {"id":"c-1"}\n\n${chunk({content: "Hi"})}`);
+    const seen: unknown[] = [];
+    const ask = {model: "m", messages: []};
+    for await (const event of streamChat(ask, new AbortController().signal)) seen.push([event.kind, consents.waiting.map(({id}) => id)]);
+    expect(seen).toEqual([["status", ["c-1"]], ["text", ["c-1"]]]);
+    expect(consents.waiting).toEqual([]);
+  });
+
   it("has its pieces in order, with thinking, status, tokens and receipt", async () => {
     const logprobs = {content: [{token: "Hi", logprob: 0, bytes: [72, 105], top_logprobs: [
       {token: "Hi", logprob: 0, bytes: null}, {token: "Ho", logprob: Math.log(0.25), bytes: null}]}]};

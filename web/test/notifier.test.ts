@@ -47,6 +47,13 @@ describe("what is polled", () => {
     slow.asks[2].fail("gone");
     await settled();
     expect([slow.shown, slow.error]).toEqual(["new", "gone"]);
+    void slow.refresh();
+    void slow.refresh();
+    slow.asks[4].fail("still gone");
+    await settled();
+    slow.asks[3].answer("as it was before");
+    await settled();
+    expect([slow.shown, slow.error]).toEqual(["new", "still gone"]);
   });
 
   it("is asks for by one loop, also after it was left while it waited", async () => {

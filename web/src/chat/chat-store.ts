@@ -3,7 +3,6 @@
 import {Notifier} from "../base/notifier";
 import {conversationStore, loadSetting, saveSetting} from "../base/store";
 import {streamChat} from "../hub/chat";
-import {consents, type Departure} from "../hub/consents";
 import {postJson} from "../hub/http";
 import {
   addNode, branchOff, leafBelow, newConversation, pathTo, siblingsOf, turnsOf, type Conversation, type TurnNode,
@@ -15,7 +14,6 @@ export interface Running {
   conversation: Conversation;
   status: string; // What the hub says it does; empty once the answer comes.
   abort: AbortController;
-  consents: Departure[]; // That it asked for.
 }
 
 export type Advice = "" | "never" | "auto" | "always"; // "": as the configuration says.
@@ -195,7 +193,7 @@ class ChatStore extends Notifier {
   private async answer(conversation: Conversation, question: TurnNode, model: string): Promise<void> {
     const messages = turnsOf(conversation, question.id);
     const node = addNode(conversation, {parent: question.id, role: "assistant", text: "", model, tokens: []});
-    const run: Running = {node, conversation, status: "", abort: new AbortController(), consents: []};
+    const run: Running = {node, conversation, status: "", abort: new AbortController()};
     this.running.set(node.id, run);
     void this.keep(conversation);
     try {
@@ -204,7 +202,6 @@ class ChatStore extends Notifier {
       if (run.abort.signal.aborted) node.isStopped = true;
       else node.error = (error as Error).message;
     }
-    for (const departure of run.consents) consents.drop(departure.id);
     this.running.delete(node.id);
     if (this.conversations.some((other) => other.id === conversation.id)) await this.keep(conversation);
   }
@@ -212,10 +209,6 @@ class ChatStore extends Notifier {
   private async receive(run: Running, ask: Parameters<typeof streamChat>[0]): Promise<void> {
     const {node} = run;
     for await (const event of streamChat(ask, run.abort.signal)) {
-      if (event.kind === "consent") {
-        run.consents.push(event.departure);
-        consents.add(event.departure);
-      }
       if (event.kind === "text") {
         node.text += event.text;
         node.tokens!.push(...event.tokens);
@@ -224,7 +217,7 @@ class ChatStore extends Notifier {
       } else if (event.kind === "receipt") {
         node.receipt = event.receipt;
       }
-      run.status = event.kind === "status" ? event.text : event.kind === "consent" ? "Waits for your word" : "";
+      run.status = event.kind === "status" ? event.text : "";
       this.changed();
     }
   }

@@ -3,7 +3,6 @@
 import {Notifier} from "../base/notifier";
 import {loadSetting, saveSetting} from "../base/store";
 import {streamChat, type TokenChance} from "../hub/chat";
-import {consents} from "../hub/consents";
 import type {Receipt} from "../hub/types";
 import {vote, type Ratings} from "./elo";
 
@@ -110,7 +109,6 @@ class CompareStore extends Notifier {
     };
     try {
       for await (const event of streamChat(ask, signal)) {
-        if (event.kind === "consent") consents.add(event.departure);
         if (event.kind === "text") {
           answer.text += event.text;
           answer.tokens.push(...event.tokens);

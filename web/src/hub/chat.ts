@@ -1,6 +1,6 @@
 // One streamed answer of the hub, as events of the page's own.
 
-import {consentIn, type Departure} from "./consents";
+import {consentIn, consents} from "./consents";
 import {EventParser, type ServerEvent} from "./events";
 import {HubError, hubFetch} from "./http";
 import type {Receipt} from "./types";
@@ -30,7 +30,6 @@ export type ChatEvent =
   | {kind: "text"; text: string; tokens: TokenChance[]}
   | {kind: "thinking"; text: string}
   | {kind: "status"; text: string}
-  | {kind: "consent"; departure: Departure}
   | {kind: "end"; reason: string}
   | {kind: "receipt"; receipt: Receipt};
 
@@ -99,17 +98,23 @@ function* eventsOfChunk(chunk: RawChunk, reader: TokenReader): Generator<ChatEve
 
 const QUIET_COMMENTS = /^(x-hearth-|still working$)/;
 
-function* eventsOf(event: ServerEvent, reader: TokenReader): Generator<ChatEvent> {
+function* eventsOf(event: ServerEvent, reader: TokenReader, waiting: string[]): Generator<ChatEvent> {
   if (event.comment) {
     const departure = consentIn(event.comment);
-    if (departure) yield {kind: "consent", departure};
-    else if (!QUIET_COMMENTS.test(event.comment)) yield {kind: "status", text: event.comment};
+    if (departure) {
+      waiting.push(departure.id!);
+      consents.add(departure);
+      yield {kind: "status", text: "Waits for your word"};
+    } else if (!QUIET_COMMENTS.test(event.comment)) {
+      yield {kind: "status", text: event.comment};
+    }
   } else if (event.data !== "[DONE]") {
     yield* eventsOfChunk(JSON.parse(event.data) as RawChunk, reader);
   }
 }
 
-// Streams an answer; throws HubError where the hub refuses or breaks off, AbortError after `signal`.
+// Streams an answer; throws HubError where the hub refuses or breaks off, AbortError after `signal`.  What the person is
+// asked to let leave for it is not asked any longer than it streams.
 export async function* streamChat(ask: ChatAsk, signal: AbortSignal): AsyncGenerator<ChatEvent> {
   const response = await hubFetch("/v1/chat/completions", {
     method: "POST",
@@ -119,9 +124,14 @@ export async function* streamChat(ask: ChatAsk, signal: AbortSignal): AsyncGener
   const parser = new EventParser();
   const tokens = new TokenReader();
   const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader();
-  for (;;) {
-    const {value, done} = await reader.read();
-    if (done) return;
-    for (const event of parser.feed(value)) yield* eventsOf(event, tokens);
+  const waiting: string[] = []; // Consents.
+  try {
+    for (;;) {
+      const {value, done} = await reader.read();
+      if (done) return;
+      for (const event of parser.feed(value)) yield* eventsOf(event, tokens, waiting);
+    }
+  } finally {
+    for (const id of waiting) consents.drop(id);
   }
 }

@@ -101,7 +101,7 @@ export class LedgerView extends PageElement {
       <td><a href="#/ledger/${receipt.id}" title=${receipt.id}>${formatTime(receipt.at_unix_us / 1000)}</a></td>
       <td>${whoAnswered(receipt)}</td><td>${adviceText(receipt)}</td>
       <td class="number">${receipt.confidence > 0 ? formatShare(receipt.confidence) : "–"}</td>
-      <td class="number">${receipt.usage.completion_tokens}</td>
+      <td class="number">${receipt.usage.completion_tokens.toLocaleString("en")}</td>
       <td class="number">${receipt.bytes_out ? formatBytes(receipt.bytes_out) : "0"}</td>
       <td class="number">${formatUsd(receipt.cost_usd_micro)}</td></tr>`;
   }

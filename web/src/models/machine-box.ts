@@ -4,7 +4,9 @@ import {html, nothing, type TemplateResult} from "lit";
 import {customElement, state} from "lit/decorators.js";
 import {PageElement} from "../base/element";
 import {formatBytes, formatDay, formatParams, formatSpeed} from "../base/format";
+import {Watch} from "../base/notifier";
 import {getRecommendation, measureRoofs, type Recommendation, type Recommended} from "../hub/machine";
+import {models} from "../hub/models";
 import {pulls} from "./pull-store";
 
 const FITS: Record<Recommended["fits"], string> = {now: "fits", if_freed: "if other programs end", no: "too large"};
@@ -14,14 +16,25 @@ export class MachineBox extends PageElement {
   @state() private found?: Recommendation;
   @state() private isMeasuring = false;
   @state() private showsAll = false;
+  private here?: string; // The models that there were when the hub was asked last.
 
-  override connectedCallback(): void {
-    super.connectedCallback();
+  constructor() {
+    super();
+    new Watch(this, models);
+  }
+
+  // Whoever pulls or deletes one changes what is said of it here.
+  protected override willUpdate(): void {
+    const here = models.names.join("\n");
+    if (here === this.here) return;
+    this.here = here;
     void this.attempt(() => this.refresh());
   }
 
   private async refresh(): Promise<void> {
-    this.found = await getRecommendation();
+    const {here} = this;
+    const found = await getRecommendation();
+    if (here === this.here) this.found = found; // Else it is asked for again already.
   }
 
   private async measure(): Promise<void> {
@@ -45,10 +58,11 @@ export class MachineBox extends PageElement {
 
   private row(model: Recommended): TemplateResult {
     return html`<tr class=${model.fits === "no" ? "faint" : ""}>
-      <th scope="row">${model.name}${model.best ? html` <span class="chip cached">best here</span>` : nothing}</th>
-      <td class="number">${formatParams(model.params)}${model.active_params < model.params ? html` <small>${formatParams(model.active_params)} at a time</small>` : nothing}</td>
-      <td class="number">${formatBytes(model.bytes)}</td><td>${FITS[model.fits]}</td>
-      <td class="number">${formatSpeed(model.decode_tokens_per_s)}</td><td class="number">${formatSpeed(model.prompt_tokens_per_s)}</td>
+      <th scope="row">${model.name}${model.best ? html` <span class="chip cached">best here</span>` : nothing}
+        <small class="narrow">${formatBytes(model.bytes)}, ${FITS[model.fits]}</small></th>
+      <td class="number wide-only">${formatParams(model.params)}${model.active_params < model.params ? html` <small>${formatParams(model.active_params)} at a time</small>` : nothing}</td>
+      <td class="number wide-only">${formatBytes(model.bytes)}</td><td class="wide-only">${FITS[model.fits]}</td>
+      <td class="number">${formatSpeed(model.decode_tokens_per_s)}</td><td class="number wide-only">${formatSpeed(model.prompt_tokens_per_s)}</td>
       <td>${model.here ? html`<span class="note">here</span>` : html`<button type="button" class="quiet" aria-label="Pull ${model.name}" title=${model.pull}
         @click=${() => pulls.start(model.pull)}>Pull</button>`}</td></tr>`;
   }
@@ -57,8 +71,8 @@ export class MachineBox extends PageElement {
     const able = found.models.filter((model) => model.fits !== "no");
     const shown = this.showsAll ? found.models : able;
     return html`<div class="scroll" tabindex="0" role="group" aria-labelledby="machine"><table>
-        <thead><tr><th>Model</th><th class="number">Parameters</th><th class="number">Size</th><th>In memory</th>
-          <th class="number">Writes, tokens/s</th><th class="number">Reads, tokens/s</th><th><span class="hidden">Pull</span></th></tr></thead>
+        <thead><tr><th>Model</th><th class="number wide-only">Parameters</th><th class="number wide-only">Size</th><th class="wide-only">In memory</th>
+          <th class="number">Writes, tokens/s</th><th class="number wide-only">Reads, tokens/s</th><th><span class="hidden">Pull</span></th></tr></thead>
         <tbody>${shown.map((model) => this.row(model))}</tbody></table></div>
       ${able.length < found.models.length
         ? html`<button type="button" class="quiet" aria-expanded=${this.showsAll} @click=${() => (this.showsAll = !this.showsAll)}>${

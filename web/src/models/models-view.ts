@@ -17,6 +17,8 @@ import "./pull-box";
 const ROUTING = ["auto", "local"];
 const PULLED = "pulled"; // The source of models that a pull put here, which alone are the hub's to delete.
 
+const SOURCES: Record<string, string> = {embedded: "part of this program", config: "from your folders", [PULLED]: "pulled"};
+
 const STATES: Record<string, string> = {
   cold: "on the disk: the first answer waits for it",
   streaming: "being brought into memory",
@@ -107,7 +109,7 @@ export class ModelsView extends PageElement {
     return [
       architecture, quantization, bytes > 0 && formatBytes(bytes),
       context_tokens > 0 && `${formatCount(context_tokens, "token")} of context`,
-      place || (source && `from ${source}`),
+      place || (source && (SOURCES[source] ?? `from ${source}`)),
     ].filter(Boolean).join(" · ");
   }
 
