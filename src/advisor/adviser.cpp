@@ -25,8 +25,6 @@ namespace {
 using SteadyClock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
-constexpr milliseconds kIdleWait{60'000};
-
 struct Asked {
   AdviceId id;
   AdviceRequest request;
@@ -143,7 +141,6 @@ class AdviserThread final : public Adviser {
   void end(AdviceId id, AdviceStatus status, std::string detail);
   void settle(AdviceId id, Question& question, ledger::Settlement settlement);
   void retry_due();
-  SteadyClock::time_point next_retry() const;
   Question* find(AdviceId id);
 
   const AdviserOptions options_;
@@ -165,7 +162,7 @@ class AdviserThread final : public Adviser {
 
 void AdviserThread::work() {
   while (!is_stopping_ || !questions_.empty()) {
-    for (AdviserMessage& message : mailbox_.take_all_until(next_retry())) {
+    for (AdviserMessage& message : mailbox_.take_all_until(next_retry(questions_))) {
       std::visit([this](auto& content) { on(content); }, message);
     }
     retry_due();
@@ -422,14 +419,6 @@ void AdviserThread::on(Settled& message) {
   if (!is_due) return end(message.id, AdviceStatus::kFailed, std::move(advice.detail));
   question->step = Step::kWaiting;
   question->retry_at = SteadyClock::now() + *retry_in;
-}
-
-SteadyClock::time_point AdviserThread::next_retry() const {
-  auto next = SteadyClock::now() + kIdleWait;
-  for (const auto& [id, question] : questions_) {
-    if (question.step == Step::kWaiting) next = std::min(next, question.retry_at);
-  }
-  return next;
 }
 
 void AdviserThread::retry_due() {

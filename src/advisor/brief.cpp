@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "base/utf8.h"
 #include "base/utf8_bounds.h"
 
 namespace hearth::advisor {
@@ -23,10 +22,9 @@ std::string shortened(std::string_view text, std::uint64_t bytes_max) {
   if (text.size() <= bytes_max) return std::string(text);
   if (bytes_max <= kCut.size()) return "";
   const std::uint64_t half = (bytes_max - kCut.size()) / 2;
-  const std::string_view head = text.substr(0, half);
+  const std::string_view head = text.substr(0, utf8_bound_up_to(text, half));
   const std::string_view tail = text.substr(utf8_bound_from(text, text.size() - half));
-  return std::string(head.substr(0, complete_utf8_prefix(head))) + std::string(kCut) +
-         std::string(tail);
+  return std::string(head) + std::string(kCut) + std::string(tail);
 }
 
 // The newest of the earlier turns that fit, oldest first.

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/utf8.h"
+#include "base/utf8_bounds.h"
 
 namespace hearth::advisor {
 namespace {
@@ -96,7 +97,7 @@ std::string short_text(std::string text) {
   text = sanitize_utf8(text);
   std::ranges::replace_if(text, [](unsigned char c) { return c < ' '; }, ' ');
   if (text.size() > kErrorTextBytesMax) {
-    text.resize(complete_utf8_prefix(std::string_view(text).substr(0, kErrorTextBytesMax)));
+    text.resize(utf8_bound_up_to(text, kErrorTextBytesMax));
     text += "...";
   }
   return text;

@@ -6,6 +6,7 @@
 // say when with retry-after-ms, retry-after or (Google) within the error.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <optional>
@@ -30,5 +31,17 @@ std::optional<std::chrono::milliseconds> retry_delay(const CallEvidence& evidenc
 
 // A server that asks to wait longer than this is not waited for.
 inline constexpr std::chrono::milliseconds kRetryAfterMax{120'000};
+
+// When the first of `questions` (a map of what has a `step` and, while that is kWaiting, a `retry_at`) is due; none: a
+// while from now.
+template <class Questions>
+std::chrono::steady_clock::time_point next_retry(const Questions& questions) {
+  constexpr std::chrono::minutes kIdleWait{1};
+  auto next = std::chrono::steady_clock::now() + kIdleWait;
+  for (const auto& [id, question] : questions) {
+    if (question.step == decltype(question.step)::kWaiting) next = std::min<decltype(next)>(next, question.retry_at);
+  }
+  return next;
+}
 
 }  // namespace hearth::advisor

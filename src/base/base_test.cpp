@@ -12,6 +12,7 @@
 #include "base/temp_folder_for_test.h"
 #include "base/toml.h"
 #include "base/utf8.h"
+#include "base/utf8_bounds.h"
 
 namespace hearth {
 namespace {
@@ -69,6 +70,20 @@ TEST(Utf8, PrefixHoldsBackOnlyWhatCanStillComplete) {
   EXPECT_EQ(complete_utf8_prefix("ab\xC0"), 3U);          // Can never complete.
   EXPECT_EQ(complete_utf8_prefix("ab\xED\xA0"), 4U);      // A surrogate: neither.
   EXPECT_EQ(complete_utf8_prefix("\x80\x80\x80\x80"), 4U);
+}
+
+TEST(Utf8, BoundsAreBetweenSequences) {
+  constexpr std::string_view kText = "a\xF0\x9F\x98\x80" "b";
+  const std::size_t up_to[] = {0, 1, 1, 1, 1, 5, 6, 6}, from[] = {0, 1, 5, 5, 5, 5, 6, 6};
+  for (std::size_t at = 0; at < std::size(up_to); ++at) {
+    EXPECT_EQ(utf8_bound_up_to(kText, at), up_to[at]) << at;
+    EXPECT_EQ(utf8_bound_from(kText, at), from[at]) << at;
+  }
+  const std::string garbage(100, '\x80');
+  EXPECT_EQ(utf8_bound_up_to(garbage, 50), 50U);
+  EXPECT_EQ(utf8_bound_from(garbage, 50), 50U);
+  EXPECT_EQ(utf8_bound_up_to(garbage, 2), 2U);
+  EXPECT_EQ(utf8_bound_from(garbage, 98), 100U);
 }
 
 TEST(Utf8, EncodeInvertsDecode) {

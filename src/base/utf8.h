@@ -24,8 +24,8 @@ void append_utf8(std::string& out, char32_t code_point);
 
 bool is_valid_utf8(std::string_view text);
 
-// The longest prefix that does not end inside a sequence that more bytes could still
-// complete.  A stream may emit exactly this much: what it holds back is at most 3 bytes.
+// Of a text that goes on: the longest prefix that does not end inside a sequence that more bytes
+// could complete.  A stream may emit exactly this much: what it holds back is at most 3 bytes.
 std::size_t complete_utf8_prefix(std::string_view text);
 
 // `text` with each byte that starts no valid sequence replaced by U+FFFD.

@@ -13,7 +13,9 @@ namespace {
 std::atomic<int> pressed = 0;
 static_assert(std::atomic<int>::is_always_lock_free, "a signal handler may touch it");
 
-int event = -1;  // Readable while `pressed` is not 0.
+// Readable soon after each press, until it is taken; and once more where it was taken before the handler was done,
+// which is nobody's press: `pressed` alone says whether there was one.
+int event = -1;
 
 extern "C" void on_interrupt(int) {
   if (pressed.fetch_add(1) >= 1) ::_exit(130);

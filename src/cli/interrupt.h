@@ -10,7 +10,8 @@ void watch_interrupts();
 // Whether Ctrl-C was pressed since the last call.
 bool take_interrupt();
 
-// Readable from a Ctrl-C until it is taken, to wait for beside other input: the signal may come to any thread.
+// To wait for beside other input, since the signal may come to any thread: readable from a Ctrl-C until it is taken.
+// It may be readable without one, too; take_interrupt() says, and makes it unreadable.
 int interrupt_descriptor();
 
 }  // namespace hearth::cli

@@ -15,6 +15,7 @@
 
 #include "base/file.h"
 #include "base/utf8.h"
+#include "base/utf8_bounds.h"
 #include "sandbox/jailed_command.h"
 #include "sandbox/private_folder.h"
 
@@ -133,8 +134,7 @@ std::vector<std::string> own_diagnostics(std::string_view output, std::size_t n_
           source_name, number));
       continue;
     }
-    lines.push_back(
-        sanitize_utf8(line.substr(0, complete_utf8_prefix(line.substr(0, kDiagnosticBytesMax)))));
+    lines.push_back(sanitize_utf8(line.substr(0, utf8_bound_up_to(line, kDiagnosticBytesMax))));
   }
   return lines;
 }

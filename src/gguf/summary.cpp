@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/utf8.h"
+#include "base/utf8_bounds.h"
 #include "tensor/dtype.h"
 
 namespace hearth::gguf {
@@ -15,7 +16,7 @@ namespace {
 // `text` cut to `bytes_max`, never inside a character, with what a terminal would act on escaped.
 std::string printable(std::string_view text, std::size_t bytes_max) {
   const bool is_cut = text.size() > bytes_max;
-  if (is_cut) text = text.substr(0, complete_utf8_prefix(text.substr(0, bytes_max)));
+  if (is_cut) text = text.substr(0, utf8_bound_up_to(text, bytes_max));
   std::string out;
   while (!text.empty()) {
     const Utf8Char c = decode_utf8(text);

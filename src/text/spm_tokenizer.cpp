@@ -20,6 +20,7 @@
 #include <utility>
 
 #include "base/utf8.h"
+#include "base/utf8_bounds.h"
 #include "text/bigram_merge.h"
 #include "text/vocab_tokenizer.h"
 #include "text/word_cache.h"
@@ -137,8 +138,7 @@ void SpmTokenizer::append_text(std::string_view text, bool after_special,
 
 // Where the word at `pos` ends: before the next space that follows something else.
 std::size_t SpmTokenizer::word_end(std::string_view text, std::size_t pos) const {
-  std::size_t cut = std::min(text.size(), pos + kWordBytesMax);
-  if (cut < text.size()) cut = pos + complete_utf8_prefix(text.substr(pos, cut - pos));
+  std::size_t cut = utf8_bound_up_to(text, pos + kWordBytesMax);
   if (merges_by_list()) {
     const bool is_newlines = text[pos] == '\n';
     const std::size_t other = is_newlines ? text.find_first_not_of('\n', pos) : text.find('\n', pos);

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/utf8.h"
+#include "base/utf8_bounds.h"
 
 namespace hearth::advisor {
 namespace {
@@ -20,7 +21,7 @@ std::string Answer::within_limit(std::string_view text) {
   const std::uint64_t room = limits_.text_bytes_max - content_bytes_;
   if (good.size() > room) {
     is_cut_ = true;
-    good.resize(complete_utf8_prefix(std::string_view(good).substr(0, room)));
+    good.resize(utf8_bound_up_to(good, room));
   }
   content_bytes_ += good.size();
   return good;

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/utf8.h"
+#include "base/utf8_bounds.h"
 #include "hub/call_id.h"
 
 namespace hearth::hub {
@@ -184,7 +185,7 @@ std::string StreamReader::take_text(const Json& value) {
   const std::uint64_t room = limits_.text_bytes_max - content_bytes_;
   if (text.size() > room) {
     is_cut_ = true;
-    text.resize(complete_utf8_prefix(std::string_view(text).substr(0, room)));
+    text.resize(utf8_bound_up_to(text, room));
   }
   content_bytes_ += text.size();
   return text;

@@ -19,7 +19,6 @@ namespace {
 using SteadyClock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
-constexpr milliseconds kIdleWait{60'000};
 constexpr milliseconds kRetryWaitMax{30'000};  // Who waits for an answer is not left waiting longer.
 constexpr std::size_t kErrorBodyBytesMax = std::size_t{64} << 10;
 
@@ -179,7 +178,7 @@ void UpstreamDesk::cancel(UpstreamAskId ask) { mailbox_.put(Cancelled{ask}); }
 
 void UpstreamDesk::work() {
   while (!is_stopping_ || !questions_.empty()) {
-    for (DeskMessage& message : mailbox_.take_all_until(next_retry())) {
+    for (DeskMessage& message : mailbox_.take_all_until(advisor::next_retry(questions_))) {
       std::visit([this](auto& content) { on(content); }, message);
     }
     retry_due();
@@ -483,14 +482,6 @@ void UpstreamDesk::go_on(UpstreamAskId id, Question& question) {
   question.retry_at = SteadyClock::now() + *retry_in;
   question.sink->on_status(fmt::format("{}; trying again in {:.1f} s", question.end.error->message,
                                        static_cast<double>(retry_in->count()) / 1000));
-}
-
-SteadyClock::time_point UpstreamDesk::next_retry() const {
-  auto next = SteadyClock::now() + kIdleWait;
-  for (const auto& [id, question] : questions_) {
-    if (question.step == Step::kWaiting) next = std::min(next, question.retry_at);
-  }
-  return next;
 }
 
 void UpstreamDesk::retry_due() {

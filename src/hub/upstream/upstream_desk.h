@@ -195,7 +195,6 @@ class UpstreamDesk {
   void cancel_question(UpstreamAskId id, Question& question);
   void end(UpstreamAskId id);
   void retry_due();
-  std::chrono::steady_clock::time_point next_retry() const;
   Question* find(UpstreamAskId id);
 
   UpstreamDirectory& directory_;
