@@ -10,23 +10,6 @@
 namespace hearth::cli {
 namespace {
 
-// Control characters would be the terminal's commands: they are shown as \x1b.  JSON leaves only those
-// behind 0x7e as they are.
-std::string visible(std::string_view bytes) {
-  std::string out;
-  for (std::size_t i = 0; i < bytes.size(); ++i) {
-    const auto byte = static_cast<unsigned char>(bytes[i]);
-    const bool is_control = (byte < 0x20 && byte != '\n') || byte == 0x7f;
-    const bool is_c1 = byte == 0xc2 && i + 1 < bytes.size() && static_cast<unsigned char>(bytes[i + 1]) < 0xa0;
-    if (is_control || is_c1) {
-      out += fmt::format("\\x{:02x}", is_c1 ? static_cast<unsigned char>(bytes[++i]) : byte);
-    } else {
-      out += bytes[i];
-    }
-  }
-  return out;
-}
-
 struct CloseFile {
   void operator()(std::FILE* file) const { std::fclose(file); }
 };
@@ -36,7 +19,7 @@ using File = std::unique_ptr<std::FILE, CloseFile>;
 
 std::string departure_text(const advisor::Departure& departure) {
   return fmt::format("to {}/{} at {}, at most {}\n{}\n{}\n", departure.provider, departure.model, departure.url,
-                     format_usd(departure.worst_usd_micro), departure.label, visible(departure.body));
+                     format_usd(departure.worst_usd_micro), departure.label, without_commands(departure.body));
 }
 
 ConsentReply ask_for_consent(const advisor::Departure& departure) {

@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "base/utf8.h"
+#include "base/utf8_bounds.h"
 #include "cli/interrupt.h"
 #include "cli/terminal.h"
 
@@ -21,7 +22,7 @@ namespace hearth::cli {
 namespace {
 
 constexpr int kRemembered = 1000;
-constexpr std::size_t kPasteBytesMax = std::size_t{1} << 20;
+constexpr std::size_t kPasteCharactersMax = std::size_t{1} << 20;
 constexpr wchar_t kPasteEnd[] = L"\033[201~";
 // Ask the terminal to say where a paste begins and ends.
 constexpr std::string_view kPastesOn = "\033[?2004h", kPastesOff = "\033[?2004l";
@@ -65,6 +66,8 @@ int read_byte(unsigned char& byte) {
 }  // namespace
 
 struct LineEditor::State {
+  // Where the line is shown: answers may go elsewhere than to the terminal.
+  FILE* const shown = ::isatty(STDOUT_FILENO) == 1 ? stdout : stderr;
   std::filesystem::path history_path;
   Complete complete;
   EditLine* line = nullptr;
@@ -83,6 +86,11 @@ struct LineEditor::State {
     void* self = nullptr;
     el_wget(line, EL_CLIENTDATA, &self);
     return *static_cast<State*>(self);
+  }
+
+  void show(std::string_view text) const {
+    std::fwrite(text.data(), 1, text.size(), shown);
+    std::fflush(shown);
   }
 
   void remember(const std::string& text) const {
@@ -115,7 +123,7 @@ wchar_t* LineEditor::State::show_prompt(EditLine* line) {
   // Between two \1 stands what takes no room.
   static wchar_t coloured[] = L"\1\033[1;36m\1> \1\033[0m\1", coloured_rest[] = L"\1\033[36m\1… \1\033[0m\1";
   const bool goes_on = of(line).goes_on;
-  if (use_colour(STDOUT_FILENO)) return goes_on ? coloured_rest : coloured;
+  if (use_colour(::fileno(of(line).shown))) return goes_on ? coloured_rest : coloured;
   return goes_on ? plain_rest : plain;
 }
 
@@ -125,9 +133,17 @@ unsigned char LineEditor::State::begin_line(EditLine* line, wint_t) { return el_
 unsigned char LineEditor::State::take_paste(EditLine* line, wint_t) {
   std::wstring text;
   const std::wstring_view end = kPasteEnd;
+  bool is_too_long = false;
   for (wchar_t c = 0; !text.ends_with(end);) {
-    if (text.size() > kPasteBytesMax || el_wgetc(line, &c) != 1) return CC_ERROR;
+    if (el_wgetc(line, &c) != 1) return CC_ERROR;
     text += c == L'\r' ? L'\n' : c;
+    if (text.size() < kPasteCharactersMax) continue;
+    is_too_long = true;
+    text.erase(0, text.size() - end.size());  // Of the rest only its end matters.
+  }
+  if (is_too_long) {
+    print_note(fmt::format("\nwhat was pasted has more than {} characters, and was not taken", kPasteCharactersMax));
+    return CC_REDISPLAY;
   }
   text.resize(text.size() - end.size());
   std::erase_if(text, [](wchar_t c) { return (c < L' ' && c != L'\n' && c != L'\t') || c == 0x7F; });
@@ -145,14 +161,14 @@ unsigned char LineEditor::State::complete_word(EditLine* line, wint_t) {
   for (const std::string& one : found) {
     common.resize(static_cast<std::size_t>(std::ranges::mismatch(common, one).in1 - common.begin()));
   }
-  const std::size_t kept = complete_utf8_prefix(common);
-  if (kept > before.size()) {
-    const std::wstring rest = to_wide(std::string_view(common).substr(before.size(), kept - before.size()));
+  common.resize(utf8_bound_up_to(found.front(), common.size()));
+  if (common.size() > before.size()) {
+    const std::wstring rest = to_wide(std::string_view(common).substr(before.size()));
     return el_winsertstr(line, rest.c_str()) == 0 ? CC_REFRESH : CC_ERROR;
   }
   std::string list = "\n";
   for (const std::string& one : found) list += one + "\n";
-  print_out(list);
+  of(line).show(without_commands(list));
   return CC_REDISPLAY;
 }
 
@@ -170,7 +186,7 @@ LineEditor::LineEditor(std::filesystem::path history, Complete complete) : state
     history_w(state_->history, &event, H_LOAD, state_->history_path.c_str());
   }
 
-  EditLine* const line = state_->line = el_init("hearth", stdin, stdout, stderr);
+  EditLine* const line = state_->line = el_init("hearth", stdin, state_->shown, stderr);
   el_wset(line, EL_CLIENTDATA, state_.get());
   el_wset(line, EL_EDITOR, L"emacs");
   el_wset(line, EL_SIGNAL, 0);
@@ -202,13 +218,13 @@ LineEnd LineEditor::read(std::string& line) {
   line.clear();
   state_->goes_on = state_->is_interrupted = false;
   for (;;) {
-    print_out(kPastesOn);
+    state_->show(kPastesOn);
     el_resize(state_->line);
     int n = 0;
     const wchar_t* const text = el_wgets(state_->line, &n);
-    print_out(kPastesOff);
+    state_->show(kPastesOff);
     if (text == nullptr || n <= 0) {
-      print_out("\n");
+      state_->show("\n");
       return state_->is_interrupted ? LineEnd::kInterrupted : LineEnd::kEnd;
     }
     line += to_utf8({text, static_cast<std::size_t>(n)});

@@ -26,7 +26,8 @@ class LineEditor {
   // All that could stand in place of `before`, the text up to the cursor.
   using Complete = std::function<std::vector<std::string>(std::string_view before)>;
 
-  // Reads standard input, which must be a terminal.  Lines are remembered in `history`, for this user alone
+  // Reads standard input, which must be a terminal, and shows on standard output, or on standard error where the
+  // output is none.  Lines are remembered in `history`, for this user alone
   // (mode 0600); without a path, for this session.
   LineEditor(std::filesystem::path history, Complete complete);
   ~LineEditor();

@@ -1,6 +1,5 @@
 #include "cli/open_catalogue.h"
 
-#include <cstdlib>
 #include <sstream>
 
 #include "cli/embedded_model.h"
@@ -10,13 +9,6 @@
 
 namespace hearth::cli {
 namespace {
-
-// "~/models" as a shell reads it.
-std::filesystem::path expand_home(const std::string& path) {
-  const char* home = std::getenv("HOME");
-  if (home != nullptr && (path == "~" || path.starts_with("~/"))) return home + path.substr(1);
-  return path;
-}
 
 // Those that this program can run: decoders and encoders.
 std::vector<std::string> runnable_architectures() {

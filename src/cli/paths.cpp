@@ -34,4 +34,10 @@ std::filesystem::path cache_folder() { return xdg("XDG_CACHE_HOME", ".cache") / 
 std::filesystem::path snapshot_folder() { return cache_folder() / "snapshots"; }
 std::filesystem::path state_folder() { return xdg("XDG_STATE_HOME", ".local/state") / "hearth"; }
 
+std::string expand_home(const std::string& path) {
+  const char* home = std::getenv("HOME");
+  if (home != nullptr && (path == "~" || path.starts_with("~/"))) return home + path.substr(1);
+  return path;
+}
+
 }  // namespace hearth::cli

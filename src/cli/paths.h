@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <string>
 
 namespace hearth::cli {
 
@@ -17,5 +18,8 @@ std::filesystem::path store_folder();   // store in the data folder: what `model
 std::filesystem::path cache_folder();  // $XDG_CACHE_HOME/hearth: what can be made again.
 std::filesystem::path snapshot_folder();  // snapshots in the cache folder: prefixes' keys and values.
 std::filesystem::path state_folder();  // $XDG_STATE_HOME/hearth: the running hub's pid and log, lines of `hearth chat`.
+
+// "~/models" as a shell reads it.
+std::string expand_home(const std::string& path);
 
 }  // namespace hearth::cli

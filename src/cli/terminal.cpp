@@ -12,6 +12,16 @@
 namespace hearth::cli {
 namespace {
 
+std::string for_reader(int descriptor, std::string_view text) {
+  return ::isatty(descriptor) == 1 ? without_commands(text) : std::string(text);
+}
+
+bool is_command(std::string_view text, char32_t c) {
+  if (c == '\n' || c == '\t' || text.starts_with("\r\n")) return false;
+  const bool turns_letters = (c >= 0x202A && c <= 0x202E) || (c >= 0x2066 && c <= 0x2069);
+  return c < 0x20 || (c >= 0x7F && c < 0xA0) || turns_letters;
+}
+
 // Code points, as a stand-in for columns: right for all but wide scripts and combining marks.
 std::size_t columns_of(std::string_view text) {
   std::size_t n = 0;
@@ -33,19 +43,36 @@ std::string faint(std::string_view text) {
 
 void print_error(const Error& error) {
   std::fprintf(stderr, "%s%s\n", use_colour(2) ? "\033[31mhearth:\033[0m " : "hearth: ",
-               error.message.c_str());
+               for_reader(STDERR_FILENO, error.message).c_str());
   if (error.code == Code::kInternal) {
     std::fprintf(stderr, "hint: this is worth a bug report; it was raised at %s:%u\n",
                  error.where.file_name(), static_cast<unsigned>(error.where.line()));
   }
 }
 
-void print_note(std::string_view text) { std::fprintf(stderr, "%s\n", faint(text).c_str()); }
+void print_note(std::string_view text) { print_faint(std::string(text) + "\n"); }
 
-void print_faint(std::string_view text) { std::fputs(faint(text).c_str(), stderr); }
+void print_faint(std::string_view text) { std::fputs(faint(for_reader(STDERR_FILENO, text)).c_str(), stderr); }
+
+std::string without_commands(std::string_view text) {
+  std::string out;
+  while (!text.empty()) {
+    const Utf8Char c = decode_utf8(text);
+    if (!c.valid) {
+      out += fmt::format("\\x{:02x}", static_cast<unsigned char>(text.front()));
+    } else if (is_command(text, c.code_point)) {
+      out += fmt::format("\\x{:02x}", static_cast<std::uint32_t>(c.code_point));
+    } else {
+      out += text.substr(0, c.length);
+    }
+    text.remove_prefix(c.length);
+  }
+  return out;
+}
 
 bool print_out(std::string_view text) {
-  return std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0;
+  const std::string shown = for_reader(STDOUT_FILENO, text);
+  return std::fwrite(shown.data(), 1, shown.size(), stdout) == shown.size() && std::fflush(stdout) == 0;
 }
 
 std::string format_table(const std::vector<std::vector<std::string>>& rows) {

@@ -1,4 +1,7 @@
 // What goes to a person: colours only where a person looks, one place that prints errors.
+//
+// Much of it was written by others: models, servers, files.  At a terminal all that is printed here is text and commands
+// nothing (without_commands); in a pipe it is what it is.
 #pragma once
 
 #include <string>
@@ -23,6 +26,10 @@ void print_note(std::string_view text);
 
 // A faint piece of a line on standard error.
 void print_faint(std::string_view text);
+
+// `text` with what would command a terminal or turn the order of its letters (controls but line ends and tabs, bytes that
+// are no UTF-8) written as \x1b.
+std::string without_commands(std::string_view text);
 
 // Writes to standard output; false once nobody reads it any more.
 bool print_out(std::string_view text);

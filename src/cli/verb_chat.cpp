@@ -4,8 +4,10 @@
 // slash commands do stands in one table.
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -41,6 +43,8 @@ struct Conversation {
   }
 };
 
+constexpr auto kAdviceModes = std::to_array<std::string_view>({"never", "auto", "always"});
+
 void show_help(Conversation&, const std::string&);
 
 void set_model(Conversation& talk, const std::string& name) {
@@ -49,7 +53,9 @@ void set_model(Conversation& talk, const std::string& name) {
 }
 
 void set_advice(Conversation& talk, const std::string& mode) {
-  if (mode == "never" || mode == "auto" || mode == "always") talk.options.advice = mode;
+  const bool is_mode = std::ranges::find(kAdviceModes, mode) != kAdviceModes.end();
+  if (!mode.empty() && !is_mode) return print_note(fmt::format("/advise {}: there are {}", mode, fmt::join(kAdviceModes, ", ")));
+  if (is_mode) talk.options.advice = mode;
   print_note("advice: " + (talk.options.advice.empty() ? "as configured" : talk.options.advice));
 }
 
@@ -77,9 +83,10 @@ std::string as_markdown(const Conversation& talk) {
   return text;
 }
 
-void save(Conversation& talk, const std::string& path) {
-  if (path.empty()) return print_note("/save FILE: name the file");
+void save(Conversation& talk, const std::string& name) {
+  if (name.empty()) return print_note("/save FILE: name the file");
   if (talk.receipts.empty()) return print_note("nothing was answered yet");
+  const std::string path = expand_home(name);
   const int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
   if (file < 0) {
     const bool exists = errno == EEXIST;
@@ -167,7 +174,7 @@ std::vector<std::string> completions(const Config& config, std::string_view befo
   if (before.find(' ') == before.npos) {
     for (const SlashCommand& command : kCommands) offer(command.name, "");
   } else if (before.starts_with("/advise ")) {
-    for (const char* mode : {"never", "auto", "always"}) offer("/advise", mode);
+    for (const std::string_view mode : kAdviceModes) offer("/advise", mode);
   } else if (before.starts_with("/model ")) {
     for (const char* choice : {"auto", "local"}) offer("/model", choice);
     if (const auto catalogue = open_catalogue(config)) {
@@ -186,7 +193,8 @@ using ReadLine = std::function<LineEnd(std::string& line)>;
 LineEnd read_piped_line(std::string& line) { return std::getline(std::cin, line) ? LineEnd::kLine : LineEnd::kEnd; }
 
 ReadLine make_reader(const Config& config, bool is_interactive) {
-  if (!is_interactive) return read_piped_line;
+  const bool is_shown = ::isatty(STDOUT_FILENO) == 1 || ::isatty(STDERR_FILENO) == 1;
+  if (!is_interactive || !is_shown) return read_piped_line;
   auto editor = std::make_shared<LineEditor>(state_folder() / "chat_history",
                                              [&config](std::string_view before) { return completions(config, before); });
   return [editor](std::string& line) { return editor->read(line); };

@@ -22,9 +22,12 @@ PATIENCE_S = 30
 class Terminal:
     """A chat in a terminal of its own; `with` expects it to end well."""
 
-    def __init__(self, home, *args, **extra):
+    def __init__(self, home, *args, output=None, **extra):
+        """`output`: a file that the program's standard output goes to instead."""
         self.child, self.descriptor = pty.fork()
         if self.child == 0:
+            if output:
+                os.dup2(os.open(output, os.O_WRONLY | os.O_CREAT, 0o600), 1)
             os.execve(HEARTH, [HEARTH, "chat", "--hub", "local", "--model", "ember", *args],
                       home.environment(TERM="xterm", LANG="C.UTF-8", **extra))
         self.unread = ""
@@ -205,6 +208,45 @@ class ChatTest(unittest.TestCase):
                 terminal.ask("/quit")
         self.assertEqual(terminal.status, 0)
         self.assertEqual(self.said(), [QUESTION])  # What was stopped is not a part of the conversation.
+
+    def test_what_a_model_writes_commands_no_terminal(self):
+        evil = "\033]0;gotcha\007\033[2J\x9b31mred\u202egnp.exe\r\ndone\ttoo"
+        with AdviserServer(lambda handler, _: handler.stream(sse(chunk(evil)) + sse(chunk(finish="stop")) + sse(b"[DONE]"))) as server:
+            self.home.write_config(f'[[upstreams]]\nname = "evil"\nurl = "{server.url}"\n')
+            with Terminal(self.home) as terminal:
+                terminal.ask("/model evil/scripted")
+                terminal.ask("hi")
+                terminal.expect(re.escape("\\x1b]0;gotcha\\x07\\x1b[2J\\x9b31mred\\x202egnp.exe") + "\r+\ndone\ttoo")
+                terminal.ask("/quit")
+            self.assertEqual(self.home.run("ask", "--hub", "local", "--model", "evil/scripted", "hi").stdout, evil.replace("\r\n", "\n") + "\n")
+
+    def test_answers_go_to_a_file_and_prompts_to_the_terminal(self):
+        answers = self.home.path / "answers"
+        with Terminal(self.home, output=answers) as terminal:
+            terminal.ask(QUESTION)
+            terminal.expect(RECEIPT)
+            terminal.ask("/advise sometimes")
+            terminal.expect("/advise sometimes: there are never, auto, always")
+            terminal.ask("/save ~/talk.md")
+            terminal.expect("saved in")
+            terminal.leave()
+        self.assertEqual(self.said(), [QUESTION])
+        text = answers.read_text()
+        self.assertIn(text.strip(), (self.home.path / "talk.md").read_text())
+        self.assertNotRegex(text, "\033|> ")
+
+    def test_a_paste_is_taken_or_not_as_a_whole(self):
+        with Terminal(self.home) as terminal:
+            terminal.prompt()
+            terminal.type("\033[200~")
+            for _ in range(1025):
+                terminal.type("/quit\r" + "x" * 1018)
+            terminal.type("\033[201~")
+            terminal.expect("more than 1048576 characters")
+            terminal.type("/help" + ENTER)
+            terminal.expect("leave, as Ctrl-D does")
+            terminal.ask("/quit")
+        self.assertEqual(terminal.status, 0)
 
     def test_colours_only_for_those_who_want_them(self):
         with Terminal(self.home, NO_COLOR="") as terminal:
