@@ -100,7 +100,8 @@ void add_compare(Parser& parser) {
       ->allow_extra_args(false);
   command->add_option("question", options->question, "The prompt; without one, standard input");
   command->add_option("--file", options->file, "A file of prompts instead, one per line");
-  command->add_flag("--csv", options->csv, "Print for a spreadsheet");
+  CLI::Option* csv = command->add_flag("--csv", options->csv, "Print for a spreadsheet");
+  command->add_flag("--markdown", options->markdown, "Print as Markdown")->excludes(csv);
   command->add_option("-s,--system", options->answer.system, "System prompt");
   command->add_option("-n,--max-tokens", options->answer.max_tokens, "Most tokens of each answer");
   command->add_option("-t,--temperature", options->answer.temperature, "0 is greedy (default)")->check(CLI::Range(0.0, 2.0));

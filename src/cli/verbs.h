@@ -63,7 +63,7 @@ struct CompareOptions {
   AnswerOptions answer;             // But its model.
   std::vector<std::string> models;  // Each may name adapters.
   std::string file;                 // Of prompts, one per line; empty: the question.
-  bool csv = false;
+  bool csv = false, markdown = false;
   std::vector<std::string> question;
 };
 // One prompt to several models: answers, speeds, and where they part.

@@ -42,6 +42,18 @@ class Ember(unittest.TestCase):
             self.assertTrue(all(row["same"] and row["answer"] for row in rows), rows)
             table = home.run("compare", "-m", "ember", "-m", "ember", "--hub", "local", "-n", "5", "What is Hearth?").stdout
             self.assertRegex(table, r"ember +5 .* the same")
+            (home.path / "prompts").write_bytes(b"What is Hearth?\r\n\r\n=1+1 \xff\r\n")
+            file = ["--file", str(home.path / "prompts"), "-m", "nobody", "-m", "ember", "--hub", "local", "-n", "5"]
+            batch = [json.loads(line) for line in home.run("compare", *file, "--json").stdout.splitlines()]
+            self.assertEqual([row["prompt"] for row in batch], ["What is Hearth?"] * 2 + ["=1+1 \ufffd"] * 2)
+            self.assertEqual([(row["model"], "error" in row, row["receipt"] is None) for row in batch],
+                             [("nobody", True, True), ("ember", False, False)] * 2)
+            self.assertIn("there is no model 'nobody'", batch[0]["error"])
+            self.assertIn("\"'=1+1 ", home.run("compare", *file, "--csv").stdout)
+            markdown = home.run("compare", *file, "--markdown").stdout
+            self.assertRegex(markdown, r"^# What is Hearth\?\n\n\| model .*\n\|---.*\n\| nobody \| \| .*\n\| ember \| 5 \| \d+ ms ")
+            self.assertIn("\n\n---\n\n# =1+1 ", markdown)
+            self.assertIn("\n## nobody\n\n*there is no model", markdown)
             alone = home.run("compare", "-m", "nobody", "--hub", "local", "hi")
             self.assertEqual(alone.returncode, 3)
             self.assertIn("there is no model 'nobody'", alone.stderr)
