@@ -4,13 +4,19 @@
 // Checks are rows of one table; each looks at one thing and says "ok", "note" or "wrong".
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <netdb.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <array>
+#include <cerrno>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "advisor/provider.h"
+#include "api/hearth/recommendation.h"
 #include "base/thread_pool.h"
 #include "cli/advisers.h"
 #include "cli/api_keys.h"
@@ -18,6 +24,7 @@
 #include "cli/compute_bridge.h"
 #include "cli/open_catalogue.h"
 #include "cli/paths.h"
+#include "cli/privacy.h"
 #include "cli/terminal.h"
 #include "cli/upstreams.h"
 #include "cli/verbs.h"
@@ -29,6 +36,8 @@
 #include "ledger/verify.h"
 #include "model/model.h"
 #include "sandbox/jailed_command.h"
+#include "sandbox/owned_fd.h"
+#include "server/page.h"
 
 namespace hearth::cli {
 namespace {
@@ -54,9 +63,17 @@ Finding check_memory(const Context&) {
   return {Verdict::kOk, fmt::format("{} available of {}", format_bytes(memory.available_bytes), format_bytes(memory.total_bytes))};
 }
 
+// Measured once: it takes two seconds of all cores.
+const device::Roofs& roofs_now(const Context& context) {
+  static const device::Roofs roofs = [&] {
+    ThreadPool pool(static_cast<unsigned>(context.config.engine.threads));
+    return device::measure_roofs(pool);
+  }();
+  return roofs;
+}
+
 Finding check_roofs(const Context& context) {
-  ThreadPool pool(static_cast<unsigned>(context.config.engine.threads));
-  const device::Roofs roofs = device::measure_roofs(pool);
+  const device::Roofs& roofs = roofs_now(context);
   return {Verdict::kOk, fmt::format("{:.1f} GB/s read, {:.0f} Gop/s int8, {:.0f} Gflop/s float with {} threads, measured "
                                     "just now: a 1 GB model decodes at most {:.0f} tokens/s",
                                     roofs.read_gb_s, roofs.int8_gop_s, roofs.f32_gop_s, roofs.n_threads, roofs.read_gb_s)};
@@ -81,7 +98,13 @@ Finding check_models(const Context& context) {
   if (!catalogue) return {Verdict::kWrong, catalogue.error().message};
   std::size_t usable = 0;
   for (const auto& entry : catalogue->entries()) usable += entry.problem.empty() && entry.source != "embedded" ? 1 : 0;
-  if (usable == 0) return {Verdict::kNote, "no model besides ember: `hearth models pull NAME`, or name a folder with *.gguf files in models.folders"};
+  if (usable == 0) {
+    const device::KeptRoofs roofs{.roofs = roofs_now(context)};
+    const api::hearth::KnownModel* const best = api::hearth::best_known_model(device::memory_info(), roofs);
+    return {Verdict::kNote, fmt::format("no model besides ember: `hearth models pull {}`{}, or name a folder with *.gguf files in models.folders",
+                                        best != nullptr ? best->pull : "NAME",
+                                        best != nullptr ? fmt::format(" ({:.0f} GB, by estimate the best that this machine runs fast enough to read along)", best->gigabytes) : "")};
+  }
   return {Verdict::kOk, fmt::format("{} usable besides ember, {} found in all", usable, catalogue->entries().size())};
 }
 
@@ -163,10 +186,70 @@ Finding check_bridge(const Context& context) {
   return {Verdict::kWrong, socket.error().message};
 }
 
-Finding check_hub(const Context&) {
+// Why nobody can listen there; empty: somebody can.
+std::string why_no_listening(const std::string& host, std::int64_t port) {
+  const addrinfo hints{.ai_flags = AI_PASSIVE, .ai_socktype = SOCK_STREAM};
+  addrinfo* found = nullptr;
+  if (const int error = ::getaddrinfo(host.c_str(), std::to_string(port).c_str(), &hints, &found); error != 0) {
+    return fmt::format("server.host is '{}', which is no address of this machine: {}", host, ::gai_strerror(error));
+  }
+  const std::unique_ptr<addrinfo, decltype([](addrinfo* list) { ::freeaddrinfo(list); })> address(found);
+  const sandbox::OwnedFd socket(::socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  const int yes = 1;
+  ::setsockopt(socket.get(), SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+  if (::bind(socket.get(), address->ai_addr, address->ai_addrlen) == 0) return "";
+  if (errno == EADDRINUSE) return fmt::format("another program listens at {}:{}: end it, or choose another server.port", host, port);
+  return fmt::format("nothing can listen at {}:{}: {}; choose another server.host or server.port", host, port, std::strerror(errno));
+}
+
+Finding check_hub(const Context& context) {
   const auto hub = find_running();
-  if (!hub) return {Verdict::kNote, "not running; `hearth serve` starts it"};
-  return {Verdict::kOk, fmt::format("runs at {} (process {})", hub->url, hub->pid)};
+  if (hub) return {Verdict::kOk, fmt::format("runs at {} (process {})", hub->url, hub->pid)};
+  const auto& server = context.config.server;
+  const std::string problem = why_no_listening(server.host, server.port);
+  if (!problem.empty()) return {Verdict::kWrong, problem};
+  return {Verdict::kNote, fmt::format("not running; `hearth serve` starts it at {}:{}", server.host, server.port)};
+}
+
+Finding check_page(const Context&) {
+  if (!server::embedded_page().files.empty()) return {Verdict::kOk, "in this program; a running hub has it at /"};
+  return {Verdict::kNote, "not in this program: install Node.js 18 or later and npm, and build it again"};
+}
+
+// Of folders that are not there yet, the nearest one above counts.
+Finding check_folders(const Context&) {
+  constexpr std::uint64_t kRoomBytes = 4'000'000'000;
+  std::vector<std::string> lines;
+  std::uint64_t data_bytes = 0;
+  const struct {
+    const char *name, *variable;
+    std::filesystem::path folder;
+  } folders[] = {{"data", "XDG_DATA_HOME", data_folder()}, {"cache", "XDG_CACHE_HOME", cache_folder()}, {"state", "XDG_STATE_HOME", state_folder()}};
+  for (const auto& [name, variable, folder] : folders) {
+    std::error_code error;
+    std::filesystem::path there = folder;
+    while (!std::filesystem::exists(there, error) && there.has_relative_path()) there = there.parent_path();
+    if (::access(there.c_str(), W_OK | X_OK) != 0) {
+      return {Verdict::kWrong, fmt::format("{} can't be written: make it yours, or set {} to a folder that is", there.string(), variable)};
+    }
+    const std::uint64_t free_bytes = std::filesystem::space(there, error).available;
+    if (lines.empty()) data_bytes = free_bytes;
+    lines.push_back(fmt::format("{} in {} ({} free)", name, folder.string(), format_bytes(free_bytes)));
+  }
+  const std::string text = fmt::format("{}", fmt::join(lines, ", "));
+  if (data_bytes >= kRoomBytes) return {Verdict::kOk, text};
+  return {Verdict::kNote, text + ": little room for models; `hearth models gc` and `hearth snapshots drop` make some"};
+}
+
+Finding check_policy(const Context& context) {
+  const auto& options = context.config.privacy;
+  const auto policy = load_policy(options.policy);
+  if (!policy) return {Verdict::kWrong, policy.error().message};
+  const auto dictionary = load_dictionaries(options.dictionaries);
+  if (!dictionary) return {Verdict::kWrong, dictionary.error().message};
+  if (const auto problems = policy->check(); !problems.empty()) return {Verdict::kWrong, fmt::format("{}", fmt::join(problems, "; "))};
+  const std::string name = options.policy.empty() ? "the standard one: everything is private, and redacted before it leaves" : options.policy;
+  return {Verdict::kOk, fmt::format("{}; {} rules and {} expectations hold", name, policy->rules.size(), policy->expectations.size())};
 }
 
 struct Check {
@@ -177,10 +260,11 @@ constexpr std::array kChecks = {
     Check{"processor", check_processor}, Check{"memory", check_memory},
     Check{"roofs", check_roofs},         Check{"configuration", check_config},
     Check{"embedded model", check_embedded_model}, Check{"models", check_models},
-    Check{"ledger", check_ledger},       Check{"adviser", check_adviser},
+    Check{"folders", check_folders},     Check{"ledger", check_ledger},
+    Check{"policy", check_policy},       Check{"adviser", check_adviser},
     Check{"upstreams", check_upstreams}, Check{"llama-server", check_llama_server}, Check{"api keys", check_keys},
     Check{"jail", check_jail},           Check{"bridge", check_bridge},
-    Check{"hub", check_hub},
+    Check{"page", check_page},           Check{"hub", check_hub},
 };
 
 }  // namespace

@@ -56,6 +56,27 @@ class WrongInput(unittest.TestCase):
         cut.write_bytes(MODEL.read_bytes()[:-1000])
         self.assert_refused(self.ask(cut), 1, "cut.gguf", "download")
 
+    def test_doctor_names_what_is_wrong(self):
+        file = self.home.path / "file"
+        file.write_text("")
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = taken.getsockname()[1]
+            self.home.write_config(f"[server]\nport = {port}\n")
+            (self.home.path / ".config/hearth/policy.toml").write_text('[actions]\nprivate = "perhaps"\n')
+            done = self.home.run("doctor", "--json", XDG_STATE_HOME=str(file / "state"))
+        found = {row["check"]: row for row in json.loads(done.stdout)}
+        self.assertEqual({name for name, row in found.items() if row["verdict"] == "wrong"}, {"folders", "policy", "hub"}, found)
+        self.assertIn(f"another program listens at 127.0.0.1:{port}: end it, or choose another server.port", found["hub"]["text"])
+        self.assertIn(f"{file} can't be written: make it yours, or set XDG_STATE_HOME", found["folders"]["text"])
+        self.assertIn("line 2: private must be free, redacted, ask or never", found["policy"]["text"])
+        self.assertIn("3 of ", done.stderr)
+        self.assertRegex(found["models"]["text"], r"models pull [\w-]+/")
+
+        self.home.write_config("")
+        (self.home.path / ".config/hearth/policy.toml").unlink()
+        well = self.home.run("doctor")
+        self.assertRegex(well.stdout, r"ok     folders         data in .*free\)\n(.*\n)*ok     policy .*\n")
+
     def test_text_file_named_gguf(self):
         fake = self.home.path / "notes.gguf"
         fake.write_text("These are my notes, not a model.\n" * 100)

@@ -57,17 +57,6 @@ void write_roofs(JsonWriter& json, const std::optional<device::KeptRoofs>& kept)
   json.key("f32_gop_s").value(roofs.f32_gop_s).key("f64_gop_s").value(roofs.f64_gop_s).end_object();
 }
 
-// The largest that fits now and writes as fast as people read; -1: none.
-std::ptrdiff_t best_of(std::span<const Estimate> estimates) {
-  std::ptrdiff_t best = -1;
-  for (std::size_t i = 0; i < estimates.size(); ++i) {
-    const Estimate& e = estimates[i];
-    if (e.fits != Fits::kNow || e.decode_tokens_per_s < kReadableTokensPerS) continue;
-    if (best < 0 || kKnownModels[i].params > kKnownModels[static_cast<std::size_t>(best)].params) best = static_cast<std::ptrdiff_t>(i);
-  }
-  return best;
-}
-
 void write_speed(JsonWriter& json, const char* name, double tokens_per_s) {
   json.key(name);
   if (tokens_per_s > 0) {
@@ -110,6 +99,16 @@ Estimate estimate(const KnownModel& model, const device::MemoryInfo& memory, con
   return e;
 }
 
+const KnownModel* best_known_model(const device::MemoryInfo& memory, const std::optional<device::KeptRoofs>& roofs) {
+  const KnownModel* best = nullptr;
+  for (const KnownModel& model : kKnownModels) {
+    const Estimate e = estimate(model, memory, roofs);
+    if (e.fits != Fits::kNow || e.decode_tokens_per_s < kReadableTokensPerS) continue;
+    if (best == nullptr || model.params > best->params) best = &model;
+  }
+  return best;
+}
+
 std::string render_roofs(const std::optional<device::KeptRoofs>& roofs) {
   std::string out;
   JsonWriter json(out);
@@ -121,9 +120,7 @@ std::string render_roofs(const std::optional<device::KeptRoofs>& roofs) {
 
 std::string render_recommendation(const device::MemoryInfo& memory, const std::optional<device::KeptRoofs>& roofs,
                                   std::span<const hub::ModelEntry> here) {
-  std::array<Estimate, kKnownModels.size()> estimates;
-  std::ranges::transform(kKnownModels, estimates.begin(), [&](const KnownModel& m) { return estimate(m, memory, roofs); });
-  const std::ptrdiff_t best = best_of(estimates);
+  const KnownModel* const best = best_known_model(memory, roofs);
 
   std::string out;
   JsonWriter json(out);
@@ -132,9 +129,9 @@ std::string render_recommendation(const device::MemoryInfo& memory, const std::o
   json.key("available_bytes").value(memory.available_bytes).end_object();
   write_roofs(json, roofs);
   json.key("models").begin_array();
-  for (std::size_t i = 0; i < kKnownModels.size(); ++i) {
-    const bool is_here = std::ranges::find(here, kKnownModels[i].name, &hub::ModelEntry::name) != here.end();
-    write_model(json, kKnownModels[i], estimates[i], is_here, static_cast<std::ptrdiff_t>(i) == best);
+  for (const KnownModel& model : kKnownModels) {
+    const bool is_here = std::ranges::find(here, model.name, &hub::ModelEntry::name) != here.end();
+    write_model(json, model, estimate(model, memory, roofs), is_here, &model == best);
   }
   json.end_array().end_object();
   return out;

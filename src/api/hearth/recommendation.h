@@ -48,6 +48,9 @@ inline constexpr std::uint32_t kEstimateContext = 8192;
 
 Estimate estimate(const KnownModel& model, const device::MemoryInfo& memory, const std::optional<device::KeptRoofs>& roofs);
 
+// The largest that fits now and writes as fast as people read; null: none, or the roofs are not known.
+const KnownModel* best_known_model(const device::MemoryInfo& memory, const std::optional<device::KeptRoofs>& roofs);
+
 std::string render_roofs(const std::optional<device::KeptRoofs>& roofs);
 std::string render_recommendation(const device::MemoryInfo& memory, const std::optional<device::KeptRoofs>& roofs,
                                   std::span<const hub::ModelEntry> here);
