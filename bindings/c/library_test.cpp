@@ -65,6 +65,16 @@ Result<> spin_if_odd(const Bindings& bound, const Workers& workers) {
   return {};
 }
 
+// A kernel for a device, which the hub has run elsewhere.
+std::shared_ptr<const compute::bridge::JailedKernel> device_kernel() {
+  auto run = std::make_shared<HubKernel>(hub_kernel("on_device", "out i64[1], value i64", spin_if_odd));
+  run->is_elsewhere = true;
+  auto kernel = std::make_shared<compute::bridge::JailedKernel>();
+  kernel->name = run->name, kernel->signature = run->signature;
+  kernel->on_device = std::move(run);
+  return kernel;
+}
+
 Result<> refuse(const Bindings&, const Workers&) { return fail(Code::kUnavailable, "the library 'fft' is not installed"); }
 
 // An answer that says its question back, word by word, or goes on for ever.
@@ -114,6 +124,7 @@ class Library : public testing::Test {
       return std::make_unique<Echo>(question, n_answers_);
     };
     services.find_kernel = [](std::string_view name) -> Result<std::shared_ptr<const compute::bridge::JailedKernel>> {
+      if (name == "on_device") return device_kernel();
       if (name != "test" && name != "0123") return fail(Code::kNotFound, "there is no kernel '" + std::string(name) + "'");
       return client::test_kernel();
     };
@@ -233,6 +244,38 @@ TEST_F(Library, RunsAKernelOfTheHub) {
   ASSERT_EQ(hearth_run(kernel, values, 3, &options, &report), HEARTH_OK);
   EXPECT_NE(report.out_hash, hash);
   EXPECT_EQ(floats(y, 1)[0], 70);
+}
+
+// One that hangs there would else keep every client's kernels of the house waiting.
+TEST_F(Library, WhatRunsOnADeviceKeepsNobodyWaiting) {
+  hearth_tensor* out = alloc(HEARTH_I64, {1});
+  hearth_kernel* const on_device = open_kernel("on_device");
+  const hearth_value even[] = {hearth_of(out), hearth_integer(42)};
+  ASSERT_EQ(hearth_run(on_device, even, 2, nullptr, nullptr), HEARTH_OK) << hearth_error();
+  EXPECT_EQ(*static_cast<std::int64_t*>(hearth_data(out)), 42);
+
+  hearth_run_options first{};
+  first.size = sizeof first;
+  first.generation = 1;
+  std::thread hanging([&] {
+    const hearth_value odd[] = {hearth_of(out), hearth_integer(1)};
+    EXPECT_EQ(hearth_run(on_device, odd, 2, &first, nullptr), HEARTH_SUPERSEDED);
+  });
+  await([] { return n_spinning == 1; });
+  const hearth_options options = options_of();
+  hearth_context* other = nullptr;
+  ASSERT_EQ(hearth_open(&options, &other), HEARTH_OK) << hearth_error();
+  std::swap(context_, other);
+  hearth_tensor* x = filled({1, 1}, {3});
+  hearth_tensor* y = alloc(HEARTH_F32, {1, 1});
+  const hearth_value values[] = {hearth_of(y), hearth_of(x), hearth_of(x)};
+  EXPECT_EQ(hearth_run(open_kernel("multiply"), values, 3, nullptr, nullptr), HEARTH_OK) << hearth_error();
+  EXPECT_EQ(n_spinning, 1);
+  std::swap(context_, other);
+  first.generation = 2;
+  EXPECT_EQ(hearth_run(on_device, even, 2, &first, nullptr), HEARTH_OK) << hearth_error();
+  hanging.join();
+  hearth_close(other);
 }
 
 TEST_F(Library, CopiesForeignMemoryAndUsesThePoolsInPlace) {

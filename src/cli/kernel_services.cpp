@@ -44,7 +44,8 @@ class DeviceRuns {
                                                compute::runner_options(contract, run_max_)));
       runner_.emplace(std::move(made));
     }
-    const sandbox::OwnedFd process(::dup(runner_->process_descriptor()));
+    HEARTH_TRY(const int descriptor, runner_->process_descriptor());
+    const sandbox::OwnedFd process(::dup(descriptor));
     hub::RunWatch watch([&] { return !workers.gave_up(); }, run_max_, [&] {
       ::syscall(SYS_pidfd_send_signal, process.get(), SIGKILL, nullptr, 0U);
     });
@@ -87,6 +88,7 @@ std::shared_ptr<const compute::bridge::HubKernel> on_device(
   auto out = std::make_shared<compute::bridge::HubKernel>();
   out->name = kernel->contract.name;
   out->signature = kernel->contract.signature;
+  out->is_elsewhere = true;
   out->run = [runs](const compute::Bindings& bindings, const compute::Workers& workers) {
     return runs->run(bindings, workers);
   };

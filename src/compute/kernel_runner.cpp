@@ -196,7 +196,9 @@ Result<> KernelRunner::State::ensure_worker() {
   HEARTH_TRY(worker, sandbox::Worker::start({.n_threads = options.n_threads,
                                              .kind = kind,
                                              .library = options.library}));
-  HEARTH_TRY(kernel, worker->load(image.get()));
+  const Result<std::uint32_t> loaded = worker->load(image.get());
+  if (!loaded) worker.reset();  // One without the kernel is of no use to the next run.
+  HEARTH_TRY(kernel, loaded);
   return {};
 }
 
@@ -519,8 +521,9 @@ Result<std::int64_t> KernelRunner::empty_ns() {
 
 const RunnerOptions& KernelRunner::options() const { return state_->options; }
 
-int KernelRunner::process_descriptor() const {
-  return state_->worker ? state_->worker->pidfd() : -1;
+Result<int> KernelRunner::process_descriptor() {
+  HEARTH_TRY_VOID(state_->ensure_worker());
+  return state_->worker->pidfd();
 }
 
 Result<> KernelRunner::check_settled() {

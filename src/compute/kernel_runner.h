@@ -100,8 +100,9 @@ class KernelRunner {
   Result<> check_settled();
 
   const RunnerOptions& options() const;
-  // The worker's process, to end what nobody waits for any more; until the next call.
-  int process_descriptor() const;
+  // The process of the worker that the next run will be in, a new one where the last has ended: to
+  // end what nobody waits for any more.  Closed by the next call that finds it ended: dup() it.
+  Result<int> process_descriptor();
 
  private:
   struct State;

@@ -99,7 +99,8 @@ Result<> HubLane::run_call(std::uint32_t call, std::uint32_t run) {
     if (const auto at = calls_.find(call); at != calls_.end()) found = at->second;
   }
   if (found == nullptr) return fail(Code::kNotFound, "no such call is bound");
-  const std::lock_guard lock(threads_.in_use);
+  std::unique_lock lock(threads_.in_use, std::defer_lock);
+  if (!found->kernel->is_elsewhere) lock.lock();
   if (is_given_up(page_->channel, run)) return {};
   return found->kernel->run(found->bindings, Workers(threads_.pool, {&page_->channel.give_up_before.value, run}));
 }

@@ -21,7 +21,8 @@
 
 namespace hearth::compute::bridge {
 
-// The threads that kernels of the house compute on: one kernel at a time.
+// The threads that kernels of the house compute on: one kernel at a time.  What runs elsewhere uses
+// none and waits for nobody.
 struct SharedThreads {
   explicit SharedThreads(unsigned n_threads) : pool(n_threads) {}
   ThreadPool pool;

@@ -22,13 +22,15 @@ namespace hearth::compute::bridge {
 // What a run costs, as its contract counts; nothing is known of it: 0.
 using CostOf = std::function<Result<Cost>(const Bindings&)>;
 
-// A kernel of the house: trusted code, run by a thread of the hub.
+// A kernel of the house: trusted code, run by a thread of the hub.  Or one that the hub has run
+// elsewhere, in a device's worker: then it takes none of the hub's threads from others.
 struct HubKernel {
   std::string name;
   Signature signature;
   CostOf cost;
   // May return early, with unfinished outputs, once the workers say that it was given up.
   std::function<Result<>(const Bindings&, const Workers&)> run;
+  bool is_elsewhere = false;
 };
 
 // Those that the program brings along (compute/builtin).

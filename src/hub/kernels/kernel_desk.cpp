@@ -250,7 +250,8 @@ Result<> KernelDesk::run_verified(const RunnableKernel& kernel, const KernelCall
                  contract.signature, kernel.verified->image.fd.get(),
                  compute::runner_options(contract, options_.run_max)));
   // A copy, since the runner closes its own when it replaces a worker that has ended.
-  const sandbox::OwnedFd process(::dup(runner.process_descriptor()));
+  HEARTH_TRY(const int descriptor, runner.process_descriptor());
+  const sandbox::OwnedFd process(::dup(descriptor));
   RunWatch watch(still_wanted, options_.run_max,
                  [&] { ::syscall(SYS_pidfd_send_signal, process.get(), SIGKILL, nullptr, 0U); });
   auto outputs = runner.run_often(arguments, static_cast<int>(call.repeats));
