@@ -79,14 +79,15 @@ void put_text(char (&into)[n], std::string_view text) {
   std::memcpy(into, text.data(), std::min(text.size(), n - 1));
 }
 
-// The library that compiles: OpenCL's loader, or NVRTC's file where one is named.
-std::string compiler_library(Language language) {
-  if (language != Language::kCuda) return "libOpenCL.so.1";
-  for (const std::string& candidate : nvrtc_candidates()) {
+// The libraries that compile, the best first: OpenCL's loader, or what there may be of NVRTC.
+std::vector<std::string> compiler_libraries(Language language) {
+  if (language != Language::kCuda) return {"libOpenCL.so.1"};
+  std::vector<std::string> libraries = nvrtc_candidates();
+  std::erase_if(libraries, [](const std::string& library) {
     std::error_code error;
-    if (!candidate.starts_with('/') || std::filesystem::exists(candidate, error)) return candidate;
-  }
-  return "libnvrtc.so.12";
+    return library.starts_with('/') && !std::filesystem::exists(library, error);
+  });
+  return libraries;
 }
 
 // The device program in a folder that may be run but not written, the driver's cache in one that may
@@ -95,21 +96,22 @@ sandbox::JailedCommand command_for(const Contract& contract, const Unit& unit,
                                    const sandbox::DeviceIdentity& device,
                                    const std::filesystem::path& program,
                                    const std::filesystem::path& scratch) {
-  const std::string library = compiler_library(contract.language);
   sandbox::JailedCommand command;
   command.program = program;
   command.arguments = {terms_of(contract.language).mode, "out=" + (scratch / "binary").string(),
-                       "name=" + contract.name, "library=" + library,
-                       fmt::format("target={}", device.target)};
+                       "name=" + contract.name, fmt::format("target={}", device.target)};
   command.readable = sandbox::toolchain_paths();
+  for (const std::string& library : compiler_libraries(contract.language)) {
+    command.arguments.push_back("library=" + library);
+    if (library.starts_with('/'))
+      command.readable.push_back(std::filesystem::path(library).parent_path());
+  }
   command.readable.push_back(program.parent_path());
   std::error_code error;
   for (const char* const path :
        {"/etc/OpenCL", "/proc/cpuinfo", "/proc/meminfo", "/sys/devices/system"}) {
     if (std::filesystem::exists(path, error)) command.readable.emplace_back(path);
   }
-  if (library.starts_with('/'))
-    command.readable.push_back(std::filesystem::path(library).parent_path());
   command.writable = {scratch};
   command.working_folder = scratch;
   command.environment = {"PATH=/usr/bin:/bin",
@@ -123,14 +125,18 @@ sandbox::JailedCommand command_for(const Contract& contract, const Unit& unit,
   return command;
 }
 
+std::string_view last_line(std::string_view text) {
+  const std::size_t end = text.find_last_not_of('\n');
+  text = text.substr(0, end == std::string_view::npos ? 0 : end + 1);
+  return text.substr(text.rfind('\n') + 1);
+}
+
 Error why_not(const sandbox::CommandOutcome& outcome, const Unit& unit,
               const sandbox::JailLimits& limits) {
-  const std::size_t no_device = outcome.output.find("hearth: no device: ");
-  if (no_device != std::string::npos) {
-    const std::size_t begin = no_device + std::strlen("hearth: no device: ");
-    const std::size_t end = std::min(outcome.output.find('\n', begin), outcome.output.size());
-    return {Code::kUnsupported, outcome.output.substr(begin, end - begin)};
-  }
+  using sandbox::BuildEnd;
+  const auto end = static_cast<BuildEnd>(outcome.exit_code);
+  if (end == BuildEnd::kNoDevice)
+    return {Code::kUnsupported, sandbox::clean_sentence(last_line(outcome.output))};
   std::string reason;
   const std::vector<std::string> lines =
       own_diagnostics(outcome.output, unit.n_source_lines, unit.source_name);
@@ -143,7 +149,7 @@ Error why_not(const sandbox::CommandOutcome& outcome, const Unit& unit,
     reason = fmt::format("its image is larger than {} bytes", limits.file_bytes);
   } else if (!lines.empty()) {
     reason = fmt::format("{}", fmt::join(lines, "\n"));
-  } else if (outcome.output.find("hearth: no kernel") != std::string::npos) {
+  } else if (end == BuildEnd::kNoKernel) {
     reason = fmt::format("it does not define {}", unit.declaration);
   } else {
     reason = fmt::format(
@@ -154,14 +160,12 @@ Error why_not(const sandbox::CommandOutcome& outcome, const Unit& unit,
   return {Code::kInvalidArgument, reason};
 }
 
-// What the compiler calls itself, if it does.
+// What the compiler calls itself, if it does: the last thing that is printed.
 std::string compiler_of(const sandbox::CommandOutcome& outcome,
                         const sandbox::DeviceIdentity& device) {
-  const std::size_t at = outcome.output.find(kCompilerLine);
-  if (at == std::string::npos) return device.driver;
-  const std::string_view rest = std::string_view(outcome.output).substr(at + kCompilerLine.size());
-  return sandbox::clean_sentence(
-      rest.substr(0, std::min(rest.find('\n'), kCompilerBytesMax)));
+  const std::string_view line = last_line(outcome.output);
+  if (!line.starts_with(kCompilerLine)) return device.driver;
+  return sandbox::clean_sentence(line.substr(kCompilerLine.size(), kCompilerBytesMax));
 }
 
 }  // namespace

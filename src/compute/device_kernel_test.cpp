@@ -4,12 +4,14 @@
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <cerrno>
 
 #include "base/file.h"
 #include "compute/cuda/nvrtc.h"
-#include "compute/kernels_for_test.h"
+#include "compute/named_kernels_for_test.h"
 #include "compute/receipt.h"
 #include "compute/shelf.h"
 
@@ -22,7 +24,6 @@ namespace {
 
 using testing::AnyOf;
 using testing::HasSubstr;
-using testing::Not;
 using testing::StartsWith;
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -127,30 +128,18 @@ TEST(DeviceKernel, HasGroupsAndTheirMemory) {
   ASSERT_TRUE(kernel) << kernel.error().message;
 }
 
-struct Cheat {
-  const char* name;
-  TestKernel kernel;
-  const char* caught;  // A part of the sentence.
-};
-std::string name_of(const testing::TestParamInfo<Cheat>& test) { return test.param.name; }
-void PrintTo(const Cheat& cheat, std::ostream* out) { *out << cheat.name; }
-
-class CheatOnDevice : public testing::TestWithParam<Cheat> {};
+class CheatOnDevice : public testing::TestWithParam<NamedKernel> {};
 
 TEST_P(CheatOnDevice, IsCaught) {
   HEARTH_SKIP_WITHOUT_OPENCL();
-  const auto kernel = build_on_device(GetParam().kernel);
-  ASSERT_FALSE(kernel) << "the cheat passed";
-  EXPECT_EQ(kernel.error().code, Code::kInvalidArgument) << kernel.error().message;
-  EXPECT_THAT(kernel.error().message, HasSubstr(GetParam().caught));
-  EXPECT_THAT(kernel.error().message, Not(HasSubstr("root:")));
+  expect_caught(GetParam(), build_on_device(GetParam().kernel));
 }
 
 const char* const kCall =
     "long call(long number, long a, long b, long c) { long r; __asm__ volatile(\"syscall\" : \"=a\"(r) "
     ": \"a\"(number), \"D\"(a), \"S\"(b), \"d\"(c) : \"rcx\", \"r11\", \"memory\"); return r; }\n";
 
-const Cheat kCheats[] = {
+const NamedKernel kCheats[] = {
     {"wrong", {kScale, "const i64 i = ITEM(0);\nif (i < n) out[i] = in[i] + w[i];", kOracle, kTerms}, "where the oracle says"},
     {"writes_past_the_end", {kScale, "const i64 i = ITEM(0);\nout[i] = i < n ? in[i] * w[i] : 0.0f;", kOracle, kTerms}, "'out'"},
     {"writes_its_inputs", {kScale, "const i64 i = ITEM(0);\nif (i < n) { ((GLOBAL f32*)in)[i] = 0; out[i] = 0; }", kOracle, kTerms}, "which is only read"},
@@ -161,6 +150,8 @@ const Cheat kCheats[] = {
     {"does_not_compile", {kScale, "out[0] = inn[0];", kOracle, kTerms}, "does not compile: kernel.cl:2:10: use of undeclared identifier 'inn'"},
     {"reads_a_file", {kScale, kHonest, kOracle, kTerms, "#include \"/etc/passwd\"\n"}, "kernel.cl:1: a kernel includes nothing"},
     {"reads_a_file_behind_a_comment", {kScale, kHonest, kOracle, kTerms, "/**/ # /**/ inc\\\nlude \"/etc/passwd\"\n"}, "a kernel includes nothing"},
+    {"says_that_there_is_no_device", {kScale, kHonest, kOracle, kTerms, "hearth: no device: none\n"}, "does not compile: kernel.cl:1"},
+    {"reads_a_file_by_a_trigraph", {kScale, kHonest, kOracle, kTerms, "\n?\?=include \"/etc/passwd\"\n"}, "trigraphs, which are no part of"},
     {"asks_what_there_is", {kScale, kHonest, kOracle, kTerms, "#if __has_include(\"/etc/passwd\")\n#endif\n"}, "poisoned"},
 };
 INSTANTIATE_TEST_SUITE_P(All, CheatOnDevice, testing::ValuesIn(kCheats), name_of);
@@ -319,7 +310,10 @@ TEST(CudaKernel, RunsInItsWorkerByTheDriversCalls) {
   const auto failing = draw_case(*contract, {7}, Values::kEven, dice);
   const auto failed = runner->run(*failing, {});
   ASSERT_FALSE(failed);
-  EXPECT_THAT(failed.error().message, HasSubstr("the device refuses the run with error 700"));
+  EXPECT_THAT(failed.error().message, HasSubstr("the device refuses the run with error 700: the kernel touched"));
+  const auto process = runner->process_descriptor();  // Of the next one, which whoever gives up can end.
+  ASSERT_TRUE(process) << process.error().message;
+  EXPECT_EQ(::syscall(SYS_pidfd_send_signal, *process, 0, nullptr, 0U), 0);
   EXPECT_TRUE(runner->run(*drawn, {}));
   // Another device's image is none for this one.
   header.made_for.target[3] = '8';

@@ -2,21 +2,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "compute/kernels_for_test.h"
+#include "compute/named_kernels_for_test.h"
 #include "compute/receipt.h"
 
 namespace hearth::compute {
 namespace {
 
-struct Honest {
-  const char* name;
-  TestKernel kernel;
-};
-
-std::string name_of(const testing::TestParamInfo<Honest>& test) { return test.param.name; }
-void PrintTo(const Honest& honest, std::ostream* out) { *out << honest.name; }
-
-class HonestKernel : public testing::TestWithParam<Honest> {};
+class HonestKernel : public testing::TestWithParam<NamedKernel> {};
 
 TEST_P(HonestKernel, Passes) {
   HEARTH_SKIP_WITHOUT_JAIL();
@@ -27,7 +19,7 @@ TEST_P(HonestKernel, Passes) {
   EXPECT_EQ(statement->contract_key, to_hex((*kernel)->key));
 }
 
-const Honest kHonest[] = {
+const NamedKernel kHonest[] = {
     {"scale", {"out f32[n], in f32[n], w f32[n], n i64", "for (i64 i = 0; i < n; ++i) out[i] = in[i] * w[i];", "", "tolerance_ulps = 1\ndeterminism = \"D2\"\nflops = \"n\"\n"}},
     {"scale_vectors",
      {"out f32[n], in f32[n], w f32[n], n i64",

@@ -18,6 +18,15 @@ inline constexpr std::uint32_t kDeviceArgumentsMax =
 inline constexpr std::uint32_t kDeviceKernelNameBytes = 64;
 inline constexpr std::uint32_t kDeviceSourceBytesMax = 1U << 20;  // That a device program builds.
 
+// How the device program's build ends: its exit status, since what it prints has foreign text in
+// it.
+enum class BuildEnd : int {
+  kBuilt = 0,
+  kRefused = 1,   // The compiler's messages are printed.
+  kNoDevice = 3,  // The last line printed says why.
+  kNoKernel = 4,  // The text compiles, and has no such kernel.
+};
+
 enum class DeviceKind : std::uint32_t { kOpenCl = 1, kCuda = 2 };
 
 // Which device there is, as its worker says when it is ready (protocol.h), and which one a binary is

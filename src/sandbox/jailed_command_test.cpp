@@ -5,7 +5,6 @@
 #include <asm/ioctls.h>
 #include <fcntl.h>
 #include <linux/sched.h>
-#include <linux/seccomp.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -158,7 +157,7 @@ TEST_F(CommandTest, TheFilterStandsWithoutLandlock) {
   const Yard yard;
   const auto path = reinterpret_cast<long>(yard.secret.c_str());
   const long self = ::getpid();
-  const std::pair<std::array<long, 5>, int> calls[] = {
+  const std::pair<std::array<long, 7>, int> calls[] = {
       {{SYS_openat, AT_FDCWD, path, O_RDONLY}, 0},
       {{SYS_openat, AT_FDCWD, path, O_RDONLY | O_TRUNC}, EACCES},
       {{SYS_openat, AT_FDCWD, path, O_ACCMODE | O_TRUNC}, EACCES},
@@ -191,18 +190,8 @@ TEST_F(CommandTest, TheFilterStandsWithoutLandlock) {
       {{SYS_ptrace, 0}, ENOSYS},
   };
   for (const auto& [words, expected] : calls) {
-    const pid_t child = ::fork();
-    if (child == 0) {
-      Filter filter = command_filter();
-      const sock_fprog program = filter.program();
-      ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-      if (::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) != 0) ::_exit(255);
-      const long result = ::syscall(words[0], words[1], words[2], words[3], words[4]);
-      for (;;) ::syscall(SYS_exit_group, result < 0 ? errno : 0);
-    }
-    int status = 0;
-    ASSERT_EQ(::waitpid(child, &status, 0), child);
-    EXPECT_EQ(WEXITSTATUS(status), expected) << words[0] << ' ' << words[1] << ' ' << words[3];
+    EXPECT_EQ(fate_of(command_filter(), words), expected)
+        << words[0] << ' ' << words[1] << ' ' << words[3];
   }
   EXPECT_EQ(must(read_file(yard.secret)), "hearth-secret-9a7c\n");
 }

@@ -148,6 +148,29 @@ std::string fault_sentence(const RunAnswer& answer) {
   return fmt::format("the kernel was ended by {}", signal);
 }
 
+// What callers and authors can do something about: OpenCL's errors are negative, CUDA's positive.
+std::string device_sentence(int error) {
+  static constexpr std::pair<int, const char*> kMeanings[] = {
+      {-4, "its memory does not suffice for the tensors"},
+      {-5, "a group of this size needs more than it has"},
+      {-6, "this machine's memory does not suffice"},
+      {-54, "groups of this size are none that it has"},
+      {-61, "a tensor is larger than it takes"},
+      {1, "it takes no such launch: too many groups, or too large ones"},
+      {2, "its memory does not suffice for the tensors"},
+      {700, "the kernel touched memory that is in none of its tensors"},
+      {701, "a group of this size needs more than it has"},
+      {702, "the kernel ran for longer than its driver lets one"},
+      {716, "the kernel touched memory off its alignment"},
+      {719, "the kernel ended with an error"},
+  };
+  const auto* const known =
+      std::ranges::find(kMeanings, error, &std::pair<int, const char*>::first);
+  return fmt::format("the device refuses the run with error {}{}{}", error,
+                     known == std::end(kMeanings) ? "" : ": ",
+                     known == std::end(kMeanings) ? "" : known->second);
+}
+
 }  // namespace
 
 std::string RunOutcome::sentence() const {
@@ -165,18 +188,19 @@ std::string RunOutcome::sentence() const {
     case RunEnd::kDeadline:
       return "the kernel did not return before its deadline";
     case RunEnd::kFailed:
-      return fmt::format("the device refuses the run with error {}", answer.signal);
+      return device_sentence(answer.signal);
   }
   return {};
 }
 
 struct Worker::State {
   WorkerLimits limits;
+  // Of a device's driver.  Before the process, so that it goes after it: nobody writes there then.
+  std::optional<PrivateFolder> scratch;
   Process process;
   OwnedFd control;
   OwnedFd lifeline;
   ChannelPage channel;
-  std::optional<PrivateFolder> scratch;  // Of a device's driver.
   DeviceIdentity device{};
   bool is_stopped = false;
   std::bitset<kWorkerKernelsMax> kernels;

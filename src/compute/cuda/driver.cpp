@@ -13,14 +13,8 @@ namespace {
 Result<CudaDriver> load() {
   const std::vector<std::string> names = {"libcuda.so.1"};
   HEARTH_TRY(const SharedLibrary library, SharedLibrary::open(names, "CUDA", "NVIDIA's driver"));
-  constexpr std::string_view kWanted = "a driver for CUDA 11 or later";
   CudaDriver driver{};
-  Result<> bound;
-  sandbox::bind_cuda(driver, [&](const char* name, auto*& function) {
-    bound = library.bind(name, function, kWanted);
-    return bound.has_value();
-  });
-  HEARTH_TRY_VOID(std::move(bound));
+  HEARTH_TRY_VOID(library.bind_all(driver, "a driver for CUDA 11 or later"));
   int n_devices = 0;
   if (driver.init(0) != 0 || driver.device_count(&n_devices) != 0 || n_devices == 0) {
     return fail(Code::kUnavailable, "NVIDIA's driver is installed, but no GPU of theirs is there");

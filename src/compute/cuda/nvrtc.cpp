@@ -3,51 +3,22 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstdlib>
-#include <filesystem>
 #include <memory>
 
 #include "compute/builtin/library/shared_library.h"
+#include "compute/cuda/library_search.h"
 #include "sandbox/device/cuda_api.h"
 
 namespace hearth::compute {
 namespace {
 
-namespace fs = std::filesystem;
-
-constexpr const char* kNames[] = {"libnvrtc.so.13", "libnvrtc.so.12"};
 constexpr int kSuccess = 0;
 constexpr int kCompilation = 6;
-
-// FOLDER/lib/python3.x/site-packages/nvidia/*/lib, where pip puts NVIDIA's libraries.
-void add_of_python(const fs::path& prefix, std::vector<std::string>& found) {
-  std::error_code ignored;
-  for (const auto& python : fs::directory_iterator(prefix / "lib", ignored)) {
-    if (!python.path().filename().string().starts_with("python3")) continue;
-    for (const auto& package : fs::directory_iterator(python.path() / "site-packages/nvidia", ignored)) {
-      for (const char* const name : kNames) {
-        const fs::path file = package.path() / "lib" / name;
-        if (fs::exists(file, ignored)) found.push_back(file);
-      }
-    }
-  }
-}
 
 }  // namespace
 
 std::vector<std::string> nvrtc_candidates() {
-  std::vector<std::string> found;
-  if (const char* const named = std::getenv("HEARTH_NVRTC")) found.emplace_back(named);
-  for (const char* const variable : {"VIRTUAL_ENV", "CONDA_PREFIX"}) {
-    if (const char* const prefix = std::getenv(variable)) add_of_python(prefix, found);
-  }
-  for (const char* const variable : {"CUDA_HOME", "CUDA_PATH"}) {
-    const char* const home = std::getenv(variable);
-    if (home == nullptr) continue;
-    for (const char* const name : kNames) found.push_back(fs::path(home) / "lib64" / name);
-  }
-  found.insert(found.end(), std::begin(kNames), std::end(kNames));
-  return found;
+  return library_candidates("HEARTH_NVRTC", {"libnvrtc.so.13", "libnvrtc.so.12"});
 }
 
 struct Nvrtc::Functions : sandbox::NvrtcFunctions {};
@@ -56,12 +27,7 @@ Result<Nvrtc> Nvrtc::load() {
   HEARTH_TRY(const SharedLibrary library,
              SharedLibrary::open(nvrtc_candidates(), "compiling CUDA C++", "pip's nvidia-cuda-nvrtc-cu12, and name its libnvrtc.so.12 in HEARTH_NVRTC"));
   static Functions f;
-  Result<> bound;
-  sandbox::bind_nvrtc(f, [&](const char* name, auto*& function) {
-    bound = library.bind(name, function, "version 11.2 or later");
-    return bound.has_value();
-  });
-  HEARTH_TRY_VOID(std::move(bound));
+  HEARTH_TRY_VOID(library.bind_all(f, "version 11.2 or later"));
   Nvrtc nvrtc;
   nvrtc.functions_ = &f;
   nvrtc.library_ = library.name();

@@ -1,8 +1,6 @@
 // NVIDIA's run-time compiler: CUDA C++ to machine code, on machines without a GPU, too.
 //
-// Looked for in this order: the file that HEARTH_NVRTC names; what pip has installed
-// (nvidia/*/lib/libnvrtc.so.13 or .12) beside the Python of $VIRTUAL_ENV or $CONDA_PREFIX;
-// $CUDA_HOME/lib64 and $CUDA_PATH/lib64; the loader's own paths.
+// libnvrtc.so.13 or .12: the file that HEARTH_NVRTC names, or the first that library_search.h finds.
 #pragma once
 
 #include <string>

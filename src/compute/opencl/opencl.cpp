@@ -25,12 +25,7 @@ Result<ClFunctions> load() {
                  names, "OpenCL",
                  "ocl-icd-libopencl1 and a driver (pocl-opencl-icd for the CPU)"));
   ClFunctions f{};
-  Result<> bound;
-  sandbox::bind_opencl(f, [&](const char* name, auto*& function) {
-    bound = library.bind(name, function);
-    return bound.has_value();
-  });
-  HEARTH_TRY_VOID(std::move(bound));
+  HEARTH_TRY_VOID(library.bind_all(f));
   return f;
 }
 

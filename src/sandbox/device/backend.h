@@ -4,6 +4,8 @@
 // serve_device.cpp.  One kernel is held at a time: a device worker is for one.
 #pragma once
 
+#include <dlfcn.h>
+
 #include <cstddef>
 #include <cstdint>
 
@@ -27,6 +29,21 @@ struct DeviceBackend {
 const DeviceBackend& opencl_backend();
 const DeviceBackend& cuda_backend();
 
+// Opens a driver's library and finds all functions of `table` in it.  `what` it is called in
+// sentences, `way_out` what brings it.
+template <class Table>
+bool open_library(const char* name, const char* what, const char* way_out, Table& table,
+                  Trouble& trouble) {
+  void* const library = ::dlopen(name, RTLD_NOW | RTLD_LOCAL);
+  if (library == nullptr)
+    return refuse(trouble, what, " (", Foreign{name}, ") can't be opened: ", way_out);
+  return bind_functions(table, [&]<class F>(const char* function, F*& into) {
+    into = reinterpret_cast<F*>(::dlsym(library, function));
+    return into != nullptr || refuse(trouble, what, " (", Foreign{name}, ") has no function ",
+                                     function, ": ", way_out);
+  });
+}
+
 // Where a run's buffer lies, and how many bytes there are from there to its mapping's end.
 struct BufferPlace {
   std::byte* data;
@@ -41,10 +58,10 @@ struct NumberArgument {
 };
 NumberArgument number_argument(const DeviceArgument& argument, const RunRequest& request);
 
-// Compilers, in their jail: text from stdin; a binary to out=FILE, or messages to stdout and 1.
-// Arguments: out=, name=, library=; of CUDA's target=, too.
-int build_opencl(int argc, char** argv);
-int build_cuda(int argc, char** argv);
+// Compilers, in their jail: text from stdin; a binary to out=FILE, or messages to stdout.
+// Arguments: out=, name=, library=; of CUDA's target=, and more than one library= to try.
+BuildEnd build_opencl(int argc, char** argv);
+BuildEnd build_cuda(int argc, char** argv);
 // All of stdin, ended by a zero; null if there is more than a source may have.
 char* read_source(std::size_t& bytes);
 // A line to stdout, where the library reads what a compiler says.

@@ -1,9 +1,6 @@
 // NVIDIA's GPUs, by their driver; kernels are compiled by NVRTC, on machines without a GPU, too.
 //
 // A kernel that faults poisons its process's context: here that is the worker's, which ends.
-#include <dlfcn.h>
-#include <unistd.h>
-
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -20,13 +17,6 @@ int device;
 CudaHandle context, module, function;
 DeviceImageHeader loaded;
 
-auto binder(void* library, Trouble& trouble) {
-  return [library, &trouble]<class F>(const char* name, F*& into) {
-    into = reinterpret_cast<F*>(::dlsym(library, name));
-    return into != nullptr || refuse(trouble, "the library has no function ", name);
-  };
-}
-
 bool failed(Trouble& trouble, const char* what, int error) {
   const char* name = nullptr;
   if (cu.error_name(error, &name) != 0 || name == nullptr) name = "an unknown error";
@@ -34,10 +24,8 @@ bool failed(Trouble& trouble, const char* what, int error) {
 }
 
 bool open_cuda(const char* library, Trouble& trouble) {
-  void* const opened = ::dlopen(library, RTLD_NOW | RTLD_LOCAL);
-  if (opened == nullptr)
-    return refuse(trouble, "NVIDIA's driver (", Foreign{library}, ") can't be opened");
-  if (!bind_cuda(cu, binder(opened, trouble))) return false;
+  if (!open_library(library, "NVIDIA's driver", "install one for CUDA 11 or later", cu, trouble))
+    return false;
   int n_devices = 0;
   if (cu.init(0) != 0 || cu.device_count(&n_devices) != 0 || n_devices == 0)
     return refuse(trouble, "NVIDIA's driver is installed, but no GPU of theirs is there");
@@ -155,25 +143,19 @@ char* compile(const NvrtcFunctions& nvrtc, const char* source, const char* arch,
   return nullptr;
 }
 
-bool build(int argc, char** argv) {
-  Trouble trouble;
-  NvrtcFunctions nvrtc{};
-  const char* const library = text_of(argc, argv, "library=");
-  void* const opened = ::dlopen(library, RTLD_NOW | RTLD_LOCAL);
-  if (opened == nullptr || !bind_nvrtc(nvrtc, binder(opened, trouble))) {
-    say("hearth: no device: NVRTC can't be opened: ", trouble.any() ? trouble.text() : library);
-    return false;
+// The first that opens.
+bool open_nvrtc(int argc, char** argv, NvrtcFunctions& nvrtc, Trouble& trouble) {
+  refuse(trouble, "NVRTC is not named");
+  for (int i = 2; i < argc; ++i) {
+    const char* const library = value_of(argv[i], "library=");
+    if (library != nullptr && open_library(library, "NVRTC",
+                                           "install version 11.2 or later, and name its file in "
+                                           "HEARTH_NVRTC",
+                                           nvrtc, trouble)) {
+      return true;
+    }
   }
-  std::size_t bytes = 0, n_cubin = 0;
-  const char* const source = read_source(bytes);
-  const char* const arch = text_of(argc, argv, "target=");
-  const char* const cubin = source == nullptr ? nullptr : compile(nvrtc, source, arch, n_cubin);
-  int major = 0, minor = 0;
-  char version[32] = {};
-  if (nvrtc.nvrtcVersion(&major, &minor) == 0)
-    std::snprintf(version, sizeof version, "NVRTC %d.%d", major, minor);
-  say("hearth: compiler ", version);
-  return cubin != nullptr && write_binary(text_of(argc, argv, "out="), cubin, n_cubin);
+  return false;
 }
 
 }  // namespace
@@ -183,9 +165,25 @@ const DeviceBackend& cuda_backend() {
   return kBackend;
 }
 
-int build_cuda(int argc, char** argv) {
-  const bool is_built = build(argc, argv);
-  ::_exit(is_built ? 0 : 1);
+BuildEnd build_cuda(int argc, char** argv) {
+  Trouble trouble;
+  NvrtcFunctions nvrtc{};
+  if (!open_nvrtc(argc, argv, nvrtc, trouble)) {
+    say(trouble.text());
+    return BuildEnd::kNoDevice;
+  }
+  std::size_t bytes = 0, n_cubin = 0;
+  const char* const source = read_source(bytes);
+  const char* const arch = text_of(argc, argv, "target=");
+  const char* const cubin = source == nullptr ? nullptr : compile(nvrtc, source, arch, n_cubin);
+  if (cubin == nullptr) return BuildEnd::kRefused;
+  int major = 0, minor = 0;
+  char version[32] = {};
+  if (nvrtc.nvrtcVersion(&major, &minor) == 0)
+    std::snprintf(version, sizeof version, "NVRTC %d.%d", major, minor);
+  say("hearth: compiler ", version);
+  const bool is_written = write_binary(text_of(argc, argv, "out="), cubin, n_cubin);
+  return is_written ? BuildEnd::kBuilt : BuildEnd::kRefused;
 }
 
 }  // namespace hearth::sandbox

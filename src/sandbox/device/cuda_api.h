@@ -40,7 +40,7 @@ struct CudaDriver {
 
 // Calls bind(name, member) for each function, until one returns false.
 template <class Bind>
-bool bind_cuda(CudaDriver& f, Bind&& bind) {
+bool bind_functions(CudaDriver& f, Bind&& bind) {
   return bind("cuInit", f.init) && bind("cuDriverGetVersion", f.driver_version) &&
          bind("cuDeviceGetCount", f.device_count) && bind("cuDeviceGet", f.device_get) &&
          bind("cuDeviceGetName", f.device_name) &&
@@ -71,7 +71,7 @@ struct NvrtcFunctions {
 };
 
 template <class Bind>
-bool bind_nvrtc(NvrtcFunctions& f, Bind&& bind) {
+bool bind_functions(NvrtcFunctions& f, Bind&& bind) {
 #define HEARTH_BIND(name) bind(#name, f.name)
   return HEARTH_BIND(nvrtcVersion) && HEARTH_BIND(nvrtcGetNumSupportedArchs) &&
          HEARTH_BIND(nvrtcGetSupportedArchs) && HEARTH_BIND(nvrtcCreateProgram) &&

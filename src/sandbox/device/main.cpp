@@ -17,8 +17,10 @@
 int main(int argc, char** argv) {
   using namespace hearth::sandbox;
   if (argc < 2) return 2;
-  if (std::strcmp(argv[1], "build-opencl") == 0) return build_opencl(argc, argv);
-  if (std::strcmp(argv[1], "build-cuda") == 0) return build_cuda(argc, argv);
+  // Drivers' own ends take their time, or fail.
+  if (std::strcmp(argv[1], "build-opencl") == 0)
+    ::_exit(static_cast<int>(build_opencl(argc, argv)));
+  if (std::strcmp(argv[1], "build-cuda") == 0) ::_exit(static_cast<int>(build_cuda(argc, argv)));
   if (std::strcmp(argv[1], "worker") != 0) return 2;
   ::close(kProgramFd);
   ::prctl(PR_SET_NAME, argv[0]);

@@ -1,12 +1,9 @@
 // OpenCL devices: GPUs, or the processor by way of PoCL.
 //
-// PoCL compiles a kernel anew for each size of its groups at the first launch, with LLVM and a linker
-// of its own as a child.  Told not to (POCL_WORK_GROUP_SPECIALIZATION=0), it runs what the binary
-// brings along and starts nothing: so the worker needs no exec and no fork, and what compiles is the
-// compiler's jail alone.
-#include <dlfcn.h>
-#include <unistd.h>
-
+// PoCL compiles a kernel anew for each size of its groups at the first launch, with LLVM and a
+// linker of its own as a child.  Told not to (POCL_WORK_GROUP_SPECIALIZATION=0), it runs what the
+// binary brings along and starts nothing: so the worker needs no exec and no fork, and what
+// compiles is the compiler's jail alone.
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -25,25 +22,16 @@ ClHandle device, context, queue, program, kernel;
 DeviceImageHeader loaded;
 bool is_host;
 
-bool load_library(const char* name, Trouble& trouble) {
-  void* const library = ::dlopen(name, RTLD_NOW | RTLD_LOCAL);
-  if (library == nullptr) {
-    return refuse(trouble, "OpenCL's loader (", Foreign{name},
-                  ") can't be opened: install ocl-icd-libopencl1 and a driver (pocl-opencl-icd for "
-                  "the CPU)");
-  }
-  return bind_opencl(cl, [&]<class F>(const char* function, F*& into) {
-    into = reinterpret_cast<F*>(::dlsym(library, function));
-    return into != nullptr || refuse(trouble, "OpenCL's loader has no function ", function);
-  });
-}
-
 bool failed(Trouble& trouble, const char* what, ClStatus status) {
   return refuse(trouble, "OpenCL: ", what, " failed with error ", status);
 }
 
 bool open_opencl(const char* library, Trouble& trouble) {
-  if (!load_library(library, trouble)) return false;
+  if (!open_library(library, "OpenCL's loader",
+                    "install ocl-icd-libopencl1 and a driver (pocl-opencl-icd for the CPU)", cl,
+                    trouble)) {
+    return false;
+  }
   device = best_opencl_device(cl);
   if (device == nullptr) {
     return refuse(trouble,
@@ -163,8 +151,8 @@ RunStatus run(const RunRequest& request, RunAnswer& answer) {
   return answer.signal == 0 ? RunStatus::kDone : RunStatus::kFailed;
 }
 
-// Compiles, and leaves the program and the kernel in their places; false once messages are printed.
-bool compile(const char* source, std::size_t bytes, const char* name) {
+// Compiles, and leaves the program and the kernel in their places.
+BuildEnd compile(const char* source, std::size_t bytes, const char* name) {
   ClStatus status = 0;
   program = cl.clCreateProgramWithSource(context, 1, &source, &bytes, &status);
   if (status == 0)
@@ -174,28 +162,19 @@ bool compile(const char* source, std::size_t bytes, const char* name) {
     std::size_t n = 0;
     cl.clGetProgramBuildInfo(program, device, kClBuildLog, kLogBytesMax - 1, log, &n);
     say(log);
-    return false;
+    return BuildEnd::kRefused;
   }
   kernel = cl.clCreateKernel(program, name, &status);
-  if (status != 0) say("hearth: no kernel");
-  return status == 0;
+  return status == 0 ? BuildEnd::kBuilt : BuildEnd::kNoKernel;
 }
 
-bool build(int argc, char** argv) {
-  Trouble trouble;
-  if (!open_opencl(text_of(argc, argv, "library="), trouble)) {
-    say("hearth: no device: ", trouble.text());
+bool write_program_binary(const char* path) {
+  std::size_t bytes = 0;
+  if (cl.clGetProgramInfo(program, kClProgramBinarySizes, sizeof bytes, &bytes, nullptr) != 0)
     return false;
-  }
-  std::size_t bytes = 0, n_binary = 0;
-  const char* const source = read_source(bytes);
-  if (source == nullptr || !compile(source, bytes, text_of(argc, argv, "name="))) return false;
-  if (cl.clGetProgramInfo(program, kClProgramBinarySizes, sizeof n_binary, &n_binary, nullptr) != 0)
-    return false;
-  auto* binary = static_cast<unsigned char*>(std::malloc(n_binary + 1));
-  if (cl.clGetProgramInfo(program, kClProgramBinaries, sizeof binary, &binary, nullptr) != 0)
-    return false;
-  return write_binary(text_of(argc, argv, "out="), binary, n_binary);
+  auto* binary = static_cast<unsigned char*>(std::malloc(bytes + 1));
+  return cl.clGetProgramInfo(program, kClProgramBinaries, sizeof binary, &binary, nullptr) == 0 &&
+         write_binary(path, binary, bytes);
 }
 
 }  // namespace
@@ -205,9 +184,18 @@ const DeviceBackend& opencl_backend() {
   return kBackend;
 }
 
-int build_opencl(int argc, char** argv) {
-  const bool is_built = build(argc, argv);
-  ::_exit(is_built ? 0 : 1);  // Drivers' own ends take their time, or fail.
+BuildEnd build_opencl(int argc, char** argv) {
+  Trouble trouble;
+  if (!open_opencl(text_of(argc, argv, "library="), trouble)) {
+    say(trouble.text());
+    return BuildEnd::kNoDevice;
+  }
+  std::size_t bytes = 0;
+  const char* const source = read_source(bytes);
+  if (source == nullptr) return BuildEnd::kRefused;
+  const BuildEnd end = compile(source, bytes, text_of(argc, argv, "name="));
+  if (end != BuildEnd::kBuilt) return end;
+  return write_program_binary(text_of(argc, argv, "out=")) ? end : BuildEnd::kRefused;
 }
 
 }  // namespace hearth::sandbox

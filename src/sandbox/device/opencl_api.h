@@ -65,7 +65,7 @@ struct ClFunctions {
 
 // Calls bind(name, member) for each function, until one returns false.
 template <class Bind>
-bool bind_opencl(ClFunctions& f, Bind&& bind) {
+bool bind_functions(ClFunctions& f, Bind&& bind) {
 #define HEARTH_BIND(name) bind(#name, f.name)
   return HEARTH_BIND(clGetPlatformIDs) && HEARTH_BIND(clGetPlatformInfo) &&
          HEARTH_BIND(clGetDeviceIDs) && HEARTH_BIND(clGetDeviceInfo) &&

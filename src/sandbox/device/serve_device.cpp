@@ -6,6 +6,7 @@
 // that anybody may read, a scratch folder that goes with the worker, memory, and sleeping.  On a GPU
 // the driver's ioctls are left as well, and what a kernel may do with them nobody here knows.
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -37,16 +38,19 @@ DeviceIdentity here;
 bool is_taken = false;  // There is a kernel.
 
 bool allow_paths(int argc, char** argv, Trouble& trouble) {
+  static constexpr struct {
+    const char* key;
+    PathUse use;
+  } kUses[] = {{"r=", PathUse::kRead}, {"d=", PathUse::kDevice}, {"scratch=", PathUse::kWrite}};
   static AllowedPath paths[kPathsMax];
   std::uint32_t n = 0;
   for (int i = 2; i < argc; ++i) {
-    const char* const readable = value_of(argv[i], "r=");
-    const char* const device = value_of(argv[i], "d=");
-    const char* const scratch = value_of(argv[i], "scratch=");
-    const char* const path = readable != nullptr ? readable : device != nullptr ? device : scratch;
-    if (path == nullptr) continue;
-    if (n == kPathsMax) return refuse(trouble, "more than ", kPathsMax, " paths");
-    paths[n++] = {path, readable == nullptr, device != nullptr};
+    for (const auto& [key, use] : kUses) {
+      const char* const path = value_of(argv[i], key);
+      if (path == nullptr) continue;
+      if (n == kPathsMax) return refuse(trouble, "more than ", kPathsMax, " paths");
+      paths[n++] = {path, use};
+    }
   }
   return close_files({paths, n}, trouble);
 }
@@ -98,8 +102,15 @@ bool limit_memory(int argc, char** argv, Trouble& trouble) {
   return limit_resources(std::span(resources).subspan(first), trouble);
 }
 
+// Where the channel was.  Else the next file to be opened, or a tensor's memory while it is mapped,
+// would be what the driver complains to.
+bool silence_driver(Trouble& trouble) {
+  return ::open("/dev/null", O_WRONLY | O_CLOEXEC) == STDERR_FILENO ||
+         refuse(trouble, "/dev/null can't be opened (", std::strerror(errno), ")");
+}
+
 bool enter_jail(int argc, char** argv, Trouble& trouble) {
-  if (!map_channel(trouble) || !hold_lifeline(trouble)) return false;
+  if (!map_channel(trouble) || !silence_driver(trouble) || !hold_lifeline(trouble)) return false;
   measure_spin(static_cast<std::int64_t>(number_of(argc, argv, "spin=")) * 1000);
   set_environment(argc, argv);
   if (!be_expendable(trouble) || !drop_privileges(trouble) || !allow_paths(argc, argv, trouble) ||

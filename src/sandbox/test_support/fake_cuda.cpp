@@ -1,9 +1,16 @@
 // NVIDIA's driver as a test has it: device memory is the host's, and the only kernel multiplies two
-// arrays, out[i] = in[i] * w[i], where it is launched for exactly as many groups as n needs.
+// arrays, out[i] = in[i] * w[i], where it is launched for exactly as many groups as n needs.  An
+// image "cubin that writes" has threads of the driver make files in its folder for ever.
+#include <fcntl.h>
+#include <pthread.h>
+#include <unistd.h>
+
 #include <cstddef>
 #include <cstdint>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <iterator>
 
 #include "sandbox/device/cuda_api.h"
 
@@ -16,6 +23,14 @@ constexpr std::int64_t kFailingSize = 7;
 int here;
 int n_taken = 0;
 bool is_launched_wrong = false;
+
+void* write_on(void* name) {
+  for (;;) {
+    char path[256];
+    std::snprintf(path, sizeof path, "%s/%s", std::getenv("TMPDIR"), static_cast<char*>(name));
+    ::close(::open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+  }
+}
 }  // namespace
 
 extern "C" {
@@ -32,7 +47,14 @@ int cuDevicePrimaryCtxRelease_v2(int) { return 0; }
 int cuCtxSetCurrent(CudaHandle context) { return context == &here ? 0 : kInvalid; }
 int cuCtxSynchronize() { return is_launched_wrong ? kLaunchFailed : 0; }
 int cuModuleLoadData(CudaHandle* module, const void* image) {
-  return *module = &here, std::strncmp(static_cast<const char*>(image), "cubin", 5) == 0 ? 0 : kInvalid;
+  static char names[][2] = {"a", "b", "c", "d"};
+  const bool writes = std::strncmp(static_cast<const char*>(image), "cubin that writes", 17) == 0;
+  for (std::size_t i = 0; writes && i < std::size(names); ++i) {
+    pthread_t thread;
+    ::pthread_create(&thread, nullptr, write_on, names[i]);
+  }
+  return *module = &here,
+         std::strncmp(static_cast<const char*>(image), "cubin", 5) == 0 ? 0 : kInvalid;
 }
 int cuModuleUnload(CudaHandle) { return 0; }
 int cuModuleGetFunction(CudaHandle* function, CudaHandle, const char* name) {
@@ -52,8 +74,8 @@ int cuMemcpyHtoD_v2(CudaAddress to, const void* from, std::size_t bytes) {
 int cuMemcpyDtoH_v2(void* to, CudaAddress from, std::size_t bytes) {
   return std::memcpy(to, reinterpret_cast<const void*>(from), bytes), 0;
 }
-int cuLaunchKernel(CudaHandle, unsigned grid, unsigned, unsigned, unsigned block, unsigned, unsigned,
-                   unsigned, CudaHandle, void** arguments, void**) {
+int cuLaunchKernel(CudaHandle, unsigned grid, unsigned, unsigned, unsigned block, unsigned,
+                   unsigned, unsigned, CudaHandle, void** arguments, void**) {
   float* const out = *static_cast<float**>(arguments[0]);
   const float* const in = *static_cast<float**>(arguments[1]);
   const float* const w = *static_cast<float**>(arguments[2]);

@@ -3,13 +3,17 @@
 #pragma once
 
 #include <gtest/gtest.h>
+#include <linux/seccomp.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
+#include <cerrno>
 #include <chrono>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -24,6 +28,7 @@
 #include "sandbox/program.h"
 #include "sandbox/test_support/attempts.h"
 #include "sandbox/worker.h"
+#include "sandbox/worker/filters.h"
 
 #ifndef HEARTH_ATTEMPTS_PLAIN  // A build without the jailed program: its tests skip themselves.
 #define HEARTH_ATTEMPTS_PLAIN ""
@@ -151,6 +156,46 @@ struct Bench {
     return must(worker.run(run.request, in_seconds(seconds)));
   }
 };
+
+// What becomes of a system call (its number, then its arguments) in a child under `filter`: 0, the
+// number of an error, or kTold if it ended the child with a SIGSYS.
+inline constexpr int kTold = -1;
+inline int fate_of(Filter filter, const std::array<long, 7>& words) {
+  constexpr int kNoFilter = 255;
+  const pid_t child = ::fork();
+  if (child == 0) {
+    const sock_fprog program = filter.program();
+    ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    if (::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) != 0) ::_exit(kNoFilter);
+    const long result =
+        ::syscall(words[0], words[1], words[2], words[3], words[4], words[5], words[6]);
+    const int error = result == -1 ? errno : 0;
+    for (;;) ::syscall(SYS_exit_group, error);
+  }
+  int status = 0;
+  EXPECT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_TRUE(WIFEXITED(status) || WTERMSIG(status) == SIGSYS) << "wait status " << status;
+  if (!WIFEXITED(status)) return kTold;
+  EXPECT_NE(WEXITSTATUS(status), kNoFilter);
+  return WEXITSTATUS(status);
+}
+
+// Has the system refuse each step of a jail in turn, of which there have to be `n_steps` or more:
+// there is no worker, and `sentence` begins why.
+inline void expect_to_fail_closed(const WorkerLimits& limits, std::string_view sentence,
+                                  std::uint32_t n_steps) {
+  std::uint32_t step = 1;
+  for (;; ++step) {
+    fail_jail_step(step);
+    const Result<Worker> worker = Worker::start(limits);
+    fail_jail_step(0);
+    if (worker) break;
+    EXPECT_EQ(worker.error().code, Code::kUnsupported) << step << ": " << worker.error().message;
+    EXPECT_TRUE(worker.error().message.starts_with(sentence)) << worker.error().message;
+    ASSERT_LT(step, 100U);
+  }
+  EXPECT_GT(step, n_steps);
+}
 
 // Skips where the kernel or the build has no jails; where they can be had, they have to work.
 class JailTest : public ::testing::Test {

@@ -58,7 +58,7 @@ bool read_settings(int argc, char** argv, Settings& settings, Trouble& trouble) 
     if (readable != nullptr || writable != nullptr) {
       if (settings.n_paths == kPathsMax) return refuse(trouble, "more than ", kPathsMax, " paths");
       settings.paths[settings.n_paths++] = {readable != nullptr ? readable : writable,
-                                            writable != nullptr};
+                                            readable != nullptr ? PathUse::kRead : PathUse::kWrite};
     }
     if (value_of(argv[i], "env=") != nullptr) {
       if (settings.n_environment == kEnvironmentMax)

@@ -1,6 +1,7 @@
 #include "sandbox/worker/filters.h"
 
 #include <asm/ioctls.h>
+#include <asm/sockios.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/audit.h>
@@ -10,9 +11,6 @@
 #include <stddef.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
-
-#include <algorithm>
-#include <iterator>
 
 #include "sandbox/protocol.h"
 
@@ -52,9 +50,8 @@ constexpr FilterRule kKernelThread[] = {
     {SYS_exit_group, kAllow},
 };
 
+// Beside a kernel's.
 constexpr FilterRule kControlThread[] = {
-    HEARTH_IF(SYS_futex, 1, ~std::uint32_t{FUTEX_PRIVATE_FLAG}, FUTEX_WAIT),
-    HEARTH_IF(SYS_futex, 1, ~std::uint32_t{FUTEX_PRIVATE_FLAG}, FUTEX_WAKE),
     HEARTH_IF(SYS_recvmsg, 0, ~0U, kControlFd),
     HEARTH_IF(SYS_write, 0, ~0U, kControlFd),
     // Shared memory without a descriptor is missing: RLIMIT_DATA would not count it.  So is
@@ -69,14 +66,44 @@ constexpr FilterRule kControlThread[] = {
     {SYS_close, kTell, 1, {{0, false, ~0U, kControlFd}}},
     {SYS_close, kTell, 1, {{0, false, ~0U, kLifelineFd}}},
     {SYS_close, kAllow},
-    {SYS_rt_sigreturn, kAllow},
-    {SYS_restart_syscall, kAllow},
-    {SYS_exit_group, kAllow},
 };
 
+// Files by their names; Landlock says which.  Before its third version it does not know O_TRUNC,
+// which without a right to write (access modes 0 and 3) would empty any file of this user.
+constexpr FilterRule kFiles[] = {
+    {SYS_open, refusal(EACCES), 1, {{1, false, O_ACCMODE | O_TRUNC, O_RDONLY | O_TRUNC}}},
+    {SYS_open, refusal(EACCES), 1, {{1, false, O_ACCMODE | O_TRUNC, O_ACCMODE | O_TRUNC}}},
+    {SYS_open, kAllow},
+    {SYS_openat, refusal(EACCES), 1, {{2, false, O_ACCMODE | O_TRUNC, O_RDONLY | O_TRUNC}}},
+    {SYS_openat, refusal(EACCES), 1, {{2, false, O_ACCMODE | O_TRUNC, O_ACCMODE | O_TRUNC}}},
+    {SYS_openat, kAllow},
+    {SYS_stat, kAllow},
+    {SYS_newfstatat, kAllow},
+    {SYS_access, kAllow},
+    {SYS_faccessat, kAllow},
+    {SYS_readlink, kAllow},
+    {SYS_getdents64, kAllow},
+    {SYS_unlink, kAllow},
+    {SYS_rename, kAllow},
+    {SYS_mkdir, kAllow},
+};
+
+// Memory: private and shared, of files and of none.
+constexpr FilterRule kMemory[] = {
+    {SYS_mmap, kAllow},   {SYS_munmap, kAllow},  {SYS_mprotect, kAllow},
+    {SYS_mremap, kAllow}, {SYS_madvise, kAllow}, {SYS_brk, kAllow},
+};
+
+// By F_SETOWN and F_SETSIG a pipe can send any signal to any process of this user, so not every
+// command.
+constexpr FilterRule kDescriptors[] = {
+    HEARTH_IF(SYS_fcntl, 1, ~0U, F_DUPFD), HEARTH_IF(SYS_fcntl, 1, ~0U, F_DUPFD_CLOEXEC),
+    HEARTH_IF(SYS_fcntl, 1, ~0U, F_GETFD), HEARTH_IF(SYS_fcntl, 1, ~0U, F_SETFD),
+    HEARTH_IF(SYS_fcntl, 1, ~0U, F_GETFL), HEARTH_IF(SYS_fcntl, 1, ~0U, F_SETFL),
+};
+
+// Beside files, memory, and a kernel's.
 constexpr FilterRule kDevice[] = {
-    HEARTH_IF(SYS_futex, 1, ~std::uint32_t{FUTEX_PRIVATE_FLAG}, FUTEX_WAIT),
-    HEARTH_IF(SYS_futex, 1, ~std::uint32_t{FUTEX_PRIVATE_FLAG}, FUTEX_WAKE),
     HEARTH_IF(SYS_futex, 1, ~std::uint32_t{FUTEX_PRIVATE_FLAG | FUTEX_CLOCK_REALTIME},
               FUTEX_WAIT_BITSET),
     HEARTH_IF(SYS_recvmsg, 0, ~0U, kControlFd),
@@ -92,39 +119,15 @@ constexpr FilterRule kDevice[] = {
     {SYS_ftruncate, kAllow},
     {SYS_fdatasync, kAllow},
     {SYS_fsync, kAllow},
-    {SYS_getdents64, kAllow},
     {SYS_close, kTell, 1, {{0, false, ~0U, kControlFd}}},
     {SYS_close, kTell, 1, {{0, false, ~0U, kLifelineFd}}},
     {SYS_close, kAllow},
-    // Names of files; Landlock decides.  As for compilers below, nothing is emptied unseen.
-    {SYS_open, refusal(EACCES), 1, {{1, false, O_ACCMODE | O_TRUNC, O_RDONLY | O_TRUNC}}},
-    {SYS_open, refusal(EACCES), 1, {{1, false, O_ACCMODE | O_TRUNC, O_ACCMODE | O_TRUNC}}},
-    {SYS_open, kAllow},
-    {SYS_openat, refusal(EACCES), 1, {{2, false, O_ACCMODE | O_TRUNC, O_RDONLY | O_TRUNC}}},
-    {SYS_openat, refusal(EACCES), 1, {{2, false, O_ACCMODE | O_TRUNC, O_ACCMODE | O_TRUNC}}},
-    {SYS_openat, kAllow},
-    {SYS_stat, kAllow},
-    {SYS_newfstatat, kAllow},
-    {SYS_access, kAllow},
-    {SYS_faccessat, kAllow},
-    {SYS_readlink, kAllow},
-    {SYS_unlink, kAllow},
-    {SYS_rename, kAllow},
-    {SYS_mkdir, kAllow},
-    // Memory: private and shared, of files and of none.
-    {SYS_mmap, kAllow},
-    {SYS_munmap, kAllow},
-    {SYS_mprotect, kAllow},
-    {SYS_mremap, kAllow},
-    {SYS_madvise, kAllow},
-    {SYS_brk, kAllow},
-    // Itself.  A thread that has just begun has these to make before it is one, or ends the process.
+    // Itself.  A thread that has just begun has these to make before it is one, or ends the
+    // process.
     {SYS_rseq, kAllow},
     {SYS_set_robust_list, kAllow},
     {SYS_sigaltstack, kAllow},
-    {SYS_rt_sigreturn, kAllow},
     {SYS_rt_sigprocmask, kAllow},
-    {SYS_restart_syscall, kAllow},
     {SYS_sched_yield, kAllow},
     {SYS_sched_getaffinity, kAllow},
     {SYS_getpid, kAllow},
@@ -134,7 +137,6 @@ constexpr FilterRule kDevice[] = {
     {SYS_clock_gettime, kAllow},
     {SYS_gettimeofday, kAllow},
     {SYS_exit, kAllow},
-    {SYS_exit_group, kAllow},
     // What nobody but a kernel would ask for.
     {SYS_execve, kTell},
     {SYS_execveat, kTell},
@@ -156,14 +158,22 @@ constexpr FilterRule kDevice[] = {
     {SYS_setns, kTell},
 };
 
-// Of a GPU's driver beside those.
+// Of a GPU's driver beside those, and before kDescriptors.  What its devices are asked for, nobody
+// here knows; but the lifeline must stay armed, under any number, and signals are nobody's to have
+// sent.
 constexpr FilterRule kGpu[] = {
+    {SYS_fcntl, refusal(EBADF), 1, {{0, false, ~0U, kLifelineFd}}},
+    {SYS_dup, refusal(EBADF), 1, {{0, false, ~0U, kLifelineFd}}},
+    {SYS_ioctl, refusal(EBADF), 1, {{0, false, ~0U, kLifelineFd}}},
+    {SYS_ioctl, refusal(EPERM), 1, {{1, false, ~0U, FIOASYNC}}},
+    {SYS_ioctl, refusal(EPERM), 1, {{1, false, ~0U, FIOSETOWN}}},
+    {SYS_ioctl, refusal(EPERM), 1, {{1, false, ~0U, SIOCSPGRP}}},
+    {SYS_ioctl, refusal(EPERM), 1, {{1, false, ~0U, TIOCSTI}}},
     {SYS_ioctl, kAllow},
     {SYS_poll, kAllow},
     {SYS_ppoll, kAllow},
     {SYS_eventfd2, kAllow},
     {SYS_pipe2, kAllow},
-    {SYS_fcntl, kAllow},
     {SYS_dup, kAllow},
     {SYS_nanosleep, kAllow},
     {SYS_clock_nanosleep, kAllow},
@@ -203,51 +213,20 @@ constexpr FilterRule kCommand[] = {
     {SYS_select, kAllow},
     {SYS_pselect6, kAllow},
     {SYS_copy_file_range, kAllow},
-    // By F_SETOWN and F_SETSIG a pipe can send any signal to any process of this user, so not every
-    // command.
-    HEARTH_IF(SYS_fcntl, 1, ~0U, F_DUPFD),
-    HEARTH_IF(SYS_fcntl, 1, ~0U, F_DUPFD_CLOEXEC),
-    HEARTH_IF(SYS_fcntl, 1, ~0U, F_GETFD),
-    HEARTH_IF(SYS_fcntl, 1, ~0U, F_SETFD),
-    HEARTH_IF(SYS_fcntl, 1, ~0U, F_GETFL),
-    HEARTH_IF(SYS_fcntl, 1, ~0U, F_SETFL),
-    // The same goes for FIOSETOWN; TIOCSTI would type into a terminal.
+    // As with F_SETOWN, so with FIOSETOWN; TIOCSTI would type into a terminal.
     HEARTH_IF(SYS_ioctl, 1, ~0U, TCGETS),
     HEARTH_IF(SYS_ioctl, 1, ~0U, TIOCGWINSZ),
-    // Names; Landlock says which.  Before its third version it does not know O_TRUNC, which without
-    // a right to write (access modes 0 and 3) would empty any file of this user.
-    {SYS_open, refusal(EACCES), 1, {{1, false, O_ACCMODE | O_TRUNC, O_RDONLY | O_TRUNC}}},
-    {SYS_open, refusal(EACCES), 1, {{1, false, O_ACCMODE | O_TRUNC, O_ACCMODE | O_TRUNC}}},
-    {SYS_open, kAllow},
-    {SYS_openat, refusal(EACCES), 1, {{2, false, O_ACCMODE | O_TRUNC, O_RDONLY | O_TRUNC}}},
-    {SYS_openat, refusal(EACCES), 1, {{2, false, O_ACCMODE | O_TRUNC, O_ACCMODE | O_TRUNC}}},
-    {SYS_openat, kAllow},
+    // Names beside those of files.
     {SYS_creat, kAllow},
-    {SYS_stat, kAllow},
     {SYS_lstat, kAllow},
-    {SYS_newfstatat, kAllow},
     {SYS_statx, kAllow},
-    {SYS_access, kAllow},
-    {SYS_faccessat, kAllow},
     {SYS_faccessat2, kAllow},
-    {SYS_readlink, kAllow},
     {SYS_readlinkat, kAllow},
     {SYS_getcwd, kAllow},
-    {SYS_getdents64, kAllow},
-    {SYS_unlink, kAllow},
     {SYS_unlinkat, kAllow},
-    {SYS_rename, kAllow},
     {SYS_renameat, kAllow},
     {SYS_renameat2, kAllow},
-    {SYS_mkdir, kAllow},
     {SYS_umask, kAllow},
-    // Memory.
-    {SYS_mmap, kAllow},
-    {SYS_munmap, kAllow},
-    {SYS_mprotect, kAllow},
-    {SYS_mremap, kAllow},
-    {SYS_madvise, kAllow},
-    {SYS_brk, kAllow},
     {SYS_futex, kAllow},
     // Its own process.  kill and tgkill are missing, setsid and setpgid, too: the supervisor ends
     // them all by their group.
@@ -304,14 +283,16 @@ constexpr FilterRule kCommand[] = {
 
 }  // namespace
 
-Filter::Filter(std::span<const FilterRule> rules, std::uint32_t otherwise) {
+Filter::Filter(std::initializer_list<std::span<const FilterRule>> parts, std::uint32_t otherwise) {
   put(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, arch));
   put(BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 1, 0);
   put(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS);
   put(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr));
   put(BPF_JMP | BPF_JGE | BPF_K, kX32Bit, 0, 1);
   put(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS);
-  for (const FilterRule& rule : rules) put_rule(rule);
+  for (const std::span<const FilterRule> part : parts) {
+    for (const FilterRule& rule : part) put_rule(rule);
+  }
   put(BPF_RET | BPF_K, otherwise);
 }
 
@@ -344,15 +325,14 @@ void Filter::put_rule(const FilterRule& rule) {
   put(BPF_RET | BPF_K, rule.action);
 }
 
-Filter kernel_thread_filter() { return Filter(kKernelThread, kTell); }
-Filter control_thread_filter() { return Filter(kControlThread, kTell); }
+Filter kernel_thread_filter() { return Filter({kKernelThread}, kTell); }
+Filter control_thread_filter() { return Filter({kKernelThread, kControlThread}, kTell); }
 Filter device_filter(bool is_gpu) {
-  constexpr std::size_t n_device = std::size(kDevice), n_gpu = std::size(kGpu);
-  FilterRule rules[n_device + n_gpu];
-  std::copy_n(kDevice, n_device, rules);
-  std::copy_n(kGpu, n_gpu, rules + n_device);
-  return Filter(std::span(rules, is_gpu ? n_device + n_gpu : n_device), refusal(ENOSYS));
+  if (!is_gpu) return Filter({kKernelThread, kFiles, kMemory, kDevice}, refusal(ENOSYS));
+  return Filter({kKernelThread, kFiles, kMemory, kDevice, kGpu, kDescriptors}, refusal(ENOSYS));
 }
-Filter command_filter() { return Filter(kCommand, refusal(ENOSYS)); }
+Filter command_filter() {
+  return Filter({kFiles, kMemory, kDescriptors, kCommand}, refusal(ENOSYS));
+}
 
 }  // namespace hearth::sandbox

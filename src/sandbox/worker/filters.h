@@ -8,6 +8,7 @@
 #include <linux/filter.h>
 
 #include <cstdint>
+#include <initializer_list>
 #include <span>
 
 namespace hearth::sandbox {
@@ -34,7 +35,8 @@ class Filter {
  public:
   static constexpr std::uint32_t kCodeMax = 1024;
 
-  Filter(std::span<const FilterRule> rules, std::uint32_t otherwise);
+  // The rules of all `parts`, in their order; `otherwise` is what happens to the rest.
+  Filter(std::initializer_list<std::span<const FilterRule>> parts, std::uint32_t otherwise);
   sock_fprog program() { return {static_cast<unsigned short>(n_), code_}; }
 
  private:

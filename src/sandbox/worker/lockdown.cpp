@@ -54,6 +54,9 @@ constexpr std::uint64_t kReadAndWrite =
     LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR | LANDLOCK_ACCESS_FS_WRITE_FILE |
     LANDLOCK_ACCESS_FS_REMOVE_DIR | LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_MAKE_DIR |
     LANDLOCK_ACCESS_FS_MAKE_REG | kRefer | kTruncate;
+// A folder of devices is no folder to make or remove anything in.
+constexpr std::uint64_t kUseDevice = LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR |
+                                     LANDLOCK_ACCESS_FS_WRITE_FILE | kIoctlDevice;
 constexpr std::uint64_t kForFiles = LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_WRITE_FILE |
                                     LANDLOCK_ACCESS_FS_READ_FILE | kTruncate | kIoctlDevice;
 
@@ -71,8 +74,9 @@ bool allow_path(int ruleset, const AllowedPath& allowed, std::uint64_t handled, 
                   std::strerror(error_number), ")");
   }
   landlock_path_beneath_attr rule{};
-  rule.allowed_access = handled & ((allowed.writable ? kReadAndWrite : kReadAndRun) |
-                                   (allowed.is_device ? kIoctlDevice : 0));
+  rule.allowed_access = handled & (allowed.use == PathUse::kDevice  ? kUseDevice
+                                   : allowed.use == PathUse::kWrite ? kReadAndWrite
+                                                                    : kReadAndRun);
   if (!S_ISDIR(status.st_mode)) rule.allowed_access &= kForFiles;
   rule.parent_fd = fd;
   const bool added =

@@ -34,12 +34,16 @@ struct Resource {
 };
 bool limit_resources(std::span<const Resource> resources, Trouble& trouble);
 
+enum class PathUse : std::uint8_t {
+  kRead,    // And run.
+  kWrite,   // Read and written, files made and removed; nothing is run.
+  kDevice,  // Read, written and asked by ioctl, whatever devices are there.
+};
 struct AllowedPath {
   const char* path;
-  bool writable;
-  bool is_device = false;  // Its driver is asked by ioctl.
+  PathUse use;
 };
-// Nothing of the file system but `allowed`: those to be read and run, or to be read and written.
+// Nothing of the file system but `allowed`.
 // Where Landlock knows of them, no TCP, and no signals or abstract sockets to the outside either.
 bool close_files(std::span<const AllowedPath> allowed, Trouble& trouble);
 

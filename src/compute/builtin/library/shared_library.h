@@ -24,6 +24,16 @@ class SharedLibrary {
     function = find<Function>(name);
     return function != nullptr ? Result<>() : has_no(name, wanted);
   }
+  // All functions of a table, which a bind_functions(table, bind) of its own namespace names.
+  template <class Table>
+  Result<> bind_all(Table& table, std::string_view wanted = "") const {
+    Result<> bound;
+    bind_functions(table, [&](const char* name, auto*& function) {
+      bound = bind(name, function, wanted);
+      return bound.has_value();
+    });
+    return bound;
+  }
   // nullptr if it has no such function.
   template <class Function>
   Function* find(const char* name) const {
