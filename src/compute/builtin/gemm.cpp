@@ -165,23 +165,42 @@ bool is_far(const MatrixView<const T>& view) {
   return std::abs(view.row_stride) * static_cast<Index>(sizeof(T)) >= kPageBytes;
 }
 
-// How m rows and so many panels are handed out: tasks of so many rows and panels.
+struct Rows {
+  Index begin = 0;
+  Index count = 0;
+};
+
+// How m rows and so many panels are handed out: tasks of whole tiles of rows, nearly as many to
+// each, and so many panels.
 struct Grid {
-  Index rows = 0;
+  Index m = 0;
+  Index tile_rows = 0;
+  Index n_panels = 0;
   Index panels = 0;
   Index n_row_tasks = 0;
   Index n_panel_tasks = 0;
 
   std::uint32_t n_tasks() const { return static_cast<std::uint32_t>(n_row_tasks * n_panel_tasks); }
+  Rows rows_of(Index task) const {
+    const Index n_tiles = divide_up(m, tile_rows), i = task / n_panel_tasks;
+    const Index begin = n_tiles * i / n_row_tasks * tile_rows;
+    return {begin, std::min(n_tiles * (i + 1) / n_row_tasks * tile_rows, m) - begin};
+  }
+  Index first_panel(Index task) const { return task % n_panel_tasks * panels; }
+  Index end_panel(Index task) const { return std::min(first_panel(task) + panels, n_panels); }
 };
 
-// Rows first: all of a task's panels share them.
+// Rows first: all of a task's panels share them.  As many tasks for each thread: 11 equal ones on
+// two threads take the time of 12, at every block.
 Grid cut(Index m, Index n_panels, Index tile_rows, Index rows_max, unsigned n_threads) {
   const Index wanted = n_threads == 1 ? 1 : n_threads * kTasksPerThread;
-  Grid grid;
-  grid.rows = round_up(
-      std::clamp(divide_up(m, wanted), std::min(kRowsOfTaskMin, rows_max), rows_max), tile_rows);
-  grid.n_row_tasks = divide_up(m, grid.rows);
+  const Index rows = std::clamp(divide_up(m, wanted), std::min(kRowsOfTaskMin, rows_max), rows_max);
+  Grid grid{m, tile_rows, n_panels};
+  grid.n_row_tasks = divide_up(m, round_up(rows, tile_rows));
+  if (grid.n_row_tasks > n_threads) {
+    grid.n_row_tasks =
+        std::min(round_up(grid.n_row_tasks, Index{n_threads}), divide_up(m, tile_rows));
+  }
   const Index groups = std::clamp<Index>(divide_up(wanted, grid.n_row_tasks), 1, n_panels);
   grid.panels = divide_up(n_panels, groups);
   grid.n_panel_tasks = divide_up(n_panels, grid.panels);
@@ -198,13 +217,11 @@ class Product {
     const Panels panels(call_.n, loops_);
     const Grid grid = cut(call_.m, panels.count(), loops_.tile_rows, call_.m, workers_.n_threads());
     workers_.run(grid.n_tasks(), [&](std::uint32_t task) {
-      const Index row = task / grid.n_panel_tasks * grid.rows;
-      const Index first = task % grid.n_panel_tasks * grid.panels;
-      const Index n_rows = std::min(grid.rows, call_.m - row);
-      const Index end = std::min(first + grid.panels, panels.count());
-      for (Index p = first; p < end && !workers_.gave_up(); ++p) {
+      const Rows rows = grid.rows_of(task);
+      const Index end = grid.end_panel(task);
+      for (Index p = grid.first_panel(task); p < end && !workers_.gave_up(); ++p) {
         for (Index i = 0; i < n_depths(call_.k); ++i) {
-          small_panel(row, n_rows, panels[p], depth_of(call_.k, i));
+          small_panel(rows.begin, rows.count, panels[p], depth_of(call_.k, i));
         }
       }
     });
@@ -282,14 +299,12 @@ class Product {
     const Grid grid =
         cut(call_.m, panels.count(), loops_.tile_rows, kRowsOfTask<T>, workers_.n_threads());
     workers_.run(grid.n_tasks(), [&](std::uint32_t task) {
-      const Index row = task / grid.n_panel_tasks * grid.rows;
-      const Index first = task % grid.n_panel_tasks * grid.panels;
-      const Index n_rows = std::min(grid.rows, call_.m - row);
+      const auto [row, n_rows] = grid.rows_of(task);
       T* const rows =
           scratch<T>().rows.ensure(static_cast<std::size_t>(kRowsOfTask<T> * kDepthStride<T>));
       copy_rows(part_of(call_.a, row, depth.begin), n_rows, depth.count, rows);
-      const Index end = std::min(first + grid.panels, panels.count());
-      for (Index p = first; p < end && !workers_.gave_up(); ++p) {
+      const Index end = grid.end_panel(task);
+      for (Index p = grid.first_panel(task); p < end && !workers_.gave_up(); ++p) {
         const Panel panel = panels[p];
         GemmTile<T> tile = tile_at(row, col + panel.col, panel.n_cols, depth);
         tile.a = rows;
