@@ -1,8 +1,8 @@
 # hearth_room(NAME FLOOR n [FEWER_CHECKS] [DEPENDS room...] [LINK target...] [SOURCES file...])
 #
 # Declares the static library hearth_NAME from the room's own folder.  SOURCES
-# defaults to every *.cpp that is not a test, a benchmark or a fuzz target, so a
-# new file needs no line here.  Beside the library:
+# defaults to every *.cpp that is not a test, a benchmark, a fuzz target or in a
+# folder test_support, so a new file needs no line here.  Beside the library:
 #   *_test.cpp   one GoogleTest program for the room, registered with CTest
 #   *_bench.cpp  one Google Benchmark program for the room (HEARTH_BENCHES)
 #   *_fuzz.cpp   one fuzz program per file (HEARTH_FUZZ), else a replay test
@@ -47,7 +47,7 @@ function(hearth_room name)
   cmake_parse_arguments(ROOM "FEWER_CHECKS" "FLOOR" "DEPENDS;LINK;SOURCES" ${ARGN})
   if(NOT ROOM_SOURCES)
     file(GLOB_RECURSE ROOM_SOURCES CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cpp)
-    list(FILTER ROOM_SOURCES EXCLUDE REGEX "_(test|bench|fuzz)\\.cpp$")
+    list(FILTER ROOM_SOURCES EXCLUDE REGEX "_(test|bench|fuzz)\\.cpp$|/test_support/")
   endif()
 
   add_library(hearth_${name} STATIC ${ROOM_SOURCES})

@@ -89,7 +89,7 @@ _USED = {_VERSIONED: b"used_dltensor_versioned", _OLD: b"used_dltensor"}
 def _wrap(context, layout):
     handle, copied = c_void_p(), c_int()
     _abi.check(_abi.lib.hearth_wrap(context, layout, handle, copied))
-    return handle.value
+    return handle.value, bool(copied.value)
 
 
 def _from_buffer(context, array):
@@ -120,7 +120,7 @@ def _from_dlpack(context, array):
         handle, copied = c_void_p(), c_int()
         _abi.check(_abi.lib.hearth_wrap_dlpack(context, _api.PyCapsule_GetPointer(capsule, _VERSIONED), handle, copied))
         _api.PyCapsule_SetName(capsule, _USED[_VERSIONED])
-        return handle.value
+        return handle.value, bool(copied.value)
     # The capsule keeps the memory while it is copied; what lies in the pool is kept by its own tensor.
     tensor = DLManagedTensor.from_address(_api.PyCapsule_GetPointer(capsule, _OLD)).dl_tensor
     number = next((n for n, code in DLPACK_CODE.items() if code == tensor.code and BYTES[n] * 8 == tensor.bits), None)
@@ -132,10 +132,10 @@ def _from_dlpack(context, array):
 
 
 def wrap(context, array):
-    """A handle of a tensor over `array`: in place if it lies in the pool, else a counted copy."""
-    handle = _from_buffer(context, array)
-    if handle is not None:
-        return handle
+    """A handle of a tensor over `array`, and whether it is a (counted) copy: what lies in the pool is used in place."""
+    wrapped = _from_buffer(context, array)
+    if wrapped is not None:
+        return wrapped
     if hasattr(array, "__dlpack__"):
         return _from_dlpack(context, array)
     raise TypeError(f"a {type(array).__name__} is no array: neither a buffer nor DLPack")

@@ -56,7 +56,7 @@ class Context:
             raw = arrays.array(_arrays.FORMAT[made.type], flat).tobytes()
             ctypes.memmove(made.data, raw, len(raw))
             return made
-        return Tensor(self, _arrays.wrap(self._handle, array))
+        return Tensor(self, _arrays.wrap(self._handle, array)[0])
 
     # ---- kernels
 

@@ -30,7 +30,8 @@ class Kernel:
     """Something to run: `k(x, w)` takes what the signature only reads, in its order, makes the outputs, and returns them.
 
     Outputs can be given by name (`k(x, w, out=y)`), as can everything else.  Integers that a shape says may be left out.
-    Arrays of others are copied into shared memory for the call; tensors are used where they lie.
+    Arrays of others are copied into shared memory for the call; tensors, and views of them, are used where they lie.
+    So an array of others that is given for an `inout` stays as it is, and what the call returns has changed.
     """
 
     def __init__(self, context, text, kind=None):
@@ -70,12 +71,12 @@ class Kernel:
             given[name] = value
         values = (_abi.Value * len(self._parameters))()
         held, missing = {}, False
-        for i, (name, is_tensor, _) in enumerate(self._parameters):
+        for i, (name, is_tensor, is_out) in enumerate(self._parameters):
             value = given.get(name)
             if value is None:
                 missing = True
             elif is_tensor:
-                tensor = value if isinstance(value, Tensor) else Tensor(self._context, _arrays.wrap(self._context._handle, value))
+                tensor = value if isinstance(value, Tensor) else self._wrap(name, value, is_out)
                 held[name] = tensor
                 values[i].kind, values[i].tensor = _abi.TENSOR, tensor._handle
             elif isinstance(value, float):
@@ -89,6 +90,14 @@ class Kernel:
                     held[name] = Tensor(self._context, values[i].tensor)
         outputs = [held[name] for name, is_tensor, _ in self._parameters if is_tensor and name.startswith(("out", "inout"))]
         return values, held, outputs[0] if len(outputs) == 1 else tuple(outputs)
+
+    def _wrap(self, name, array, is_out):
+        handle, is_copied = _arrays.wrap(self._context._handle, array)
+        tensor = Tensor(self._context, handle)
+        if is_out and is_copied:
+            raise _abi.Invalid(f"'{name}' is written, and this {type(array).__name__} does not lie in the hub's pool, where a kernel could "
+                               "write: give a hearth.empty(...), or a view of one (torch.from_dlpack, numpy.asarray)")
+        return tensor
 
     def _run(self, values, options, report):
         status = _abi.lib.hearth_run(self._handle, values, len(values), options, report)

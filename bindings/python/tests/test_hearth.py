@@ -14,6 +14,11 @@ import numpy as np
 import hearth
 from hub_process import Home, Hub
 
+try:
+    import torch
+except ImportError:
+    torch = None
+
 
 class WithHub(unittest.TestCase):
     @classmethod
@@ -99,6 +104,19 @@ class Kernels(WithHub):
             self.assertEqual(out[0], 3 * i)
             self.assertEqual(k.report.copies, 0)
 
+    def test_an_output_that_no_kernel_could_write_to_is_refused(self):
+        x = np.ones(10, dtype="f4")
+        k = hearth.kernel("mul_f32")
+        with self.assertRaisesRegex(hearth.Invalid, "'out' is written, and this ndarray does not lie in the hub's pool"):
+            k(x, x, out=np.empty(10, dtype="f4"))
+        view = hearth.empty(10).numpy()
+        k(x, x + 1, out=view)
+        self.assertEqual(view.tolist(), [2] * 10)
+        grid = np.zeros((5, 5))  # A copy changes; the array does not.
+        relaxed = hearth.kernel("sor_red_black_f64")(grid, np.ones((5, 5)), 1.5, 10)
+        self.assertNotEqual(relaxed[2, 2], 0)
+        self.assertEqual(grid[2, 2], 0)
+
     def test_scalars_and_names(self):
         k = hearth.kernel("axpy_f64")
         x, y = np.arange(5.0), np.ones(5)
@@ -168,6 +186,58 @@ class Kernels(WithHub):
         for shown in (k._repr_html_(), k.report._repr_html_(), k._display_()._mime_()[1]):
             self.assertIn("GB/s", shown)
         self.assertIn("copies", repr(k.report))
+
+
+@unittest.skipUnless(torch, "torch is not installed")
+class Torch(WithHub):
+    def test_its_own_tensors_are_copied_once_each_and_counted(self):
+        x, w = torch.arange(1000.0), torch.linspace(0, 1, 1000)
+        k = hearth.kernel("mul_f32")
+        self.assertTrue(torch.equal(torch.from_dlpack(k(x, w)), x * w))
+        self.assertEqual(k.report.copies, 2)
+        in_place = torch.from_dlpack(hearth.empty(1000)).copy_(w)
+        self.assertTrue(torch.equal(torch.from_dlpack(k(x.share_memory_(), in_place)), x * w))
+        self.assertEqual(k.report.copies, 1)
+
+    def test_it_looks_at_the_pool_and_kernels_at_its_views(self):
+        x, w, out = (torch.from_dlpack(hearth.zeros((64, 32))) for _ in range(3))
+        x.copy_(torch.rand(64, 32))
+        w.fill_(3)
+        k = hearth.kernel("mul_f32")
+        result = k(x.view(-1), w.view(-1), out=out.view(-1))
+        self.assertEqual(k.report.copies, 0)
+        self.assertEqual(result.data, out.data_ptr())
+        self.assertTrue(torch.equal(out, x * w))
+        x.add_(1)  # In place: nothing has to be told.
+        k(x.view(-1), w.view(-1), out=out.view(-1))
+        self.assertTrue(torch.equal(out, x * w))
+        with self.assertRaisesRegex(hearth.Invalid, "this Tensor does not lie in the hub's pool"):
+            k(x.view(-1), w.view(-1), out=torch.empty(64 * 32))
+
+    def test_strides_and_types(self):
+        a, b = torch.rand(50, 70, dtype=torch.float64), torch.rand(90, 50, dtype=torch.float64)
+        product = hearth.gemm(a.T, b.T)
+        np.testing.assert_allclose(product.out.numpy(), (a.T @ b.T).numpy(), rtol=1e-12)
+        for kind in ("float32", "float64", "int8", "int16", "int32", "int64", "uint8"):
+            t = torch.arange(24).reshape(2, 3, 4).to(getattr(torch, kind))
+            for view in (t, t.permute(2, 0, 1), t[:, 1:, ::2], t[0, 0, 0:0], t[1, 2, 3]):
+                taken = hearth.tensor(view)
+                self.assertEqual((taken.shape, torch.from_dlpack(taken).dtype), (tuple(view.shape), t.dtype))
+                self.assertTrue(torch.equal(torch.from_dlpack(taken), view))
+        self.assertEqual(hearth.empty(3, torch.int64).dtype, "i64")
+
+    def test_what_can_not_be_taken_is_refused_by_name(self):
+        for wrong in (torch.zeros(3, dtype=torch.bfloat16), torch.zeros(3, dtype=torch.complex64)):
+            with self.assertRaises(hearth.Unsupported):
+                hearth.tensor(wrong)
+        with self.assertRaises(BufferError):
+            hearth.tensor(torch.ones(3, requires_grad=True))
+
+    def test_views_outlive_their_tensor_and_their_context(self):
+        with hearth.Context(self.socket) as other:
+            t = torch.from_dlpack(other.full(1000, 3))
+        gc.collect()
+        self.assertEqual(t.sum().item(), 3000)
 
 
 class Others(WithHub):

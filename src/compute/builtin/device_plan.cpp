@@ -89,6 +89,7 @@ Result<DevicePlan> plan_gemm(std::string_view name, const Bindings& arguments) {
   if (m > 0 && n > 0) {
     plan.launches = {over_grid(name, m, n, {16, 16},
                                {BufferIndex{0}, BufferIndex{1}, BufferIndex{2}, m, n, k})};
+    plan.product = {{0}, {1}, {2}, m, n, k, arguments.tensors[0].type == ElementType::kF64};
   }
   return plan;
 }

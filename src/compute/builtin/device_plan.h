@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -45,9 +46,18 @@ struct Launch {
   std::vector<LaunchArgument> arguments;
 };
 
+// out[m, n] = a[m, k] b[k, n], of contiguous rows: what the device's own library may do instead of
+// the launches, with its own bits.
+struct DeviceProduct {
+  BufferIndex out, a, b;
+  std::int64_t m = 0, n = 0, k = 0;
+  bool is_double = false;
+};
+
 struct DevicePlan {
   std::vector<DeviceBuffer> buffers;
   std::vector<Launch> launches;  // One after another, each sees what those before it wrote.
+  std::optional<DeviceProduct> product = std::nullopt;  // Of a plan that is one, and has a launch.
 };
 
 // Names of the built-ins that can be planned.

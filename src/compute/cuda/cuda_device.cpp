@@ -57,15 +57,18 @@ Result<> CudaDevice::prepare() {
   return check(driver_.context_set_current(context_), "entering the context");
 }
 
-Result<std::unique_ptr<CudaDevice>> CudaDevice::open(const CudaDriver& driver, std::string_view cubin) {
+Result<std::unique_ptr<CudaDevice>> CudaDevice::open(const CudaDriver& driver, std::string_view cubin,
+                                                     std::span<const std::string> cublas) {
   std::unique_ptr<CudaDevice> device(new CudaDevice(driver));
   HEARTH_TRY_VOID(device->prepare());
   // The driver reads the image by its own header: it need not end with anything.
   HEARTH_TRY_VOID(device->check(driver.module_load(&device->module_, cubin.data()), "loading the kernels"));
+  if (cublas.empty()) return device;
+  if (auto opened = Cublas::open(cublas)) device->cublas_ = *std::move(opened);
   return device;
 }
 
-Result<std::unique_ptr<CudaDevice>> CudaDevice::open() {
+Result<std::unique_ptr<CudaDevice>> CudaDevice::open(Products products) {
   HEARTH_TRY(const CudaDriver* const driver, cuda_driver());
   HEARTH_TRY(const Nvrtc* const nvrtc, Nvrtc::open());
   // Which code to compile, the GPU says.
@@ -78,12 +81,14 @@ Result<std::unique_ptr<CudaDevice>> CudaDevice::open() {
     return fail(Code::kUnavailable, "the GPU does not say what code it runs");
   }
   HEARTH_TRY(const std::string cubin, nvrtc->compile(device_source(Dialect::kCuda), 10 * major + minor));
-  return open(*driver, cubin);
+  const bool with_cublas = products == Products::kFastest;
+  return open(*driver, cubin, with_cublas ? cublas_candidates() : std::vector<std::string>());
 }
 
 CudaDevice::~CudaDevice() {
   if (context_ == nullptr) return;
   driver_.context_set_current(context_);
+  cublas_ = nullptr;
   if (module_ != nullptr) driver_.module_unload(module_);
   driver_.context_release(device_);
 }
@@ -117,7 +122,11 @@ Result<> CudaDevice::launch(const Launch& launch, std::span<const CudaAddress> b
 Result<> CudaDevice::carry_out(const DevicePlan& plan) {
   Memory memory(*this);
   for (const DeviceBuffer& wanted : plan.buffers) HEARTH_TRY_VOID(memory.take(wanted));
-  for (const Launch& next : plan.launches) HEARTH_TRY_VOID(launch(next, memory.addresses()));
+  if (cublas_ != nullptr && plan.product && Cublas::takes(*plan.product)) {
+    HEARTH_TRY_VOID(cublas_->multiply(*plan.product, memory.addresses()));
+  } else {
+    for (const Launch& next : plan.launches) HEARTH_TRY_VOID(launch(next, memory.addresses()));
+  }
   // What went wrong while kernels ran is told here, whichever it was.
   if (const Result<> done = check(driver_.context_synchronize(), "a run"); !done) {
     is_poisoned_ = true;

@@ -4,21 +4,32 @@
 // After such an error the device refuses further runs.  These are the house's own kernels.
 #pragma once
 
+#include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 
 #include "base/result.h"
 #include "compute/builtin/device_plan.h"
+#include "compute/cuda/cublas.h"
 #include "compute/cuda/driver.h"
 
 namespace hearth::compute {
 
+// What products are made with.
+enum class Products : std::uint8_t {
+  kSameBits,  // The house's kernel: the CPU's bits (level D2).
+  kFastest,   // cuBLAS where it is: bits of its own, on this kind of GPU alone the same (D0).
+};
+
 class CudaDevice {
  public:
   // The first GPU, with the kernels compiled for it; kUnavailable without driver, GPU or NVRTC.
-  static Result<std::unique_ptr<CudaDevice>> open();
-  // Device 0 of `driver`, which outlives it, with a cubin that holds the kernels.
-  static Result<std::unique_ptr<CudaDevice>> open(const CudaDriver& driver, std::string_view cubin);
+  static Result<std::unique_ptr<CudaDevice>> open(Products products = Products::kSameBits);
+  // Device 0 of `driver`, which outlives it, with a cubin that holds the kernels.  Of `cublas`, files
+  // and names, the first that opens makes the products.
+  static Result<std::unique_ptr<CudaDevice>> open(const CudaDriver& driver, std::string_view cubin,
+                                                  std::span<const std::string> cublas = {});
 
   ~CudaDevice();
   CudaDevice(const CudaDevice&) = delete;
@@ -26,6 +37,7 @@ class CudaDevice {
 
   const std::string& name() const { return name_; }
   int architecture() const { return architecture_; }  // 90 is sm_90.
+  const Cublas* cublas() const { return cublas_.get(); }  // Null: the house's kernel makes products.
 
   // Copies inputs there, launches, waits, and copies outputs back.  kOutOfBudget where the GPU's
   // memory does not suffice; kUnavailable once a run has failed on the GPU.
@@ -47,6 +59,7 @@ class CudaDevice {
   std::string name_;
   CudaHandle context_ = nullptr;
   CudaHandle module_ = nullptr;
+  std::unique_ptr<const Cublas> cublas_;
   bool is_poisoned_ = false;
 };
 

@@ -1,8 +1,10 @@
 // CUDA as far as a machine without a GPU can say: NVRTC compiles every kernel, and the calls to the driver
 // are held against a driver of the test's own.  On a GPU the kernels run beside the CPU's.
+#include <dlfcn.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
@@ -17,8 +19,10 @@
 namespace hearth::compute {
 namespace {
 
+using testing::Contains;
 using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::Not;
 using testing::StartsWith;
 
 class NvrtcTest : public testing::TestWithParam<int> {};
@@ -177,6 +181,114 @@ TEST(CudaDeviceTest, AFailedRunFreesItsMemoryAndEndsTheDevice) {
   EXPECT_EQ(after.error().code, Code::kUnavailable);
 }
 
+// A product of `T` on the device, beside one by hand.
+template <class T>
+Result<> multiply_on(CudaDevice& device, std::int64_t m, std::int64_t k, std::int64_t n) {
+  std::vector<T> a(static_cast<std::size_t>(m * k)), b(static_cast<std::size_t>(k * n)),
+      out(static_cast<std::size_t>(m * n), T{7});
+  for (std::size_t i = 0; i < a.size(); ++i) a[i] = static_cast<T>(i % 7) - 3;
+  for (std::size_t i = 0; i < b.size(); ++i) b[i] = static_cast<T>(i % 5) - 1;
+  constexpr bool kIsDouble = sizeof(T) == sizeof(double);
+  const auto tensor = [](std::vector<T>& data, std::int64_t rows, std::int64_t cols) {
+    return Tensor{kIsDouble ? ElementType::kF64 : ElementType::kF32,
+                  {rows, cols}, {cols, 1}, reinterpret_cast<std::byte*>(data.data())};
+  };
+  const char* const name = kIsDouble ? "gemm_f64" : "gemm_f32";
+  const std::vector<Argument> arguments = {tensor(out, m, n), tensor(a, m, k), tensor(b, k, n)};
+  HEARTH_TRY(const Bindings bound, bind_arguments(signature_of(*find_builtin(name)), arguments));
+  HEARTH_TRY(const DevicePlan plan, plan_for_device(name, bound));
+  HEARTH_TRY_VOID(device.run(plan));
+  for (std::int64_t row = 0; row < m; ++row) {
+    for (std::int64_t col = 0; col < n; ++col) {
+      T sum = 0;  // Whole numbers: exact.
+      for (std::int64_t i = 0; i < k; ++i)
+        sum += a[static_cast<std::size_t>(row * k + i)] * b[static_cast<std::size_t>(i * n + col)];
+      EXPECT_EQ(out[static_cast<std::size_t>(row * n + col)], sum) << row << ", " << col;
+    }
+  }
+  return {};
+}
+
+class CublasTest : public testing::Test {
+ protected:
+  void SetUp() override { g_fake = {}; }
+  const CudaDriver driver_ = fake_driver();
+  const std::vector<std::string> fake_ = {"/no/such/libcublas.so.13", HEARTH_FAKE_CUBLAS};
+};
+
+TEST_F(CublasTest, MakesProductsOfRowsByColumns) {
+  const auto handles = [](const std::string& path) {
+    return reinterpret_cast<int (*)()>(::dlsym(::dlopen(path.c_str(), RTLD_NOW), "fake_cublas_handles"))();
+  };
+  {
+    const auto device = CudaDevice::open(driver_, "cubin", fake_);
+    ASSERT_TRUE(device) << device.error().message;
+    ASSERT_NE((*device)->cublas(), nullptr);
+    EXPECT_EQ((*device)->cublas()->library(), HEARTH_FAKE_CUBLAS);
+    EXPECT_EQ((*device)->cublas()->version(), 120401);
+    EXPECT_EQ(handles(HEARTH_FAKE_CUBLAS), 1);
+    for (const auto& [m, k, n] : {std::array{1, 1, 1}, {2, 3, 5}, {5, 3, 2}, {7, 1, 4}, {1, 9, 1}}) {
+      EXPECT_TRUE(multiply_on<float>(**device, m, k, n));
+      EXPECT_TRUE(multiply_on<double>(**device, m, k, n));
+    }
+    EXPECT_TRUE(g_fake.memory.empty());
+    // Other built-ins are the house's, as is a product without anything to sum up.
+    std::vector<float> x(3, 2), y(3, 3), out(3);
+    ASSERT_TRUE((*device)->run(*plan_mul(out, x, y)));
+    EXPECT_EQ(out, std::vector<float>(3, 6));
+    EXPECT_FALSE(Cublas::takes({{0}, {1}, {2}, 4, 4, 0, false}));
+    EXPECT_FALSE(Cublas::takes({{0}, {1}, {2}, 4, std::int64_t{1} << 31, 1, false}));
+  }
+  EXPECT_EQ(handles(HEARTH_FAKE_CUBLAS), 0);
+  EXPECT_THAT(g_fake.calls, Not(Contains("find gemm_f32")));
+}
+
+TEST_F(CublasTest, TellsWhatFailed) {
+  const auto device = CudaDevice::open(driver_, "cubin", fake_);
+  ASSERT_TRUE(device);
+  const Result<> failed = multiply_on<float>(**device, 2, 77, 2);  // The depth at which this one fails.
+  ASSERT_FALSE(failed);
+  EXPECT_EQ(failed.error().code, Code::kInternal);
+  EXPECT_THAT(failed.error().message, HasSubstr("a product failed: CUBLAS_STATUS_EXECUTION_FAILED"));
+  const Result<> no_memory = multiply_on<double>(**device, 2, 78, 2);
+  ASSERT_FALSE(no_memory);
+  EXPECT_EQ(no_memory.error().code, Code::kOutOfBudget);
+  EXPECT_TRUE(g_fake.memory.empty());
+  g_fake.synchronize_error = 700;
+  EXPECT_THAT(multiply_on<float>(**device, 2, 2, 2).error().message, HasSubstr("CUDA_ERROR_OF_THE_TEST"));
+}
+
+TEST_F(CublasTest, IsAskedOnlyWhereItIsWantedAndThere) {
+  const auto without = CudaDevice::open(driver_, "cubin");
+  ASSERT_TRUE(without);
+  EXPECT_EQ((*without)->cublas(), nullptr);
+  const std::vector<std::string> nowhere = {"/no/such/libcublas.so.13"};
+  const auto unfound = CudaDevice::open(driver_, "cubin", nowhere);
+  ASSERT_TRUE(unfound) << "a device without cuBLAS makes its own products";
+  EXPECT_EQ((*unfound)->cublas(), nullptr);
+  const auto why = Cublas::open(nowhere);
+  ASSERT_FALSE(why);
+  EXPECT_THAT(why.error().message, HasSubstr("install pip's nvidia-cublas-cu12"));
+  ::setenv("HEARTH_FAKE_CUBLAS_HAS_NO_GPU", "1", 1);
+  const auto no_gpu = Cublas::open(fake_);
+  ::unsetenv("HEARTH_FAKE_CUBLAS_HAS_NO_GPU");
+  ASSERT_FALSE(no_gpu);
+  EXPECT_EQ(no_gpu.error().code, Code::kUnavailable);
+  EXPECT_THAT(no_gpu.error().message, HasSubstr("can't use the GPU: CUBLAS_STATUS_NOT_INITIALIZED"));
+  const std::vector<std::string> other = {"libm.so.6"};
+  EXPECT_THAT(Cublas::open(other).error().message, HasSubstr("libm.so.6 has no function 'cublasCreate_v2'"));
+}
+
+// NVIDIA's own, where pip has installed it: it has every function, whether or not there is a GPU.
+TEST_F(CublasTest, FindsTheFunctionsOfTheRealOne) {
+  const auto opened = Cublas::open(cublas_candidates());
+  if (opened) return;
+  EXPECT_EQ(opened.error().code, Code::kUnavailable);
+  EXPECT_THAT(opened.error().message, Not(HasSubstr("has no function")));
+  if (opened.error().message.find("can't use the GPU") == std::string::npos)
+    GTEST_SKIP() << opened.error().message;
+}
+
 TEST(CudaDeviceTest, RunsOnAGpuWhereThereIsOne) {
   const auto device = CudaDevice::open();
   if (!device) {
@@ -189,6 +301,12 @@ TEST(CudaDeviceTest, RunsOnAGpuWhereThereIsOne) {
   const Result<> done = (*device)->run(*plan);
   ASSERT_TRUE(done) << done.error().message;
   EXPECT_EQ(out, std::vector<float>(out.size(), 6));
+  const auto fastest = CudaDevice::open(Products::kFastest);
+  ASSERT_TRUE(fastest) << fastest.error().message;
+  for (CudaDevice* const each : {device->get(), fastest->get()}) {
+    EXPECT_TRUE(multiply_on<float>(*each, 130, 517, 70));
+    EXPECT_TRUE(multiply_on<double>(*each, 130, 517, 70));
+  }
 }
 
 }  // namespace
