@@ -1,4 +1,5 @@
 import {describe, expect, it, vi} from "vitest";
+import {adviceText} from "../src/chat/receipt-line";
 import {consentIn} from "../src/hub/consents";
 import type {EgressRow, Receipt} from "../src/hub/types";
 import {byAdviser, byConfidence, byDay, callsOf, withEmptyDays} from "../src/ledger/sums";
@@ -6,7 +7,8 @@ import {byAdviser, byConfidence, byDay, callsOf, withEmptyDays} from "../src/led
 vi.stubGlobal("requestAnimationFrame", () => 1);
 
 const receipt = (more: Partial<Receipt>): Receipt =>
-  ({at_unix_us: 0, bytes_out: 0, cost_usd_micro: 0, confidence: 0, advice: "not_needed", adviser: "", upstream: "", ...more}) as Receipt;
+  ({at_unix_us: 0, bytes_out: 0, cost_usd_micro: 0, confidence: 0, advice: "not_needed", adviser: "", upstream: "", end: "stop",
+    usage: {completion_tokens: 1}, ...more}) as Receipt;
 
 describe("receipts together", () => {
   it("are summed by day of UTC", () => {
@@ -34,12 +36,22 @@ describe("receipts together", () => {
     const bins = byConfidence([receipt({confidence: 1}), receipt({confidence: 0.05, advice: "advised"}), receipt({confidence: 0.05, advice: "failed"}), receipt({upstream: "x"})]);
     expect(bins[9].sure).toBe(1);
     expect(bins[0]).toMatchObject({sure: 0, advised: 1, unadvised: 1});
+    const none = {completion_tokens: 0} as Receipt["usage"];
+    const unjudged = byConfidence([receipt({end: "error"}), receipt({end: "cancelled"}), receipt({usage: none}), receipt({usage: none, advice: "not_allowed"})]);
+    expect(unjudged[0]).toMatchObject({sure: 0, advised: 0, unadvised: 1});
   });
 
   it("have calls of two rows each", () => {
     const row = (seq: number, kind: "send" | "settle", call_seq: number) => ({seq, kind, call_seq}) as EgressRow;
     expect(callsOf([row(1, "send", 1), row(2, "send", 2), row(3, "settle", 1), row(4, "settle", 9)]).map((call) => [call.send.seq, call.settle?.seq]))
       .toEqual([[1, 3], [2, undefined]]);
+  });
+});
+
+describe("what came of an answer", () => {
+  it("is said of those that came to no end, too", () => {
+    expect([{end: "error"}, {end: "cancelled"}, {}, {end: "error", advice: "failed"}].map((more) => adviceText(receipt(more))))
+      .toEqual(["failed", "stopped", "no advice needed", "adviser failed"]);
   });
 });
 

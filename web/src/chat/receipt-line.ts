@@ -26,7 +26,11 @@ export function whoAnswered(receipt: Receipt): string {
   return receipt.upstream ? `${name} (${receipt.upstream})` : name;
 }
 
+// Of what came to no end, whether it failed or was stopped.
+export const brokenOff = ({end}: Receipt): string | undefined => (end === "error" ? "failed" : end === "cancelled" ? "stopped" : undefined);
+
 export function adviceText(receipt: Receipt): string {
+  if (receipt.advice === "not_needed" && brokenOff(receipt)) return brokenOff(receipt)!;
   const text = ADVICE[receipt.advice] ?? receipt.advice;
   return receipt.advice === "advised" && receipt.adviser ? `advised by ${receipt.adviser}` : text;
 }

@@ -5,7 +5,7 @@ import {html, nothing, type TemplateResult} from "lit";
 import {customElement, property, state} from "lit/decorators.js";
 import {PageElement} from "../base/element";
 import {formatBytes, formatCount, formatShare, formatTime, formatUsd} from "../base/format";
-import {adviceText, whoAnswered} from "../chat/receipt-line";
+import {adviceText, brokenOff, whoAnswered} from "../chat/receipt-line";
 import {getJson, postJson} from "../hub/http";
 import type {Receipt, VerifyReport} from "../hub/types";
 import {confidencePlot} from "./confidence-plot";
@@ -59,13 +59,13 @@ export class LedgerView extends PageElement {
   }
 
   private figures(): TemplateResult {
-    const answers = this.receipts.length;
-    const local = this.receipts.filter((receipt) => receipt.bytes_out === 0).length;
+    const answered = this.receipts.filter((receipt) => !brokenOff(receipt));
+    const local = answered.filter((receipt) => receipt.bytes_out === 0).length;
     const bytes = this.receipts.reduce((sum, receipt) => sum + receipt.bytes_out, 0);
     const {budget, today} = this.spending ?? {};
     const rows: [string, string, string][] = [
-      ["Answers", answers.toLocaleString("en"), answers === RECEIPTS_MAX ? "the newest" : ""],
-      ["Answered here alone", answers ? formatShare(local / answers) : "–", ""],
+      ["Answers", answered.length.toLocaleString("en"), this.receipts.length === RECEIPTS_MAX ? "the newest" : ""],
+      ["Answered here alone", answered.length ? formatShare(local / answered.length) : "–", ""],
       ["Left this machine", formatBytes(bytes), ""],
       ["Spent today", formatUsd(today?.charged_usd_micro ?? 0),
         budget ? `of ${formatUsd(budget.day_usd_micro)}${today?.reserved_usd_micro ? `, ${formatUsd(today.reserved_usd_micro)} reserved` : ""}` : ""],
