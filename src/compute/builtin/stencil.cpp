@@ -13,9 +13,10 @@ namespace {
 using Index = std::int64_t;
 
 constexpr Index kCacheBytes = Index{768} << 10;  // For the rows between sweeps: part of an L2.
-constexpr Index kColsOfTask = 16384;             // Three rows of as many lie in an L2.
+constexpr Index kColsOfTask = 4096;              // Ten rows of as many lie in an L2.
 constexpr Index kTaskBytes = Index{256} << 10;
 constexpr Index kBandsPerThread = 4;
+constexpr Index kLine = 64 / sizeof(double);
 
 // [begin, end) of part i of `count` parts of n.
 struct Range {
@@ -37,24 +38,38 @@ void sweep_once(const Grid& grid, const double* u, double* out, const Workers& w
   const Index m = grid.m;
   const Index n_col_tasks = (m + kColsOfTask - 1) / kColsOfTask;
   const Index cols = std::min(m, kColsOfTask);
-  const Index rows = std::max<Index>(kTaskBytes / (cols * Index{sizeof(double)}), 1);
+  // Whole blocks, of which each fetches what the next one reads, another task's, too.
+  const Index blocks = kTaskBytes / (cols * Index{sizeof(double)}) / kJacobiRows;
+  const Index rows = std::max<Index>(blocks, 1) * kJacobiRows;
   const Index n_row_tasks = (grid.n + rows - 1) / rows;
   workers.run(static_cast<std::uint32_t>(n_row_tasks * n_col_tasks), [&](std::uint32_t task) {
     const Range cells = part_of(m, task % n_col_tasks, n_col_tasks);
     const Index first = std::max<Index>(cells.begin, 1);
     const Index last = std::min(cells.end, m - 1);
     const Index row = task / n_col_tasks * rows;
-    for (Index i = row; i < std::min(row + rows, grid.n); ++i) {
+    const Index end = std::min(row + rows, grid.n);
+    const bool in_lines = grid.is_large() && m % kLine == 0;
+    for (Index i = row; i < end;) {
       const double* const from = u + i * m;
       double* const to = out + i * m;
       if (grid.is_border_row(i)) {
         std::copy(from + cells.begin, from + cells.end, to + cells.begin);
+        ++i;
         continue;
       }
-      if (cells.begin == 0) to[0] = from[0];
-      if (cells.end == m) to[m - 1] = from[m - 1];
-      loops.jacobi_cells(to + first, from + first - m, from + first, from + first + m,
-                         last - first, grid.is_large());
+      const bool is_block = in_lines && i + kJacobiRows <= std::min(end, grid.n - 1);
+      const Index count = is_block ? kJacobiRows : 1;
+      for (Index r = 0; r < count; ++r) {
+        if (cells.begin == 0) to[r * m] = from[r * m];
+        if (cells.end == m) to[r * m + m - 1] = from[r * m + m - 1];
+      }
+      if (is_block) {
+        loops.jacobi_rows(to + first, from + first, m, last - first);
+      } else {
+        loops.jacobi_cells(to + first, from + first - m, from + first, from + first + m,
+                           last - first, grid.is_large());
+      }
+      i += count;
     }
     kernel_table().fence();
   });
@@ -71,13 +86,14 @@ class Wavefront {
     const Index m = grid_.m;
     thread_local tensor::AlignedBuffer<double> scratch;
     rings_ = scratch.ensure(static_cast<std::size_t>((n_levels_ - 1) * 3 * m));
-    for (Index step = rows.begin - n_levels_ + 1;
-         step < rows.end + n_levels_ && !workers.gave_up(); ++step) {
+    for (Index step = rows.begin - n_levels_ + 1; step < rows.end + n_levels_ && !workers.gave_up();
+         ++step) {
       for (Index level = 1; level <= n_levels_; ++level) {
         // The rows of this level that the last one's depend on.
         const Index reach = n_levels_ - level;
         const Index i = step - level + 1;
-        if (i >= std::max<Index>(rows.begin - reach, 0) && i < std::min(rows.end + reach, grid_.n)) {
+        if (i >= std::max<Index>(rows.begin - reach, 0) &&
+            i < std::min(rows.end + reach, grid_.n)) {
           compute_row(level, i);
         }
       }
@@ -105,9 +121,9 @@ class Wavefront {
     double* const to = is_last ? out_ + i * m : ring_row(level, i);
     to[0] = from[0];
     to[m - 1] = from[m - 1];
-    kernel_table().stencil.jacobi_cells(
-        to + 1, row_of(level - 1, i - 1) + 1, row_of(level - 1, i) + 1,
-        row_of(level - 1, i + 1) + 1, m - 2, is_last && grid_.is_large());
+    kernel_table().stencil.jacobi_cells(to + 1, row_of(level - 1, i - 1) + 1,
+                                        row_of(level - 1, i) + 1, row_of(level - 1, i + 1) + 1,
+                                        m - 2, is_last && grid_.is_large());
   }
 
   const Grid& grid_;
@@ -121,8 +137,8 @@ void sweep_levels(const Grid& grid, const double* u, Index n_levels, double* out
                   const Workers& workers) {
   if (n_levels == 1) return sweep_once(grid, u, out, workers);
   // Bands so high that the rows that both neighbours compute hardly count.
-  const Index n_bands =
-      std::clamp<Index>(grid.n / (8 * n_levels), 1, workers.n_threads() == 1 ? 1 : 2 * workers.n_threads());
+  const Index n_bands = std::clamp<Index>(grid.n / (8 * n_levels), 1,
+                                          workers.n_threads() == 1 ? 1 : 2 * workers.n_threads());
   workers.run(static_cast<std::uint32_t>(n_bands), [&](std::uint32_t band) {
     Wavefront(grid, u, n_levels, out).run(part_of(grid.n, band, n_bands), workers);
   });

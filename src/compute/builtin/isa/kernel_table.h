@@ -97,10 +97,15 @@ struct ReduceLoops {
 };
 
 // n cells of one row of the 5-point stencil; those to their left and right are read, too.
+inline constexpr int kJacobiRows = 4;
+
 struct StencilLoops {
   // out = the mean of the four neighbours.
   void (*jacobi_cells)(double* out, const double* up, const double* row, const double* down,
                        std::int64_t n, bool stream) = nullptr;
+  // The same of n cells in each of kJacobiRows rows, past the caches: rows of `u` and `out` are
+  // `stride` apart, whole lines; `u` is the first cell.
+  void (*jacobi_rows)(double* out, const double* u, std::int64_t stride, std::int64_t n) = nullptr;
   // row += omega * (mean of the neighbours - rhs / 4 - row) for the cells first (0 or 1), first + 2, ...
   void (*sor_cells)(double* row, const double* up, const double* down, const double* rhs,
                     std::int64_t n, std::int64_t first, double omega) = nullptr;
