@@ -80,12 +80,15 @@ void sweep_once(const Grid& grid, const double* u, double* out, const Workers& w
 class Wavefront {
  public:
   Wavefront(const Grid& grid, const double* u, Index n_levels, double* out)
-      : grid_(grid), u_(u), n_levels_(n_levels), out_(out) {}
+      : grid_(grid),
+        u_(u),
+        n_levels_(n_levels),
+        out_(out),
+        stride_((grid.m + kPage - 1) / kPage * kPage + kApart) {}
 
   void run(Range rows, const Workers& workers) {
-    const Index m = grid_.m;
     thread_local tensor::AlignedBuffer<double> scratch;
-    rings_ = scratch.ensure(static_cast<std::size_t>((n_levels_ - 1) * 3 * m));
+    rings_ = scratch.ensure(static_cast<std::size_t>((n_levels_ - 1) * 3 * stride_));
     for (Index step = rows.begin - n_levels_ + 1; step < rows.end + n_levels_ && !workers.gave_up();
          ++step) {
       for (Index level = 1; level <= n_levels_; ++level) {
@@ -107,7 +110,7 @@ class Wavefront {
     return ring_row(level, i);
   }
   double* ring_row(Index level, Index i) const {
-    return rings_ + ((level - 1) * 3 + i % 3) * grid_.m;
+    return rings_ + ((level - 1) * 3 + i % 3) * stride_;
   }
 
   void compute_row(Index level, Index i) const {
@@ -130,6 +133,11 @@ class Wavefront {
   const double* u_;
   const Index n_levels_;
   double* out_;
+  // Between rows of the rings: whole pages and an odd number of lines.  Else rows of whole pages
+  // would share their sets of the caches, and stores would look like what the next loads wait for.
+  static constexpr Index kPage = 4096 / sizeof(double);
+  static constexpr Index kApart = 9 * kLine;
+  Index stride_;
   double* rings_ = nullptr;
 };
 
