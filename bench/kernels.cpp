@@ -212,7 +212,8 @@ void measure_reduction(const Bench& bench, std::string_view name, ElementType ty
   if (!bench.wants(name)) return;
   const auto size = static_cast<std::int64_t>(compute::type_info(type).bytes);
   const std::int64_t n = bytes / size / (is_dot ? 2 : 1);
-  const Values out(ElementType::kF64, {1}), x(type, {n}), y(type, {is_dot ? n : 1});
+  const ElementType result = compute::signature_of(*compute::find_builtin(name)).parameters[0].type;
+  const Values out(result, {1}), x(type, {n}), y(type, {is_dot ? n : 1});
   Figure figure = memory_figure(bench, fmt::format("{} {}", name, megabytes(bytes)), bytes, 1, false);
   std::vector<Argument> arguments = {out.tensor(), x.tensor()};
   if (is_dot) arguments.emplace_back(y.tensor());
