@@ -248,8 +248,8 @@ Finding check_policy(const Context& context) {
   const auto dictionary = load_dictionaries(options.dictionaries);
   if (!dictionary) return {Verdict::kWrong, dictionary.error().message};
   if (const auto problems = policy->check(); !problems.empty()) return {Verdict::kWrong, fmt::format("{}", fmt::join(problems, "; "))};
-  const std::string name = options.policy.empty() ? "the standard one: everything is private, and redacted before it leaves" : options.policy;
-  return {Verdict::kOk, fmt::format("{}; {} rules and {} expectations hold", name, policy->rules.size(), policy->expectations.size())};
+  if (options.policy.empty()) return {Verdict::kOk, "the standard one: everything is private, and redacted before it leaves"};
+  return {Verdict::kOk, fmt::format("{}: {} rules and {} expectations hold", options.policy, policy->rules.size(), policy->expectations.size())};
 }
 
 struct Check {
