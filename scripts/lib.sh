@@ -47,8 +47,8 @@ install_packages() {
   fi
   say "installing ${#missing[@]} packages: ${missing[*]}"
   local log; log=$(mktemp)
-  { "${sudo[@]}" apt-get update -qq &&
-    "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"; } >"$log" 2>&1 ||
+  { "${sudo[@]}" apt-get -o DPkg::Lock::Timeout=300 update -qq &&
+    "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install -y -qq --no-install-recommends "${missing[@]}"; } >"$log" 2>&1 ||
     { tail -n 20 "$log" >&2; die "apt-get could not install the packages above (whole log: $log)"; }
   rm -f "$log"
 }
@@ -60,6 +60,7 @@ build() {
   local preset=$1; shift
   local dir="$ROOT/build/$preset" log="$ROOT/build/$preset.log" launcher=()
   command -v ccache >/dev/null && launcher=(-DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
+  export CCACHE_BASEDIR="${CCACHE_BASEDIR-$ROOT}"  # What one clone has compiled serves the next.
   mkdir -p "$ROOT/build"
   (cd "$ROOT" && cmake --preset "$preset" "${launcher[@]}" "${CMAKE_ARGS[@]}") >"$log" 2>&1 ||
     { tail -n 30 "$log" >&2; die "cmake could not configure '$preset' (whole log: $log)"; }

@@ -1,7 +1,7 @@
 // Prefill and decode through forward(), in the terms of llama-bench (pp512, tg128), to be run
 // beside it on the same file: set HEARTH_BENCH_MODEL to a GGUF file, else one of the 0.5 B class
 // (Q4_K_M, random weights) is written to the temporary folder and left there.  HEARTH_BENCH_KV sets
-// the type of keys and values.
+// the type of keys and values, HEARTH_BENCH_PACK=1 packs the weights.
 #include <benchmark/benchmark.h>
 
 #include <cstdlib>
@@ -24,7 +24,8 @@ const Model& bench_model() {
     const char* const kv = std::getenv("HEARTH_BENCH_KV");
     const auto kv_type = kv_type_from_name(kv != nullptr ? kv : "f16");
     HEARTH_CHECK(kv_type);
-    auto loaded = Model::load(path, {.kv_type = *kv_type});
+    auto loaded = Model::load(
+        path, {.pack = std::getenv("HEARTH_BENCH_PACK") != nullptr, .kv_type = *kv_type});
     if (!loaded) std::fprintf(stderr, "%s\n", loaded.error().message.c_str());
     HEARTH_CHECK(loaded);
     return *loaded;

@@ -1,11 +1,15 @@
-// Small matrices beside the large ones: an adapter's A and B, of which a row of the batch needs all,
-// and another row perhaps another adapter's.  So each weight is used once or a few times, and what
-// takes the time is to bring it in from memory.
+// Small matrices beside the large ones: an adapter's A and B, of which a row of the batch needs
+// all, and another row perhaps another adapter's.  So each weight is used once or a few times, and
+// what takes the time is to bring it in from memory.
 //
 // They are kept in the order in which they are read, as one stream: panels of 16 outputs; for every
 // 32 inputs (the last group may have fewer) the 16 outputs' scales in half precision, where the
 // weights have 8 bits, then input by input the 16 outputs' weights.  Lanes are outputs: no sums
 // across lanes, and no short rows at which the hardware's prefetchers would start anew.
+//
+// A matrix of at most 8 outputs, the A of a low rank, is folded so that it fills the lanes: its
+// inputs are cut into 2 or 4 parts of equal length, lanes 8 to 15 (or each four) have the same
+// outputs' weights of the next part, and a product's sums of the parts are added at its end.
 //
 // Activations stay floats.  Each output is summed in an order that depends on the matrix's shape
 // alone, so neither the batch nor the instruction set changes a bit.
@@ -34,11 +38,11 @@ struct PanelStream {
   std::uint32_t cols = 0;
   const std::byte* data = nullptr;
 
+  // Into how many parts the inputs are folded.
+  std::uint32_t parts() const;
   std::uint32_t n_panels() const { return (rows + kStreamPanelRows - 1) / kStreamPanelRows; }
 };
 
-// Bytes of one panel, and of all.
-std::size_t stream_panel_bytes(StreamType type, std::uint32_t cols);
 std::size_t stream_bytes(StreamType type, std::uint32_t rows, std::uint32_t cols);
 
 // out [stream_bytes] = w [rows, cols]; values beyond half precision's largest become that.

@@ -23,8 +23,9 @@ std::vector<float> random_floats(std::size_t n, unsigned seed, float spread) {
 struct Case {
   std::uint32_t rows, cols;
 };
-constexpr Case kCases[] = {{1, 1},  {5, 7},   {16, 32},  {16, 31}, {17, 33}, {16, 1024},
-                           {40, 5}, {128, 16}, {100, 64}, {3, 896}};
+constexpr Case kCases[] = {{1, 1},  {5, 7},    {16, 32},  {16, 31}, {17, 33},  {16, 1024},
+                           {40, 5}, {128, 16}, {100, 64}, {3, 896}, {8, 1024}, {8, 66},
+                           {7, 40}, {4, 1024}, {4, 68},   {2, 132}, {4, 66},   {8, 33}};
 constexpr float kGuard = 12345.0F;
 
 // y of n_rows rows, each with a guard behind it.
@@ -57,8 +58,8 @@ TEST(PanelStream, GivesWhatPlainSumsGive) {
           for (std::uint32_t r = 0; r < c.rows; ++r) {
             double sum = adds ? 0.5 : 0.0;
             for (std::uint32_t k = 0; k < c.cols; ++k) {
-              sum += static_cast<double>(w[r * c.cols + k]) *
-                     static_cast<double>(x[i * c.cols + k]);
+              sum +=
+                  static_cast<double>(w[r * c.cols + k]) * static_cast<double>(x[i * c.cols + k]);
             }
             EXPECT_NEAR(y[i * (c.rows + 1) + r], sum, bound) << c.rows << "x" << c.cols;
           }

@@ -126,6 +126,16 @@ struct Simd {
     __builtin_memcpy(p, buffer, n * sizeof(float));
   }
   HEARTH_INLINE static F set1_f(float v) { return {_mm256_set1_ps(v), _mm256_set1_ps(v)}; }
+  template <int kParts>
+  HEARTH_INLINE static F set_parts_f(const float* p, std::size_t stride) {
+    static_assert(kParts == 2 || kParts == 4);
+    if constexpr (kParts == 2) {
+      return {_mm256_set1_ps(p[0]), _mm256_set1_ps(p[stride])};
+    } else {
+      return {_mm256_set_m128(_mm_set1_ps(p[stride]), _mm_set1_ps(p[0])),
+              _mm256_set_m128(_mm_set1_ps(p[3 * stride]), _mm_set1_ps(p[2 * stride]))};
+    }
+  }
   HEARTH_INLINE static F add(F x, F y) {
     return {_mm256_add_ps(x.a, y.a), _mm256_add_ps(x.b, y.b)};
   }

@@ -89,6 +89,18 @@ struct Simd {
     _mm512_mask_storeu_ps(p, low_lanes(n), v);
   }
   HEARTH_INLINE static F set1_f(float v) { return _mm512_set1_ps(v); }
+  template <int kParts>
+  HEARTH_INLINE static F set_parts_f(const float* p, std::size_t stride) {
+    static_assert(kParts == 2 || kParts == 4);
+    constexpr int kLanes = 16 / kParts;
+    F r = _mm512_set1_ps(p[0]);
+    for (int part = 1; part < kParts; ++part) {
+      const auto lanes = static_cast<__mmask16>(low_lanes(kLanes) << (part * kLanes));
+      r = _mm512_mask_broadcastss_ps(r, lanes,
+                                     _mm_load_ss(p + static_cast<std::size_t>(part) * stride));
+    }
+    return r;
+  }
   HEARTH_INLINE static F add(F a, F b) { return _mm512_add_ps(a, b); }
   HEARTH_INLINE static F sub(F a, F b) { return _mm512_sub_ps(a, b); }
   HEARTH_INLINE static F mul(F a, F b) { return _mm512_mul_ps(a, b); }

@@ -144,6 +144,12 @@ struct Simd {
   static F set1_f(float value) {
     return each_f([&](int) { return value; });
   }
+  // p[i * stride] in each lane of the i-th of kParts equal runs of lanes.
+  template <int kParts>
+  static F set_parts_f(const float* p, std::size_t stride) {
+    return each_f(
+        [&](int i) { return p[static_cast<std::size_t>(i / (kLanes / kParts)) * stride]; });
+  }
   static F add(F a, F b) {
     return each_f([&](int i) { return a.v[i] + b.v[i]; });
   }

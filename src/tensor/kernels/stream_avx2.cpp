@@ -3,8 +3,8 @@
 
 namespace hearth::tensor {
 
-StreamProductFn stream_product_avx2(StreamType type) {
-  return find_stream_product<avx2::Simd>(type);
+StreamProductFn stream_product_avx2(StreamType type, std::uint32_t parts) {
+  return find_stream_product<avx2::Simd>(type, parts);
 }
 
 }  // namespace hearth::tensor

@@ -3,8 +3,8 @@
 
 namespace hearth::tensor {
 
-StreamProductFn stream_product_avx512(StreamType type) {
-  return find_stream_product<avx512::Simd>(type);
+StreamProductFn stream_product_avx512(StreamType type, std::uint32_t parts) {
+  return find_stream_product<avx512::Simd>(type, parts);
 }
 
 }  // namespace hearth::tensor

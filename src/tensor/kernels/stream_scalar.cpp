@@ -3,8 +3,8 @@
 
 namespace hearth::tensor {
 
-StreamProductFn stream_product_scalar(StreamType type) {
-  return find_stream_product<scalar::Simd>(type);
+StreamProductFn stream_product_scalar(StreamType type, std::uint32_t parts) {
+  return find_stream_product<scalar::Simd>(type, parts);
 }
 
 }  // namespace hearth::tensor
