@@ -16,6 +16,7 @@
 
 #include "tensor/kernels/inline.h"
 #include "tensor/kernels/panel.h"
+#include "tensor/kernels/prefetch.h"
 #include "tensor/kernels/unpack_grids.h"
 
 namespace hearth::tensor {
@@ -90,40 +91,24 @@ struct Unpacker {
     }
   };
 
-  static constexpr int kFirstLevel = 3, kSecondLevel = 2;
   static constexpr std::size_t kNearBytes = 2048;  // From 1 to 2 KB, the same within the noise.
 
   // Prefetches quad n's share of the lines that will be read next: from `ahead` on towards the
   // second-level cache, or from `near` on, which is there already, towards the first.  Without the
-  // second step a decode step waits for the second-level cache as often as it reads a line, which is
-  // a tenth of its speed.  That a prefetch goes with a quad, rather than all of them before the
+  // second step a decode step waits for the second-level cache as often as it reads a line, which
+  // is a tenth of its speed.  That a prefetch goes with a quad, rather than all of them before the
   // block, is worth a third of the speed of a decode step: a burst of them fills the line buffers,
-  // and everything behind it waits.  Blocks are no whole lines, so a line may be asked for by two of
-  // them, but none by nobody.
-  template <class Type, int kLocality = kSecondLevel>
+  // and everything behind it waits.  Blocks are no whole lines, so a line may be asked for by two
+  // of them, but none by nobody.
+  template <class Type, Cache kLevel = Cache::kSecond>
   HEARTH_INLINE static void prefetch(std::uintptr_t from, std::size_t n) {
     constexpr std::size_t kLines =
         (std::size_t{Type::kBytes} * kPanelRows + kLineBytes - 1) / kLineBytes;
     constexpr std::size_t kQuads = Type::kCols / 4;
     for (std::size_t line = n * kLines / kQuads; line < (n + 1) * kLines / kQuads; ++line) {
-      prefetch_here<kLocality>(reinterpret_cast<const std::byte*>(from + line * kLineBytes));
+      prefetch_line<kLevel>(from + line * kLineBytes);
     }
   }
-  // A compiler moves __builtin_prefetch about, until there are bursts again; a volatile instruction
-  // stays between the products where it was written.
-  template <int kLocality>
-  HEARTH_INLINE static void prefetch_here(const std::byte* line) {
-#if defined(__x86_64__)
-    if constexpr (kLocality == kFirstLevel) {
-      asm volatile("prefetcht0 %0" : : "m"(*line));
-    } else {
-      asm volatile("prefetcht1 %0" : : "m"(*line));
-    }
-#else
-    __builtin_prefetch(line, 0, kLocality);
-#endif
-  }
-  static constexpr std::size_t kLineBytes = 64;
 
   // Writes to the panel from the block on.
   struct Store {
@@ -159,7 +144,7 @@ struct Unpacker {
       constexpr std::size_t kAt = kGroup * 8 + kIndex;
       n[kSub] = S::template dot4<true>(n[kSub], v, S::broadcast32(q + kAt * 4));
       prefetch<Type>(ahead, kAt);
-      if constexpr (kIsStream) prefetch<Type, kFirstLevel>(near, kAt);
+      if constexpr (kIsStream) prefetch<Type, Cache::kFirst>(near, kAt);
     }
   };
 
@@ -582,8 +567,8 @@ struct Unpacker {
     const float* scale = d.scale;
     const float* scaled_sum = d.scaled_sum;
     Multiply<std::is_same_v<In, Packed>> at = {
-        d.q, d.start, scales, mins, d.ahead,
-        reinterpret_cast<std::uintptr_t>(d.block) + kNearBytes, {}};
+        d.q, d.start, scales, mins, d.ahead, reinterpret_cast<std::uintptr_t>(d.block) + kNearBytes,
+        {}};
     F sum = S::load_f(d.y);
     for (std::uint32_t i = 0; i < d.n_blocks; ++i) {
       Type::block(block, at);
