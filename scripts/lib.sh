@@ -47,7 +47,7 @@ install_packages() {
   fi
   say "installing ${#missing[@]} packages: ${missing[*]}"
   local log; log=$(mktemp)
-  { "${sudo[@]}" apt-get -o DPkg::Lock::Timeout=300 update -qq &&
+  { "${sudo[@]}" apt-get update -qq &&
     "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install -y -qq --no-install-recommends "${missing[@]}"; } >"$log" 2>&1 ||
     { tail -n 20 "$log" >&2; die "apt-get could not install the packages above (whole log: $log)"; }
   rm -f "$log"

@@ -44,8 +44,7 @@ class DeviceRuns {
                                                compute::runner_options(contract, run_max_)));
       runner_.emplace(std::move(made));
     }
-    HEARTH_TRY(const int descriptor, runner_->process_descriptor());
-    const sandbox::OwnedFd process(::dup(descriptor));
+    HEARTH_TRY(const sandbox::OwnedFd process, runner_->process_descriptor());
     hub::RunWatch watch([&] { return !workers.gave_up(); }, run_max_, [&] {
       ::syscall(SYS_pidfd_send_signal, process.get(), SIGKILL, nullptr, 0U);
     });

@@ -71,8 +71,9 @@ std::string without_commands(std::string_view text) {
 }
 
 bool print_out(std::string_view text) {
-  const std::string shown = for_reader(STDOUT_FILENO, text);
-  return std::fwrite(shown.data(), 1, shown.size(), stdout) == shown.size() && std::fflush(stdout) == 0;
+  std::string safe;
+  if (::isatty(STDOUT_FILENO) == 1) text = safe = without_commands(text);
+  return std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0;
 }
 
 std::string format_table(const std::vector<std::vector<std::string>>& rows) {

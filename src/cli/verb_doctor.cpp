@@ -4,14 +4,10 @@
 // Checks are rows of one table; each looks at one thing and says "ok", "note" or "wrong".
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <netdb.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <array>
-#include <cerrno>
 #include <cstdlib>
-#include <cstring>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
@@ -35,8 +31,8 @@
 #include "ledger/ledger.h"
 #include "ledger/verify.h"
 #include "model/model.h"
+#include "net/http_server.h"
 #include "sandbox/jailed_command.h"
-#include "sandbox/owned_fd.h"
 #include "server/page.h"
 
 namespace hearth::cli {
@@ -186,27 +182,20 @@ Finding check_bridge(const Context& context) {
   return {Verdict::kWrong, socket.error().message};
 }
 
-// Why nobody can listen there; empty: somebody can.
-std::string why_no_listening(const std::string& host, std::int64_t port) {
-  const addrinfo hints{.ai_flags = AI_PASSIVE, .ai_socktype = SOCK_STREAM};
-  addrinfo* found = nullptr;
-  if (const int error = ::getaddrinfo(host.c_str(), std::to_string(port).c_str(), &hints, &found); error != 0) {
-    return fmt::format("server.host is '{}', which is no address of this machine: {}", host, ::gai_strerror(error));
-  }
-  const std::unique_ptr<addrinfo, decltype([](addrinfo* list) { ::freeaddrinfo(list); })> address(found);
-  const sandbox::OwnedFd socket(::socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  const int yes = 1;
-  ::setsockopt(socket.get(), SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
-  if (::bind(socket.get(), address->ai_addr, address->ai_addrlen) == 0) return "";
-  if (errno == EADDRINUSE) return fmt::format("another program listens at {}:{}: end it, or choose another server.port", host, port);
-  return fmt::format("nothing can listen at {}:{}: {}; choose another server.host or server.port", host, port, std::strerror(errno));
+// Why no hub can listen there; empty: one can.
+std::string why_no_listening(const std::string& host, std::uint16_t port) {
+  const auto tried = net::try_listening(host, port);
+  if (!tried) return "server.host: " + tried.error().message;
+  if (!*tried) return "";
+  if (*tried == std::errc::address_in_use) return fmt::format("another program listens at {}:{}: end it, or choose another server.port", host, port);
+  return fmt::format("nothing can listen at {}:{}: {}; choose another server.host or server.port", host, port, tried->message());
 }
 
 Finding check_hub(const Context& context) {
   const auto hub = find_running();
   if (hub) return {Verdict::kOk, fmt::format("runs at {} (process {})", hub->url, hub->pid)};
   const auto& server = context.config.server;
-  const std::string problem = why_no_listening(server.host, server.port);
+  const std::string problem = why_no_listening(server.host, static_cast<std::uint16_t>(server.port));
   if (!problem.empty()) return {Verdict::kWrong, problem};
   return {Verdict::kNote, fmt::format("not running; `hearth serve` starts it at {}:{}", server.host, server.port)};
 }

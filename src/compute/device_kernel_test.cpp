@@ -313,7 +313,7 @@ TEST(CudaKernel, RunsInItsWorkerByTheDriversCalls) {
   EXPECT_THAT(failed.error().message, HasSubstr("the device refuses the run with error 700: the kernel touched"));
   const auto process = runner->process_descriptor();  // Of the next one, which whoever gives up can end.
   ASSERT_TRUE(process) << process.error().message;
-  EXPECT_EQ(::syscall(SYS_pidfd_send_signal, *process, 0, nullptr, 0U), 0);
+  EXPECT_EQ(::syscall(SYS_pidfd_send_signal, process->get(), 0, nullptr, 0U), 0);
   EXPECT_TRUE(runner->run(*drawn, {}));
   // Another device's image is none for this one.
   header.made_for.target[3] = '8';

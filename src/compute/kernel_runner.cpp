@@ -1,5 +1,6 @@
 #include "compute/kernel_runner.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -521,9 +522,9 @@ Result<std::int64_t> KernelRunner::empty_ns() {
 
 const RunnerOptions& KernelRunner::options() const { return state_->options; }
 
-Result<int> KernelRunner::process_descriptor() {
+Result<sandbox::OwnedFd> KernelRunner::process_descriptor() {
   HEARTH_TRY_VOID(state_->ensure_worker());
-  return state_->worker->pidfd();
+  return sandbox::OwnedFd(::fcntl(state_->worker->pidfd(), F_DUPFD_CLOEXEC, 0));
 }
 
 Result<> KernelRunner::check_settled() {

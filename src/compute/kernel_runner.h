@@ -101,8 +101,8 @@ class KernelRunner {
 
   const RunnerOptions& options() const;
   // The process of the worker that the next run will be in, a new one where the last has ended: to
-  // end what nobody waits for any more.  Closed by the next call that finds it ended: dup() it.
-  Result<int> process_descriptor();
+  // end what nobody waits for any more.  The caller's own: it outlives the worker.
+  Result<sandbox::OwnedFd> process_descriptor();
 
  private:
   struct State;

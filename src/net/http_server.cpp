@@ -29,16 +29,16 @@ constexpr std::chrono::milliseconds kAcceptPause{100};
 // A last resort against a connection that would not end.
 constexpr std::chrono::milliseconds kStopLastResort{2'000};
 
-Result<tcp::endpoint> parse_endpoint(const HttpServerOptions& options) {
+Result<tcp::endpoint> parse_endpoint(const std::string& text, std::uint16_t port) {
   error_code ec;
   const auto address =
-      asio::ip::make_address(options.address == "localhost" ? "127.0.0.1" : options.address, ec);
+      asio::ip::make_address(text == "localhost" ? "127.0.0.1" : text, ec);
   if (ec) {
     return fail(Code::kInvalidArgument,
                 fmt::format("'{}' is no IP address to listen on; use 127.0.0.1 for this machine "
-                            "alone or 0.0.0.0 for all its addresses", options.address));
+                            "alone or 0.0.0.0 for all its addresses", text));
   }
-  return tcp::endpoint(address, options.port);
+  return tcp::endpoint(address, port);
 }
 
 Error listen_error(const error_code& ec, const tcp::endpoint& endpoint) {
@@ -62,12 +62,18 @@ Error listen_error(const error_code& ec, const tcp::endpoint& endpoint) {
   return {Code::kUnavailable, fmt::format("can't listen on {}: {}", where, ec.message())};
 }
 
-Result<> listen(ServerCore& core) {
-  HEARTH_TRY(const tcp::endpoint endpoint, parse_endpoint(core.options));
+error_code bind_to(tcp::acceptor& acceptor, const tcp::endpoint& endpoint) {
   error_code ec;
-  core.acceptor.open(endpoint.protocol(), ec);
-  if (!ec) core.acceptor.set_option(asio::socket_base::reuse_address(true), ec);
-  if (!ec) core.acceptor.bind(endpoint, ec);
+  acceptor.open(endpoint.protocol(), ec);
+  if (!ec) acceptor.set_option(asio::socket_base::reuse_address(true), ec);
+  if (!ec) acceptor.bind(endpoint, ec);
+  return ec;
+}
+
+Result<> listen(ServerCore& core) {
+  HEARTH_TRY(const tcp::endpoint endpoint,
+             parse_endpoint(core.options.address, core.options.port));
+  error_code ec = bind_to(core.acceptor, endpoint);
   if (!ec) core.acceptor.listen(asio::socket_base::max_listen_connections, ec);
   if (ec) return std::unexpected(listen_error(ec, endpoint));
   core.port = core.acceptor.local_endpoint(ec).port();
@@ -178,6 +184,13 @@ bool HttpExchange::cancelled() const { return state_->cancelled(); }
 
 HttpServer::HttpServer(std::shared_ptr<ServerCore> core) : core_(std::move(core)) {}
 HttpServer::~HttpServer() { stop(std::chrono::milliseconds{0}); }
+
+Result<std::error_code> try_listening(const std::string& address, std::uint16_t port) {
+  HEARTH_TRY(const tcp::endpoint endpoint, parse_endpoint(address, port));
+  asio::io_context io;
+  tcp::acceptor acceptor(io);
+  return std::error_code(bind_to(acceptor, endpoint));
+}
 
 Result<std::unique_ptr<HttpServer>> HttpServer::create(const HttpServerOptions& options,
                                                        HttpHandlers handlers) {

@@ -23,6 +23,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <system_error>
 
 #include "base/result.h"
 #include "net/http_message.h"
@@ -105,6 +106,10 @@ struct HttpServerStats {
   std::uint64_t bytes_received = 0;
   std::uint64_t bytes_sent = 0;
 };
+
+// What a server would meet that listened there now; nothing does afterwards.  kInvalidArgument for an
+// address that is none.
+Result<std::error_code> try_listening(const std::string& address, std::uint16_t port);
 
 struct ServerCore;
 

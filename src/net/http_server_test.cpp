@@ -423,6 +423,19 @@ TEST(HttpServer, AnAddressThatIsNone) {
   EXPECT_FALSE(is_loopback_address("0.0.0.0") || is_loopback_address("example.org"));
 }
 
+TEST(HttpServer, WhoeverAsksLearnsWhatListeningWouldMeet) {
+  std::uint16_t port = 0;
+  {
+    const Fixture f;
+    port = f.port();
+    EXPECT_EQ(try_listening("localhost", port), std::make_error_code(std::errc::address_in_use));
+  }
+  EXPECT_EQ(try_listening("127.0.0.1", port), std::error_code());
+  EXPECT_TRUE(HttpServer::create({.port = port}, {})) << "nothing listens there";
+  EXPECT_TRUE(try_listening("203.0.113.7", port).value());
+  EXPECT_EQ(try_listening("a.name.of.this.machine", port).error().code, Code::kInvalidArgument);
+}
+
 TEST(HttpServer, StopLetsARunningAnswerFinish) {
   Fixture f;
   TestClient idle = f.client();

@@ -89,8 +89,6 @@ StreamProductFn stream_product(StreamType type, std::uint32_t parts) {
 
 }  // namespace
 
-std::uint32_t PanelStream::parts() const { return parts_of(rows, cols); }
-
 std::size_t stream_bytes(StreamType type, std::uint32_t rows, std::uint32_t cols) {
   const std::size_t n_panels = (rows + kStreamPanelRows - 1) / kStreamPanelRows;
   return n_panels * panel_bytes(type, cols / parts_of(rows, cols));
@@ -112,7 +110,7 @@ void write_stream(StreamType type, const float* w, std::uint32_t rows, std::uint
 void multiply_stream(const PanelStream& w, std::uint32_t first, std::uint32_t n,
                      std::span<const StreamRow> rows, bool adds) {
   if (n == 0 || rows.empty()) return;
-  const std::uint32_t parts = w.parts();
+  const std::uint32_t parts = parts_of(w.rows, w.cols);
   const std::size_t bytes = panel_bytes(w.type, w.cols / parts);
   stream_product(w.type, parts)({.panel = w.data + first * bytes,
                                  .panel_bytes = bytes,

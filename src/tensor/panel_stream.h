@@ -38,8 +38,6 @@ struct PanelStream {
   std::uint32_t cols = 0;
   const std::byte* data = nullptr;
 
-  // Into how many parts the inputs are folded.
-  std::uint32_t parts() const;
   std::uint32_t n_panels() const { return (rows + kStreamPanelRows - 1) / kStreamPanelRows; }
 };
 

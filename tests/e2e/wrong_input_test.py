@@ -72,6 +72,10 @@ class WrongInput(unittest.TestCase):
         self.assertIn("3 of ", done.stderr)
         self.assertRegex(found["models"]["text"], r"models pull [\w-]+/")
 
+        self.home.write_config('[server]\nhost = "localhost.localdomain"\n')
+        named = {row["check"]: row["text"] for row in json.loads(self.home.run("doctor", "--json").stdout)}
+        self.assertIn("'localhost.localdomain' is no IP address to listen on", named["hub"])  # As `hearth serve` says it.
+
         self.home.write_config("")
         (self.home.path / ".config/hearth/policy.toml").unlink()
         well = self.home.run("doctor")

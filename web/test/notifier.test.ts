@@ -56,6 +56,25 @@ describe("what is polled", () => {
     expect([slow.shown, slow.error]).toEqual(["new", "still gone"]);
   });
 
+  it("is asked again after an answer that can't be taken over", async () => {
+    let asks = 0;
+    class Broken extends Polled {
+      protected look(): Promise<() => void> {
+        asks += 1;
+        return Promise.resolve(() => {
+          throw new Error("no list");
+        });
+      }
+    }
+    const broken = new Broken(1000);
+    const leave = broken.watch();
+    await settled();
+    expect([asks, broken.error]).toEqual([1, "no list"]);
+    await vi.advanceTimersByTimeAsync(1000);
+    expect(asks).toBe(2);
+    leave();
+  });
+
   it("is asks for by one loop, also after it was left while it waited", async () => {
     const slow = new Slow();
     slow.watch()();

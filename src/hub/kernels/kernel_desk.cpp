@@ -249,9 +249,7 @@ Result<> KernelDesk::run_verified(const RunnableKernel& kernel, const KernelCall
              compute::KernelRunner::create(
                  contract.signature, kernel.verified->image.fd.get(),
                  compute::runner_options(contract, options_.run_max)));
-  // A copy, since the runner closes its own when it replaces a worker that has ended.
-  HEARTH_TRY(const int descriptor, runner.process_descriptor());
-  const sandbox::OwnedFd process(::dup(descriptor));
+  HEARTH_TRY(const sandbox::OwnedFd process, runner.process_descriptor());
   RunWatch watch(still_wanted, options_.run_max,
                  [&] { ::syscall(SYS_pidfd_send_signal, process.get(), SIGKILL, nullptr, 0U); });
   auto outputs = runner.run_often(arguments, static_cast<int>(call.repeats));

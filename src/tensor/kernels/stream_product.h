@@ -10,6 +10,7 @@
 #include <cstdint>
 
 #include "tensor/kernels/inline.h"
+#include "tensor/kernels/prefetch.h"
 #include "tensor/panel_stream.h"
 
 namespace hearth::tensor {
@@ -61,7 +62,6 @@ struct StreamRows {
   // How far ahead memory is asked for: some panels, over the ends of matrices, since what follows
   // in memory is what is needed next.
   static constexpr std::size_t kAheadBytes = 4096;
-  static constexpr std::size_t kLineBytes = 64;
 
   // Input `at` of each part, the parts `part_cols` apart, for their lanes.
   HEARTH_INLINE static F input(const float* x, std::uint32_t at, std::uint32_t part_cols) {

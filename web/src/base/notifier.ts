@@ -53,11 +53,17 @@ export abstract class Polled extends Notifier {
   // An answer that was overtaken by a later one's says what was, and is dropped.
   async refresh(): Promise<void> {
     const turn = (this.asked += 1);
-    const answer = await this.look().catch((error: unknown) => error as Error);
-    if (turn < this.taken) return;
-    this.taken = turn;
-    this.error = answer instanceof Error ? answer.message : "";
-    if (!(answer instanceof Error)) answer();
+    try {
+      const take = await this.look();
+      if (turn < this.taken) return;
+      this.taken = turn;
+      take();
+      this.error = "";
+    } catch (error) {
+      if (turn < this.taken) return;
+      this.taken = turn;
+      this.error = (error as Error).message;
+    }
     this.changed();
   }
 

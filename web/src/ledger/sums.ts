@@ -1,5 +1,6 @@
 // What the receipts say together.
 
+import {brokenOff} from "../chat/receipt-line";
 import type {EgressRow, Receipt} from "../hub/types";
 
 const DAY_MS = 86_400_000;
@@ -78,7 +79,7 @@ export interface ConfidenceBin {
 export function byConfidence(receipts: Receipt[]): ConfidenceBin[] {
   const bins = Array.from({length: BINS}, (_, i): ConfidenceBin => ({from: i / BINS, sure: 0, advised: 0, unadvised: 0}));
   for (const receipt of receipts) {
-    if (receipt.upstream || receipt.end === "error" || receipt.end === "cancelled") continue; // There is no confidence of ours.
+    if (receipt.upstream || brokenOff(receipt)) continue; // There is no confidence of ours.
     if (receipt.advice === "not_needed" && !receipt.usage.completion_tokens) continue; // No answer in words: an embedding, say.
     const bin = bins[Math.min(Math.floor(receipt.confidence * BINS), BINS - 1)];
     if (receipt.advice === "not_needed") bin.sure += 1;

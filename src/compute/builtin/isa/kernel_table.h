@@ -96,9 +96,9 @@ struct ReduceLoops {
   Extremes<T> (*extremes)(const T* x, std::int64_t n) = nullptr;  // n is at least 1.
 };
 
-// n cells of one row of the 5-point stencil; those to their left and right are read, too.
 inline constexpr int kJacobiRows = 4;
 
+// n cells of one row of the 5-point stencil; those to their left and right are read, too.
 struct StencilLoops {
   // out = the mean of the four neighbours.
   void (*jacobi_cells)(double* out, const double* up, const double* row, const double* down,
