@@ -428,9 +428,9 @@ TEST(HttpServer, WhoeverAsksLearnsWhatListeningWouldMeet) {
   {
     const Fixture f;
     port = f.port();
-    EXPECT_EQ(try_listening("localhost", port), std::make_error_code(std::errc::address_in_use));
+    EXPECT_TRUE(try_listening("localhost", port).value() == std::errc::address_in_use);
   }
-  EXPECT_EQ(try_listening("127.0.0.1", port), std::error_code());
+  EXPECT_FALSE(try_listening("127.0.0.1", port).value());
   EXPECT_TRUE(HttpServer::create({.port = port}, {})) << "nothing listens there";
   EXPECT_TRUE(try_listening("203.0.113.7", port).value());
   EXPECT_EQ(try_listening("a.name.of.this.machine", port).error().code, Code::kInvalidArgument);
