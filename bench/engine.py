@@ -13,8 +13,10 @@ build/bench.  For each of them, round by round and in turn, so that all meet the
   gap             between two pieces of one answer
 
 Medians of the rounds with their range; a ratio is the median of the rounds' ratios (below 1 is
-better where the unit is ms).  Roofs: `read` and `int8` are probes of this machine in the same run,
-for streams the larger of what all products and all sweeps of the weights would take.
+better where the unit is ms).  Roofs: `read` and `int8` are probes of this machine right before and right
+after each figure.  `read` is the median of passes over as many bytes as a token sweeps, since a decode is
+a second of good and bad sweeps too; what it took of the best single pass stands beside it.  For streams
+the larger of what all products and all sweeps of the weights would take.
 """
 
 import argparse
@@ -78,6 +80,8 @@ def measure_engine(model, peers, options, results):
         results.add(name_of(model, options), figure["figure"], "tokens/s", figure["tokens_s"]["values"],
                     {name: peer["tokens_s"]["values"] for (name, _), peer in zip(benches, figure["peers"])},
                     figure["roof"], figure["of_roof"]["median"])
+        if figure["roof"] == "read":
+            results.add(name_of(model, options), f"{figure['figure']}: share of the best pass", "", figure["of_best"]["values"])
     return found
 
 

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <atomic>
 #include <cstring>
+#include <utility>
+#include <vector>
 
 #include "base/clock.h"
 #include "device/roof_loops.h"
@@ -16,20 +18,26 @@ namespace {
 // What probes compute goes here, so that computing it can't be left out.
 std::atomic<std::uint32_t> g_sink{0};
 
-// Work per second of the best slice within RoofProbe::kProbeMs.  `slice` returns how much it did.
+// Work per nanosecond, 10^9 a second, of each slice within RoofProbe::kProbeMs.  `slice` returns how
+// much it did.
 template <class Slice>
-double best_rate(Slice&& slice) {
+std::vector<double> rates(Slice&& slice) {
   const Clock& clock = Clock::system();
   const std::int64_t end = clock.now_monotonic_ns() + std::int64_t{RoofProbe::kProbeMs} * 1'000'000;
-  double best = 0;
+  std::vector<double> found;
   std::int64_t now = clock.now_monotonic_ns();
   do {
     const std::int64_t begin = now;
     const double work = slice();
     now = clock.now_monotonic_ns();
-    best = std::max(best, work / static_cast<double>(std::max<std::int64_t>(now - begin, 1)));
+    found.push_back(work / static_cast<double>(std::max<std::int64_t>(now - begin, 1)));
   } while (now < end);
-  return best;  // Per nanosecond: 10^9 a second.
+  return found;
+}
+
+template <class Slice>
+double best_rate(Slice&& slice) {
+  return std::ranges::max(rates(std::forward<Slice>(slice)));
 }
 
 // Runs an arithmetic probe on all threads: a slice is a few milliseconds, so that fork and join do
@@ -51,13 +59,13 @@ double arithmetic_rate(ThreadPool& pool, Probe&& probe) {
 
 }  // namespace
 
-double RoofProbe::read_gb_s(std::span<const std::byte> memory) {
-  if (memory.empty()) return 0;
+ReadRates RoofProbe::read_rates(std::span<const std::byte> memory) {
+  if (memory.empty()) return {};
   // Whole passes, as a decode step makes them over a model: part of it may lie in a large cache,
   // and a short slice that does would be a roof that no sweep can reach.
   constexpr std::size_t kPieceBytes = std::size_t{256} << 10;
   const auto n_pieces = static_cast<std::uint32_t>((memory.size() - 1) / kPieceBytes + 1);
-  return best_rate([&] {
+  std::vector<double> found = rates([&] {
     pool_.run(n_pieces, [&](std::uint32_t piece) {
       const std::size_t at = piece * kPieceBytes;
       const auto part = memory.subspan(at, std::min(kPieceBytes, memory.size() - at));
@@ -66,6 +74,8 @@ double RoofProbe::read_gb_s(std::span<const std::byte> memory) {
     });
     return static_cast<double>(memory.size());
   });
+  std::ranges::sort(found);
+  return {.best = found.back(), .median = found[found.size() / 2]};
 }
 
 ReadRoofMemory::ReadRoofMemory(std::size_t bytes) : bytes_(bytes) {
@@ -82,6 +92,8 @@ ReadRoofMemory& RoofProbe::memory() {
   if (!memory_) memory_.emplace(kReadBytes);
   return *memory_;
 }
+
+double RoofProbe::read_gb_s(std::span<const std::byte> memory) { return read_rates(memory).best; }
 
 double RoofProbe::read_gb_s() { return read_gb_s(memory().bytes()); }
 

@@ -36,6 +36,13 @@ class ReadRoofMemory {
   tensor::AlignedBuffer<std::byte> memory_;
 };
 
+// What whole passes over memory reached, in 10^9 bytes a second.  The best is what the machine can
+// do; the median is what it keeps up: beside neighbours, memory comes in bursts.
+struct ReadRates {
+  double best = 0;
+  double median = 0;
+};
+
 // Probes that can be run one at a time.  Each takes the best of some passes or slices: what
 // disturbs one only ever makes it slower.
 //
@@ -51,6 +58,7 @@ class RoofProbe {
   double read_gb_s();
   // The same over memory of the caller's: the roof for a model is a sweep of as many bytes.
   double read_gb_s(std::span<const std::byte> memory);
+  ReadRates read_rates(std::span<const std::byte> memory);
   double int8_gop_s();
   double f32_gop_s();
   double f64_gop_s();
