@@ -10,7 +10,7 @@
 #      +---- a run: one word in a shared page +--- a cloud model writes a kernel once
 using Hearth
 
-println("roofs: ", Hearth.roofs())
+println(Hearth.roofs())
 
 # Consecutive Fibonacci numbers: (n, m) with m / n towards 1.618..., and never a multiple of a vector's length.
 fibonacci(k) = k < 2 ? 1 : fibonacci(k - 1) + fibonacci(k - 2)
@@ -25,20 +25,20 @@ for k in 8:2:14
     w = jacobi(u, 100)
     @assert v == w                   # Bit for bit.
     @assert all(0 .<= v .<= 1)       # A mean of neighbours leaves no bounds.
-    println(rpad("$n x $m", 12), Hearth.report(jacobi))
+    println(rpad("$n x $m", 12), jacobi.report)
 end
 
 # Products whose exact result is known: Hadamard-like signs, so that cancellation would show a lost digit.
 println("\nfloat64 stress: products that must be exact")
 for n in (128, 233, 377, 610)
-    a = Hearth.undef_array(Float64, (n, n))
-    b = Hearth.undef_array(Float64, (n, n))
+    a = Hearth.undef_array(Float64, n, n)
+    b = Hearth.undef_array(Float64, n, n)
     for j in 1:n, i in 1:n
         a[i, j] = (i * j) % 7 - 3
         b[i, j] = 2.0^((i + j) % 20)
     end
     product = Hearth.gemm(a, b)
-    exact = Int64.(a.array) * Int64.(b.array)
+    exact = Int64.(a) * Int64.(b)
     @assert Int64.(product.out) == exact
     println(rpad("$n", 12), product.report)
 end
