@@ -237,7 +237,6 @@ Result<std::unique_ptr<Engine>> Engine::create(const EngineOptions& options, con
   HEARTH_TRY_VOID(check_options(options));
   KvPagePoolOptions pool_options;
   pool_options.bytes_max = options.kv_bytes_max;
-  pool_options.prefault = options.prefault_kv;
   HEARTH_TRY(auto pages, KvPagePool::create(pool_options));
   std::unique_ptr<Engine> engine;
   const auto error = catch_error(

@@ -111,7 +111,6 @@ struct EngineOptions {
   std::uint32_t queue_max = 1024;                  // Jobs that wait; more are kUnavailable.
   bool prefix_cache = true;
   bool speculation = true;                         // Draft tokens from a session's own text.
-  bool prefault_kv = false;                        // Touch all KV memory at start, not on first use.
   SnapshotOptions snapshots;                       // Need the prefix cache.
 };
 

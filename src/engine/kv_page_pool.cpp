@@ -9,20 +9,12 @@
 #include <cstring>
 #include <new>
 
+#include "engine/catch_error.h"
+
 namespace hearth::engine {
 namespace {
 
-#ifndef MADV_POPULATE_WRITE
-#define MADV_POPULATE_WRITE 23  // Linux 5.14.
-#endif
-
 std::size_t round_up(std::size_t value, std::size_t to) { return (value + to - 1) / to * to; }
-
-// First touch of the whole arena; where the kernel is too old to do it in one call, page by page.
-void touch(std::byte* data, std::size_t n_bytes) {
-  if (::madvise(data, n_bytes, MADV_POPULATE_WRITE) == 0) return;
-  for (std::size_t i = 0; i < n_bytes; i += 4096) data[i] = std::byte{0};
-}
 
 Result<> check_options(const KvPagePoolOptions& options) {
   if (!std::has_single_bit(options.unit_bytes) || options.unit_bytes < kUnitBytesMin) {
@@ -53,16 +45,18 @@ Result<std::unique_ptr<KvPagePool>> KvPagePool::create(const KvPagePoolOptions& 
     return fail(Code::kOutOfBudget, fmt::format("the system refuses {} bytes for the KV cache: {}",
                                                 mapping_bytes, std::strerror(errno)));
   }
+  std::unique_ptr<KvPagePool> pool;
   try {
-    std::unique_ptr<KvPagePool> pool(
-        new KvPagePool(options, static_cast<std::byte*>(mapping), mapping_bytes));
-    (void)::madvise(pool->arena_, arena_bytes, MADV_HUGEPAGE);  // Advice: may be refused.
-    if (options.prefault) touch(pool->arena_, arena_bytes);
-    return pool;
+    pool.reset(new KvPagePool(options, static_cast<std::byte*>(mapping), mapping_bytes));
   } catch (const std::bad_alloc&) {
     ::munmap(mapping, mapping_bytes);
     return fail(Code::kOutOfBudget, "memory ran out for the tables of the KV cache");
   }
+  const std::span arena(pool->arena_, arena_bytes);
+  (void)::madvise(arena.data(), arena.size(), MADV_HUGEPAGE);  // Advice: may be refused.
+  // Without a thread, whoever writes first touches.
+  (void)catch_error([&] { pool->toucher_.emplace(arena, options.unit_bytes); });
+  return pool;
 }
 
 KvPagePool::KvPagePool(const KvPagePoolOptions& options, std::byte* mapping,
@@ -81,7 +75,10 @@ KvPagePool::KvPagePool(const KvPagePoolOptions& options, std::byte* mapping,
   next_free_.resize(std::size_t{n_units_} * slots_per_unit_);
 }
 
-KvPagePool::~KvPagePool() { ::munmap(mapping_, mapping_bytes_); }
+KvPagePool::~KvPagePool() {
+  toucher_.reset();
+  ::munmap(mapping_, mapping_bytes_);
+}
 
 // The fewest units per slab that keep the waste under kSlabWasteMax; in an arena too small for
 // that, those that make the most of it.
@@ -215,6 +212,7 @@ void KvPagePool::open_slab(PageClass page_class) {
   ++c.n_slabs;
   c.n_free += c.pages_per_slab;
   link_partial(unit);
+  if (toucher_) toucher_->want((std::size_t{unit} + c.units_per_slab) * unit_bytes_ + kTouchedAheadBytes);
 }
 
 // Takes an empty slab back from its class.

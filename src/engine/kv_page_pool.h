@@ -21,17 +21,20 @@
 // read them, and here it would touch cold memory); giving slabs back to the operating
 // system (paging them in again costs more than a millisecond per MiB).
 //
-// Address space is taken once, in `create`, and never zeroed by us; physical memory
-// follows on first touch, or at once with `prefault`.  No later call allocates memory.
+// Address space is taken once, in `create`; physical memory follows on first touch, which a thread
+// of the pool's own does some MiB ahead of the highest slab so far (`touch_ahead.h`), from the first
+// slab on.  No later call allocates memory.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
 #include "base/result.h"
+#include "engine/touch_ahead.h"
 
 namespace hearth::engine {
 
@@ -46,11 +49,11 @@ inline constexpr std::size_t kPageAlignment = 256;           // Page sizes are r
 inline constexpr std::size_t kUnitBytesMin = 64 * kPageBytesMin;
 inline constexpr double kSlabWasteMax = 1.0 / 8;             // Of a slab's bytes.
 inline constexpr std::uint32_t kPageClassesMax = 256;        // With pages live at one time.
+inline constexpr std::size_t kTouchedAheadBytes = std::size_t{8} << 20;
 
 struct KvPagePoolOptions {
   std::uint64_t bytes_max = 0;                    // Rounded down to whole units; at least one.
   std::size_t unit_bytes = std::size_t{2} << 20;  // A power of two, at least kUnitBytesMin.
-  bool prefault = false;                          // Touch all memory in `create`.
 };
 
 // Owns the arena.
@@ -157,6 +160,8 @@ class KvPagePool {
   std::vector<bool> unit_taken_;           // [n_units]
   std::vector<std::uint32_t> owners_;      // [n_units * slots_per_unit]
   std::vector<std::uint32_t> next_free_;   // [n_units * slots_per_unit]
+
+  std::optional<TouchAhead> toucher_;      // Of the arena, while it is mapped.
 };
 
 }  // namespace hearth::engine

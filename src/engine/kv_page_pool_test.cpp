@@ -2,10 +2,14 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <cstring>
 #include <map>
 #include <random>
+#include <thread>
 #include <vector>
+
+#include "base/mapped_pages.h"
 
 namespace hearth::engine {
 namespace {
@@ -39,6 +43,30 @@ TEST(KvPagePool, RefusesOptionsOutOfRange) {
   options.unit_bytes = kUnit;
   options.bytes_max = std::uint64_t{1} << 62;
   EXPECT_FALSE(KvPagePool::create(options));
+}
+
+TEST(KvPagePool, TouchesMemoryAheadOfItsUse) {
+  constexpr std::uint64_t kUnits = 4 * kTouchedAheadBytes / kUnit;
+  const auto pool = make_pool(kUnits);
+  const PageClass c = pool->page_class(kUnit).value();
+  const std::byte* const arena = pool->bytes(take(*pool, c, 1).front()).data();
+  const std::span all(arena, kUnits * kUnit);
+  const auto touched_within = [&](std::uint64_t bytes) {
+    const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    while (resident_bytes(all) < bytes && std::chrono::steady_clock::now() < until) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    return resident_bytes(all);
+  };
+  // Large pages may come in larger steps than were asked for.
+  EXPECT_GE(touched_within(kTouchedAheadBytes), kTouchedAheadBytes);
+  EXPECT_LE(resident_bytes(all), 2 * kTouchedAheadBytes);
+
+  const std::vector<PageId> pages = take(*pool, c, 8);
+  const std::span<std::byte> last = pool->bytes(pages.back());
+  last.front() = std::byte{7};
+  EXPECT_GE(touched_within(9 * kUnit + kTouchedAheadBytes), 9 * kUnit + kTouchedAheadBytes);
+  EXPECT_EQ(last.front(), std::byte{7}) << "what is written stays";
 }
 
 TEST(KvPagePool, HandsOutAllOrNone) {
