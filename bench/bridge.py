@@ -2,14 +2,15 @@
 
 The kernel touches both ends of the tensor, so that all of the time is the way there and back.
 
-  bridge, C and Python    a registered run: the tensor lies in the pool, the call was bound by an earlier run
+  bridge, C, Python       a registered run: the tensor lies in the pool, the call was bound by an earlier run; the same
+  and Julia               from Julia where there is one (scripts/julia)
   HTTP raw, base64, JSON  the tensor in a request, its encoding and decoding included, done fairly: one connection that
                           stays, no Nagle delay, one write for head and body, reading into memory that is there
 
   supersede               from asking for a newer run until it is done, while an endless one runs: one that listens, and
                           one that does not (its worker is replaced)
 
-Bars (medians): below 10 us from C and 25 us from Python at every size, flat within 2x from the smallest to the largest,
+Bars (medians): below 10 us from C and 25 us from Python and Julia at every size, flat within 2x from the smallest to the largest,
 no copies; a newer run done within 5 ms.  Needs python3 alone; array and base64 are the standard library's, which are written in C.
 """
 
@@ -30,7 +31,8 @@ from pathlib import Path
 from results import ROOT, cpu_name, exit_with
 
 BUILT = Path(os.environ.get("BUILT", ROOT / "build/release/bindings/c"))
-C_US_MAX, PYTHON_US_MAX, SUPERSEDE_US_MAX, FLATNESS_MAX = 10, 25, 5000, 2
+US_MAX = {"C": 10, "Python": 25, "Julia": 25}
+SUPERSEDE_US_MAX, FLATNESS_MAX = 5000, 2
 SECONDS_MAX = 2.0  # For the samples of one row.
 HTTP_BYTES_MAX = {"http raw": 1 << 30, "http base64": 1 << 26, "http json": 1 << 24}
 
@@ -156,6 +158,22 @@ def rows_from_python(path, sizes):
     context.close()
 
 
+def rows_from_julia(path, sizes):
+    found = subprocess.run([ROOT / "scripts/julia"], stdout=subprocess.PIPE, text=True)
+    if found.returncode:
+        return  # It has said why.
+    environment = {**os.environ, "HEARTH_LIBRARY": str(BUILT / "libhearth.so"), "JULIA_LOAD_PATH": f"@:{ROOT / 'bindings/julia'}:@stdlib",
+                   "JULIA_DEPOT_PATH": str(Path(path).parent / "julia")}
+    done = subprocess.run([found.stdout.strip(), "--startup-file=no", ROOT / "bench/bridge_rtt/rtt.jl", path, *map(str, sizes)],
+                          env=environment, stdout=subprocess.PIPE, text=True)
+    if done.returncode:
+        sys.exit(f"rtt.jl ended with {done.returncode}")
+    for line in done.stdout.splitlines():
+        place, n_bytes, low, median, p99, copies = line.split(",")
+        yield {"way": f"Julia, {place}", "bytes": int(n_bytes), "min_us": float(low), "median_us": float(median), "p99_us": float(p99),
+               "samples": 5000, "copies": int(copies)}
+
+
 def rows_from_http(sizes):
     server = subprocess.Popen([sys.executable, __file__, "--serve"], stdout=subprocess.PIPE, text=True)
     try:
@@ -181,9 +199,9 @@ def broken_bars(rows):
     for r in rows:
         if r["way"].startswith("supersede") and r["median_us"] > SUPERSEDE_US_MAX:
             yield f"{r['way']}: {r['median_us']:.0f} us, at most {SUPERSEDE_US_MAX}"
-    for way in {r["way"] for r in rows if r["way"].startswith(("C,", "Python,"))}:
+    for way in {r["way"] for r in rows if r["way"].split(",")[0] in US_MAX}:
         ours = [r for r in rows if r["way"] == way]
-        limit = C_US_MAX if way.startswith("C") else PYTHON_US_MAX
+        limit = US_MAX[way.split(",")[0]]
         slowest = max(r["median_us"] for r in ours)
         if slowest > limit:
             yield f"{way}: {slowest:.1f} us, at most {limit}"
@@ -207,7 +225,7 @@ def main():
         host = subprocess.Popen([BUILT / "hearth_bridge_host", path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         try:
             assert host.stdout.readline() == "ready\n", "the bridge did not start"
-            rows = [*rows_from_c(path, max(sizes)), *rows_from_python(path, sizes)]
+            rows = [*rows_from_c(path, max(sizes)), *rows_from_python(path, sizes), *rows_from_julia(path, sizes)]
         finally:
             host.stdin.close()
             host.wait(10)
