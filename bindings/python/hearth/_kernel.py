@@ -88,7 +88,7 @@ class Kernel:
             for i, (name, _, _) in enumerate(self._parameters):
                 if name not in held and values[i].kind == _abi.TENSOR:
                     held[name] = Tensor(self._context, values[i].tensor)
-        outputs = [held[name] for name, is_tensor, _ in self._parameters if is_tensor and name.startswith(("out", "inout"))]
+        outputs = [held[name] for name, _, is_out in self._parameters if is_out or name.startswith("inout")]
         return values, held, outputs[0] if len(outputs) == 1 else tuple(outputs)
 
     def _wrap(self, name, array, is_out):

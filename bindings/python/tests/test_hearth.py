@@ -2,6 +2,7 @@
 
 import gc
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -18,6 +19,20 @@ try:
     import torch
 except ImportError:
     torch = None
+
+
+CONTRACT = """
+name = "by_python"
+signature = "out f32[n], in f32[n], outer f32[n], n i64"
+tolerance_ulps = 1
+flops = "n"
+oracle = '''
+HEARTH_ORACLE by_python(f64* out, const f64* in, const f64* outer, i64 n) { for (i64 k = 0; k < n; ++k) out[k] = in[k] * outer[k]; }
+'''
+source = '''
+HEARTH_KERNEL by_python(f32* restrict out, const f32* restrict in, const f32* restrict outer, i64 n) { for (i64 k = 0; k < n; ++k) out[k] = in[k] * outer[k]; }
+'''
+"""
 
 
 class WithHub(unittest.TestCase):
@@ -137,6 +152,20 @@ class Kernels(WithHub):
             at, bt = hearth.tensor(np.ascontiguousarray(a.T)).T, hearth.tensor(np.ascontiguousarray(b.T)).T
             np.testing.assert_allclose(hearth.gemm(at, bt).out.numpy(), a @ b)
         self.assertGreater(hearth.gemm(64).tflops, 0)
+
+    def test_an_input_whose_name_begins_with_out_is_no_output(self):
+        try:
+            k = hearth.kernel(CONTRACT)
+        except hearth.Error as error:
+            if "can't be built" not in str(error) and "not installed" not in str(error):
+                raise
+            self.skipTest(str(error))
+        x, outer = np.arange(777, dtype="f4"), np.linspace(0, 1, 777, dtype="f4")
+        np.testing.assert_array_equal(k(x, outer).numpy(), x * outer)
+        self.assertTrue(k.report.is_jailed and k.report.is_verified)
+        self.assertGreater(k.check(5).n_checks, 0)
+        with self.assertRaisesRegex(hearth.Invalid, "where the oracle says"):
+            hearth.kernel(re.sub(r"(?<=HEARTH_KERNEL)(.*)in\[k\] \* outer", r"\1in[k] + outer", CONTRACT.replace("by_python", "wrong_by_python")))
 
     def test_hash_of_outputs(self):
         k = hearth.kernel("mul_f32")
