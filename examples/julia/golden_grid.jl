@@ -12,7 +12,7 @@ using Hearth
 
 println(Hearth.roofs())
 
-# Consecutive Fibonacci numbers: (n, m) with m / n towards 1.618..., and never a multiple of a vector's length.
+# Consecutive Fibonacci numbers: (n, m) with m / n towards 1.618..., and few of them a multiple of a vector's length.
 fibonacci(k) = k < 2 ? 1 : fibonacci(k - 1) + fibonacci(k - 2)
 jacobi = Hearth.kernel("jacobi5_f64")
 
@@ -23,19 +23,21 @@ for k in 8:2:14
     u[1, :] .= 1                     # A warm edge.
     v = jacobi(u, 100)
     w = jacobi(u, 100)
-    @assert v == w                   # Bit for bit.
+    @assert v == w                   # Bit for bit,
+    @assert jacobi.report.n_copies == 0  # and where they lie.
     @assert all(0 .<= v .<= 1)       # A mean of neighbours leaves no bounds.
     println(rpad("$n x $m", 12), jacobi.report)
 end
 
-# Products whose exact result is known: Hadamard-like signs, so that cancellation would show a lost digit.
+# Products whose exact result is known: integers of either sign whose sums stay below 2^52, so that each partial sum is
+# exact in Float64, in any order, and one lost bit shows.
 println("\nfloat64 stress: products that must be exact")
 for n in (128, 233, 377, 610)
     a = Hearth.undef_array(Float64, n, n)
     b = Hearth.undef_array(Float64, n, n)
     for j in 1:n, i in 1:n
         a[i, j] = (i * j) % 7 - 3
-        b[i, j] = 2.0^((i + j) % 20)
+        b[i, j] = 2.0^((i + j) % 46)
     end
     product = Hearth.gemm(a, b)
     exact = Int64.(a) * Int64.(b)

@@ -26,13 +26,26 @@ mutable struct Report
     Report() = new(sizeof(Report), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
 end
 
-function Base.show(io::IO, r::Report)
-    share(value, roof) = roof > 0 ? " ($(round(Int, 100 * value / roof)) % of $(round(roof; digits=1)))" : ""
-    print(io, "kernel $(round(1e6 * r.t_kernel; digits=1)) µs, call $(round(1e6 * r.t_total; digits=1)) µs")
-    r.flops > 0 && print(io, ", $(round(r.gflops; digits=2)) Gflop/s", share(r.gflops, r.roof_gflops))
-    r.bytes > 0 && print(io, ", $(round(r.gbps; digits=2)) GB/s", share(r.gbps, r.roof_gbps))
-    print(io, ", ", r.n_copies, " copies, ", r.is_verified != 0 ? "verified" : "not verified", r.is_jailed != 0 ? ", in a jail" : "")
-    r.n_checks > 0 && print(io, ", ", r.n_checks, " checks, at most ", round(r.error_ulps; digits=2), " ULP off")
+share(value, roof) = roof > 0 ? " ($(round(Int, 100 * value / roof)) % of $(round(roof; digits=1)))" : ""
+
+"What there is to say about a run, by lines: what, and its figure."
+function rows(r::Report)
+    made = ["kernel" => "$(round(1e6 * r.t_kernel; digits=1)) µs", "call" => "$(round(1e6 * r.t_total; digits=1)) µs"]
+    r.flops > 0 && push!(made, "speed" => "$(round(r.gflops; digits=2)) Gflop/s" * share(r.gflops, r.roof_gflops))
+    r.bytes > 0 && push!(made, "memory" => "$(round(r.gbps; digits=2)) GB/s" * share(r.gbps, r.roof_gbps))
+    push!(made, "copies" => string(r.n_copies), "verified" => r.is_verified != 0 ? "yes" : "no")
+    r.is_jailed != 0 && push!(made, "jailed" => "yes")
+    r.n_checks > 0 && push!(made, "checks" => "$(r.n_checks), at most $(round(r.error_ulps; digits=2)) ULP off")
+    made
+end
+
+Base.show(io::IO, r::Report) = join(io, ("$what $figure" for (what, figure) in rows(r)), ", ")
+
+# For notebooks (Pluto, IJulia).
+function Base.show(io::IO, ::MIME"text/html", r::Report)
+    print(io, "<table>")
+    foreach(((what, figure),) -> print(io, "<tr><td>", what, "</td><td>", figure, "</td></tr>"), rows(r))
+    print(io, "</table>")
 end
 
 "What this machine can do at most, in 10^9 operations or bytes a second."
