@@ -25,8 +25,8 @@ Something to run.  `k(x, w)` takes what the signature only reads, in its order, 
 Outputs of matrices that are not strided come in row-major order, which is Julia's with the dimensions reversed.  An array
 of others that is given for an `inout` stays as it is, and what the call returns has changed.
 
-Keywords: `generation` (a run with a higher one takes the place of those below it, which fail as "superseded"), `deadline`
-in seconds, and `hash=true` for `report.out_hash`.
+Keywords: `generation` (a run with a higher one takes the place of those below it, which fail as "superseded"; `submit`
+counts by itself, so use one or the other), `deadline` in seconds, and `hash=true` for `report.out_hash`.
 """
 mutable struct Kernel
     handle::Ptr{Cvoid}

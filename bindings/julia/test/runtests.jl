@@ -73,7 +73,7 @@ end
 end
 
 @testset "what is no array is refused by name" begin
-    @test fails(() -> Hearth.zeros(ComplexF64, 3), "unsupported", "elements of type Complex{Float64}")
+    @test fails(() -> Hearth.zeros(ComplexF64, 3), "unsupported", "elements of type Complex")
     @test fails(() -> Hearth.shared(["a"]), "unsupported", "elements of type String")
     @test fails(() -> Hearth.shared([true]), "unsupported", "elements of type Bool")
     @test fails(() -> Hearth.zeros(Float32, Base.fill(1, 9)...), "invalid", "9 dimensions: at most 8")
@@ -251,11 +251,11 @@ end
 end
 
 @testset "kernels by contract, in a jail" begin
-    made = failure_of(() -> (global by_julia = Hearth.kernel(CONTRACT)))
-    if made isa Hearth.Failure && occursin(r"can't be built|not installed", made.sentence)
-        @info "skipped: $(made.sentence)"
+    failure = failure_of(() -> Hearth.kernel(CONTRACT))
+    if failure isa Hearth.Failure && occursin(r"can't be built|not installed", failure.sentence)
+        @info "skipped: $(failure.sentence)"
     else
-        @test made === nothing
+        by_julia = Hearth.kernel(CONTRACT)
         x, w = rand(Float32, 777), rand(Float32, 777)
         @test by_julia(x, w) == x .* w  # One output: 'outer' is none.
         @test by_julia.report.is_jailed == 1 && by_julia.report.is_verified == 1 && by_julia.report.flops == 777
