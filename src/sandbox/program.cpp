@@ -122,15 +122,14 @@ class SpawnPlan {
   SpawnPlan(const SpawnPlan&) = delete;
   SpawnPlan& operator=(const SpawnPlan&) = delete;
 
-  int spawn(std::span<const int> fds, std::vector<std::string>& words, pid_t& pid) {
+  int spawn(const std::string& path, std::span<const int> fds, std::vector<std::string>& words,
+            char* const* environment, pid_t& pid) {
     int next = 0;
     for (const int fd : fds) posix_spawn_file_actions_adddup2(&actions_, fd, next++);
     posix_spawn_file_actions_addclosefrom_np(&actions_, next);
     std::vector<char*> argv;
     for (std::string& word : words) argv.push_back(word.data());
     argv.push_back(nullptr);
-    char* environment[] = {nullptr};
-    const std::string path = fmt::format("/proc/self/fd/{}", kProgramFd);
     return posix_spawn(&pid, path.c_str(), &actions_, &attributes_, argv.data(), environment);
   }
 
@@ -161,27 +160,42 @@ Result<Process> Process::start(Program which, const char* mode, std::vector<std:
     words.push_back(fmt::format("landlock={}", landlock_version_max.load()));
   words.insert(words.end(), std::make_move_iterator(arguments.begin()),
                std::make_move_iterator(arguments.end()));
-  OwnedFd high[3];
+  char* environment[] = {nullptr};
+  const int given[] = {fd0, fd1, fd2, program};
+  return spawned("no jail can be built", fmt::format("/proc/self/fd/{}", kProgramFd), words, given,
+                 environment);
+}
+
+Result<Process> Process::start_command(std::vector<std::string> words, int fd0, int fd1, int fd2) {
   const int given[] = {fd0, fd1, fd2};
-  for (int i = 0; i < 3; ++i) {
-    high[i].reset(::fcntl(given[i], F_DUPFD_CLOEXEC, kLowestFd));
-    if (!high[i])
+  const std::string path = words.at(0);
+  return spawned(path, path, words, given, environ);
+}
+
+// `what` begins the sentences of what fails.
+Result<Process> Process::spawned(std::string_view what, const std::string& path,
+                                 std::vector<std::string>& words, std::span<const int> given,
+                                 char* const* environment) {
+  std::vector<OwnedFd> high;
+  std::vector<int> fds;
+  for (const int fd : given) {
+    fds.push_back(high.emplace_back(::fcntl(fd, F_DUPFD_CLOEXEC, kLowestFd)).get());
+    if (!high.back())
       return fail(Code::kUnavailable,
                   fmt::format("a descriptor was refused by the system ({})", std::strerror(errno)));
   }
   Process process;
-  const int fds[] = {high[0].get(), high[1].get(), high[2].get(), program};
-  if (const int failed = SpawnPlan().spawn(fds, words, process.pid_); failed != 0) {
+  const int failed = SpawnPlan().spawn(path, fds, words, environment, process.pid_);
+  if (failed != 0) {
     process.pid_ = -1;
-    return fail(failed == EAGAIN || failed == ENOMEM ? Code::kUnavailable : Code::kUnsupported,
-                fmt::format("no jail can be built: its program could not be started ({})",
-                            std::strerror(failed)));
+    return fail(
+        failed == EAGAIN || failed == ENOMEM ? Code::kUnavailable : Code::kUnsupported,
+        fmt::format("{}: its program could not be started ({})", what, std::strerror(failed)));
   }
   process.pidfd_.reset(static_cast<int>(::syscall(SYS_pidfd_open, process.pid_, 0)));
   if (!process.pidfd_) {
-    return fail(
-        Code::kUnsupported,
-        fmt::format("no jail can be built: the system gives no pidfd ({})", std::strerror(errno)));
+    return fail(Code::kUnsupported,
+                fmt::format("{}: the system gives no pidfd ({})", what, std::strerror(errno)));
   }
   return process;
 }

@@ -13,6 +13,7 @@
 #include <filesystem>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
@@ -41,6 +42,9 @@ class Process {
   // ones. kUnsupported where the program can't be run, with the reason.
   static Result<Process> start(Program program, const char* mode,
                                std::vector<std::string> arguments, int fd0, int fd1, int fd2);
+  // The same for a command (its path, then its arguments) that is trusted as this program is, and
+  // shares its environment: nothing jails it.
+  static Result<Process> start_command(std::vector<std::string> words, int fd0, int fd1, int fd2);
 
   Process() = default;
   Process(Process&& other) noexcept;
@@ -55,6 +59,9 @@ class Process {
   std::string how_it_ended() const;
 
  private:
+  static Result<Process> spawned(std::string_view what, const std::string& path,
+                                 std::vector<std::string>& words, std::span<const int> given,
+                                 char* const* environment);
   void reap(int flags);
 
   pid_t pid_ = -1;  // -1 once it is reaped.
