@@ -88,6 +88,10 @@ struct Tensor {
   std::vector<std::int64_t> shape;
   std::vector<std::int64_t> strides = {};
   std::byte* data = nullptr;
+  // The shared memory that it lies in, borrowed, and where `data` is in it; -1: memory of this
+  // process alone.
+  int memory_fd = -1;
+  std::uint64_t memory_offset = 0;
 
   std::int64_t n_elements() const;
 };

@@ -35,6 +35,12 @@ std::string_view status_name(int status) {
   return "an unknown status";
 }
 
+Result<SharedLibrary> find_library(std::span<const std::string> candidates) {
+  return SharedLibrary::open(candidates, "multiplying at a GPU's full speed",
+                             "pip's nvidia-cublas-cu12, and name its libcublas.so.12 in "
+                             "HEARTH_CUBLAS");
+}
+
 }  // namespace
 
 struct Cublas::Functions {
@@ -63,17 +69,17 @@ std::vector<std::string> cublas_candidates() {
 
 Cublas::Cublas(const Functions& functions) : functions_(std::make_unique<Functions>(functions)) {}
 
+Result<> Cublas::find(std::span<const std::string> candidates) {
+  HEARTH_TRY([[maybe_unused]] const SharedLibrary some, find_library(candidates));
+  return {};
+}
+
 // One may be there and not fit the driver, so whether it gives a handle decides.
 Result<std::unique_ptr<Cublas>> Cublas::open(std::span<const std::string> candidates) {
-  const auto found = [](std::span<const std::string> names) {
-    return SharedLibrary::open(names, "multiplying at a GPU's full speed",
-                               "pip's nvidia-cublas-cu12, and name its libcublas.so.12 in "
-                               "HEARTH_CUBLAS");
-  };
-  HEARTH_TRY([[maybe_unused]] const SharedLibrary some, found(candidates));
+  HEARTH_TRY_VOID(find(candidates));
   Error why{Code::kUnavailable, {}};
   for (const std::string& candidate : candidates) {
-    const Result<SharedLibrary> library = found(std::span(&candidate, 1));
+    const Result<SharedLibrary> library = find_library(std::span(&candidate, 1));
     if (!library) continue;
     auto opened = open_one(*library);
     if (opened) return opened;

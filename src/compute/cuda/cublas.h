@@ -31,6 +31,8 @@ std::vector<std::string> cublas_candidates();
 // Threading: externally synchronised, that context current.
 class Cublas {
  public:
+  // kUnavailable where none of these is there.
+  static Result<> find(std::span<const std::string> candidates);
   // The first of these that can use the GPU; kUnavailable says that none is there, or why the last
   // that is can't.
   static Result<std::unique_ptr<Cublas>> open(std::span<const std::string> candidates);

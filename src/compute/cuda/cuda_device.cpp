@@ -40,14 +40,14 @@ Result<> CudaDevice::check(int error, std::string_view what) const {
   const char* name = nullptr;
   if (driver_.error_name(error, &name) != 0 || name == nullptr) name = "an unknown error";
   return fail(error == kCudaOutOfMemory ? Code::kOutOfBudget : Code::kInternal,
-              fmt::format("CUDA: {} failed on {}: {}", what, name_.empty() ? "the GPU" : name_, name));
+              fmt::format("CUDA: {} failed on {}: {}", what, info_.name.empty() ? "the GPU" : info_.name, name));
 }
 
 Result<> CudaDevice::prepare() {
   HEARTH_TRY_VOID(check(driver_.device_get(&device_, 0), "finding the GPU"));
   char name[256] = {};
   HEARTH_TRY_VOID(check(driver_.device_name(name, sizeof(name) - 1, device_), "asking its name"));
-  name_ = name;
+  info_.name = name;
   int major = 0;
   int minor = 0;
   HEARTH_TRY_VOID(check(driver_.device_attribute(&major, kCudaComputeMajor, device_), "asking its version"));
@@ -66,6 +66,22 @@ Result<std::unique_ptr<CudaDevice>> CudaDevice::open(const CudaDriver& driver, s
   if (cublas.empty()) return device;
   if (auto opened = Cublas::open(cublas)) device->cublas_ = *std::move(opened);
   return device;
+}
+
+Result<DeviceInfo> CudaDevice::look() {
+  HEARTH_TRY(const CudaDriver* const driver, cuda_driver());
+  HEARTH_TRY([[maybe_unused]] const Nvrtc* const nvrtc, Nvrtc::open());
+  int device = 0;
+  char name[256] = {};
+  if (driver->device_get(&device, 0) != 0 || driver->device_name(name, sizeof(name) - 1, device) != 0) {
+    return fail(Code::kUnavailable, "the GPU does not say what it is");
+  }
+  return DeviceInfo{.name = name};
+}
+
+Result<DeviceInfo> CudaDevice::look_for_cublas() {
+  HEARTH_TRY_VOID(Cublas::find(cublas_candidates()));
+  return look();
 }
 
 Result<std::unique_ptr<CudaDevice>> CudaDevice::open(Products products) {
@@ -119,33 +135,37 @@ Result<> CudaDevice::launch(const Launch& launch, std::span<const CudaAddress> b
                "launching " + name);
 }
 
-Result<> CudaDevice::carry_out(const DevicePlan& plan) {
+// What went wrong while kernels ran is told here, whichever it was.
+Result<> CudaDevice::wait() {
+  Result<> done = check(driver_.context_synchronize(), "a run");
+  if (!done) is_poisoned_ = true;
+  return done;
+}
+
+Result<> CudaDevice::compute(const DevicePlan& plan, std::span<const CudaAddress> buffers,
+                             const StillWanted& still_wanted) {
+  if (cublas_ != nullptr && plan.product && Cublas::takes(*plan.product)) {
+    HEARTH_TRY_VOID(cublas_->multiply(*plan.product, buffers));
+    return wait();
+  }
+  return launch_all(
+      plan, still_wanted, [&](const Launch& next) { return launch(next, buffers); }, [&] { return wait(); });
+}
+
+Result<std::uint32_t> CudaDevice::run(const DevicePlan& plan, const StillWanted& still_wanted) {
+  if (is_poisoned_) {
+    return fail(Code::kUnavailable, fmt::format("an earlier run failed on {}: its context is of no more use; start Hearth again", info_.name));
+  }
+  HEARTH_TRY_VOID(check(driver_.context_set_current(context_), "entering the context"));
   Memory memory(*this);
   for (const DeviceBuffer& wanted : plan.buffers) HEARTH_TRY_VOID(memory.take(wanted));
-  if (cublas_ != nullptr && plan.product && Cublas::takes(*plan.product)) {
-    HEARTH_TRY_VOID(cublas_->multiply(*plan.product, memory.addresses()));
-  } else {
-    for (const Launch& next : plan.launches) HEARTH_TRY_VOID(launch(next, memory.addresses()));
-  }
-  // What went wrong while kernels ran is told here, whichever it was.
-  if (const Result<> done = check(driver_.context_synchronize(), "a run"); !done) {
-    is_poisoned_ = true;
-    return done;
-  }
+  HEARTH_TRY_VOID(compute(plan, memory.addresses(), still_wanted));
   for (std::size_t i = 0; i < plan.buffers.size(); ++i) {
     const DeviceBuffer& wanted = plan.buffers[i];
     if (wanted.out == nullptr || wanted.bytes == 0) continue;
     HEARTH_TRY_VOID(check(driver_.copy_to_host(wanted.out, memory.addresses()[i], wanted.bytes), "copying a result"));
   }
-  return {};
-}
-
-Result<> CudaDevice::run(const DevicePlan& plan) {
-  if (is_poisoned_) {
-    return fail(Code::kUnavailable, fmt::format("an earlier run failed on {}: its context is of no more use; start Hearth again", name_));
-  }
-  HEARTH_TRY_VOID(check(driver_.context_set_current(context_), "entering the context"));
-  return carry_out(plan);
+  return count_copies(plan);
 }
 
 }  // namespace hearth::compute

@@ -10,7 +10,7 @@
 #include <string>
 
 #include "base/result.h"
-#include "compute/builtin/device_plan.h"
+#include "compute/builtin/plan_device.h"
 #include "compute/cuda/cublas.h"
 #include "compute/cuda/driver.h"
 
@@ -22,8 +22,12 @@ enum class Products : std::uint8_t {
   kFastest,   // cuBLAS where it is: bits of its own, on this kind of GPU alone the same (D0).
 };
 
-class CudaDevice {
+class CudaDevice final : public PlanDevice {
  public:
+  // Which GPU it would be; kUnavailable without driver, GPU or NVRTC.
+  static Result<DeviceInfo> look();
+  // The same, and a cuBLAS that is there; whether it can use the GPU, a run shows.
+  static Result<DeviceInfo> look_for_cublas();
   // The first GPU, with the kernels compiled for it; kUnavailable without driver, GPU or NVRTC.
   static Result<std::unique_ptr<CudaDevice>> open(Products products = Products::kSameBits);
   // Device 0 of `driver`, which outlives it, with a cubin that holds the kernels.  Of `cublas`, files
@@ -31,18 +35,16 @@ class CudaDevice {
   static Result<std::unique_ptr<CudaDevice>> open(const CudaDriver& driver, std::string_view cubin,
                                                   std::span<const std::string> cublas = {});
 
-  ~CudaDevice();
+  ~CudaDevice() override;
   CudaDevice(const CudaDevice&) = delete;
   CudaDevice& operator=(const CudaDevice&) = delete;
 
-  const std::string& name() const { return name_; }
+  const DeviceInfo& info() const override { return info_; }
   int architecture() const { return architecture_; }  // 90 is sm_90.
   const Cublas* cublas() const { return cublas_.get(); }  // Null: the house's kernel makes products.
 
-  // Copies inputs there, launches, waits, and copies outputs back.  kOutOfBudget where the GPU's
-  // memory does not suffice; kUnavailable once a run has failed on the GPU.
-  // Threading: one caller at a time, any thread.
-  Result<> run(const DevicePlan& plan);
+  // kUnavailable, too, once a run has failed on the GPU.  Threading: any thread, one at a time.
+  Result<std::uint32_t> run(const DevicePlan& plan, const StillWanted& still_wanted) override;
 
  private:
   class Memory;
@@ -50,13 +52,15 @@ class CudaDevice {
 
   Result<> prepare();
   Result<> check(int error, std::string_view what) const;
-  Result<> carry_out(const DevicePlan& plan);
+  Result<> wait();
+  Result<> compute(const DevicePlan& plan, std::span<const CudaAddress> buffers,
+                   const StillWanted& still_wanted);
   Result<> launch(const Launch& launch, std::span<const CudaAddress> buffers) const;
 
   const CudaDriver& driver_;
   int device_ = 0;
   int architecture_ = 0;
-  std::string name_;
+  DeviceInfo info_;
   CudaHandle context_ = nullptr;
   CudaHandle module_ = nullptr;
   std::unique_ptr<const Cublas> cublas_;

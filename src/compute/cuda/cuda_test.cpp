@@ -146,11 +146,11 @@ TEST(CudaDeviceTest, CallsTheDriverInOrderAndGivesAllBack) {
   {
     const auto device = CudaDevice::open(driver, "cubin");
     ASSERT_TRUE(device) << device.error().message;
-    EXPECT_EQ((*device)->name(), "Fake");
+    EXPECT_EQ((*device)->info().name, "Fake");
     EXPECT_EQ((*device)->architecture(), 90);
     const auto plan = plan_mul(out, x, y);
     ASSERT_TRUE(plan);
-    ASSERT_TRUE((*device)->run(*plan));
+    ASSERT_TRUE((*device)->run(*plan, {}));
     EXPECT_TRUE(g_fake.memory.empty());
   }
   EXPECT_EQ(out, std::vector<float>(300, 6));
@@ -165,18 +165,18 @@ TEST(CudaDeviceTest, AFailedRunFreesItsMemoryAndEndsTheDevice) {
   ASSERT_TRUE(device);
   const auto plan = plan_mul(out, x, y);
   g_fake.memory_error = kCudaOutOfMemory;
-  const Result<> no_memory = (*device)->run(*plan);
+  const auto no_memory = (*device)->run(*plan, {});
   ASSERT_FALSE(no_memory);
   EXPECT_EQ(no_memory.error().code, Code::kOutOfBudget);
   g_fake.memory_error = 0;
-  EXPECT_TRUE((*device)->run(*plan));
+  EXPECT_TRUE((*device)->run(*plan, {}));
   g_fake.synchronize_error = 700;
-  const Result<> faulted = (*device)->run(*plan);
+  const auto faulted = (*device)->run(*plan, {});
   ASSERT_FALSE(faulted);
   EXPECT_THAT(faulted.error().message, HasSubstr("CUDA_ERROR_OF_THE_TEST"));
   EXPECT_TRUE(g_fake.memory.empty());
   g_fake.synchronize_error = 0;
-  const Result<> after = (*device)->run(*plan);
+  const auto after = (*device)->run(*plan, {});
   ASSERT_FALSE(after);
   EXPECT_EQ(after.error().code, Code::kUnavailable);
 }
@@ -197,7 +197,7 @@ Result<> multiply_on(CudaDevice& device, std::int64_t m, std::int64_t k, std::in
   const std::vector<Argument> arguments = {tensor(out, m, n), tensor(a, m, k), tensor(b, k, n)};
   HEARTH_TRY(const Bindings bound, bind_arguments(signature_of(*find_builtin(name)), arguments));
   HEARTH_TRY(const DevicePlan plan, plan_for_device(name, bound));
-  HEARTH_TRY_VOID(device.run(plan));
+  HEARTH_TRY_VOID(device.run(plan, {}));
   for (std::int64_t row = 0; row < m; ++row) {
     for (std::int64_t col = 0; col < n; ++col) {
       T sum = 0;  // Whole numbers: exact.
@@ -234,7 +234,7 @@ TEST_F(CublasTest, MakesProductsOfRowsByColumns) {
     EXPECT_TRUE(g_fake.memory.empty());
     // Other built-ins are the house's, as is a product without anything to sum up.
     std::vector<float> x(3, 2), y(3, 3), out(3);
-    ASSERT_TRUE((*device)->run(*plan_mul(out, x, y)));
+    ASSERT_TRUE((*device)->run(*plan_mul(out, x, y), {}));
     EXPECT_EQ(out, std::vector<float>(3, 6));
     EXPECT_FALSE(Cublas::takes({{0}, {1}, {2}, 4, 4, 0, false}));
     EXPECT_FALSE(Cublas::takes({{0}, {1}, {2}, 4, std::int64_t{1} << 31, 1, false}));
@@ -298,7 +298,7 @@ TEST(CudaDeviceTest, RunsOnAGpuWhereThereIsOne) {
   std::vector<float> x(70001, 2), y(70001, 3), out(70001);
   const auto plan = plan_mul(out, x, y);
   ASSERT_TRUE(plan);
-  const Result<> done = (*device)->run(*plan);
+  const auto done = (*device)->run(*plan, {});
   ASSERT_TRUE(done) << done.error().message;
   EXPECT_EQ(out, std::vector<float>(out.size(), 6));
   const auto fastest = CudaDevice::open(Products::kFastest);

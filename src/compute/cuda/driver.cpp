@@ -6,13 +6,14 @@
 #include <vector>
 
 #include "compute/builtin/library/shared_library.h"
+#include "compute/cuda/library_search.h"
 
 namespace hearth::compute {
 namespace {
 
 Result<CudaDriver> load() {
-  const std::vector<std::string> names = {"libcuda.so.1"};
-  HEARTH_TRY(const SharedLibrary library, SharedLibrary::open(names, "CUDA", "NVIDIA's driver"));
+  HEARTH_TRY(const SharedLibrary library,
+             SharedLibrary::open(library_candidates("HEARTH_CUDA", {"libcuda.so.1"}), "CUDA", "NVIDIA's driver"));
   CudaDriver driver{};
   HEARTH_TRY_VOID(library.bind_all(driver, "a driver for CUDA 11 or later"));
   int n_devices = 0;

@@ -13,7 +13,8 @@ using sandbox::kCudaComputeMajor;
 using sandbox::kCudaComputeMinor;
 using sandbox::kCudaOutOfMemory;
 
-// libcuda.so.1's, opened at the first call; kUnavailable without a driver or without a GPU.
+// libcuda.so.1's, or those of the file that HEARTH_CUDA names, opened at the first call; kUnavailable
+// without a driver or without a GPU.
 Result<const CudaDriver*> cuda_driver();
 
 }  // namespace hearth::compute

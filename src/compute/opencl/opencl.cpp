@@ -3,11 +3,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstring>
 #include <map>
 #include <vector>
 
 #include "compute/builtin/library/shared_library.h"
 #include "sandbox/device/opencl_api.h"
+#include "sandbox/device_image.h"
 
 namespace hearth::compute {
 namespace {
@@ -31,21 +33,49 @@ Result<ClFunctions> load() {
 
 Result<> check(ClStatus status, std::string_view what) {
   if (status == 0) return {};
-  // -4, -5 and -6: no memory for an object, no resources, no memory of the host's.
-  const Code code = status <= -4 && status >= -6 ? Code::kOutOfBudget : Code::kInternal;
+  // -4, -5 and -6: no memory for an object, no resources, no memory of the host's; -61: more than
+  // one buffer may have.
+  const bool is_memory = (status <= -4 && status >= -6) || status == -61;
+  const Code code = is_memory ? Code::kOutOfBudget : Code::kInternal;
   return fail(code, fmt::format("OpenCL: {} failed with error {}", what, status));
 }
 
 using Owned = std::unique_ptr<void, ClRelease*>;
 
+struct FoundDevice {
+  ClFunctions functions{};
+  ClHandle device = nullptr;
+  DeviceInfo info;
+};
+
+Result<FoundDevice> find_device() {
+  FoundDevice found;
+  HEARTH_TRY(found.functions, load());
+  found.device = sandbox::best_opencl_device(found.functions);
+  if (found.device == nullptr) {
+    return fail(Code::kUnavailable,
+                "OpenCL has no device that computes with doubles: install a driver, for the CPU "
+                "pocl-opencl-icd");
+  }
+  const auto ask = [&](std::uint32_t what, void* into, std::size_t bytes) {
+    return found.functions.clGetDeviceInfo(found.device, what, bytes, into, nullptr) == 0;
+  };
+  char name[sandbox::kDeviceNameBytes] = {};
+  if (ask(sandbox::kClDeviceName, name, sizeof name - 1)) found.info.name = name;
+  std::uint64_t type = 0;
+  found.info.is_host = ask(sandbox::kClDeviceType, &type, sizeof type) && (type & sandbox::kClDeviceCpu) != 0;
+  return found;
+}
+
 }  // namespace
 
 struct OpenCl::State {
-  explicit State(const ClFunctions& functions) : f(functions) {}
+  explicit State(FoundDevice found)
+      : f(found.functions), device(found.device), info(std::move(found.info)) {}
 
   const ClFunctions f;
-  ClHandle device = nullptr;
-  std::string name;
+  const ClHandle device;
+  const DeviceInfo info;
   Owned context{nullptr, nullptr};
   Owned queue{nullptr, nullptr};
   Owned program{nullptr, nullptr};
@@ -64,7 +94,7 @@ struct OpenCl::State {
     if (f.clBuildProgram(program.get(), 1, &device, "-cl-std=CL1.2", nullptr, nullptr) == 0) return {};
     std::string log(kLogBytesMax, '\0');
     f.clGetProgramBuildInfo(program.get(), device, sandbox::kClBuildLog, log.size(), log.data(), nullptr);
-    return fail(Code::kInternal, fmt::format("OpenCL on {} can't compile the kernels: {}", name, log.c_str()));
+    return fail(Code::kInternal, fmt::format("OpenCL on {} can't compile the kernels: {}", info.name, log.c_str()));
   }
 
   Result<ClHandle> kernel(std::string_view kernel_name) {
@@ -77,16 +107,33 @@ struct OpenCl::State {
     return kernels.emplace(key, std::move(made)).first->second.get();
   }
 
+  // The processor's kernels work on the tensors where they lie; others get a copy.
   Result<Owned> buffer(const DeviceBuffer& wanted) const {
-    ClStatus status = 0;
+    std::byte* const tensor = wanted.out != nullptr ? wanted.out : const_cast<std::byte*>(wanted.in);
+    const bool is_in_place = info.is_host && tensor != nullptr && wanted.bytes > 0;
     const bool is_filled = wanted.in != nullptr && wanted.bytes > 0;
-    Owned made(f.clCreateBuffer(context.get(), sandbox::kClReadWrite | (is_filled ? sandbox::kClCopyHostMemory : 0),
-                                std::max<std::size_t>(wanted.bytes, 1),
-                                is_filled ? const_cast<std::byte*>(wanted.in) : nullptr, &status),
+    const std::uint64_t from = is_in_place ? sandbox::kClUseHostMemory
+                               : is_filled ? sandbox::kClCopyHostMemory
+                                           : 0;
+    // One that begins as another tensor is that tensor's copy wherever it lies.
+    if (is_in_place && is_filled && wanted.in != tensor) std::memcpy(tensor, wanted.in, wanted.bytes);
+    ClStatus status = 0;
+    Owned made(f.clCreateBuffer(context.get(), sandbox::kClReadWrite | from, std::max<std::size_t>(wanted.bytes, 1),
+                                from == 0 ? nullptr : is_in_place ? tensor : const_cast<std::byte*>(wanted.in), &status),
                f.clReleaseMemObject);
     HEARTH_TRY_VOID(check(status, fmt::format("taking {} bytes", wanted.bytes)));
     return made;
   }
+
+  // Of a tensor in place, too: only then does the standard say that it holds the result.  Nothing
+  // is copied where a driver has worked there.
+  Result<> read_back(const DeviceBuffer& wanted, ClHandle buffer) const {
+    if (wanted.out == nullptr || wanted.bytes == 0) return {};
+    return check(f.clEnqueueReadBuffer(queue.get(), buffer, 1, 0, wanted.bytes, wanted.out, 0, nullptr, nullptr),
+                 "reading a result");
+  }
+
+  Result<> wait() const { return check(f.clFinish(queue.get()), "the run"); }
 
   Result<> set_argument(ClHandle kernel, std::uint32_t index, const LaunchArgument& argument,
                         const std::vector<Owned>& buffers) const {
@@ -114,40 +161,34 @@ struct OpenCl::State {
 OpenCl::OpenCl(std::unique_ptr<State> state) : state_(std::move(state)) {}
 OpenCl::~OpenCl() = default;
 
+Result<DeviceInfo> OpenCl::look() {
+  HEARTH_TRY(FoundDevice found, find_device());
+  return std::move(found.info);
+}
+
 Result<std::unique_ptr<OpenCl>> OpenCl::open() {
-  HEARTH_TRY(const ClFunctions functions, load());
-  auto state = std::make_unique<State>(functions);
-  state->device = sandbox::best_opencl_device(functions);
-  if (state->device == nullptr) {
-    return fail(Code::kUnavailable,
-                "OpenCL has no device that computes with doubles: install a driver, for the CPU "
-                "pocl-opencl-icd");
-  }
-  std::string name(256, '\0');
-  if (functions.clGetDeviceInfo(state->device, sandbox::kClDeviceName, name.size(), name.data(), nullptr) == 0) {
-    state->name = name.c_str();
-  }
+  HEARTH_TRY(FoundDevice found, find_device());
+  auto state = std::make_unique<State>(std::move(found));
   HEARTH_TRY_VOID(state->build());
   return std::unique_ptr<OpenCl>(new OpenCl(std::move(state)));
 }
 
-const std::string& OpenCl::device_name() const { return state_->name; }
+const DeviceInfo& OpenCl::info() const { return state_->info; }
 
-Result<> OpenCl::run(const DevicePlan& plan) {
+Result<std::uint32_t> OpenCl::run(const DevicePlan& plan, const StillWanted& still_wanted) {
   std::vector<Owned> buffers;
   for (const DeviceBuffer& wanted : plan.buffers) {
     HEARTH_TRY(Owned made, state_->buffer(wanted));
     buffers.push_back(std::move(made));
   }
-  for (const Launch& launch : plan.launches) HEARTH_TRY_VOID(state_->launch(launch, buffers));
+  HEARTH_TRY_VOID(launch_all(
+      plan, still_wanted, [&](const Launch& next) { return state_->launch(next, buffers); },
+      [&] { return state_->wait(); }));
   for (std::size_t i = 0; i < buffers.size(); ++i) {
-    const DeviceBuffer& wanted = plan.buffers[i];
-    if (wanted.out == nullptr || wanted.bytes == 0) continue;
-    HEARTH_TRY_VOID(check(state_->f.clEnqueueReadBuffer(state_->queue.get(), buffers[i].get(), 1, 0, wanted.bytes,
-                                                        wanted.out, 0, nullptr, nullptr),
-                          "reading a result"));
+    HEARTH_TRY_VOID(state_->read_back(plan.buffers[i], buffers[i].get()));
   }
-  return check(state_->f.clFinish(state_->queue.get()), "the run");
+  HEARTH_TRY_VOID(state_->wait());
+  return info().is_host ? 0 : count_copies(plan);
 }
 
 }  // namespace hearth::compute

@@ -64,7 +64,7 @@ class OpenClTest : public testing::Test {
     EXPECT_TRUE(bound) << bound.error().message;
     const auto plan = plan_for_device(name, *bound);
     EXPECT_TRUE(plan) << plan.error().message;
-    const Result<> ran = (*device())->run(*plan);
+    const auto ran = (*device())->run(*plan, {});
     EXPECT_TRUE(ran) << ran.error().message;
     out.data = reinterpret_cast<std::byte*>(here.data());
     ThreadPool pool(1);

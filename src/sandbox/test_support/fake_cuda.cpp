@@ -1,8 +1,10 @@
 // NVIDIA's driver as a test has it: device memory is the host's, and the only kernel multiplies two
 // arrays, out[i] = in[i] * w[i], where it is launched for exactly as many groups as n needs.  An
-// image "cubin that writes" has threads of the driver make files in its folder for ever.
+// image "cubin that writes" has threads of the driver make files in its folder for ever.  Some
+// sizes fail, hang or crash.  It is its own NVRTC, too, which compiles anything.
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include <cstddef>
@@ -19,7 +21,8 @@ using hearth::sandbox::CudaHandle;
 
 namespace {
 constexpr int kInvalid = 1, kLaunchFailed = 700;
-constexpr std::int64_t kFailingSize = 7;
+constexpr std::int64_t kFailingSize = 7, kHangingSize = 11, kCrashingSize = 13;
+constexpr std::size_t kMemoryBytes = std::size_t{1} << 20;
 int here;
 int n_taken = 0;
 bool is_launched_wrong = false;
@@ -58,9 +61,11 @@ int cuModuleLoadData(CudaHandle* module, const void* image) {
 }
 int cuModuleUnload(CudaHandle) { return 0; }
 int cuModuleGetFunction(CudaHandle* function, CudaHandle, const char* name) {
-  return *function = &here, std::strcmp(name, "k") == 0 ? 0 : kInvalid;
+  const bool is_known = std::strcmp(name, "k") == 0 || std::strcmp(name, "mul_f32") == 0;
+  return *function = &here, is_known ? 0 : kInvalid;
 }
 int cuMemAlloc_v2(CudaAddress* address, std::size_t bytes) {
+  if (bytes > kMemoryBytes) return hearth::sandbox::kCudaOutOfMemory;
   ++n_taken;
   return *address = reinterpret_cast<CudaAddress>(std::malloc(bytes)), 0;
 }
@@ -81,8 +86,24 @@ int cuLaunchKernel(CudaHandle, unsigned grid, unsigned, unsigned, unsigned block
   const float* const w = *static_cast<float**>(arguments[2]);
   const auto n = *static_cast<std::int64_t*>(arguments[3]);
   is_launched_wrong = n == kFailingSize || grid != (n + block - 1) / block || n_taken != 3;
+  while (n == kHangingSize) ::pause();
+  if (n == kCrashingSize) ::raise(SIGSEGV);
   for (std::int64_t i = 0; i < n; ++i) out[i] = in[i] * w[i];
   return 0;
 }
 int cuGetErrorName(int, const char** name) { return *name = "CUDA_ERROR_OF_THE_TEST", 0; }
+
+int nvrtcVersion(int* major, int* minor) { return *major = 12, *minor = 8, 0; }
+int nvrtcGetNumSupportedArchs(int* n) { return *n = 1, 0; }
+int nvrtcGetSupportedArchs(int* archs) { return archs[0] = 90, 0; }
+int nvrtcCreateProgram(void** program, const char*, const char*, int, const char* const*,
+                       const char* const*) {
+  return *program = &here, 0;
+}
+int nvrtcCompileProgram(void*, int, const char* const*) { return 0; }
+int nvrtcGetProgramLogSize(void*, std::size_t* n) { return *n = 0, 0; }
+int nvrtcGetProgramLog(void*, char*) { return 0; }
+int nvrtcGetCUBINSize(void*, std::size_t* n) { return *n = 6, 0; }
+int nvrtcGetCUBIN(void*, char* cubin) { return std::memcpy(cubin, "cubin", 6), 0; }
+int nvrtcDestroyProgram(void**) { return 0; }
 }
