@@ -10,11 +10,11 @@ namespace {
 
 using namespace hearth;
 
-Result<> touch(const compute::Bindings& bound, const compute::Workers&) {
+Result<compute::bridge::HubRun> touch(const compute::Bindings& bound, const compute::Workers&) {
   const compute::Tensor& in = bound.tensors[1];
   const auto* const x = reinterpret_cast<const double*>(in.data);
   *reinterpret_cast<double*>(bound.tensors[0].data) = x[0] + x[in.n_elements() - 1];
-  return {};
+  return compute::bridge::HubRun{};
 }
 
 }  // namespace

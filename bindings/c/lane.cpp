@@ -105,7 +105,12 @@ Outcome<LaneRun> Lane::run(Link& link, const sandbox::RunRequest& request, const
     flight_ = {};
   }
   if (!judged) return std::unexpected(judged.error());
-  return LaneRun{static_cast<double>(ended_ns - begun_ns) * 1e-9};
+  LaneRun ran{.kernel_s = static_cast<double>(ended_ns - begun_ns) * 1e-9};
+  if (place_ == Place::kHub) {
+    ran.n_copies = page_->n_copies;
+    std::copy_n(page_->device, ran.device.size() - 1, ran.device.begin());
+  }
+  return ran;
 }
 
 // Returns once the run is answered; the failures are those of an end without an answer.
@@ -150,7 +155,8 @@ Outcome<> Lane::judge(Link& link, const sandbox::RunRequest& request, std::uint3
   }
   if (place_ == Place::kWorker) return failed(HEARTH_INTERNAL, "the worker does not know what it was asked to run");
   const char* sentence = page_->sentence;
-  return failed(HEARTH_INVALID, std::string(sentence, ::strnlen(sentence, sizeof page_->sentence)));
+  const bool is_status = answer.signal > HEARTH_OK && answer.signal <= HEARTH_INTERNAL;
+  return failed(is_status ? static_cast<hearth_status>(answer.signal) : HEARTH_INVALID, std::string(sentence, ::strnlen(sentence, sizeof page_->sentence)));
 }
 
 // Has the hub end the worker, whatever state it is in, and takes over the next one.  Always a failure: of the run.

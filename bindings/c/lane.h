@@ -5,6 +5,7 @@
 // does not: so that only one thread ever talks about a lane to the hub.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <mutex>
@@ -42,6 +43,9 @@ struct Flight {
 
 struct LaneRun {
   double kernel_s = 0;  // From asking to the answer, as seen here; a deadline, a fault and a stop are failures.
+  // Of a run in the hub: what a device says of it.
+  std::uint32_t n_copies = 0;
+  std::array<char, sizeof(hearth_report::device)> device{};
 };
 
 // Threading: `use` is taken by who binds and runs; stop() by any other thread.

@@ -23,17 +23,22 @@ namespace {
 using compute::Bindings;
 using compute::Workers;
 using compute::bridge::HubKernel;
+using compute::bridge::HubRun;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-HubKernel hub_kernel(std::string name, const char* signature, Result<> (*run)(const Bindings&, const Workers&)) {
+HubKernel hub_kernel(std::string name, const char* signature, Result<> (*run)(const Bindings&, const Workers&), HubRun told = {}) {
   auto parsed = compute::parse_signature(signature);
   EXPECT_TRUE(parsed) << (parsed ? "" : parsed.error().message);
   const auto cost = [](const Bindings& bound) -> Result<compute::Cost> {
     const std::int64_t n = bound.tensors.empty() ? 0 : bound.tensors[0].n_elements();
     return compute::Cost{n, 12 * n};
   };
-  return {std::move(name), *std::move(parsed), cost, run};
+  const auto run_and_tell = [run, told](const Bindings& bound, const Workers& workers) -> Result<HubRun> {
+    HEARTH_TRY_VOID(run(bound, workers));
+    return told;
+  };
+  return {std::move(name), *std::move(parsed), cost, run_and_tell};
 }
 
 // out = in * w, however they lie.
@@ -67,7 +72,7 @@ Result<> spin_if_odd(const Bindings& bound, const Workers& workers) {
 
 // A kernel for a device, which the hub has run elsewhere.
 std::shared_ptr<const compute::bridge::JailedKernel> device_kernel() {
-  auto run = std::make_shared<HubKernel>(hub_kernel("on_device", "out i64[1], value i64", spin_if_odd));
+  auto run = std::make_shared<HubKernel>(hub_kernel("on_device", "out i64[1], value i64", spin_if_odd, {.n_copies = 3, .device = "a GPU with a name of more letters than the report has room for, they say"}));
   run->is_elsewhere = true;
   auto kernel = std::make_shared<compute::bridge::JailedKernel>();
   kernel->name = run->name, kernel->signature = run->signature;
@@ -251,8 +256,12 @@ TEST_F(Library, WhatRunsOnADeviceKeepsNobodyWaiting) {
   hearth_tensor* out = alloc(HEARTH_I64, {1});
   hearth_kernel* const on_device = open_kernel("on_device");
   const hearth_value even[] = {hearth_of(out), hearth_integer(42)};
-  ASSERT_EQ(hearth_run(on_device, even, 2, nullptr, nullptr), HEARTH_OK) << hearth_error();
+  hearth_report report{};
+  report.size = sizeof report;
+  ASSERT_EQ(hearth_run(on_device, even, 2, nullptr, &report), HEARTH_OK) << hearth_error();
   EXPECT_EQ(*static_cast<std::int64_t*>(hearth_data(out)), 42);
+  EXPECT_EQ(report.n_copies, 3U);
+  EXPECT_STREQ(report.device, "a GPU with a name of more letters than the report has room for,");
 
   hearth_run_options first{};
   first.size = sizeof first;
@@ -269,7 +278,9 @@ TEST_F(Library, WhatRunsOnADeviceKeepsNobodyWaiting) {
   hearth_tensor* x = filled({1, 1}, {3});
   hearth_tensor* y = alloc(HEARTH_F32, {1, 1});
   const hearth_value values[] = {hearth_of(y), hearth_of(x), hearth_of(x)};
-  EXPECT_EQ(hearth_run(open_kernel("multiply"), values, 3, nullptr, nullptr), HEARTH_OK) << hearth_error();
+  EXPECT_EQ(hearth_run(open_kernel("multiply"), values, 3, nullptr, &report), HEARTH_OK) << hearth_error();
+  EXPECT_EQ(report.n_copies, 0U);
+  EXPECT_STREQ(report.device, "");
   EXPECT_EQ(n_spinning, 1);
   std::swap(context_, other);
   first.generation = 2;
@@ -371,7 +382,7 @@ TEST_F(Library, SaysWhatIsWrong) {
   hearth_tensor* y = alloc(HEARTH_F32, {2});
   hearth_tensor* in = alloc(HEARTH_F32, {2});
   const hearth_value fine[] = {hearth_of(y), hearth_of(in), hearth_real(2)};
-  EXPECT_EQ(hearth_run(open_kernel("refuse"), fine, 3, nullptr, nullptr), HEARTH_INVALID);
+  EXPECT_EQ(hearth_run(open_kernel("refuse"), fine, 3, nullptr, nullptr), HEARTH_UNAVAILABLE);
   EXPECT_STREQ(hearth_error(), "the library 'fft' is not installed");
 
   const std::int64_t negative[] = {-1};

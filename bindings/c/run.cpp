@@ -123,6 +123,7 @@ hearth_report report_of(const hearth_kernel& kernel, const BoundCall& call, cons
   report.is_verified = kernel.reply.is_verified;
   report.is_cached = kernel.is_cached ? 1 : 0;
   report.is_jailed = kernel.reply.place == Place::kWorker ? 1 : 0;
+  std::ranges::copy(run.device, report.device);
   report.t_compile = kernel.reply.compile_s;
   report.t_kernel = run.kernel_s;
   report.flops = call.bound.flops;
@@ -164,7 +165,7 @@ Outcome<> run(hearth_kernel& kernel, const hearth_value* values, std::uint32_t n
   if (report == nullptr) return {};
 
   hearth_report made = report_of(kernel, *call, ran);
-  made.n_copies = take_copies(values, n_values);
+  made.n_copies = ran.n_copies + take_copies(values, n_values);
   made.generation = options.generation;
   if ((options.flags & HEARTH_HASH_OUTPUTS) != 0) made.out_hash = hash_outputs(values, n_values, call->bound.written);
   made.t_total = static_cast<double>(sandbox::monotonic_ns() - begun_ns) * 1e-9;

@@ -167,7 +167,7 @@ HEARTH_API void hearth_free(hearth_tensor* tensor);
 /* ---- Kernels ---- */
 
 typedef enum hearth_source_kind {
-  HEARTH_BY_NAME = 1,     /* A built-in kernel ("gemm_f32") or one of the shelf, by its name. */
+  HEARTH_BY_NAME = 1,     /* A built-in kernel ("gemm_f32", or on a device "gemm_f32@opencl") or one of the shelf. */
   HEARTH_BY_CONTRACT = 2, /* A contract in TOML with the kernel's source: compiled and verified, or found. */
   HEARTH_BY_PROSE = 3     /* A wish: found by its words, else an adviser is asked through the hub's policy. */
 } hearth_source_kind;
@@ -185,7 +185,7 @@ typedef struct hearth_report {
   uint32_t is_verified; /* Checked against its oracle on this machine; built-ins are, by the hub's own tests. */
   uint32_t is_cached;   /* Found, not built. */
   uint32_t is_jailed;   /* Ran in a worker process of its own, not in the hub. */
-  uint32_t n_copies;    /* Made of the caller's tensors for this run. */
+  uint32_t n_copies;    /* Made of the caller's tensors for this run, by hearth_wrap and by devices. */
   uint32_t n_checks;    /* Of hearth_check: runs that were compared. */
   double t_compile;     /* Of the build that made the kernel, in seconds. */
   double t_kernel;      /* From handing the run over until its end was seen. */
@@ -196,10 +196,17 @@ typedef struct hearth_report {
   double error_ulps;    /* Of hearth_check: the largest error. */
   uint64_t out_hash;    /* XXH3 of what was written, if asked for. */
   uint64_t generation;
+  char device[64];      /* The device that computed, as its driver names it; "": the processor.  Ends with a zero. */
 } hearth_report;
 
 /* Opens a kernel.  Building one may take seconds, asking for one minutes; other calls go on meanwhile.
- * HEARTH_INVALID has the compiler's or the check's findings in hearth_error(). */
+ * HEARTH_INVALID has the compiler's or the check's findings in hearth_error().
+ *
+ * NAME@DEVICE is a built-in kernel on a device: "opencl", "cuda", or "cublas" (products with its speed and bits of
+ * its own).  The hub's one process for that device is started now, if it is not there: seconds.  Its runs go one
+ * after another, for all clients; tensors are contiguous.  A device that is the processor (PoCL) works on them where
+ * they lie, others copy, and n_copies says so.  HEARTH_UNAVAILABLE: no such device here, HEARTH_UNSUPPORTED: no
+ * kernel for devices, HEARTH_OVER_BUDGET from a run: its memory does not suffice; hearth_error() has the way out. */
 HEARTH_API hearth_status hearth_kernel_open(hearth_context* context, const hearth_source* source,
                                             hearth_kernel** kernel);
 HEARTH_API void hearth_kernel_close(hearth_kernel* kernel); /* Null is fine. */

@@ -17,6 +17,8 @@
 #include "cli/terminal.h"
 #include "cli/verbs.h"
 #include "cli/version.h"
+#include "compute/devices/device_table.h"
+#include "hub/kernels/kernel_call.h"
 
 namespace hearth::cli {
 namespace {
@@ -225,16 +227,20 @@ void add_kernel(Parser& parser) {
   parser.on(build, built, &kernel_build);
   add_kernel_name(parser, command, "check", "Verify one again, as its receipt says", &kernel_check);
   auto run_options = std::make_shared<KernelRunOptions>();
-  CLI::App* run = command->add_subcommand("run", "Run one in its jail");
+  CLI::App* run = command->add_subcommand("run", "Run one: of those that were verified in its jail, or a built-in, here or on a device");
   run->add_option("name", run_options->name, "Its name, or the beginning of its key")->required();
+  run->add_option("--device", run_options->device, fmt::format("Where a built-in runs: {} (default: cpu); NAME@DEVICE is the same", compute::device_names()));
   run->add_option("--size", run_options->sizes, "NAME=NUMBER of a symbol; may be given more than once")->allow_extra_args(false);
   run->add_option("--in", run_options->inputs, "NAME=FILE of raw numbers (default: drawn from the seed)")->allow_extra_args(false);
   run->add_option("--out", run_options->outputs, "NAME=FILE to write a result to")->allow_extra_args(false);
   run->add_option("--seed", run_options->seed, "Of the inputs that are drawn")->capture_default_str();
-  run->add_option("--repeats", run_options->repeats, "Runs; the lower quartile of their times is shown")->check(CLI::Range(1, 10000))->capture_default_str();
-  run->add_option("--timeout", run_options->timeout_s, "Seconds that a run may take")->check(CLI::Range(1, 86400))->capture_default_str();
+  run->add_option("--repeats", run_options->repeats, "Runs; the lower quartile of their times is shown, of a built-in the best")->check(CLI::Range(1U, hub::kKernelRepeatsMax))->capture_default_str();
+  run->add_option("--timeout", run_options->timeout_s, "Seconds that all runs may take")->check(CLI::Range(1, 86400))->capture_default_str();
   parser.on(run, run_options, &kernel_run);
-  parser.on(command->add_subcommand("list", "All that were verified on this machine"), &kernel_list);
+  auto list_options = std::make_shared<KernelListOptions>();
+  CLI::App* list = command->add_subcommand("list", "All that were verified on this machine");
+  list->add_flag("--built-in", list_options->built_in, "Those that Hearth brings along instead, and the devices that they run on");
+  parser.on(list, list_options, &kernel_list);
   add_kernel_name(parser, command, "show", "One with its contract, source and receipt", &kernel_show);
   add_kernel_name(parser, command, "drop", "Forget one", &kernel_drop);
 }

@@ -15,6 +15,7 @@
 #include "cli/kernels.h"
 #include "compute/kernel.h"
 #include "compute/kernel_runner.h"
+#include "compute/receipt.h"
 #include "hub/kernels/run_watch.h"
 
 namespace hearth::cli {
@@ -23,6 +24,8 @@ namespace {
 using compute::Kernel;
 using compute::bridge::Built;
 using compute::bridge::Checked;
+using compute::bridge::HubKernel;
+using compute::bridge::HubRun;
 using compute::bridge::JailedKernel;
 using compute::bridge::StillWanted;
 
@@ -33,9 +36,11 @@ using compute::bridge::StillWanted;
 class DeviceRuns {
  public:
   DeviceRuns(std::shared_ptr<const Kernel> kernel, std::chrono::milliseconds run_max)
-      : kernel_(std::move(kernel)), run_max_(run_max) {}
+      : kernel_(std::move(kernel)), run_max_(run_max) {
+    if (const auto statement = compute::read_receipt(kernel_->receipt)) device_ = statement->device;
+  }
 
-  Result<> run(const compute::Bindings& bindings, const compute::Workers& workers) {
+  Result<HubRun> run(const compute::Bindings& bindings, const compute::Workers& workers) {
     const std::lock_guard lock(mutex_);
     const compute::Contract& contract = kernel_->contract;
     if (!runner_) {
@@ -45,19 +50,22 @@ class DeviceRuns {
       runner_.emplace(std::move(made));
     }
     HEARTH_TRY(const sandbox::OwnedFd process, runner_->process_descriptor());
-    hub::RunWatch watch([&] { return !workers.gave_up(); }, run_max_, [&] {
-      ::syscall(SYS_pidfd_send_signal, process.get(), SIGKILL, nullptr, 0U);
-    });
+    hub::RunWatch watch(
+        [&] { return !workers.gave_up(); }, {run_max_},
+        [&] { ::syscall(SYS_pidfd_send_signal, process.get(), SIGKILL, nullptr, 0U); });
     auto outputs = runner_->run(case_of(bindings), {});
     if (const auto ended = watch.ended()) return std::unexpected(*ended);
     if (!outputs) return std::unexpected(std::move(outputs).error());
     std::size_t written = 0, tensor = 0;
+    HubRun made{.n_copies = static_cast<std::uint32_t>(bindings.tensors.size()), .device = device_};
     for (const compute::Parameter& parameter : contract.signature.parameters) {
       if (!parameter.is_tensor()) continue;
       std::byte* const to = bindings.tensors[tensor++].data;
-      if (parameter.is_written()) std::ranges::copy(outputs->tensors[written++].bytes, to);
+      if (!parameter.is_written()) continue;
+      std::ranges::copy(outputs->tensors[written++].bytes, to);
+      ++made.n_copies;
     }
-    return {};
+    return made;
   }
 
  private:
@@ -77,14 +85,15 @@ class DeviceRuns {
 
   const std::shared_ptr<const Kernel> kernel_;
   const std::chrono::milliseconds run_max_;
+  std::string device_;
   std::mutex mutex_;
   std::optional<compute::KernelRunner> runner_;
 };
 
-std::shared_ptr<const compute::bridge::HubKernel> on_device(
-    const std::shared_ptr<const Kernel>& kernel, std::chrono::milliseconds run_max) {
+std::shared_ptr<const HubKernel> on_device(const std::shared_ptr<const Kernel>& kernel,
+                                           std::chrono::milliseconds run_max) {
   auto runs = std::make_shared<DeviceRuns>(kernel, run_max);
-  auto out = std::make_shared<compute::bridge::HubKernel>();
+  auto out = std::make_shared<HubKernel>();
   out->name = kernel->contract.name;
   out->signature = kernel->contract.signature;
   out->is_elsewhere = true;
@@ -115,6 +124,29 @@ Result<std::shared_ptr<const JailedKernel>> jailed(const std::shared_ptr<const K
   return out;
 }
 
+// A built-in on a device, which is made ready now: who opens the kernel hears what is missing.
+Result<std::shared_ptr<const JailedKernel>> placed(const std::shared_ptr<hub::KernelDesk>& desk,
+                                                   const hub::RunnableKernel& kernel) {
+  HEARTH_TRY_VOID(desk->open_device(kernel, {}));
+  auto run = std::make_shared<HubKernel>();
+  run->is_elsewhere = true;
+  run->run = [desk, kernel](const compute::Bindings& bindings,
+                            const compute::Workers& workers) -> Result<HubRun> {
+    HEARTH_TRY(compute::DeviceRun ran,
+               desk->run_on_device(kernel, bindings, [&] { return !workers.gave_up(); }));
+    return HubRun{.n_copies = ran.n_copies, .device = std::move(ran.device.name)};
+  };
+  auto out = std::make_shared<JailedKernel>();
+  out->name = kernel.name();
+  out->is_verified = true;
+  out->signature = kernel.contract->signature;
+  out->cost = [&builtin = *kernel.builtin](const compute::Bindings& bound) {
+    return cost_of(builtin, bound);
+  };
+  out->on_device = std::move(run);
+  return out;
+}
+
 Built built(const hub::WrittenKernel& written) {
   return {.key = to_hex(written.kernel->key),
           .is_cached = written.was_known,
@@ -129,13 +161,10 @@ std::string client_of_bridge(const Config& config) {
 
 std::shared_ptr<hub::KernelDesk> open_kernel_desk(const Config& config,
                                                   std::shared_ptr<advisor::ConsentDesk> consents) {
-  hub::KernelDeskOptions options;
-  options.open_shelf = open_kernel_shelf;
+  hub::KernelDeskOptions options = desk_options(config);
   options.open_adviser = [config, consents = std::move(consents)] {
     return open_kernel_adviser(config, consents);
   };
-  options.n_threads = static_cast<unsigned>(config.compute.threads);
-  options.run_max = std::chrono::seconds(config.compute.run_seconds_max);
   return std::make_shared<hub::KernelDesk>(std::move(options));
 }
 
@@ -144,6 +173,7 @@ void add_kernel_services(const Config& config, std::shared_ptr<hub::KernelDesk> 
   services.find_kernel =
       [desk](std::string_view name) -> Result<std::shared_ptr<const JailedKernel>> {
     HEARTH_TRY(const hub::RunnableKernel kernel, desk->find(name));
+    if (kernel.device != nullptr) return placed(desk, kernel);
     if (kernel.verified != nullptr) return jailed(kernel.verified, desk->options().run_max);
     return fail(Code::kNotFound,
                 fmt::format("no kernel named '{}' was verified on this machine", name));
@@ -152,10 +182,19 @@ void add_kernel_services(const Config& config, std::shared_ptr<hub::KernelDesk> 
     std::vector<std::string> lines;
     const auto kernels = desk->list();
     if (!kernels) return lines;
+    const auto add = [&](const hub::RunnableKernel& kernel) {
+      lines.push_back(fmt::format("{} {}", kernel.name(), kernel.contract->signature.text()));
+    };
+    const auto devices = desk->look_for_devices();
     for (const hub::KernelEntry& entry : *kernels) {
-      if (entry.kernel.verified == nullptr) continue;  // The bridge has its own list of the house's.
-      lines.push_back(
-          fmt::format("{} {}", entry.kernel.name(), entry.kernel.contract->signature.text()));
+      hub::RunnableKernel kernel = entry.kernel;
+      if (kernel.verified != nullptr) add(kernel);
+      // The bridge has its own list of the house's on the processor.
+      if (kernel.verified != nullptr || !compute::runs_on_devices(kernel.name())) continue;
+      for (const hub::DeviceEntry& device : devices) {
+        kernel.device = device.row;
+        if (device.found) add(kernel);
+      }
     }
     return lines;
   };

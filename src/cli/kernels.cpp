@@ -11,6 +11,7 @@
 #include "cli/advisers.h"
 #include "cli/open_hub.h"
 #include "cli/paths.h"
+#include "compute/devices/device_host.h"
 #include "compute/receipt.h"
 #include "hub/private_adviser.h"
 
@@ -58,6 +59,19 @@ Result<hub::KernelAdviser> open_kernel_adviser(const Config& config,
                                                     Clock::system(), desk.consents.get()));
   desk.adviser = hub::make_private(std::move(adviser), *desk.privacy, std::move(providers));
   return desk;
+}
+
+hub::KernelDeskOptions desk_options(const Config& config) {
+  hub::KernelDeskOptions options;
+  options.open_shelf = open_kernel_shelf;
+  options.n_threads = static_cast<unsigned>(config.compute.threads);
+  options.run_max = std::chrono::seconds(config.compute.run_seconds_max);
+  options.device_command = {"/proc/self/exe", std::string(compute::kDeviceHostVerb)};
+  return options;
+}
+
+std::vector<hub::DeviceEntry> look_for_devices(const Config& config) {
+  return hub::KernelDesk(desk_options(config)).look_for_devices();
 }
 
 Result<compute::Contract> load_contract(const std::string& file) {

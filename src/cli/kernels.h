@@ -4,12 +4,14 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "advisor/consent.h"
 #include "base/result.h"
 #include "cli/config.h"
 #include "compute/shelf.h"
 #include "hub/kernels/kernel_adviser.h"
+#include "hub/kernels/kernel_desk.h"
 
 namespace hearth::cli {
 
@@ -22,6 +24,12 @@ Result<hub::KernelAdviser> open_kernel_adviser(
     const Config& config, std::shared_ptr<advisor::ConsentDesk> consents = nullptr);
 // How somebody is asked for consent, and where answers are remembered.
 advisor::ConsentOptions consent_options(const Config::Privacy& config);
+
+// A desk with the shelf, this configuration's threads and limits, and devices.
+hub::KernelDeskOptions desk_options(const Config& config);
+
+// The devices that built-ins could run on, each looked for in a process of its own.
+std::vector<hub::DeviceEntry> look_for_devices(const Config& config);
 
 Result<compute::Contract> load_contract(const std::string& file);
 

@@ -18,6 +18,7 @@
 #include "cli/api_keys.h"
 #include "cli/background.h"
 #include "cli/compute_bridge.h"
+#include "cli/kernels.h"
 #include "cli/open_catalogue.h"
 #include "cli/paths.h"
 #include "cli/privacy.h"
@@ -173,6 +174,22 @@ Finding check_jail(const Context&) {
   return {Verdict::kNote, fmt::format("no compiled kernel runs here: {}", works.error().message)};
 }
 
+// One line for all kinds: those that are here, with the kernels for them, and what the others lack.
+Finding check_devices(const Context& context) {
+  std::vector<std::string> here, missing;
+  for (const hub::DeviceEntry& device : look_for_devices(context.config)) {
+    if (device.found) {
+      here.push_back(fmt::format("{} ({})", device.row->name, device.found->name));
+    } else {
+      missing.push_back(fmt::format("no {}: {}", device.row->name, device.found.error().message));
+    }
+  }
+  const std::string lacks = fmt::format("{}", fmt::join(missing, "; "));
+  if (here.empty()) return {Verdict::kNote, fmt::format("built-in kernels run on the processor alone; {}", lacks)};
+  return {Verdict::kOk, fmt::format("{} run {} by NAME@DEVICE{}{}", fmt::join(here, ", "), fmt::join(compute::device_builtins(), ", "),
+                                    missing.empty() ? "" : "; ", lacks)};
+}
+
 Finding check_bridge(const Context& context) {
   if (!context.config.compute.bridge) return {Verdict::kNote, "switched off: compute.bridge is false"};
   const std::string path = bridge_path(context.config.compute);
@@ -252,7 +269,7 @@ constexpr std::array kChecks = {
     Check{"folders", check_folders},     Check{"ledger", check_ledger},
     Check{"policy", check_policy},       Check{"adviser", check_adviser},
     Check{"upstreams", check_upstreams}, Check{"llama-server", check_llama_server}, Check{"api keys", check_keys},
-    Check{"jail", check_jail},           Check{"bridge", check_bridge},
+    Check{"jail", check_jail},           Check{"devices", check_devices}, Check{"bridge", check_bridge},
     Check{"page", check_page},           Check{"hub", check_hub},
 };
 

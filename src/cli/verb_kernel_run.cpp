@@ -1,4 +1,5 @@
-// `hearth kernel run`: a verified kernel on data from files, or on numbers drawn from a seed.
+// `hearth kernel run`: a kernel, built-in or verified, on data from files, or on numbers drawn from
+// a seed.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -9,13 +10,13 @@
 #include "cli/kernels.h"
 #include "cli/terminal.h"
 #include "cli/verbs.h"
-#include "compute/draw.h"
-#include "compute/kernel_runner.h"
+#include "hub/kernels/kernel_desk.h"
 
 namespace hearth::cli {
 namespace {
 
 constexpr std::size_t kInputBytesMax = std::size_t{4} << 30;
+constexpr std::uint64_t kTensorBytesMax = std::uint64_t{16} << 30;  // Of a run, together.
 constexpr std::int64_t kRunBytesDefault = std::int64_t{16} << 20;
 
 // "NAME=VALUE", taken apart.
@@ -52,29 +53,21 @@ Result<std::vector<std::int64_t>> sizes_of(const compute::Contract& contract,
   return symbols;
 }
 
-std::vector<const compute::Parameter*> tensors_of(const compute::Signature& signature) {
-  std::vector<const compute::Parameter*> tensors;
-  for (const compute::Parameter& parameter : signature.parameters) {
-    if (parameter.is_tensor()) tensors.push_back(&parameter);
-  }
-  return tensors;
-}
-
 Result<> read_inputs(const compute::Contract& contract, const std::vector<std::string>& texts,
-                     compute::Case& arguments) {
-  const auto tensors = tensors_of(contract.signature);
+                     const std::vector<std::int64_t>& symbols, hub::KernelCall& call) {
   for (const std::string& text : texts) {
     HEARTH_TRY(const auto pair, pair_of(text, "input: NAME=FILE is expected"));
-    const auto found = std::ranges::find_if(tensors, [&](const auto* parameter) {
-      return parameter->name == pair.first && parameter->is_read();
+    const auto& parameters = contract.signature.parameters;
+    const auto found = std::ranges::find_if(parameters, [&](const auto& parameter) {
+      return parameter.name == pair.first && parameter.is_tensor() && parameter.is_read();
     });
-    if (found == tensors.end())
+    if (found == parameters.end())
       return fail(Code::kInvalidArgument,
                   fmt::format("'{}' is no input of '{}', whose signature is: {}", pair.first,
                               contract.name, contract.signature.text()));
     HEARTH_TRY(const std::string bytes, read_file(pair.second, kInputBytesMax));
-    compute::TensorData& tensor =
-        arguments.tensors[static_cast<std::size_t>(found - tensors.begin())];
+    HEARTH_TRY(auto shape, shape_of(*found, symbols));
+    compute::TensorData tensor = compute::make_tensor(found->type, std::move(shape));
     if (bytes.size() != tensor.bytes.size()) {
       return fail(
           Code::kInvalidArgument,
@@ -84,73 +77,68 @@ Result<> read_inputs(const compute::Contract& contract, const std::vector<std::s
               compute::describe(tensor.type, tensor.shape)));
     }
     std::memcpy(tensor.bytes.data(), bytes.data(), bytes.size());
+    call.tensors.push_back({found->name, std::move(tensor)});
   }
   return {};
 }
 
 Result<> write_outputs(const compute::Contract& contract, const std::vector<std::string>& texts,
-                       const compute::Outputs& outputs) {
+                       const std::vector<hub::NamedTensor>& outputs) {
   for (const std::string& text : texts) {
     HEARTH_TRY(const auto pair, pair_of(text, "output: NAME=FILE is expected"));
-    std::size_t at = 0;
-    bool is_found = false;
-    for (const compute::Parameter* parameter : tensors_of(contract.signature)) {
-      if (!parameter->is_written()) continue;
-      const compute::TensorData& tensor = outputs.tensors[at++];
-      if (parameter->name != pair.first) continue;
-      is_found = true;
-      HEARTH_TRY_VOID(write_file_atomic(
-          pair.second, {reinterpret_cast<const char*>(tensor.bytes.data()), tensor.bytes.size()}));
-    }
-    if (!is_found)
+    const auto found = std::ranges::find(outputs, pair.first, &hub::NamedTensor::name);
+    if (found == outputs.end())
       return fail(Code::kInvalidArgument,
                   fmt::format("'{}' is no output of '{}', whose signature is: {}", pair.first,
                               contract.name, contract.signature.text()));
+    const std::vector<std::byte>& bytes = found->tensor.bytes;
+    HEARTH_TRY_VOID(write_file_atomic(pair.second,
+                                      {reinterpret_cast<const char*>(bytes.data()), bytes.size()}));
   }
   return {};
+}
+
+void print_outcome(const hub::RunnableKernel& kernel, const hub::KernelOutcome& outcome,
+                   bool json) {
+  const std::string bits = to_hex(outcome.results);
+  const compute::Speed& speed = outcome.speed;
+  const std::string sizes = compute::symbols_text(kernel.contract->signature, outcome.symbols);
+  if (json) {
+    const nlohmann::ordered_json shown = {{"name", kernel.name()},    {"sizes", sizes},
+                                          {"device", outcome.device}, {"copies", outcome.n_copies},
+                                          {"run_ns", speed.run_ns},   {"gb_s", speed.gb_s},
+                                          {"gflops", speed.gflops},   {"results_sha256", bits}};
+    print_out(shown.dump() + "\n");
+    return;
+  }
+  const std::string where =
+      outcome.device == compute::kProcessor
+          ? ""
+          : fmt::format(" on {}, {} copies", outcome.device, outcome.n_copies);
+  print_out(fmt::format("{} at {}{}: {:.3f} ms, {:.3g} GB/s, {:.3g} GFLOP/s; bits {}\n",
+                        kernel.name(), sizes, where, static_cast<double>(speed.run_ns) / 1e6,
+                        speed.gb_s, speed.gflops, bits.substr(0, 12)));
 }
 
 }  // namespace
 
 Result<> kernel_run(const Context& context, const KernelRunOptions& options) {
-  HEARTH_TRY(const auto shelf, open_kernel_shelf());
-  HEARTH_TRY(const auto kernel, shelf->find_named(options.name));
-  const compute::Contract& contract = kernel->contract;
+  HEARTH_TRY(const std::string name, compute::name_on(options.name, options.device));
+  hub::KernelDeskOptions limits = desk_options(context.config);
+  limits.run_max = std::chrono::seconds(options.timeout_s);
+  limits.run_max_name = "--timeout";
+  limits.run_bytes_max = kTensorBytesMax;
+  hub::KernelDesk desk(std::move(limits));
+  HEARTH_TRY(const hub::RunnableKernel kernel, desk.find(name));
+  const compute::Contract& contract = *kernel.contract;
   HEARTH_TRY(const std::vector<std::int64_t> symbols, sizes_of(contract, options.sizes));
-  compute::Dice dice(options.seed);
-  HEARTH_TRY(compute::Case arguments,
-             compute::draw_case(contract, symbols, compute::Values::kEven, dice));
-  for (auto& strides : arguments.strides) strides.clear();
-  HEARTH_TRY_VOID(read_inputs(contract, options.inputs, arguments));
-  HEARTH_TRY(compute::KernelRunner runner,
-             compute::KernelRunner::create(contract.signature, kernel->image.fd.get(),
-                                           compute::runner_options(
-                                               contract, std::chrono::seconds(options.timeout_s))));
-  HEARTH_TRY(const compute::Outputs outputs,
-             runner.run_often(arguments, static_cast<int>(options.repeats)));
-  const std::int64_t run_ns = outputs.elapsed_ns;
-  HEARTH_TRY_VOID(write_outputs(contract, options.outputs, outputs));
-  HEARTH_TRY(const std::int64_t flops, compute::flops_of(contract, symbols));
-  HEARTH_TRY(const std::int64_t bytes, compute::bytes_of(contract, symbols));
-  Sha256Stream digest;
-  for (const compute::TensorData& tensor : outputs.tensors) digest.update(tensor.bytes);
-  const std::string bits = to_hex(digest.finish());
-  const double gb_s = static_cast<double>(bytes) / static_cast<double>(run_ns),
-               gflops = static_cast<double>(flops) / static_cast<double>(run_ns);
-  if (context.json) {
-    print_out(nlohmann::ordered_json{{"name", contract.name},
-                                     {"sizes", compute::sizes_text(contract.signature, arguments)},
-                                     {"run_ns", run_ns},
-                                     {"gb_s", gb_s},
-                                     {"gflops", gflops},
-                                     {"results_sha256", bits}}
-                  .dump() +
-              "\n");
-  } else {
-    print_out(fmt::format("{} at {}: {:.3f} ms, {:.3g} GB/s, {:.3g} GFLOP/s; bits {}\n",
-                          contract.name, compute::sizes_text(contract.signature, arguments),
-                          static_cast<double>(run_ns) / 1e6, gb_s, gflops, bits.substr(0, 12)));
-  }
+  hub::KernelCall call{.seed = options.seed, .repeats = options.repeats};
+  for (std::size_t i = 0; i < symbols.size(); ++i)
+    call.sizes.emplace_back(contract.signature.symbols[i], symbols[i]);
+  HEARTH_TRY_VOID(read_inputs(contract, options.inputs, symbols, call));
+  HEARTH_TRY(const hub::KernelOutcome outcome, desk.run(kernel, std::move(call), {}));
+  HEARTH_TRY_VOID(write_outputs(contract, options.outputs, outcome.outputs));
+  print_outcome(kernel, outcome, context.json);
   return {};
 }
 

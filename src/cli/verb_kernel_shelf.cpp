@@ -13,9 +13,58 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
+Json devices_json(const std::vector<hub::DeviceEntry>& devices) {
+  Json list = Json::array();
+  for (const hub::DeviceEntry& device : devices) {
+    list.push_back({{"name", device.row->name},
+                    {"works", device.found.has_value()},
+                    {"device", device.found ? Json(device.found->name) : Json()},
+                    {"reason", device.found ? Json() : Json(device.found.error().message)}});
+  }
+  return list;
+}
+
+// "cpu, opencl": what runs it here.
+std::string places_of(const compute::Builtin& kernel,
+                      const std::vector<hub::DeviceEntry>& devices) {
+  std::string places(compute::kProcessor);
+  for (const hub::DeviceEntry& device : devices) {
+    if (device.found && compute::runs_on_devices(kernel.name))
+      places += fmt::format(", {}", device.row->name);
+  }
+  return places;
+}
+
+Result<> list_built_in(const Context& context) {
+  const auto devices = look_for_devices(context.config);
+  Json list = Json::array();
+  std::vector<std::vector<std::string>> table = {{"KERNEL", "RUNS ON", "SIGNATURE", "WHAT"}};
+  for (const compute::Builtin& kernel : compute::builtins()) {
+    const std::string places = places_of(kernel, devices);
+    list.push_back({{"name", kernel.name},
+                    {"signature", signature_of(kernel).text()},
+                    {"about", kernel.about},
+                    {"runs_on", places}});
+    table.push_back(
+        {std::string(kernel.name), places, signature_of(kernel).text(), std::string(kernel.about)});
+  }
+  if (context.json) {
+    print_out(Json{{"kernels", list}, {"devices", devices_json(devices)}}.dump() + "\n");
+    return {};
+  }
+  print_out(format_table(table));
+  for (const hub::DeviceEntry& device : devices) {
+    print_note(fmt::format(
+        "{}: {}", device.row->name,
+        device.found ? device.found->name : "not here: " + device.found.error().message));
+  }
+  return {};
+}
+
 }  // namespace
 
-Result<> kernel_list(const Context& context) {
+Result<> kernel_list(const Context& context, const KernelListOptions& options) {
+  if (options.built_in) return list_built_in(context);
   HEARTH_TRY(const auto shelf, open_kernel_shelf());
   HEARTH_TRY(const auto kernels, shelf->all());
   if (context.json) {

@@ -186,12 +186,16 @@ Result<> kernel_check(const Context& context, const KernelNameOptions& options);
 struct KernelRunOptions {
   std::string name;
   std::vector<std::string> sizes, inputs, outputs;  // NAME=NUMBER, NAME=FILE, NAME=FILE.
+  std::string device;                               // Of a built-in; empty: what its name says.
   std::uint64_t seed = 1;                           // Of the inputs that no file gives.
   std::uint32_t repeats = 5;
-  std::uint32_t timeout_s = 60;
+  std::uint32_t timeout_s = 60;                     // For all runs.
 };
 Result<> kernel_run(const Context& context, const KernelRunOptions& options);
-Result<> kernel_list(const Context& context);
+struct KernelListOptions {
+  bool built_in = false;  // Those of the house, and where they run.
+};
+Result<> kernel_list(const Context& context, const KernelListOptions& options);
 Result<> kernel_show(const Context& context, const KernelNameOptions& options);
 Result<> kernel_drop(const Context& context, const KernelNameOptions& options);
 

@@ -125,7 +125,8 @@ void answer_kernels(const KernelExchange& asked) {
   if (!has_desk(asked)) return;
   const auto kernels = asked.desk->list();
   if (!kernels) return refuse(asked, kernels.error());
-  respond(asked, {.body = own::render_kernels(*kernels, asked.desk->roofs(), asked.desk->jail())});
+  respond(asked, {.body = own::render_kernels(*kernels, asked.desk->roofs(), asked.desk->jail(),
+                                              asked.desk->look_for_devices())});
 }
 
 void answer_kernel(const KernelExchange& asked, const std::string& name) {

@@ -267,7 +267,11 @@ Parsed<KernelRunAsk> parse_kernel_run(const FindKernel& find, std::string_view b
   dom::parser parser;
   HEARTH_TRY(const dom::object object, parse_body(parser, body));
   HEARTH_TRY(const std::string_view name, need_text(object, "", "name"));
-  auto found = find(name);
+  std::string device;
+  HEARTH_TRY_VOID(set_optional_text(device, "", object, "device"));
+  const auto placed = compute::name_on(name, device);
+  if (!placed) return refuse("invalid_value", "device", placed.error().message);
+  auto found = find(*placed);
   if (!found) return std::unexpected(api_error(found.error()));
   KernelRunAsk ask{.kernel = *std::move(found), .call = {}};
   HEARTH_TRY_VOID(set_fields(ask, object, kFields));
@@ -333,6 +337,7 @@ void write_report(JsonWriter& json, const KernelRunAsk& ask, const hub::KernelOu
   for (const std::string& name : outcome.drawn) json.value(name);
   json.end_array().key("results_sha256").value(to_hex(outcome.results));
   json.key("runs").value(outcome.n_runs).key("threads").value(outcome.n_threads);
+  json.key("device").value(outcome.device).key("copies").value(outcome.n_copies);
   json.key("flops").value(outcome.flops).key("bytes").value(outcome.bytes);
   const compute::Speed& speed = outcome.speed;
   json.key("run_ns").value(speed.run_ns).key("gflops").value(speed.gflops).key("gb_s").value(speed.gb_s);

@@ -2,6 +2,7 @@
 //
 //   POST /hearth/v1/kernels/run
 //     {"name": "gemm_f32",                                       by name, or by 8 digits and more of its key
+//      "device": "opencl",                                       of a built-in: where it runs; or in its name
 //      "arrays": {"a": [[1, 2], [3, 4]],                         nested lists, or
 //                 "b": {"shape": [2, 2], "data": [1, 0, 0, 1]},  a shape and its numbers, row by row;
 //                 "factor": 2},                                  scalars are numbers
@@ -12,6 +13,7 @@
 //      "outputs": "values"}                                      or "none": their digest alone
 //
 //     {"name", "key", "sizes": {"m": 2, ...}, "drawn": ["a"], "results_sha256", "runs", "threads",
+//      "device": "cpu", "copies": 0,                             or the device's name, and copies of tensors for it
 //      "flops", "bytes", "run_ns", "gflops", "gb_s",
 //      "roof_gflops", "roof_gb_s", "roof_percent",               where roofs were asked for
 //      "outputs": {"out": {"dtype", "shape", "data"}}}           where values were

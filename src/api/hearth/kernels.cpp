@@ -27,22 +27,28 @@ void write_last_speed(JsonWriter& json, const hub::KernelEntry& entry) {
   }
 }
 
+std::string_view device_of(const hub::KernelEntry& entry) {
+  if (entry.kernel.device != nullptr) return entry.kernel.device->name;
+  const bool is_elsewhere = compute::is_for_device(entry.kernel.contract->language) && entry.receipt;
+  return is_elsewhere ? std::string_view(entry.receipt->device) : compute::kProcessor;
+}
+
 void write_terms(JsonWriter& json, const hub::KernelEntry& entry) {
   const compute::Contract& contract = *entry.kernel.contract;
   const bool is_builtin = entry.kernel.builtin != nullptr;
-  json.key("name").value(contract.name).key("key").value(to_hex(entry.kernel.key));
+  json.key("name").value(entry.kernel.name()).key("key").value(to_hex(entry.kernel.key));
   json.key("origin").value(is_builtin ? "built-in" : "verified").key("about").value(contract.prose);
   json.key("signature").value(contract.signature.text());
   json.key("language").value(compute::language_name(contract.language)).key("device");
-  json.value(compute::is_for_device(contract.language) && entry.receipt ? entry.receipt->device
-                                                                        : "cpu");
+  json.value(device_of(entry));
   json.key("threads");
   if (is_builtin) {
     json.null();  // As many as there are.
   } else {
     json.value(contract.n_threads);
   }
-  const auto level = static_cast<std::size_t>(contract.determinism);
+  // On a device what holds for all of them: two runs have the same bits.
+  const auto level = entry.kernel.device != nullptr ? 0 : static_cast<std::size_t>(contract.determinism);
   json.key("determinism").value(entry.receipt ? std::string_view(entry.receipt->determinism)
                                               : compute::kDeterminismNames[level]);
   json.key("flops").value_or_null(contract.flops ? contract.flops->text() : "");
@@ -80,6 +86,17 @@ void write_whole(JsonWriter& json, const hub::KernelEntry& entry) {
   } else {
     json.null();
   }
+}
+
+void write_device(JsonWriter& json, const hub::DeviceEntry& device) {
+  const bool works = device.found.has_value();
+  json.begin_object().key("name").value(device.row->name).key("about").value(device.row->about);
+  json.key("works").value(works).key("device").value_or_null(works ? device.found->name : "");
+  json.key("is_processor").value(works && device.found->is_host);
+  json.key("reason").value_or_null(works ? "" : device.found.error().message);
+  json.key("kernels").begin_array();
+  for (const std::string_view name : compute::device_builtins()) json.value(name);
+  json.end_array().end_object();
 }
 
 Parsed<std::string_view> text_up_to(std::size_t bytes_max, std::string_view param, dom::element value) {
@@ -127,7 +144,8 @@ Parsed<> set_language(hub::KernelRequest& request, dom::object object) {
 }  // namespace
 
 std::string render_kernels(std::span<const hub::KernelEntry> kernels,
-                           const hub::MachineRoofs& roofs, const Result<>& jail) {
+                           const hub::MachineRoofs& roofs, const Result<>& jail,
+                           std::span<const hub::DeviceEntry> devices) {
   const device::CpuInfo cpu = device::cpu_info();
   std::string out;
   JsonWriter json(out);
@@ -142,7 +160,10 @@ std::string render_kernels(std::span<const hub::KernelEntry> kernels,
   json.key("roof_gflops_f32").value(roofs.gflops_f32).key("roof_gflops_f64").value(roofs.gflops_f64);
   json.key("roof_gb_s").value(roofs.gb_s).end_object();
   json.key("jail").begin_object().key("works").value(jail.has_value());
-  json.key("reason").value_or_null(jail ? "" : jail.error().message).end_object().end_object();
+  json.key("reason").value_or_null(jail ? "" : jail.error().message).end_object();
+  json.key("devices").begin_array();
+  for (const hub::DeviceEntry& device : devices) write_device(json, device);
+  json.end_array().end_object();
   return out;
 }
 

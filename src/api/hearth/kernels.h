@@ -3,7 +3,9 @@
 //   GET    /hearth/v1/kernels         {"kernels": [ENTRY],
 //                                      "machine": {"cpu", "isa", "threads", "roof_gflops_f32",
 //                                                  "roof_gflops_f64", "roof_gb_s"},
-//                                      "jail": {"works", "reason"}}
+//                                      "jail": {"works", "reason"},
+//                                      "devices": [{"name": "opencl", "about", "works", "device",
+//                                                   "is_processor", "reason", "kernels": [NAME]}]}
 //   GET    /hearth/v1/kernels/{name}  ENTRY, with "contract" (TOML), "source" and "receipt" (JSON,
 //                                     signed)
 //   DELETE /hearth/v1/kernels/{name}  {"dropped": KEY}
@@ -17,6 +19,9 @@
 // units of the last place), "speed" (null, or {"sizes", "run_ns", "gflops", "gb_s", "roof_gflops",
 // "roof_gb_s", "roof_percent"}: a verified kernel's from its receipt, a built-in's from its last
 // run beside the roofs), "verified_at", "seed", "compiler" (of a verified one, else null).
+//
+// A device is where the built-in ones of its "kernels" can run, too: run_kernel's "device", or
+// NAME@DEVICE wherever a name is taken.  One that is not here has the reason.
 //
 // A kernel that is asked for comes as server-sent events: "progress" {"done", "total", "what"},
 // "consent" (what waits for somebody's consent: consents.h), "round" {"round", "step", "problem",
@@ -41,7 +46,8 @@ inline constexpr std::size_t kProseBytesMax = std::size_t{16} << 10;
 inline constexpr std::uint32_t kRoundsMax = 16;
 
 std::string render_kernels(std::span<const hub::KernelEntry> kernels,
-                           const hub::MachineRoofs& roofs, const Result<>& jail);
+                           const hub::MachineRoofs& roofs, const Result<>& jail,
+                           std::span<const hub::DeviceEntry> devices);
 std::string render_kernel(const hub::KernelEntry& kernel);
 
 struct KernelAsk {

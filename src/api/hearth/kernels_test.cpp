@@ -138,12 +138,22 @@ TEST_F(Kernels, AreListed) {
   const hub::RunnableKernel product = *find("gemm_f64");
   const std::vector<hub::KernelEntry> entries = {desk().describe(product)};
   const Result<> no_jail = fail(Code::kUnsupported, "no Landlock here");
+  const hub::DeviceEntry devices[] = {
+      {&compute::device_rows()[0], compute::DeviceInfo{.name = "a \"GPU\"", .is_host = true}},
+      {&compute::device_rows()[1], fail(Code::kUnavailable, "no driver")}};
   const std::string list = render_kernels(
-      entries, {.n_threads = 2, .gflops_f32 = 10, .gflops_f64 = 5, .gb_s = 3}, no_jail);
+      entries, {.n_threads = 2, .gflops_f32 = 10, .gflops_f64 = 5, .gb_s = 3}, no_jail,
+      devices);
   EXPECT_THAT(list, HasSubstr(R"("name":"gemm_f64","key":")" + to_hex(product.key)));
   EXPECT_THAT(list, HasSubstr(R"("origin":"built-in","about":"out = a b","signature":")"));
   EXPECT_THAT(list, HasSubstr(R"("determinism":"D2","flops":"2*m*n*k")"));
   EXPECT_THAT(list, HasSubstr(R"("jail":{"works":false,"reason":"no Landlock here"})"));
+  EXPECT_THAT(list, HasSubstr(R"("works":true,"device":"a \"GPU\"","is_processor":true,"reason":null)"));
+  EXPECT_THAT(list, HasSubstr(R"("name":"cuda","about":"an NVIDIA GPU)"));
+  EXPECT_THAT(list, HasSubstr(R"("works":false,"device":null,"is_processor":false,"reason":"no driver")"));
+  EXPECT_THAT(list, HasSubstr(R"("kernels":["mul_f32","axpy_f32","sum_f32")"));
+  EXPECT_THAT(render_kernel(desk().describe(*find("gemm_f64@cuda"))),
+              AllOf(HasSubstr(R"("name":"gemm_f64@cuda")"), HasSubstr(R"("device":"cuda")"), HasSubstr(R"("determinism":"D0")")));
   EXPECT_THAT(render_kernel(entries[0]),
               HasSubstr(R"("contract":null,"source":null,"receipt":null)"));
   const hub::KernelRound round{.adviser = "a/b",

@@ -9,7 +9,7 @@ namespace hearth::api::mcp {
 namespace {
 
 constexpr const char* kNoKernels = "This hub has no kernels.";
-constexpr auto kRunNames = std::to_array<std::string_view>({"name", "arrays", "sizes", "seed", "repeats", "roof", "outputs"});
+constexpr auto kRunNames = std::to_array<std::string_view>({"name", "device", "arrays", "sizes", "seed", "repeats", "roof", "outputs"});
 
 }  // namespace
 
@@ -26,6 +26,14 @@ void start_list_kernels(const ToolHost& host, dom::object arguments, std::shared
     json.begin_object().key("name").value(entry.kernel.name()).key("key").value(to_hex(entry.kernel.key));
     json.key("origin").value(entry.kernel.builtin != nullptr ? "built-in" : "verified");
     json.key("signature").value(contract.signature.text()).key("about").value(contract.prose).end_object();
+  }
+  json.end_array().key("devices").begin_array();
+  for (const hub::DeviceEntry& device : host.kernels->look_for_devices()) {
+    if (!device.found) continue;
+    json.begin_object().key("name").value(device.row->name).key("device").value(device.found->name);
+    json.key("kernels").begin_array();
+    for (const std::string_view name : compute::device_builtins()) json.value(name);
+    json.end_array().end_object();
   }
   json.end_array().end_object();
   run->succeed(out);

@@ -9,7 +9,10 @@ std::vector<HubKernel> house_kernels() {
     kernels.push_back({.name = std::string(builtin.name),
                        .signature = signature_of(builtin),
                        .cost = [&builtin](const Bindings& bound) { return cost_of(builtin, bound); },
-                       .run = [&builtin](const Bindings& bound, const Workers& workers) { return builtin.run(bound, workers); }});
+                       .run = [&builtin](const Bindings& bound, const Workers& workers) -> Result<HubRun> {
+                         HEARTH_TRY_VOID(builtin.run(bound, workers));
+                         return HubRun{};
+                       }});
   }
   return kernels;
 }

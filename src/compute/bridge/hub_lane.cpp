@@ -2,11 +2,12 @@
 
 #include <sys/mman.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <new>
+#include <span>
 #include <string>
+#include <string_view>
 
 namespace hearth::compute::bridge {
 namespace {
@@ -17,10 +18,9 @@ bool is_given_up(const sandbox::RunChannel& channel, std::uint32_t run) {
   return static_cast<std::int32_t>(channel.give_up_before.value.load(std::memory_order_relaxed) - run) > 0;
 }
 
-void put_sentence(HubPage& page, const std::string& sentence) {
-  const std::size_t n = std::min(sentence.size(), sizeof page.sentence - 1);
-  std::memcpy(page.sentence, sentence.data(), n);
-  page.sentence[n] = '\0';
+// As much of the text as has room, ended by a zero.
+void put_text(std::span<char> to, std::string_view text) {
+  to[text.copy(to.data(), to.size() - 1)] = '\0';
 }
 
 }  // namespace
@@ -86,13 +86,16 @@ void HubLane::answer_one(std::uint32_t run) {
     answer.status = sandbox::RunStatus::kGaveUp;
   } else if (!done) {
     answer.status = sandbox::RunStatus::kRefused;
-    put_sentence(*page_, done.error().message);
+    answer.signal = 1 + static_cast<std::int32_t>(done.error().code);
+    put_text(page_->sentence, done.error().message);
   }
+  page_->n_copies = done ? done->n_copies : 0;
+  put_text(page_->device, done ? done->device : "");
   page_->kernel_s = static_cast<double>(sandbox::monotonic_ns() - begun_ns) * 1e-9;
   channel.answer = answer;
 }
 
-Result<> HubLane::run_call(std::uint32_t call, std::uint32_t run) {
+Result<HubRun> HubLane::run_call(std::uint32_t call, std::uint32_t run) {
   std::shared_ptr<const HubCall> found;
   {
     const std::lock_guard lock(mutex_);
@@ -101,7 +104,7 @@ Result<> HubLane::run_call(std::uint32_t call, std::uint32_t run) {
   if (found == nullptr) return fail(Code::kNotFound, "no such call is bound");
   std::unique_lock lock(threads_.in_use, std::defer_lock);
   if (!found->kernel->is_elsewhere) lock.lock();
-  if (is_given_up(page_->channel, run)) return {};
+  if (is_given_up(page_->channel, run)) return HubRun{};
   return found->kernel->run(found->bindings, Workers(threads_.pool, {&page_->channel.give_up_before.value, run}));
 }
 

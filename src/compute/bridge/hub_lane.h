@@ -52,7 +52,7 @@ class HubLane {
   HubLane(SharedThreads& threads, sandbox::OwnedFd memory, HubPage* page);
   void serve();
   void answer_one(std::uint32_t run);
-  Result<> run_call(std::uint32_t call, std::uint32_t run);
+  Result<HubRun> run_call(std::uint32_t call, std::uint32_t run);
 
   SharedThreads& threads_;
   sandbox::OwnedFd memory_;

@@ -2,7 +2,8 @@
 // and beside it what only a trusted other end can say.
 //
 // RunRequest::kernel is the number of a bound call (BindReply::run has it filled in); the rest of a
-// request is not looked at: what a call works on was agreed over the socket.
+// request is not looked at: what a call works on was agreed over the socket.  RunAnswer::signal of a
+// refused run is 1 + the error's Code.
 #pragma once
 
 #include <algorithm>
@@ -16,6 +17,8 @@ struct HubPage {
   sandbox::RunChannel channel;
   alignas(64) double kernel_s;  // Of the last run that was answered.
   char sentence[512];           // Why it was refused, for RunStatus::kRefused; ends with a zero.
+  std::uint32_t n_copies;       // Of the call's tensors, that a device made for that run.
+  char device[64];              // Which one it was; empty: the processor.  Ends with a zero.
 };
 static_assert(sizeof(HubPage) <= sandbox::kRunChannelBytes);
 

@@ -22,14 +22,20 @@ namespace hearth::compute::bridge {
 // What a run costs, as its contract counts; nothing is known of it: 0.
 using CostOf = std::function<Result<Cost>(const Bindings&)>;
 
+// What a run says of itself: nothing, on the processor and the client's own memory.
+struct HubRun {
+  std::uint32_t n_copies = 0;  // Of the call's tensors, for a device.
+  std::string device = {};     // Its name; empty: the processor.
+};
+
 // A kernel of the house: trusted code, run by a thread of the hub.  Or one that the hub has run
-// elsewhere, in a device's worker: then it takes none of the hub's threads from others.
+// elsewhere, in a device's process: then it takes none of the hub's threads from others.
 struct HubKernel {
   std::string name;
   Signature signature;
   CostOf cost;
   // May return early, with unfinished outputs, once the workers say that it was given up.
-  std::function<Result<>(const Bindings&, const Workers&)> run;
+  std::function<Result<HubRun>(const Bindings&, const Workers&)> run;
   bool is_elsewhere = false;
 };
 
@@ -46,8 +52,8 @@ struct JailedKernel {
   Signature signature;
   CostOf cost;
   sandbox::OwnedFd image;  // Sealed.
-  // Of a kernel for a device: runs it in the hub's worker for that, with copies of its tensors; there
-  // is no image for the client's.
+  // Of a kernel for a device: has the hub run it in that device's process; there is no image for the
+  // client's worker.
   std::shared_ptr<const HubKernel> on_device = nullptr;
 };
 

@@ -5,6 +5,7 @@
 #include <type_traits>
 
 #include "compute/bridge/session.h"
+#include "compute/devices/device_table.h"
 
 namespace hearth::compute::bridge {
 namespace {
@@ -50,7 +51,9 @@ Result<Session::Reply> Session::on_open_kernel(std::string_view payload) {
   std::string name, key, receipt;
   OpenedKernel opened;
   const auto& house = shared_.services.hub_kernels;
-  if (const auto at = std::ranges::find(house, ask.name, &HubKernel::name); at != house.end()) {
+  const PlacedName placed = placed_name(ask.name);
+  const auto at = placed.device.empty() ? std::ranges::find(house, placed.kernel, &HubKernel::name) : house.end();
+  if (at != house.end()) {
     opened.what = &*at;
     name = at->name;
     reply.place = Place::kHub;
@@ -103,6 +106,8 @@ Result<Argument> Session::argument_of(const WireValue& value, std::size_t index)
   tensor.shape.assign(value.shape.begin(), value.shape.begin() + value.rank);
   tensor.strides.assign(value.strides.begin(), value.strides.begin() + value.rank);
   tensor.data = block->second->data() + value.offset;
+  tensor.memory_fd = block->second->descriptor();
+  tensor.memory_offset = value.offset;
   return Argument(std::move(tensor));
 }
 

@@ -13,7 +13,6 @@
 #include "base/clock.h"
 #include "compute/kernel_runner.h"
 #include "compute/speed.h"
-#include "hub/kernels/run_watch.h"
 #include "sandbox/jailed_command.h"
 #include "tensor/aligned_buffer.h"
 
@@ -60,6 +59,12 @@ RunnableKernel runnable(std::shared_ptr<const compute::Kernel> kernel) {
           .key = kernel->key,
           .builtin = nullptr,
           .verified = std::move(kernel)};
+}
+
+// By its receipt.
+std::string device_of(const compute::Kernel& kernel) {
+  const auto statement = compute::read_receipt(kernel.receipt);
+  return statement ? statement->device : "";
 }
 
 Sha256 digest_of(const std::vector<NamedTensor>& outputs) {
@@ -128,9 +133,33 @@ class AlignedTensors {
   std::vector<tensor::AlignedBuffer<std::byte>> memory_;
 };
 
+// A call's runs, each by `run_once(bindings)`; `outcome` gets the best time, and what they wrote.
+template <class RunOnce>
+Result<> run_often(const RunnableKernel& kernel, const KernelCall& call, const RunWatch& watch,
+                   compute::Case& arguments, KernelOutcome& outcome, RunOnce&& run_once) {
+  AlignedTensors tensors(kernel.contract->signature, arguments);
+  const compute::Bindings bindings = tensors.bindings();
+  const Clock& clock = Clock::system();
+  std::int64_t best_ns = INT64_MAX;
+  for (std::uint32_t i = 0; i < call.repeats; ++i) {
+    if (i > 0) tensors.restore();
+    const std::int64_t begin_ns = clock.now_monotonic_ns();
+    const Result<> done = run_once(bindings);
+    best_ns = std::min(best_ns, clock.now_monotonic_ns() - begin_ns);
+    if (const auto ended = watch.ended()) return std::unexpected(*ended);
+    if (!done) return done;
+  }
+  outcome.speed.run_ns = std::max<std::int64_t>(best_ns, 1);
+  outcome.outputs = tensors.take_outputs();
+  return {};
+}
+
 }  // namespace
 
-KernelDesk::KernelDesk(KernelDeskOptions options) : options_(std::move(options)), house_(house()) {}
+KernelDesk::KernelDesk(KernelDeskOptions options)
+    : options_(std::move(options)),
+      house_(house()),
+      devices_({.command = options_.device_command, .n_threads = options_.n_threads}) {}
 KernelDesk::~KernelDesk() = default;
 
 Result<compute::KernelShelf*> KernelDesk::shelf() {
@@ -183,6 +212,21 @@ Result<std::vector<KernelEntry>> KernelDesk::list() {
 }
 
 Result<RunnableKernel> KernelDesk::find(std::string_view name) {
+  const compute::PlacedName placed = compute::placed_name(name);
+  HEARTH_TRY(RunnableKernel kernel, find_unplaced(placed.kernel));
+  if (placed.device.empty()) return kernel;
+  if (kernel.builtin == nullptr) {
+    return fail(Code::kInvalidArgument,
+                fmt::format("'{}' was verified where its contract says ({}), and runs there alone: "
+                            "leave '@{}' away, or have one written for it",
+                            kernel.name(), compute::language_name(kernel.contract->language),
+                            placed.device));
+  }
+  HEARTH_TRY(kernel.device, compute::device_for(kernel.name(), placed.device));
+  return kernel;
+}
+
+Result<RunnableKernel> KernelDesk::find_unplaced(std::string_view name) {
   const auto own = std::ranges::find_if(house_, [&](const RunnableKernel& kernel) {
     const bool is_key = name.size() >= kKeyDigitsMin && to_hex(kernel.key).starts_with(name);
     return kernel.name() == name || is_key;
@@ -205,7 +249,9 @@ Result<KernelOutcome> KernelDesk::run(const RunnableKernel& kernel, KernelCall c
   HEARTH_TRY(outcome.flops, compute::flops_of(*kernel.contract, outcome.symbols));
   HEARTH_TRY(outcome.bytes, compute::bytes_of(*kernel.contract, outcome.symbols));
   outcome.n_runs = settings.repeats;
-  if (kernel.builtin != nullptr) {
+  if (kernel.device != nullptr) {
+    HEARTH_TRY_VOID(run_placed(kernel, settings, still_wanted, prepared.arguments, outcome));
+  } else if (kernel.builtin != nullptr) {
     HEARTH_TRY_VOID(run_builtin(kernel, settings, still_wanted, prepared.arguments, outcome));
   } else {
     HEARTH_TRY_VOID(run_verified(kernel, settings, still_wanted, prepared.arguments, outcome));
@@ -218,26 +264,58 @@ Result<> KernelDesk::run_builtin(const RunnableKernel& kernel, const KernelCall&
                                  const StillWanted& still_wanted, compute::Case& arguments,
                                  KernelOutcome& outcome) {
   std::atomic<std::uint32_t> given_up{0};
-  RunWatch watch(still_wanted, options_.run_max, [&] { given_up = 1; });
+  RunWatch watch(still_wanted, run_limit(), [&] { given_up = 1; });
   const std::lock_guard lock(in_use_);
-  AlignedTensors tensors(kernel.contract->signature, arguments);
-  const compute::Bindings bindings = tensors.bindings();
   const compute::Workers workers(pool(), {.before = &given_up, .number = 0});
   outcome.n_threads = workers.n_threads();
-  const Clock& clock = Clock::system();
-  std::int64_t best_ns = INT64_MAX;
-  for (std::uint32_t i = 0; i < call.repeats; ++i) {
-    if (i > 0) tensors.restore();
-    const std::int64_t begin_ns = clock.now_monotonic_ns();
-    const auto done = kernel.builtin->run(bindings, workers);
-    best_ns = std::min(best_ns, clock.now_monotonic_ns() - begin_ns);
-    if (const auto ended = watch.ended()) return std::unexpected(*ended);
-    if (!done) return done;
-  }
-  outcome.speed.run_ns = std::max<std::int64_t>(best_ns, 1);
-  outcome.outputs = tensors.take_outputs();
+  HEARTH_TRY_VOID(run_often(kernel, call, watch, arguments, outcome, [&](const auto& bindings) {
+    return kernel.builtin->run(bindings, workers);
+  }));
   rate(kernel, call, outcome);
   return {};
+}
+
+Result<> KernelDesk::run_placed(const RunnableKernel& kernel, const KernelCall& call,
+                                const StillWanted& still_wanted, compute::Case& arguments,
+                                KernelOutcome& outcome) {
+  std::atomic<bool> given_up{false};
+  RunWatch watch(still_wanted, run_limit(), [&] { given_up = true; });
+  compute::DeviceRun ran;
+  const auto run_once = [&](const compute::Bindings& bindings) -> Result<> {
+    HEARTH_TRY(ran,
+               devices_.run(*kernel.device, *kernel.builtin, bindings, [&] { return !given_up; }));
+    return {};
+  };
+  HEARTH_TRY_VOID(run_often(kernel, call, watch, arguments, outcome, run_once));
+  outcome.n_copies = ran.n_copies;
+  outcome.device = ran.device.name;
+  const std::lock_guard lock(in_use_);
+  if (ran.device.is_host) outcome.n_threads = pool().n_threads();
+  rate(kernel, call, outcome);
+  return {};
+}
+
+Result<compute::DeviceRun> KernelDesk::run_on_device(const RunnableKernel& kernel,
+                                                     const compute::Bindings& arguments,
+                                                     const StillWanted& still_wanted) {
+  std::atomic<bool> given_up{false};
+  RunWatch watch(still_wanted, run_limit(), [&] { given_up = true; });
+  auto ran = devices_.run(*kernel.device, *kernel.builtin, arguments, [&] { return !given_up; });
+  if (const auto ended = watch.ended()) return std::unexpected(*ended);
+  return ran;
+}
+
+Result<compute::DeviceInfo> KernelDesk::open_device(const RunnableKernel& kernel,
+                                                    const StillWanted& still_wanted) {
+  return devices_.open(*kernel.device, still_wanted);
+}
+
+std::vector<DeviceEntry> KernelDesk::look_for_devices() {
+  std::vector<DeviceEntry> entries;
+  for (const compute::DeviceRow& row : compute::device_rows()) {
+    entries.push_back({.row = &row, .found = devices_.look(row)});
+  }
+  return entries;
 }
 
 Result<> KernelDesk::run_verified(const RunnableKernel& kernel, const KernelCall& call,
@@ -246,16 +324,16 @@ Result<> KernelDesk::run_verified(const RunnableKernel& kernel, const KernelCall
   HEARTH_TRY_VOID(jail());
   const compute::Contract& contract = *kernel.contract;
   HEARTH_TRY(compute::KernelRunner runner,
-             compute::KernelRunner::create(
-                 contract.signature, kernel.verified->image.fd.get(),
-                 compute::runner_options(contract, options_.run_max)));
+             compute::KernelRunner::create(contract.signature, kernel.verified->image.fd.get(),
+                                           compute::runner_options(contract, options_.run_max)));
   HEARTH_TRY(const sandbox::OwnedFd process, runner.process_descriptor());
-  RunWatch watch(still_wanted, options_.run_max,
+  RunWatch watch(still_wanted, run_limit(),
                  [&] { ::syscall(SYS_pidfd_send_signal, process.get(), SIGKILL, nullptr, 0U); });
   auto outputs = runner.run_often(arguments, static_cast<int>(call.repeats));
   if (const auto ended = watch.ended()) return std::unexpected(*ended);
   if (!outputs) return std::unexpected(std::move(outputs).error());
   outcome.n_threads = contract.n_threads;
+  if (compute::is_for_device(contract.language)) outcome.device = device_of(*kernel.verified);
   outcome.speed.run_ns = outputs->elapsed_ns;
   std::size_t at = 0;
   for (const Parameter& parameter : contract.signature.parameters) {
@@ -273,13 +351,14 @@ void KernelDesk::rate(const RunnableKernel& kernel, const KernelCall& call,
   compute::Speed& speed = outcome.speed;
   const compute::Signature& signature = kernel.contract->signature;
   speed.sizes = compute::symbols_text(signature, outcome.symbols);
-  const bool is_elsewhere = kernel.verified != nullptr && kernel.verified->image.is_elsewhere();
+  const bool is_elsewhere =
+      kernel.verified != nullptr ? kernel.verified->image.is_elsewhere() : outcome.n_threads == 0;
   if (call.with_roof && !is_elsewhere) {
     compute::NearRoofs probes(signature, outcome.n_threads, outcome.bytes);
     for (int i = 0; i < kRoofProbes; ++i) probes.probe(speed);
   }
   compute::rate(speed, outcome.flops, outcome.bytes);
-  if (!call.with_roof) return;
+  if (!call.with_roof || kernel.device != nullptr) return;  // The list has the processor's.
   const std::lock_guard lock(told_);
   last_runs_.insert_or_assign(kernel.key, speed);
 }

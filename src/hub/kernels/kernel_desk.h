@@ -5,6 +5,8 @@
 // run kernels often share memory with them instead (compute/bridge).
 //
 //   of the house   in this process, on a pool of the desk's own, one at a time
+//   on a device    of the house, named with it ("gemm_f32@opencl"): in that device's process, which
+//                  is started when it is first needed (compute/devices)
 //   verified       in a worker that is started for the call, jailed, with fresh memory
 //                  (kernel_runner.h); where no jail can be built they are refused with the reason
 //
@@ -27,11 +29,13 @@
 #include "base/result.h"
 #include "base/thread_pool.h"
 #include "compute/builtin/builtin.h"
+#include "compute/devices/devices.h"
 #include "compute/receipt.h"
 #include "compute/shelf.h"
 #include "hub/kernels/kernel_adviser.h"
 #include "hub/kernels/kernel_call.h"
 #include "hub/kernels/kernel_writer.h"
+#include "hub/kernels/run_watch.h"
 
 namespace hearth::hub {
 
@@ -40,7 +44,10 @@ struct KernelDeskOptions {
   std::function<Result<KernelAdviser>()> open_adviser;   // Unset: nobody writes kernels.
   unsigned n_threads = 0;                                // 0: one for each usable core.
   std::chrono::milliseconds run_max{60'000};             // All runs of a call together.
+  std::string run_max_name = "compute.run_seconds_max";  // What who sets it calls it.
   std::uint64_t run_bytes_max = std::uint64_t{1} << 30;  // Of a call's tensors.
+  // This program as a device's host (compute/devices/devices.h); empty: nothing runs on devices.
+  std::vector<std::string> device_command = {};
 };
 
 // One that can be run.  Cheap to copy; what it refers to stays.
@@ -50,8 +57,12 @@ struct RunnableKernel {
   Sha256 key{};                               // contract_key() of it.
   const compute::Builtin* builtin = nullptr;  // Else `verified`.
   std::shared_ptr<const compute::Kernel> verified;
+  const compute::DeviceRow* device = nullptr;  // That a built-in is to run on; null: the processor.
 
-  const std::string& name() const { return contract->name; }
+  // As find() takes it: "gemm_f32", "gemm_f32@opencl".
+  std::string name() const {
+    return device == nullptr ? contract->name : contract->name + "@" + std::string(device->name);
+  }
 };
 
 struct KernelEntry {
@@ -66,10 +77,18 @@ struct KernelOutcome {
   std::vector<NamedTensor> outputs;  // In the signature's order.
   std::vector<std::string> drawn;    // Inputs that nobody gave.
   std::uint32_t n_runs = 0;
-  std::int64_t flops = 0, bytes = 0;  // Of one run, as its contract counts.
-  unsigned n_threads = 0;
+  std::int64_t flops = 0, bytes = 0;        // Of one run, as its contract counts.
+  unsigned n_threads = 0;                   // 0: a device's own.
+  std::string device{compute::kProcessor};  // Or the device's name.
+  std::uint32_t n_copies = 0;               // Of tensors in a run, for a device.
   compute::Speed speed;  // Of a built-in's runs the best one's, of others' the lower quartile's.
   Sha256 results{};      // Of the bits of all outputs.
+};
+
+// A kind of device, and what is here of it.
+struct DeviceEntry {
+  const compute::DeviceRow* row = nullptr;
+  Result<compute::DeviceInfo> found;
 };
 
 // What this machine can do with floats, doubles and memory beyond its caches, on all of the desk's
@@ -98,7 +117,7 @@ class KernelDesk {
   // Those of the house, in their order, then the verified ones by name.
   Result<std::vector<KernelEntry>> list();
   // By name or by 8 digits and more of the key; one that has a built-in's name is found by its key
-  // alone.  kNotFound.
+  // alone.  Behind an '@' stands the device.  kNotFound; kUnsupported: it does not run there.
   Result<RunnableKernel> find(std::string_view name);
   KernelEntry describe(const RunnableKernel& kernel) const;
 
@@ -109,6 +128,17 @@ class KernelDesk {
   // kUnavailable:     its time is up
   Result<KernelOutcome> run(const RunnableKernel& kernel, KernelCall call,
                             const StillWanted& still_wanted);
+
+  // The same with arguments that lie somewhere already, for a built-in on a device: no longer than
+  // run_max, too.
+  Result<compute::DeviceRun> run_on_device(const RunnableKernel& kernel,
+                                           const compute::Bindings& arguments,
+                                           const StillWanted& still_wanted);
+  // Those that there could be, and whether they are: found out once, each in a process of its own.
+  std::vector<DeviceEntry> look_for_devices();
+  // Makes the one ready that a built-in is to run on.
+  Result<compute::DeviceInfo> open_device(const RunnableKernel& kernel,
+                                          const StillWanted& still_wanted);
 
   // From prose, or what a contract without a source says: found on the shelf or asked for
   // (kernel_writer.h).  A contract with its source is built from that, and nobody is asked.
@@ -129,7 +159,12 @@ class KernelDesk {
   Result<compute::KernelShelf*> shelf();
   Result<KernelAdviser*> adviser();
   ThreadPool& pool();  // With in_use_ held.
+  RunLimit run_limit() const { return {options_.run_max, options_.run_max_name}; }
   Result<WrittenKernel> build(const KernelRequest& request, const WritingEvents& events);
+  Result<RunnableKernel> find_unplaced(std::string_view name);
+  Result<> run_placed(const RunnableKernel& kernel, const KernelCall& call,
+                      const StillWanted& still_wanted, compute::Case& arguments,
+                      KernelOutcome& outcome);
   Result<> run_builtin(const RunnableKernel& kernel, const KernelCall& call,
                        const StillWanted& still_wanted, compute::Case& arguments,
                        KernelOutcome& outcome);
@@ -140,6 +175,7 @@ class KernelDesk {
 
   const KernelDeskOptions options_;
   const std::vector<RunnableKernel> house_;
+  compute::Devices devices_;
   std::mutex opening_;  // Guards the next two.
   std::unique_ptr<compute::KernelShelf> shelf_;
   std::optional<KernelAdviser> adviser_;

@@ -79,6 +79,51 @@ TEST_F(Desk, RunsBuiltins) {
   EXPECT_THAT(values_of(scaled->outputs[0].tensor), ElementsAre(2, 4, 6));
 }
 
+TEST_F(Desk, RunsBuiltinsOnADevice) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "a driver brings a compiler, whose own leaks and threads sanitizers report";
+#endif
+  setenv("POCL_CACHE_DIR", (testing::TempDir() + "hearth-pocl").c_str(), 0);
+  KernelDeskOptions placed = options();
+  placed.device_command = {HEARTH_DEVICE_HOST};
+  KernelDesk desk(placed);
+  const DeviceEntry opencl = desk.look_for_devices()[0];
+  if (!opencl.found) GTEST_SKIP() << opencl.found.error().message;
+  const auto same = [&](std::string_view name, const KernelCall& call) {
+    const auto here = run(desk, name, call), there = run(desk, std::string(name) + "@opencl", call);
+    ASSERT_TRUE(here && there) << (here ? there : here).error().message;
+    EXPECT_EQ(here->results, there->results) << name;
+    EXPECT_EQ(here->device, "cpu");
+    EXPECT_EQ(there->device, opencl.found->name);
+    EXPECT_EQ(here->n_copies, 0U);
+    EXPECT_GT(there->n_copies, 0U);
+  };
+  same("mul_f32", {.sizes = {{"n", 70001}}, .seed = 3, .repeats = 2});
+  same("axpy_f32", {.reals = {{"factor", 0.3}}, .sizes = {{"n", 1009}}, .seed = 3});
+  same("gemm_f32", {.sizes = {{"m", 31}, {"n", 29}, {"k", 500}}, .seed = 3});
+  same("gemm_f64", {.sizes = {{"m", 31}, {"n", 29}, {"k", 500}}, .seed = 3, .with_roof = true});
+  same("jacobi5_f64", {.sizes = {{"n", 37}, {"m", 41}, {"sweeps", 20}}, .seed = 3});
+  const auto list = desk.list();
+  ASSERT_TRUE(list) << list.error().message;
+  for (const KernelEntry& entry : *list) {
+    EXPECT_EQ(entry.last_run.has_value(), entry.kernel.name() == "gemm_f64") << "the processor's";
+  }
+  KernelDeskOptions hurried = placed;
+  hurried.run_max = std::chrono::milliseconds(300);
+  KernelDesk impatient(hurried);
+  ASSERT_TRUE(impatient.open_device(*impatient.find("jacobi5_f64@opencl"), {}));
+  const auto late = run(impatient, "jacobi5_f64@opencl",
+                        {.sizes = {{"n", 500}, {"m", 500}, {"sweeps", 1'000'000}}});
+  ASSERT_FALSE(late);
+  EXPECT_THAT(late.error().message, HasSubstr("which is the limit (compute.run_seconds_max)"));
+}
+
+TEST_F(Desk, SaysWhereNothingRuns) {
+  EXPECT_THAT(problem("exp_f32@opencl", {}), HasSubstr("exp_f32 has no kernel for devices"));
+  EXPECT_THAT(problem("gemm_f32@abacus", {}), HasSubstr("there is no device 'abacus'"));
+  EXPECT_THAT(problem("gemm_f99@opencl", {}), HasSubstr("gemm_f99"));
+}
+
 TEST_F(Desk, DrawsWhatIsNotGiven) {
   KernelDesk desk(options());
   const KernelCall call{
@@ -236,8 +281,7 @@ TEST(KernelBrief, IsInTheLanguageThatIsAskedFor) {
   EXPECT_THAT(kernel_instruction(Language::kCpp), Not(HasSubstr("__global__")));
   EXPECT_THAT(kernel_question("scale", {}, Language::kCuda, {}),
               HasSubstr("language = \"cuda\"\nrange = "));
-  EXPECT_THAT(kernel_question("scale", {}, Language::kCpp, {}),
-              Not(HasSubstr("\nrange = ")));
+  EXPECT_THAT(kernel_question("scale", {}, Language::kCpp, {}), Not(HasSubstr("\nrange = ")));
   const auto contract = compute::parse_contract(
       "name = \"k\"\nsignature = \"out f32[n]\"\noracle = \"void k() {}\"\n"
       "language = \"opencl\"\nrange = [\"n\"]\n",

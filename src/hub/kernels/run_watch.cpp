@@ -6,10 +6,10 @@
 
 namespace hearth::hub {
 
-RunWatch::RunWatch(std::function<bool()> still_wanted, std::chrono::milliseconds at_most,
+RunWatch::RunWatch(std::function<bool()> still_wanted, RunLimit limit,
                    std::function<void()> give_up)
     : still_wanted_(std::move(still_wanted)),
-      at_most_(at_most),
+      limit_(std::move(limit)),
       give_up_(std::move(give_up)),
       thread_([this](const std::stop_token& stop) { watch(stop); }) {}
 
@@ -19,7 +19,7 @@ std::optional<Error> RunWatch::ended() const {
 }
 
 void RunWatch::watch(const std::stop_token& stop) {
-  const auto end = std::chrono::steady_clock::now() + at_most_;
+  const auto end = std::chrono::steady_clock::now() + limit_.at_most;
   std::unique_lock lock(mutex_);
   while (!stop.stop_requested()) {
     changed_.wait_for(lock, stop, kLookAgain, [] { return false; });
@@ -27,9 +27,8 @@ void RunWatch::watch(const std::stop_token& stop) {
     const bool is_wanted = !still_wanted_ || still_wanted_();
     if (stop.stop_requested() || (is_wanted && !is_late)) continue;
     ended_ = is_wanted ? Error{Code::kUnavailable,
-                               fmt::format("the run was ended after {} s, which is the limit "
-                                           "(compute.run_seconds_max)",
-                                           at_most_.count() / 1000)}
+                               fmt::format("the run was ended after {} s, which is the limit ({})",
+                                           limit_.at_most.count() / 1000, limit_.name)}
                        : Error{Code::kCancelled, "nobody wants the run any more"};
     return give_up_();
   }

@@ -8,17 +8,23 @@
 #include <mutex>
 #include <optional>
 #include <stop_token>
+#include <string>
 #include <thread>
 
 #include "base/result.h"
 
 namespace hearth::hub {
 
+// How long a run may go on, and what the setting that says so is called.
+struct RunLimit {
+  std::chrono::milliseconds at_most;
+  std::string name = "compute.run_seconds_max";
+};
+
 // Threading: `give_up` is called on the watch's thread, at most once; the rest by the owner.
 class RunWatch {
  public:
-  RunWatch(std::function<bool()> still_wanted, std::chrono::milliseconds at_most,
-           std::function<void()> give_up);
+  RunWatch(std::function<bool()> still_wanted, RunLimit limit, std::function<void()> give_up);
 
   // Why the run was given up; nothing if it was not.
   std::optional<Error> ended() const;
@@ -28,7 +34,7 @@ class RunWatch {
   void watch(const std::stop_token& stop);
 
   const std::function<bool()> still_wanted_;
-  const std::chrono::milliseconds at_most_;
+  const RunLimit limit_;
   const std::function<void()> give_up_;
   mutable std::mutex mutex_;  // Guards what follows.
   std::condition_variable_any changed_;
