@@ -68,20 +68,22 @@ def _(mo):
 
 
 @app.cell
-def _(mo):
+def _(hearth, mo):
     size = mo.ui.slider(steps=[128, 256, 512, 1024, 2048, 4096], value=512, label="matrix size", debounce=True, show_value=True)
     dtype = mo.ui.radio(options=["f32", "f64"], value="f32", inline=True)
-    mo.hstack([size, dtype], justify="start")
-    return dtype, size
+    # The processor, and what OpenCL and NVIDIA's driver have here.
+    device = mo.ui.radio(options=hearth.devices().get("gemm_f32", ["cpu"]), value="cpu", inline=True)
+    mo.hstack([size, dtype, device], justify="start")
+    return device, dtype, size
 
 
 @app.cell
-def _(dtype, hearth, mo, roofs, size):
-    product = hearth.gemm(size.value, dtype=dtype.value)
-    product = hearth.gemm(size.value, dtype=dtype.value)  # The first one paid for its memory.
+def _(device, dtype, hearth, mo, roofs, size):
+    product = hearth.gemm(size.value, dtype=dtype.value, device=device.value)
+    product = hearth.gemm(size.value, dtype=dtype.value, device=device.value)  # The first one paid for its memory.
     roof = roofs.gflops_f32 if dtype.value == "f32" else roofs.gflops_f64
     mo.vstack([
-        mo.md(f"**{product.tflops:.3f} TFLOPS**, {100 * product.report.gflops / roof:.0f} % of this machine's {roof / 1000:.3f}"),
+        mo.md(f"**{product.tflops:.3f} TFLOPS**, {100 * product.report.gflops / roof:.0f} % of the processor's {roof / 1000:.3f}"),
         product.report,
     ])
     return (product,)

@@ -42,7 +42,7 @@ end
 Base.show(io::IO, k::Kernel) = print(io, "Hearth.Kernel ", k.name, "(", k.signature, ")")
 
 function source_kind(text)
-    occursin(r"^\w+$", text) && return BY_NAME
+    occursin(r"^\w+(@\w+)?$", text) && return BY_NAME
     occursin(r"^\s*signature\s*="m, text) ? BY_CONTRACT : BY_PROSE
 end
 

@@ -48,4 +48,4 @@ def _of_default(name):
 
 
 empty, full, zeros, tensor = map(_of_default, ("empty", "full", "zeros", "tensor"))
-kernel, kernels, gemm, roofs, ask = map(_of_default, ("kernel", "kernels", "gemm", "roofs", "ask"))
+kernel, kernels, devices, gemm, roofs, ask = map(_of_default, ("kernel", "kernels", "devices", "gemm", "roofs", "ask"))

@@ -3,7 +3,7 @@
 import ctypes
 import ctypes.util
 import os
-from ctypes import POINTER, Structure, Union, byref, c_char_p, c_double, c_int, c_int32, c_int64, c_size_t, c_uint32, c_uint64, c_void_p
+from ctypes import POINTER, Structure, Union, byref, c_char, c_char_p, c_double, c_int, c_int32, c_int64, c_size_t, c_uint32, c_uint64, c_void_p
 from pathlib import Path
 
 RANK_MAX = 8
@@ -48,7 +48,7 @@ class ReportStruct(Sized):
                 ("n_copies", c_uint32), ("n_checks", c_uint32), ("t_compile", c_double), ("t_kernel", c_double),
                 ("t_total", c_double), ("flops", c_double), ("bytes", c_double), ("gflops", c_double), ("gbps", c_double),
                 ("roof_gflops", c_double), ("roof_gbps", c_double), ("error_ulps", c_double), ("out_hash", c_uint64),
-                ("generation", c_uint64)]
+                ("generation", c_uint64), ("device", c_char * 64)]
 
 
 class Question(Sized):

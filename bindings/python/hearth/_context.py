@@ -60,9 +60,21 @@ class Context:
 
     # ---- kernels
 
-    def kernel(self, text, kind=None):
-        """By name ("mul_f32"), by contract (TOML), or by a wish in prose, which may take a minute."""
-        return Kernel(self, text, kind)
+    def kernel(self, text, kind=None, device=None):
+        """By name ("mul_f32"), by contract (TOML), or by a wish in prose, which may take a minute.
+
+        A built-in runs on a `device`, too: "cpu" (default), "opencl", "cuda" or "cublas".  Its driver is started when the
+        first kernel is opened there, which takes seconds; hearth.Unavailable says what is missing.
+        """
+        return Kernel(self, text, kind, device)
+
+    def devices(self):
+        """{kernel: devices} of built-ins that run on more than the processor here."""
+        found = {}
+        for name, _, device in (each.partition("@") for each in self.kernels()):
+            if device:
+                found.setdefault(name, ["cpu"]).append(device)
+        return found
 
     def kernels(self):
         """{name: signature} of what can be opened by name."""
@@ -72,12 +84,12 @@ class Context:
         _abi.check(_abi.lib.hearth_list_kernels(self._handle, buffer, len(buffer), needed))
         return dict(line.split(" ", 1) for line in buffer.value.decode().splitlines())
 
-    def gemm(self, a, b=None, dtype="f32"):
-        """The product of two matrices; given a number, of random ones of that size.  Returns a Gemm."""
+    def gemm(self, a, b=None, dtype="f32", device=None):
+        """The product of two matrices, on a device if one is named; given a number, of random ones of that size.  Returns a Gemm."""
         if isinstance(a, int):
             a, b = self._noise(a, dtype, 1), self._noise(a, dtype, 2)
         a, b = self.tensor(a), self.tensor(b)
-        key = f"gemm_{a.dtype}"
+        key = f"gemm_{a.dtype}@{device or 'cpu'}"
         kernels = self.__dict__.setdefault("_kernels", {})
         if key not in kernels:
             kernels[key] = self.kernel(key)

@@ -20,10 +20,22 @@ def _split(signature):
 
 
 def source_kind(text):
-    """What a text is: a name, a contract in TOML, or a wish."""
-    if re.fullmatch(r"\w+", text):
+    """What a text is: a name (`gemm_f32`, or on a device `gemm_f32@opencl`), a contract in TOML, or a wish."""
+    if re.fullmatch(r"\w+(@\w+)?", text):
         return _abi.BY_NAME
     return _abi.BY_CONTRACT if re.search(r"(?m)^\s*signature\s*=", text) else _abi.BY_PROSE
+
+
+def placed(text, device):
+    """The name of a built-in kernel on a device; a text that is no name can't be put there."""
+    if device is None:
+        return text
+    if source_kind(text) != _abi.BY_NAME:
+        raise TypeError("device= is for built-in kernels by their name: a contract says with `language` where its kernel runs")
+    name, _, named = text.partition("@")
+    if named and named != device:
+        raise TypeError(f"'{text}' names a device, and '{device}' is another one: give one of them")
+    return f"{name}@{device}"
 
 
 class Kernel:
@@ -34,7 +46,8 @@ class Kernel:
     So an array of others that is given for an `inout` stays as it is, and what the call returns has changed.
     """
 
-    def __init__(self, context, text, kind=None):
+    def __init__(self, context, text, kind=None, device=None):
+        text = placed(text, device)
         raw = text.encode()
         handle = c_void_p()
         source = _abi.Source(kind=kind or source_kind(text), text=raw, n_bytes=len(raw))

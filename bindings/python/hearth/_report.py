@@ -12,7 +12,8 @@ def _seconds(value):
 class Report:
     """Fields as in hearth_report: times in seconds, gflops and gbps in 10^9 a second.
 
-    `roof_gflops` and `roof_gbps` are 0 until hearth.roofs() has been called.
+    `roof_gflops` and `roof_gbps` are 0 until hearth.roofs() has been called; they are the processor's.  `device` is the
+    device that computed, as its driver names it; "": the processor.
     """
 
     FIELDS = ("is_verified", "is_cached", "is_jailed", "n_copies", "n_checks", "t_compile", "t_kernel", "t_total", "flops",
@@ -22,6 +23,7 @@ class Report:
         self.kernel = kernel
         for field in self.FIELDS:
             setattr(self, field, getattr(struct, field))
+        self.device = struct.device.decode("utf-8", "replace")
 
     @property
     def copies(self):
@@ -41,6 +43,8 @@ class Report:
         if self.bytes:
             rows.append(("memory", f"{self.gbps:.4g} GB/s", share(self.gbps, self.roof_gbps)))
         rows.append(("copies", str(self.n_copies), ""))
+        if self.device:
+            rows.append(("device", self.device, ""))
         rows.append(("verified", "yes" if self.is_verified else "no", "in a jail" if self.is_jailed else "a kernel of the house"))
         if self.n_checks:
             rows.append(("checks", str(self.n_checks), f"at most {self.error_ulps:.3g} ULP off"))

@@ -217,6 +217,33 @@ class Kernels(WithHub):
         self.assertIn("copies", repr(k.report))
 
 
+class Devices(WithHub):
+    def test_a_device_works_on_the_pool_in_place_and_gives_the_processors_bits(self):
+        if "opencl" not in hearth.devices().get("gemm_f32", []):
+            with self.assertRaises(hearth.Unavailable):
+                hearth.kernel("gemm_f32", device="opencl")
+            self.skipTest("this machine has no OpenCL")
+        rng = np.random.default_rng(1)
+        a, b = rng.normal(size=(70, 300)).astype("f4"), rng.normal(size=(300, 50)).astype("f4")
+        there = hearth.kernel("gemm_f32", device="opencl")
+        np.testing.assert_array_equal(there(a, b).numpy(), hearth.kernel("gemm_f32")(a, b).numpy())
+        self.assertGreaterEqual(there.report.copies, 2)
+        self.assertIn("device", repr(there.report))
+        x, w = hearth.tensor(a), hearth.tensor(b)
+        there(x, w)
+        there(x, w)
+        self.assertTrue(there.report.device)
+        np.testing.assert_allclose(hearth.gemm(a, b, device="opencl").out.numpy(), a @ b, rtol=1e-3, atol=1e-4)
+
+    def test_what_is_no_name_is_put_on_no_device(self):
+        with self.assertRaisesRegex(TypeError, "contract says"):
+            hearth.kernel("multiply two vectors", device="opencl")
+        with self.assertRaisesRegex(TypeError, "give one of them"):
+            hearth.kernel("gemm_f32@cuda", device="opencl")
+        with self.assertRaisesRegex(hearth.NotFound, "cpu, opencl, cuda or cublas"):
+            hearth.kernel("gemm_f32", device="abacus")
+
+
 @unittest.skipUnless(torch, "torch is not installed")
 class Torch(WithHub):
     def test_its_own_tensors_are_copied_once_each_and_counted(self):
