@@ -138,6 +138,13 @@ bool tell(const Result<DeviceInfo>& info) {
   return send_packet(kSocket, bytes_of(answer)).has_value() && info.has_value();
 }
 
+bool open_and_serve(const DeviceRow& row) {
+  const auto device = row.open();
+  if (!device) return tell(std::unexpected(device.error()));
+  if (tell((*device)->info())) serve(**device);
+  return true;
+}
+
 // PoCL takes all processors unless it is told otherwise.
 void limit_threads(const char* n_threads) {
   if (std::strcmp(n_threads, "0") == 0) return;
@@ -154,13 +161,10 @@ int serve_device(int argc, char** argv) {
   if (row == rows.end()) return 2;
   end_with_owner();
   limit_threads(argv[2]);
-  if (std::string_view(argv[1]) == "look") return tell(row->look()) ? 0 : 1;
-  const auto device = row->open();
-  if (!tell(device ? Result<DeviceInfo>((*device)->info()) : std::unexpected(device.error())))
-    return 1;
-  serve(**device);
+  const bool is_served =
+      std::string_view(argv[1]) == "look" ? tell(row->look()) : open_and_serve(*row);
   // Not by exit(): drivers' threads and what they would still tidy up concern nobody.
-  ::_exit(0);
+  ::_exit(is_served ? 0 : 1);
 }
 
 }  // namespace hearth::compute
