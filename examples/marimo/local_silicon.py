@@ -83,7 +83,7 @@ def _(device, dtype, hearth, mo, roofs, size):
     product = hearth.gemm(size.value, dtype=dtype.value, device=device.value)  # The first one paid for its memory.
     roof = roofs.gflops_f32 if dtype.value == "f32" else roofs.gflops_f64
     mo.vstack([
-        mo.md(f"**{product.tflops:.3f} TFLOPS**, {100 * product.report.gflops / roof:.0f} % of the processor's {roof / 1000:.3f}"),
+        mo.md(f"**{product.tflops:.3f} TFLOPS**, {100 * product.report.gflops / roof:.0f} % of this machine's {roof / 1000:.3f}"),
         product.report,
     ])
     return (product,)

@@ -2,6 +2,7 @@
 
 #include <poll.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -26,6 +27,12 @@ constexpr int kIdleMs = 5 * 60 * 1000;  // A context on a GPU takes memory from 
 bool has_packet(int timeout_ms) {
   pollfd wait{kSocket, POLLIN, 0};
   return ::poll(&wait, 1, timeout_ms) > 0;
+}
+
+// Of a run: whether its owner has said that nobody wants it.
+bool is_given_up() {
+  char byte = 0;
+  return ::recv(kSocket, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
 }
 
 // Ends the process once its owner is gone, whatever a driver is doing just then.
@@ -105,7 +112,7 @@ Result<std::uint32_t> run_ask(PlanDevice& device, const Packet& packet, Mappings
   std::memcpy(&ask, packet.bytes.data(), sizeof ask);
   HEARTH_TRY(const auto memory, mappings.map(packet.descriptors));
   HEARTH_TRY(const DevicePlan plan, plan_for_device(ask.builtin, bindings_of(ask, memory)));
-  return device.run(plan, [] { return !has_packet(0); });
+  return device.run(plan, [] { return !is_given_up(); });
 }
 
 // A byte that said that a run is not wanted may come when it has ended: it means nothing then.
@@ -116,7 +123,9 @@ void serve(PlanDevice& device) {
   for (;;) {
     if (!has_packet(kKeepMappedMs)) {
       mappings.drop();
-      if (!has_packet(kIdleMs)) return;
+      // What has come by now is answered; whoever asks later finds that it can't, and starts
+      // another.
+      if (!has_packet(kIdleMs)) ::shutdown(kSocket, SHUT_RD);
     }
     const Packet packet = receive_packet(kSocket, sizeof(DeviceAsk));
     if (packet.bytes.empty()) return;
