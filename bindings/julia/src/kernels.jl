@@ -79,7 +79,7 @@ mutable struct Call
     values::Vector{CValue}
     arrays::Vector{Any}            # Whose memory is passed, by parameter; nothing for numbers.
     tensors::Vector{Ptr{Cvoid}}    # Over them; freed after the run.
-    n_copies::UInt32
+    n_copies::UInt32               # Made here; those of the library and of devices are in its report.
 end
 Call(n) = Call(Base.fill(CValue(MISSING, 0, 0), n), Vector{Any}(nothing, n), Ptr{Cvoid}[], 0)
 
@@ -106,9 +106,11 @@ function put!(call::Call, k::Kernel, i, a::AbstractArray)
     p = k.parameters[i]
     p.is_tensor || refuse(p, "a $(summary(a))")
     inside, is_copied = p.is_inout ? taken(k.context, a) : (a, false)
-    if !p.is_strided && lies_forwards(inside) && !lies_dense(inside)
-        p.is_out || p.is_inout ? throw(Failure("invalid", "'$(p.name)' is written, and this $(summary(a)) has gaps: give an array without, or a copy")) :
-            (inside = collect(inside))
+    is_written, has_gaps = p.is_out || p.is_inout, !p.is_strided && lies_forwards(inside) && !lies_dense(inside)
+    is_written && has_gaps &&
+        throw(Failure("invalid", "'$(p.name)' is written, and this $(summary(a)) has gaps: give an array without, or a copy"))
+    if !is_written && (has_gaps || !lies_forwards(inside))
+        inside, is_copied = copyto!(undef_array(eltype(a), size(a); on=k.context), inside), !isempty(inside)
     end
     tensor, is_wrapped_by_copy = tensor_over(k.context, inside, !p.is_strided && ndims(a) > 1)
     push!(call.tensors, tensor)
@@ -118,7 +120,7 @@ function put!(call::Call, k::Kernel, i, a::AbstractArray)
     end
     call.arrays[i] = inside
     call.values[i] = tensor_value(tensor)
-    call.n_copies += is_copied | is_wrapped_by_copy
+    call.n_copies += is_copied
     nothing
 end
 
@@ -191,7 +193,7 @@ function finish!(k::Kernel, call::Call, generation, deadline, hash)
     finally
         release(call)
     end
-    report.n_copies = call.n_copies
+    report.n_copies += call.n_copies
     k.report = report
     outputs = Tuple(call.arrays[i] for (i, p) in enumerate(k.parameters) if p.is_out || p.is_inout)
     length(outputs) == 1 ? outputs[1] : outputs

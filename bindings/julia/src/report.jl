@@ -23,8 +23,12 @@ mutable struct Report
     error_ulps::Float64
     out_hash::UInt64
     generation::UInt64
-    Report() = new(sizeof(Report), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+    device::NTuple{64,UInt8}
+    Report() = new(sizeof(Report), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, ntuple(_ -> 0x00, 64))
 end
+
+"The device that computed, as its driver names it; \"\": the processor."
+device(r::Report) = String(collect(Iterators.takewhile(!=(0x00), r.device)))
 
 share(value, roof) = roof > 0 ? " ($(round(Int, 100 * value / roof)) % of $(round(roof; digits=1)))" : ""
 
@@ -35,6 +39,7 @@ function rows(r::Report)
     r.bytes > 0 && push!(made, "memory" => "$(round(r.gbps; digits=2)) GB/s" * share(r.gbps, r.roof_gbps))
     push!(made, "copies" => string(r.n_copies), "verified" => r.is_verified != 0 ? "yes" : "no")
     r.is_jailed != 0 && push!(made, "jailed" => "yes")
+    isempty(device(r)) || push!(made, "device" => device(r))
     r.n_checks > 0 && push!(made, "checks" => "$(r.n_checks), at most $(round(r.error_ulps; digits=2)) ULP off")
     made
 end

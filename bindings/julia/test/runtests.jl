@@ -269,6 +269,24 @@ end
     end
 end
 
+@testset "built-ins on devices" begin
+    x, w = Hearth.rand(Float32, 1000), Hearth.rand(Float32, 1000)
+    opened = try
+        Hearth.kernel("mul_f32@opencl")
+    catch failure
+        failure.status == "unavailable" || rethrow()
+        @info "no OpenCL here: $(failure.sentence)"
+    end
+    if opened !== nothing
+        @test opened(x, w) == x .* w
+        @test !isempty(Hearth.device(opened.report)) && occursin("device " * Hearth.device(opened.report), string(opened.report))
+        by_device = opened.report.n_copies  # None, where the device is the processor.
+        @test opened(collect(x), w .+ 0) == x .* w && opened.report.n_copies == by_device + 2
+    end
+    k = Hearth.kernel("mul_f32")
+    @test k(x, w) == x .* w && Hearth.device(k.report) == "" && !occursin("device", string(k.report))
+end
+
 @testset "what there is and what there is not" begin
     @test occursin("out f32[n]", Hearth.kernels()["mul_f32"])
     @test fails(() -> Hearth.kernel("no_such_kernel"), "not found", "no_such_kernel")
