@@ -103,21 +103,25 @@ def bound_seconds(machine, found):
     return max(products, sweeps)
 
 
+class PeerFailed(Exception):
+    """A peer's server gave no answer to a prompt."""
+
+
 def one_round(model, servers, n_streams, what, salt):
     """{name: load}, the same prompts for all; others where a peer fails one (random weights write odd texts)."""
+    def load_of(server, salt):
+        say(f"{model.stem}: {n_streams} streams, {server.name}, {what}")
+        try:
+            return run_load(server.host, server.port, bodies(server, model, n_streams, salt))
+        except RuntimeError as error:
+            raise (RuntimeError if server.name == "hearth" else PeerFailed)(f"{server.name}: {error}") from error
+
     for attempt in range(PROMPTS_TRIED):
-        loads = {}
-        for server in servers:
-            say(f"{model.stem}: {n_streams} streams, {server.name}, {what}")
-            try:
-                loads[server.name] = run_load(server.host, server.port, bodies(server, model, n_streams, f"{salt}/{attempt}"))
-            except RuntimeError as error:
-                if server.name == "hearth" or attempt == PROMPTS_TRIED - 1:
-                    raise
-                say(f"{server.name}: {error}; all are asked other prompts")
-                break
-        else:
-            return loads
+        try:
+            return {server.name: load_of(server, f"{salt}/{attempt}") for server in servers}
+        except PeerFailed as error:
+            say(f"{error}; all are asked other prompts")
+    raise RuntimeError(f"{model.stem}, {n_streams} streams: a peer failed {PROMPTS_TRIED} sets of prompts")
 
 
 def measure_streams(model, servers, machine, options, results):
