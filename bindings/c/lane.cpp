@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "base/fixed_text.h"
 #include "link.h"
 
 namespace hearth::client {
@@ -154,9 +155,8 @@ Outcome<> Lane::judge(Link& link, const sandbox::RunRequest& request, std::uint3
     case RunStatus::kFailed: break;  // A device's alone: the hub runs those, and says why in words.
   }
   if (place_ == Place::kWorker) return failed(HEARTH_INTERNAL, "the worker does not know what it was asked to run");
-  const char* sentence = page_->sentence;
   const bool is_status = answer.signal > HEARTH_OK && answer.signal <= HEARTH_INTERNAL;
-  return failed(is_status ? static_cast<hearth_status>(answer.signal) : HEARTH_INVALID, std::string(sentence, ::strnlen(sentence, sizeof page_->sentence)));
+  return failed(is_status ? static_cast<hearth_status>(answer.signal) : HEARTH_INVALID, text_of(page_->sentence));
 }
 
 // Has the hub end the worker, whatever state it is in, and takes over the next one.  Always a failure: of the run.

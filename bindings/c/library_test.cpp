@@ -133,18 +133,18 @@ class Library : public testing::Test {
       if (name != "test" && name != "0123") return fail(Code::kNotFound, "there is no kernel '" + std::string(name) + "'");
       return client::test_kernel();
     };
-    services.build = [](std::string_view contract, const compute::bridge::StillWanted& is_wanted) -> Result<compute::bridge::Built> {
+    services.build = [](std::string_view contract, const compute::StillWanted& is_wanted) -> Result<compute::bridge::Built> {
       EXPECT_TRUE(is_wanted());
       if (contract != "name = 'test'") return fail(Code::kInvalidArgument, "line 3: ';' is missing");
       return compute::bridge::Built{"0123", true, 0.25};
     };
-    services.write = [this](std::string_view prose, const compute::bridge::StillWanted& is_wanted) -> Result<compute::bridge::Built> {
+    services.write = [this](std::string_view prose, const compute::StillWanted& is_wanted) -> Result<compute::bridge::Built> {
       if (prose == "double it") return compute::bridge::Built{"0123", false, 1.5};
       while (is_wanted()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
       ++n_given_up_;
       return fail(Code::kCancelled, "nobody waits for it");
     };
-    services.check = [](std::string_view key, std::uint64_t seed, const compute::bridge::StillWanted&) -> Result<compute::bridge::Checked> {
+    services.check = [](std::string_view key, std::uint64_t seed, const compute::StillWanted&) -> Result<compute::bridge::Checked> {
       if (key != "0123" || seed != 7) return fail(Code::kNotFound, "no such kernel");
       return compute::bridge::Checked{12, 0.5};
     };

@@ -27,7 +27,7 @@ using compute::bridge::Checked;
 using compute::bridge::HubKernel;
 using compute::bridge::HubRun;
 using compute::bridge::JailedKernel;
-using compute::bridge::StillWanted;
+using compute::StillWanted;
 
 // Runs a verified kernel on its device: a worker that stays while somebody has the kernel open, and
 // copies of the tensors, since a device's worker maps no client's memory.

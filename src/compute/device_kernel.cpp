@@ -14,6 +14,7 @@
 #include <system_error>
 
 #include "base/file.h"
+#include "base/fixed_text.h"
 #include "compute/builtin/device_plan.h"
 #include "compute/cuda/nvrtc.h"
 #include "compute/source_check.h"
@@ -72,11 +73,6 @@ sandbox::DeviceArgumentKind kind_of(const Parameter& parameter) {
     default:
       return Kind::kI64;
   }
-}
-
-template <std::size_t n>
-void put_text(char (&into)[n], std::string_view text) {
-  std::memcpy(into, text.data(), std::min(text.size(), n - 1));
 }
 
 // The libraries that compile, the best first: OpenCL's loader, or what there may be of NVRTC.

@@ -5,9 +5,9 @@
 #include <cerrno>
 #include <cstring>
 #include <new>
-#include <span>
 #include <string>
-#include <string_view>
+
+#include "base/fixed_text.h"
 
 namespace hearth::compute::bridge {
 namespace {
@@ -16,11 +16,6 @@ constexpr std::int64_t kSleepNs = 1'000'000'000;
 
 bool is_given_up(const sandbox::RunChannel& channel, std::uint32_t run) {
   return static_cast<std::int32_t>(channel.give_up_before.value.load(std::memory_order_relaxed) - run) > 0;
-}
-
-// As much of the text as has room, ended by a zero.
-void put_text(std::span<char> to, std::string_view text) {
-  to[text.copy(to.data(), to.size() - 1)] = '\0';
 }
 
 }  // namespace

@@ -15,6 +15,7 @@
 #include "compute/builtin/builtin.h"
 #include "compute/builtin/workers.h"
 #include "compute/signature.h"
+#include "compute/still_wanted.h"
 #include "sandbox/owned_fd.h"
 
 namespace hearth::compute::bridge {
@@ -91,9 +92,6 @@ struct MachineRoofs {
   unsigned n_threads = 0;
   double gflops_f32 = 0, gflops_f64 = 0, gbps_read = 0, gbps_stream = 0;
 };
-
-// Whether whoever asked is still there: long work looks now and then and ends when not.
-using StillWanted = std::function<bool()>;
 
 // Each may be empty: then a client is told that this hub does not do that.  Called from the sessions' threads,
 // several at a time.

@@ -3,16 +3,13 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <string>
 
 #include "base/result.h"
 #include "compute/builtin/device_plan.h"
+#include "compute/still_wanted.h"
 
 namespace hearth::compute {
-
-// Looked at now and then; empty: always.
-using StillWanted = std::function<bool()>;
 
 struct DeviceInfo {
   std::string name;      // As its driver has it: "NVIDIA H100".
@@ -42,7 +39,7 @@ Result<> launch_all(const DevicePlan& plan, const StillWanted& still_wanted, Lau
                     Wait&& wait) {
   for (std::size_t i = 0; i < plan.launches.size(); ++i) {
     if (i > 0 && i % kLaunchesAhead == 0) HEARTH_TRY_VOID(wait());
-    if (still_wanted && !still_wanted()) {
+    if (!is_wanted(still_wanted)) {
       HEARTH_TRY_VOID(wait());
       return fail(Code::kCancelled, "nobody wants the run any more");
     }
@@ -54,11 +51,12 @@ Result<> launch_all(const DevicePlan& plan, const StillWanted& still_wanted, Lau
   return wait();
 }
 
-// Of those that a run brings there, and of those that it brings back.
+// Of what a run brings there, and of what it brings back.
 inline std::uint32_t count_copies(const DevicePlan& plan) {
   std::uint32_t n = 0;
   for (const DeviceBuffer& buffer : plan.buffers) {
-    n += buffer.bytes > 0 && (buffer.in != nullptr || buffer.out != nullptr) ? 1 : 0;
+    if (buffer.bytes == 0) continue;
+    n += (buffer.in != nullptr ? 1 : 0) + (buffer.out != nullptr ? 1 : 0);
   }
   return n;
 }

@@ -10,10 +10,12 @@
 #include <cstdlib>
 #include <cstring>
 #include <map>
+#include <set>
 #include <string>
 #include <thread>
 #include <utility>
 
+#include "base/fixed_text.h"
 #include "compute/devices/device_message.h"
 #include "compute/devices/device_table.h"
 
@@ -49,28 +51,26 @@ void end_with_owner() {
 // tables.
 class Mappings {
  public:
-  ~Mappings() { keep({}); }
+  ~Mappings() { drop(); }
 
   // Where the memory behind each of these begins; what is not among them is given back.
   Result<std::vector<std::byte*>> map(const std::vector<sandbox::OwnedFd>& descriptors) {
-    std::map<Key, Mapped> wanted;
+    std::set<Key> wanted;
     std::vector<std::byte*> begins;
     for (const sandbox::OwnedFd& descriptor : descriptors) {
       struct stat found {};
       ::fstat(descriptor.get(), &found);
       const Key key(found.st_dev, found.st_ino);
-      Mapped& mapped = wanted[key];
-      if (const auto known = mapped_.find(key); known != mapped_.end()) mapped = known->second;
-      if (mapped.data == nullptr) {
-        mapped.bytes = static_cast<std::size_t>(found.st_size);
-        void* const data = ::mmap(nullptr, mapped.bytes, PROT_READ | PROT_WRITE,
-                                  MAP_SHARED | MAP_POPULATE, descriptor.get(), 0);
+      wanted.insert(key);
+      if (!mapped_.contains(key)) {
+        const auto bytes = static_cast<std::size_t>(found.st_size);
+        void* const data = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE,
+                                  descriptor.get(), 0);
         if (data == MAP_FAILED)
           return fail(Code::kOutOfBudget, "the process of the device can't map a tensor");
-        mapped.data = mapped_[key].data = static_cast<std::byte*>(data);
-        mapped_[key].bytes = mapped.bytes;
+        mapped_[key] = {static_cast<std::byte*>(data), bytes};
       }
-      begins.push_back(mapped.data);
+      begins.push_back(mapped_[key].data);
     }
     keep(wanted);
     return begins;
@@ -83,7 +83,7 @@ class Mappings {
     std::byte* data = nullptr;
     std::size_t bytes = 0;
   };
-  void keep(const std::map<Key, Mapped>& wanted) {
+  void keep(const std::set<Key>& wanted) {
     std::erase_if(mapped_, [&](const auto& each) {
       if (wanted.contains(each.first)) return false;
       ::munmap(each.second.data, each.second.bytes);
@@ -142,7 +142,7 @@ bool tell(const Result<DeviceInfo>& info) {
   DeviceAnswer answer = info ? DeviceAnswer{} : answer_of(info.error());
   if (info) {
     answer.is_host = info->is_host ? 1 : 0;
-    put_text(answer, info->name);
+    put_text(answer.text, info->name);
   }
   return send_packet(kSocket, bytes_of(answer)).has_value() && info.has_value();
 }

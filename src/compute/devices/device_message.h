@@ -45,7 +45,6 @@ struct DeviceAnswer {
   char text[2048];  // Ends with a zero.
 };
 
-void put_text(DeviceAnswer& answer, std::string_view text);
 DeviceAnswer answer_of(const Error& error);
 // What it says; a status that there is not is kInternal.
 std::optional<Error> error_of(const DeviceAnswer& answer);

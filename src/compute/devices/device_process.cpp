@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "base/fixed_text.h"
+
 namespace hearth::compute {
 namespace {
 
@@ -19,8 +21,6 @@ std::vector<std::string> words_of(std::vector<std::string> command, const Device
   command.push_back(fmt::format("{}", n_threads));
   return command;
 }
-
-bool is_wanted(const StillWanted& still_wanted) { return !still_wanted || still_wanted(); }
 
 // A call's tensors in memory that another process can map: in place, or copied where they lie in
 // this one's own, and back after the run.
@@ -176,8 +176,7 @@ Result<DeviceInfo> DeviceProcess::open(const StillWanted& still_wanted) {
     end();
     return std::unexpected(*std::move(error));
   }
-  info_ = DeviceInfo{.name = std::string(answer.text, ::strnlen(answer.text, sizeof answer.text)),
-                     .is_host = answer.is_host != 0};
+  info_ = DeviceInfo{.name = text_of(answer.text), .is_host = answer.is_host != 0};
   return *info_;
 }
 
@@ -197,9 +196,9 @@ Result<DeviceAnswer> DeviceProcess::await_run(const StillWanted& still_wanted) {
   return receive();
 }
 
-Result<std::uint32_t> DeviceProcess::run(const Builtin& builtin, const Bindings& arguments,
-                                         const StillWanted& still_wanted) {
-  HEARTH_TRY_VOID(open(still_wanted));
+Result<DeviceRun> DeviceProcess::run(const Builtin& builtin, const Bindings& arguments,
+                                     const StillWanted& still_wanted) {
+  HEARTH_TRY(DeviceInfo device, open(still_wanted));
   HEARTH_TRY(SharedArguments shared, SharedArguments::make(builtin, arguments));
   // One that has just ended, since nobody had asked it anything for long, is started anew.
   if (!send_packet(socket_.get(), bytes_of(shared.ask()), shared.descriptors())) {
@@ -211,9 +210,15 @@ Result<std::uint32_t> DeviceProcess::run(const Builtin& builtin, const Bindings&
   if (auto error = error_of(answer)) {
     // A driver that failed once may be of no more use.
     if (error->code == Code::kInternal || error->code == Code::kUnavailable) end();
+    if (error->code == Code::kOutOfBudget) {
+      error->message += fmt::format(
+          ": these tensors are more than '{}' ({}) can hold; run it on the CPU, as '{}', or in "
+          "parts",
+          row_.name, device.name, builtin.name);
+    }
     return std::unexpected(*std::move(error));
   }
-  return answer.n_copies + shared.bring_back();
+  return DeviceRun{answer.n_copies + shared.bring_back(), std::move(device)};
 }
 
 }  // namespace hearth::compute

@@ -18,6 +18,11 @@
 
 namespace hearth::compute {
 
+struct DeviceRun {
+  std::uint32_t n_copies = 0;  // Made by the device, and of tensors that lie in no shared memory.
+  DeviceInfo device;
+};
+
 // Threading: one caller at a time.
 class DeviceProcess {
  public:
@@ -35,9 +40,9 @@ class DeviceProcess {
   // says what is missing; kCancelled: nobody wants it, and the next caller goes on waiting.
   Result<DeviceInfo> open(const StillWanted& still_wanted);
 
-  // Copies that the device made, and those of tensors that lie in no shared memory.
-  Result<std::uint32_t> run(const Builtin& builtin, const Bindings& arguments,
-                            const StillWanted& still_wanted);
+  // Opens the device where it is not, and runs.
+  Result<DeviceRun> run(const Builtin& builtin, const Bindings& arguments,
+                        const StillWanted& still_wanted);
 
  private:
   Result<> start();

@@ -1,7 +1,5 @@
 #include "compute/devices/devices.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <chrono>
 #include <utility>
@@ -13,11 +11,13 @@ struct Devices::Owner {
   Owner(const DeviceRow& row, const DevicesOptions& options)
       : process(row, options.command, "serve", options.n_threads) {}
 
-  std::mutex mutex;  // Guards the line and `seen`.
+  std::mutex mutex;  // Guards the line.
   std::condition_variable changed;
   std::deque<const Turn*> line;  // The first has the device.
+  DeviceProcess process;         // Of who has the device.
+
+  std::mutex look_mutex;  // Guards `seen`; held while a process looks, which runs don't wait for.
   std::optional<Result<DeviceInfo>> seen;
-  DeviceProcess process;  // Of who has the device.
 };
 
 // A place in the line, while it lives.
@@ -40,8 +40,7 @@ class Devices::Turn {
     std::unique_lock lock(owner_.mutex);
     while (
         !owner_.changed.wait_for(lock, kLookAgain, [&] { return owner_.line.front() == this; })) {
-      if (still_wanted && !still_wanted())
-        return fail(Code::kCancelled, "nobody wants the run any more");
+      if (!is_wanted(still_wanted)) return fail(Code::kCancelled, "nobody wants the run any more");
     }
     return {};
   }
@@ -61,7 +60,7 @@ Devices::Owner& Devices::owner(const DeviceRow& row) { return *owners_.at(&row);
 
 Result<DeviceInfo> Devices::look(const DeviceRow& row) {
   Owner& asked = owner(row);
-  const std::lock_guard lock(asked.mutex);
+  const std::lock_guard lock(asked.look_mutex);
   if (!asked.seen)
     asked.seen = DeviceProcess(row, options_.command, "look", options_.n_threads).open({});
   return *asked.seen;
@@ -79,16 +78,7 @@ Result<DeviceRun> Devices::run(const DeviceRow& row, const Builtin& builtin,
   Owner& asked = owner(row);
   const Turn turn(asked);
   HEARTH_TRY_VOID(turn.wait(still_wanted));
-  HEARTH_TRY(DeviceInfo device, asked.process.open(still_wanted));
-  const auto n_copies = asked.process.run(builtin, arguments, still_wanted);
-  if (n_copies) return DeviceRun{*n_copies, std::move(device)};
-  Error error = n_copies.error();
-  if (error.code == Code::kOutOfBudget) {
-    error.message += fmt::format(
-        ": these tensors are more than '{}' ({}) can hold; run it on the CPU, as '{}', or in parts",
-        row.name, device.name, builtin.name);
-  }
-  return std::unexpected(std::move(error));
+  return asked.process.run(builtin, arguments, still_wanted);
 }
 
 }  // namespace hearth::compute

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <condition_variable>
-#include <cstdint>
 #include <deque>
 #include <map>
 #include <memory>
@@ -23,11 +22,6 @@ struct DevicesOptions {
   // kDeviceHostVerb}.
   std::vector<std::string> command;
   unsigned n_threads = 0;  // Of a device that is the processor; 0: all.
-};
-
-struct DeviceRun {
-  std::uint32_t n_copies = 0;  // Of tensors, there and back.
-  DeviceInfo device;
 };
 
 // Threading: any thread.

@@ -178,6 +178,30 @@ TEST_F(FakeGpuTest, CountsCopiesThereAndBack) {
   EXPECT_EQ(copied->n_copies, 6U) << "and as many into shared memory and back";
 }
 
+TEST(CountCopiesTest, CountsEachWay) {
+  std::byte memory{};
+  DevicePlan plan;
+  plan.buffers = {{.bytes = 1, .in = &memory},
+                  {.bytes = 1, .out = &memory},
+                  {.bytes = 1, .in = &memory, .out = &memory},
+                  {.bytes = 1},
+                  {.bytes = 0, .in = &memory}};
+  EXPECT_EQ(count_copies(plan), 4U);
+}
+
+// A look at a driver that takes its time keeps no run from another client waiting.
+TEST_F(FakeGpuTest, RunsWhileSomebodyLooks) {
+  ASSERT_TRUE(multiply(devices_, "cuda", 300));
+  setenv("HEARTH_FAKE_CUDA_OPENS_MS", "3000", 1);
+  std::thread looking([&] { EXPECT_TRUE(devices_.look(row_of("cuda"))); });
+  std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  const auto begun = std::chrono::steady_clock::now();
+  EXPECT_TRUE(multiply(devices_, "cuda", 300));
+  EXPECT_LT(std::chrono::steady_clock::now() - begun, std::chrono::seconds(2));
+  looking.join();
+  unsetenv("HEARTH_FAKE_CUDA_OPENS_MS");
+}
+
 TEST_F(FakeGpuTest, SaysWhatIsTooLarge) {
   const auto large = multiply(devices_, "cuda", 1 << 20);
   ASSERT_FALSE(large);

@@ -32,6 +32,7 @@
 #include "compute/devices/devices.h"
 #include "compute/receipt.h"
 #include "compute/shelf.h"
+#include "compute/still_wanted.h"
 #include "hub/kernels/kernel_adviser.h"
 #include "hub/kernels/kernel_call.h"
 #include "hub/kernels/kernel_writer.h"
@@ -98,8 +99,7 @@ struct MachineRoofs {
   double gflops_f32 = 0, gflops_f64 = 0, gb_s = 0;
 };
 
-// Looked at now and then, from another thread; empty: always.
-using StillWanted = std::function<bool()>;
+using compute::StillWanted;  // Looked at from another thread.
 
 // What becomes known while a kernel is written; all on the writer's thread.
 struct WritingEvents {

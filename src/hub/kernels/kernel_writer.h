@@ -24,6 +24,7 @@
 #include "base/result.h"
 #include "compute/contract.h"
 #include "compute/shelf.h"
+#include "compute/still_wanted.h"
 #include "ledger/ledger.h"
 
 namespace hearth::hub {
@@ -55,8 +56,7 @@ struct KernelWriterOptions {
   compute::VerifyOptions verify;
   // What is being done, for who waits: "asking openai/gpt-5 (round 2 of 4)".
   compute::Progress progress = {};
-  // Looked at while the adviser thinks, and between rounds; empty: always.
-  std::function<bool()> still_wanted = {};
+  compute::StillWanted still_wanted = {};  // Looked at while the adviser thinks, and between rounds.
   // All on the caller's thread, and may take their time: a round has ended; a question waits for
   // somebody's consent (advisor/consent.h), to be answered at the desk that the adviser was given.
   std::function<void(const KernelRound& round)> on_round = {};
@@ -93,7 +93,7 @@ class KernelWriter {
   struct Work;
 
   Result<bool> find_known(const KernelRequest& request, WrittenKernel& written);
-  bool is_wanted() const { return !options_.still_wanted || options_.still_wanted(); }
+  bool is_wanted() const { return compute::is_wanted(options_.still_wanted); }
   Result<> ask(Work& work);
   advisor::Advice put_question(const Work& work, std::uint32_t n_round);
   Result<> take_answer(Work& work, std::string_view text);

@@ -6,7 +6,7 @@
 
 namespace hearth::hub {
 
-RunWatch::RunWatch(std::function<bool()> still_wanted, RunLimit limit,
+RunWatch::RunWatch(compute::StillWanted still_wanted, RunLimit limit,
                    std::function<void()> give_up)
     : still_wanted_(std::move(still_wanted)),
       limit_(std::move(limit)),
@@ -24,7 +24,7 @@ void RunWatch::watch(const std::stop_token& stop) {
   while (!stop.stop_requested()) {
     changed_.wait_for(lock, stop, kLookAgain, [] { return false; });
     const bool is_late = std::chrono::steady_clock::now() >= end;
-    const bool is_wanted = !still_wanted_ || still_wanted_();
+    const bool is_wanted = compute::is_wanted(still_wanted_);
     if (stop.stop_requested() || (is_wanted && !is_late)) continue;
     ended_ = is_wanted ? Error{Code::kUnavailable,
                                fmt::format("the run was ended after {} s, which is the limit ({})",

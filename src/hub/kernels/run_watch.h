@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "base/result.h"
+#include "compute/still_wanted.h"
 
 namespace hearth::hub {
 
@@ -24,7 +25,7 @@ struct RunLimit {
 // Threading: `give_up` is called on the watch's thread, at most once; the rest by the owner.
 class RunWatch {
  public:
-  RunWatch(std::function<bool()> still_wanted, RunLimit limit, std::function<void()> give_up);
+  RunWatch(compute::StillWanted still_wanted, RunLimit limit, std::function<void()> give_up);
 
   // Why the run was given up; nothing if it was not.
   std::optional<Error> ended() const;
@@ -33,7 +34,7 @@ class RunWatch {
   static constexpr std::chrono::milliseconds kLookAgain{10};
   void watch(const std::stop_token& stop);
 
-  const std::function<bool()> still_wanted_;
+  const compute::StillWanted still_wanted_;
   const RunLimit limit_;
   const std::function<void()> give_up_;
   mutable std::mutex mutex_;  // Guards what follows.

@@ -1,7 +1,8 @@
 // NVIDIA's driver as a test has it: device memory is the host's, and the only kernel multiplies two
 // arrays, out[i] = in[i] * w[i], where it is launched for exactly as many groups as n needs.  An
 // image "cubin that writes" has threads of the driver make files in its folder for ever.  Some
-// sizes fail, hang or crash.  It is its own NVRTC, too, which compiles anything.
+// sizes fail, hang or crash, and HEARTH_FAKE_CUDA_OPENS_MS is how long it takes to start.  It is
+// its own NVRTC, too, which compiles anything.
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
@@ -37,7 +38,11 @@ void* write_on(void* name) {
 }  // namespace
 
 extern "C" {
-int cuInit(unsigned) { return 0; }
+int cuInit(unsigned) {
+  const char* const opens_ms = std::getenv("HEARTH_FAKE_CUDA_OPENS_MS");
+  if (opens_ms != nullptr) ::usleep(static_cast<useconds_t>(std::atoi(opens_ms)) * 1000);
+  return 0;
+}
 int cuDriverGetVersion(int* version) { return *version = 12040, 0; }
 int cuDeviceGetCount(int* count) { return *count = 1, 0; }
 int cuDeviceGet(int* device, int) { return *device = 0, 0; }
