@@ -309,6 +309,7 @@ class Product {
         GemmTile<T> tile = tile_at(row, col + panel.col, panel.n_cols, depth);
         tile.a = rows;
         tile.a_stride = kDepthStride<T>;
+        tile.is_far = true;
         tile.b = copies + panel.col * depth.count;
         tile.b_stride = panel.width;
         multiply_panel(loops_, tile, n_rows,

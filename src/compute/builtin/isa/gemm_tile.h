@@ -17,6 +17,19 @@
 
 namespace hearth::compute {
 
+// Row `part` of c, and one of kParts parts of what is needed next.
+template <int kParts, int kCols, class T>
+HEARTH_INLINE void fetch_part(const GemmTile<T>& tile, int part) {
+  constexpr int kLine = 64 / static_cast<int>(sizeof(T));
+  const T* const row = tile.c + part * tile.c_stride;
+  for (int col = 0; col < kCols; col += kLine) __builtin_prefetch(row + col, 1);
+  __builtin_prefetch(row + kCols - 1, 1);  // Rows may begin anywhere in a line.
+  for (std::int64_t i = tile.next_lines * part / kParts; i < tile.next_lines * (part + 1) / kParts;
+       ++i) {
+    __builtin_prefetch(tile.next + 64 * i, 0, 2);
+  }
+}
+
 template <class S, int kRows, int kVectors>
 void gemm_tile(const GemmTile<typename S::T>& tile) {
   using T = typename S::T;
@@ -24,13 +37,10 @@ void gemm_tile(const GemmTile<typename S::T>& tile) {
   constexpr int kLanes = S::kLanes;
   // Where there are fewer rows, the last one is computed more than once and stored once.
   const T* a[kRows];
-  T* c[kRows];
   V sum[kRows][kVectors];
 #pragma GCC unroll 8
   for (int r = 0; r < kRows; ++r) {
-    const std::int64_t row = r < tile.n_rows ? r : tile.n_rows - 1;
-    a[r] = tile.a + row * tile.a_stride;
-    c[r] = tile.c + row * tile.c_stride;
+    a[r] = r == 0 ? tile.a : a[r - 1] + (r < tile.n_rows ? tile.a_stride : 0);
     __builtin_prefetch(a[r] + kRows * tile.a_stride);  // Where the next tile begins.
 #pragma GCC unroll 3
     for (int v = 0; v < kVectors; ++v) sum[r][v] = S::zero();
@@ -39,16 +49,7 @@ void gemm_tile(const GemmTile<typename S::T>& tile) {
   const T* b = tile.b;
   const std::int64_t b_stride = tile.b_stride;
   std::int64_t k = 0;
-  // A row of c is fetched at a time: all at once would take the line buffers that loads of b need.
-  for (int fetched = 0; fetched < kRows; ++fetched) {
-    const T* const row = tile.c + fetched * tile.c_stride;
-    for (int v = 0; v < kVectors; ++v) __builtin_prefetch(row + v * kLanes, 1);
-    __builtin_prefetch(row + kVectors * kLanes - 1, 1);  // Rows may begin anywhere in a line.
-    for (std::int64_t i = tile.next_lines * fetched / kRows;
-         i < tile.next_lines * (fetched + 1) / kRows; ++i) {
-      __builtin_prefetch(tile.next + 64 * i, 0, 2);
-    }
-    const std::int64_t end = tile.k * (fetched + 1) / kRows;
+  const auto multiply_until = [&](std::int64_t end) __attribute__((always_inline)) {
 #pragma GCC unroll 2
     for (; k < end; ++k, b += b_stride) {
       V columns[kVectors];
@@ -61,15 +62,33 @@ void gemm_tile(const GemmTile<typename S::T>& tile) {
         for (int v = 0; v < kVectors; ++v) sum[r][v] = S::fma(factor, columns[v], sum[r][v]);
       }
     }
+  };
+  if (tile.is_far) {
+    // A part at a time: all at once would take the line buffers that loads of b need.
+    for (int part = 0; part < kRows; ++part) {
+      fetch_part<kRows, kVectors * kLanes>(tile, part);
+      multiply_until(tile.k * (part + 1) / kRows);
+    }
+  } else {
+    multiply_until(tile.k);
   }
 
   const std::int64_t last = tile.n_cols - (kVectors - 1) * kLanes;  // Columns of the last vector.
+  T* c = tile.c;
+  if (!tile.add && last == kLanes && tile.n_rows == kRows) {
 #pragma GCC unroll 8
-  for (int r = 0; r < kRows; ++r) {
+    for (int r = 0; r < kRows; ++r, c += tile.c_stride) {
+#pragma GCC unroll 3
+      for (int v = 0; v < kVectors; ++v) S::store(c + v * kLanes, sum[r][v]);
+    }
+    return;
+  }
+#pragma GCC unroll 8
+  for (int r = 0; r < kRows; ++r, c += tile.c_stride) {
     if (r >= tile.n_rows) break;
 #pragma GCC unroll 3
     for (int v = 0; v < kVectors; ++v) {
-      T* const at = c[r] + v * kLanes;
+      T* const at = c + v * kLanes;
       if (v + 1 < kVectors || last == kLanes) {
         S::store(at, tile.add ? S::add(S::load(at), sum[r][v]) : sum[r][v]);
       } else {

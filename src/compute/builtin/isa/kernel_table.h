@@ -29,6 +29,9 @@ struct GemmTile {
   std::int64_t n_rows = 0;  // At least 1, at most the tile's.
   std::int64_t n_cols = 0;  // More than all vectors but the last hold.
   bool add = false;
+  // Whether c and what is next are fetched on the way.  Where all lies in the second-level cache
+  // this costs 1 %.
+  bool is_far = false;
   // Lines that the second-level cache shall have by the tile's end.
   const std::byte* next = nullptr;
   std::int64_t next_lines = 0;
