@@ -555,6 +555,24 @@ TEST(StencilTest, SweepsAreTheTwinsBits) {
   }
 }
 
+TEST(StencilTest, WideGridsAreCutIntoTiles) {
+  for (const auto& [n, m] : {std::array{40, 2000}, {33, 1999}, {150, 865}, {3, 1713}, {200, 872}}) {
+    const auto size = static_cast<std::size_t>(n) * static_cast<std::size_t>(m);
+    auto u = random_numbers<double>(size, 1);
+    u[static_cast<std::size_t>(n / 2 * m + m / 2)] = INFINITY;  // Goes so many cells far, and no further.
+    for (const std::int64_t sweeps : {5, 8, 13}) {
+      SCOPED_TRACE(testing::Message() << n << " x " << m << ", " << sweeps << " sweeps");
+      auto expected = u;
+      for (std::int64_t i = 0; i < sweeps; ++i) jacobi_twin(n, m, expected);
+      on_all([&](const Workers& workers) {
+        std::vector<double> out(size, 7);
+        run("jacobi5_f64", {tensor_of(out, {n, m}), tensor_of(u, {n, m}), sweeps}, workers);
+        EXPECT_TRUE(same_bits(out, expected));
+      });
+    }
+  }
+}
+
 TEST(StencilTest, LargeGridsStream) {
   // Rows that are whole lines are computed several at once.
   for (const auto& [n, m] : {std::array{700, 811}, {700, 816}, {67, 8208}, {66, 8204}}) {

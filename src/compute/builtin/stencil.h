@@ -1,9 +1,9 @@
 // The 5-point stencil on a grid of doubles: Jacobi's sweeps and successive over-relaxation.
 //
 // A sweep of Jacobi reads and writes 8 bytes a cell and computes next to nothing, so it runs at the
-// memory's speed; several sweeps are run as one pass: each thread goes down its rows with the last
-// three rows of every sweep but the last in the cache, a sweep one row behind the one before it.
-// Rows at a thread's edges are computed by both neighbours.
+// memory's speed; several sweeps are run as one pass: each thread goes down a tile with the last
+// rows of every sweep but the last in the cache, a sweep one row behind the one before it.  Rows and
+// columns at a tile's edges are computed by both neighbours.
 //
 // Relaxation updates red cells ((i + j) even) and then black ones, each from neighbours of the other
 // colour.  A task updates a row's red cells and then the black ones of the row above, while both lie in

@@ -109,6 +109,10 @@ struct StencilLoops {
   // The same of n cells in each of kJacobiRows rows, past the caches: rows of `u` and `out` are
   // `stride` apart, whole lines; `u` is the first cell.
   void (*jacobi_rows)(double* out, const double* u, std::int64_t stride, std::int64_t n) = nullptr;
+  // The same of n cells in each of kJacobiRows rows that lie anywhere: out[r] from rows[r],
+  // rows[r + 1] and rows[r + 2], which are first cells.  Where `stream`, those of `out` begin lines.
+  void (*jacobi_block)(double* const* out, const double* const* rows, std::int64_t n,
+                       bool stream) = nullptr;
   // row += omega * (mean of the neighbours - rhs / 4 - row) for the cells first (0 or 1), first + 2, ...
   void (*sor_cells)(double* row, const double* up, const double* down, const double* rhs,
                     std::int64_t n, std::int64_t first, double omega) = nullptr;

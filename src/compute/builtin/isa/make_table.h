@@ -47,7 +47,7 @@ HEARTH_INLINE constexpr KernelTable make_table(tensor::Isa isa) {
   set_elementwise<F64, Mul, Add, Axpy, Scale>(table.elementwise_f64);
   table.reduce_f32 = {sum_widened<F64>, dot_widened<F64>, extremes<F32>};
   table.reduce_f64 = {sum_compensated<F64>, dot_compensated<F64>, extremes<F64>};
-  table.stencil = {jacobi_cells<F64>, jacobi_rows<F64>, sor_cells<F64>};
+  table.stencil = {jacobi_cells<F64>, jacobi_rows<F64>, jacobi_block<F64>, sor_cells<F64>};
   table.fence = fence<F64>;
   return table;
 }

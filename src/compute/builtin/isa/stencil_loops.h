@@ -109,6 +109,47 @@ void jacobi_rows(double* out, const double* u, std::int64_t stride, std::int64_t
   }
 }
 
+// Between sweeps all lies in the caches, and what counts is loads: each row is loaded once for the
+// three that it is in, and its cells to the left and right come from the vectors beside, where an
+// instruction set can do that faster than load what crosses a line.
+template <class S, bool kStream>
+HEARTH_INLINE std::int64_t jacobi_whole_block(double* const* out, const double* const* rows,
+                                              std::int64_t n) {
+  using V = typename S::V;
+  std::int64_t j = 0;
+  if (n < S::kLanes) return j;
+  V before[kJacobiRows], here[kJacobiRows];
+#pragma GCC unroll 8
+  for (int r = 0; r < kJacobiRows; ++r) {
+    before[r] = S::set1(rows[r + 1][-1]);
+    here[r] = S::load(rows[r + 1]);
+  }
+  for (; j + S::kLanes <= n; j += S::kLanes) {
+    V up = S::load(rows[0] + j);
+#pragma GCC unroll 8
+    for (int r = 0; r < kJacobiRows; ++r) {
+      const double* const at = rows[r + 1] + j;
+      const V down = r + 1 < kJacobiRows ? here[r + 1] : S::load(rows[kJacobiRows + 1] + j);
+      const V after = S::load(at + S::kLanes);
+      const V mean = mean_of_four<S>(up, down, S::left_of(at, before[r], here[r]),
+                                     S::right_of(at, here[r], after));
+      kStream ? S::stream(out[r] + j, mean) : S::store(out[r] + j, mean);
+      up = here[r];
+      before[r] = here[r];
+      here[r] = after;
+    }
+  }
+  return j;
+}
+
+template <class S>
+void jacobi_block(double* const* out, const double* const* rows, std::int64_t n, bool stream) {
+  const std::int64_t j = stream ? jacobi_whole_block<S, true>(out, rows, n)
+                                : jacobi_whole_block<S, false>(out, rows, n);
+  for (int r = 0; r < kJacobiRows && j < n; ++r)
+    jacobi_cells<S>(out[r] + j, rows[r] + j, rows[r + 1] + j, rows[r + 2] + j, n - j, false);
+}
+
 // The neighbours of a cell have the other colour, so a vector may be computed from what lay there
 // before the one to its left was stored: loads go ahead of stores that they would else wait for.
 template <class S>

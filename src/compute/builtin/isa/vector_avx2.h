@@ -89,6 +89,8 @@ struct F64 {
   HEARTH_INLINE static M is_nan(V a) { return _mm256_cmp_pd(a, a, _CMP_UNORD_Q); }
   HEARTH_INLINE static M join(M a, M b) { return _mm256_or_pd(a, b); }
   HEARTH_INLINE static bool any(M m) { return _mm256_movemask_pd(m) != 0; }
+  HEARTH_INLINE static V left_of(const double* at, V, V) { return load(at - 1); }
+  HEARTH_INLINE static V right_of(const double* at, V, V) { return load(at + 1); }
   HEARTH_INLINE static void store_parity(double* p, int parity, std::int64_t n, V v) {
     const __m256i every_second =
         parity == 0 ? _mm256_setr_epi64x(-1, 0, -1, 0) : _mm256_setr_epi64x(0, -1, 0, -1);

@@ -86,6 +86,14 @@ struct F64 {
   HEARTH_INLINE static M is_nan(V a) { return _mm512_cmp_pd_mask(a, a, _CMP_UNORD_Q); }
   HEARTH_INLINE static M join(M a, M b) { return static_cast<M>(a | b); }
   HEARTH_INLINE static bool any(M m) { return m != 0; }
+  HEARTH_INLINE static V left_of(const double*, V before, V here) {
+    return _mm512_castsi512_pd(
+        _mm512_alignr_epi64(_mm512_castpd_si512(here), _mm512_castpd_si512(before), 7));
+  }
+  HEARTH_INLINE static V right_of(const double*, V here, V after) {
+    return _mm512_castsi512_pd(
+        _mm512_alignr_epi64(_mm512_castpd_si512(after), _mm512_castpd_si512(here), 1));
+  }
   // Lanes whose number is odd (`parity` 1) or even (0), of those before n.
   HEARTH_INLINE static void store_parity(double* p, int parity, std::int64_t n, V v) {
     const unsigned every_second = parity == 0 ? 0x55U : 0xAAU;

@@ -7,6 +7,8 @@
 //   fma, fms         a * b + c and a * b - c, rounded once: here a call of the C library, so that all
 //                    instruction sets make the same bits
 //   min, max         the second operand if either is a NaN, as the processor has it
+//   left_of          the vector a lane to the left of the one at an address: of it and the one before,
+//                    or loaded, whichever is faster; right_of, of it and the one after
 //   M, is_nan, less  a lane's truth, joined with `join`, asked with `any`, used by `select`
 // kTileRows and kTileVectors are the tile of a product that fits the registers: so many sums, and as
 // many vectors of b and one of a beside them.
@@ -65,6 +67,8 @@ struct F64 : Lane<double> {
   HEARTH_INLINE static V load(const float* p) { return *p; }
   HEARTH_INLINE static V fma(V a, V b, V c) { return __builtin_fma(a, b, c); }
   HEARTH_INLINE static V fms(V a, V b, V c) { return __builtin_fma(a, b, -c); }
+  HEARTH_INLINE static V left_of(const double*, V before, V) { return before; }
+  HEARTH_INLINE static V right_of(const double*, V, V after) { return after; }
   HEARTH_INLINE static void store_parity(double* p, int parity, std::int64_t n, V v) {
     if (parity == 0 && n > 0) *p = v;
   }
