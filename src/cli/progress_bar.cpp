@@ -31,4 +31,10 @@ void ProgressBar::show(std::uint64_t done, std::uint64_t total, std::string_view
   drawn_ = true;
 }
 
+void ProgressBar::show(std::string_view what) {
+  if (!shown_) return;
+  std::fputs(fmt::format("\r\033[K{} ...", what).c_str(), stderr);
+  drawn_ = true;
+}
+
 }  // namespace hearth::cli

@@ -17,6 +17,8 @@ class ProgressBar {
   ProgressBar& operator=(const ProgressBar&) = delete;
 
   void show(std::uint64_t done, std::uint64_t total, std::string_view what);
+  // Of work that nobody knows the length of: no bar, just what is being done.
+  void show(std::string_view what);
 
  private:
   const bool shown_;

@@ -5,9 +5,11 @@
 #include <algorithm>
 #include <charconv>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "base/file.h"
 #include "cli/kernels.h"
+#include "cli/progress_bar.h"
 #include "cli/terminal.h"
 #include "cli/verbs.h"
 #include "hub/kernels/kernel_desk.h"
@@ -136,7 +138,11 @@ Result<> kernel_run(const Context& context, const KernelRunOptions& options) {
   for (std::size_t i = 0; i < symbols.size(); ++i)
     call.sizes.emplace_back(contract.signature.symbols[i], symbols[i]);
   HEARTH_TRY_VOID(read_inputs(contract, options.inputs, symbols, call));
-  HEARTH_TRY(const hub::KernelOutcome outcome, desk.run(kernel, std::move(call), {}));
+  std::optional<ProgressBar> bar(std::in_place, !context.json);
+  call.on_step = [&](std::string_view what) { bar->show(what); };
+  const auto ran = desk.run(kernel, std::move(call), {});
+  bar.reset();
+  HEARTH_TRY(const hub::KernelOutcome& outcome, ran);
   HEARTH_TRY_VOID(write_outputs(contract, options.outputs, outcome.outputs));
   print_outcome(kernel, outcome, context.json);
   return {};

@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <signal.h>
-#include <sys/mman.h>
 
 #include <algorithm>
 #include <climits>
@@ -12,9 +11,12 @@
 
 #include "base/file.h"
 #include "compute/device_kernel.h"
+#include "sandbox/shared_mapping.h"
 
 namespace hearth::compute {
 namespace {
+
+using sandbox::SharedMapping;
 
 constexpr std::uint64_t kPageBytes = 4096;
 constexpr int kEmptyRuns = 16;
@@ -22,38 +24,6 @@ constexpr int kWordsGlimpsed = 64;           // Of each output.
 constexpr int kPokes = 4;                    // Of each tensor, before a warm run.
 constexpr std::byte kWarmPoison{0xFF};       // As RunSetup has it where nobody says otherwise.
 constexpr std::uint64_t kShiftElements = 5;  // Of Placement::kShifted: no vector's alignment.
-
-// Memory that this process and the worker share.
-class SharedMapping {
- public:
-  static Result<SharedMapping> create(std::uint64_t bytes) {
-    SharedMapping memory;
-    HEARTH_TRY(memory.fd_, sandbox::make_shared_memory("hearth-tensor", bytes));
-    void* const at =
-        ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, memory.fd_.get(), 0);
-    if (at == MAP_FAILED)
-      return fail(Code::kUnavailable, fmt::format("{} bytes for a tensor can't be mapped", bytes));
-    memory.data_ = static_cast<std::byte*>(at);
-    memory.bytes_ = bytes;
-    return memory;
-  }
-  SharedMapping() = default;
-  SharedMapping(SharedMapping&& other) noexcept
-      : fd_(std::move(other.fd_)),
-        data_(std::exchange(other.data_, nullptr)),
-        bytes_(other.bytes_) {}
-  SharedMapping& operator=(SharedMapping&&) = delete;
-  ~SharedMapping() {
-    if (data_ != nullptr) ::munmap(data_, bytes_);
-  }
-  int fd() const { return fd_.get(); }
-  std::span<std::byte> bytes() const { return {data_, bytes_}; }
-
- private:
-  sandbox::OwnedFd fd_;
-  std::byte* data_ = nullptr;
-  std::uint64_t bytes_ = 0;
-};
 
 // One tensor of a run.
 struct Placed {
@@ -133,7 +103,8 @@ Result<Placed> place(const Parameter& parameter, const TensorData& tensor,
       bytes + (placement == Placement::kShifted ? kShiftElements * element_bytes : 0);
   const std::uint64_t pages_bytes =
       std::max<std::uint64_t>((needed + kPageBytes - 1) / kPageBytes, 1) * kPageBytes;
-  HEARTH_TRY(SharedMapping memory, SharedMapping::create(pages_bytes));
+  HEARTH_TRY(auto memory,
+             SharedMapping::create("hearth tensor", pages_bytes, sandbox::Pages::kWhenTouched));
   const std::uint64_t origin = first_byte(placement, pages_bytes, bytes, element_bytes) +
                                static_cast<std::uint64_t>(reach.before);
   return Placed{.parameter = &parameter,
@@ -194,9 +165,9 @@ Result<> KernelRunner::State::ensure_worker() {
   worker.reset();
   const auto kind = options.on_device != nullptr ? worker_kind(options.on_device->language)
                                                  : sandbox::WorkerKind::kProcessor;
-  HEARTH_TRY(worker, sandbox::Worker::start({.n_threads = options.n_threads,
-                                             .kind = kind,
-                                             .library = options.library}));
+  HEARTH_TRY(worker,
+             sandbox::Worker::start(
+                 {.n_threads = options.n_threads, .kind = kind, .library = options.library}));
   const Result<std::uint32_t> loaded = worker->load(image.get());
   if (!loaded) worker.reset();  // One without the kernel is of no use to the next run.
   HEARTH_TRY(kernel, loaded);

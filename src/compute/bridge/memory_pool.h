@@ -16,7 +16,7 @@
 #include <memory>
 
 #include "base/result.h"
-#include "sandbox/owned_fd.h"
+#include "sandbox/shared_mapping.h"
 
 namespace hearth::compute::bridge {
 
@@ -27,21 +27,18 @@ class MemoryPool;
 // Threading: immutable.
 class MemoryBlock {
  public:
-  MemoryBlock(MemoryPool& pool, sandbox::OwnedFd memory, std::byte* data, std::uint64_t n_bytes)
-      : pool_(pool), memory_(std::move(memory)), data_(data), n_bytes_(n_bytes) {}
+  MemoryBlock(MemoryPool& pool, sandbox::SharedMapping memory) : pool_(pool), memory_(std::move(memory)) {}
   ~MemoryBlock();
   MemoryBlock(const MemoryBlock&) = delete;
   MemoryBlock& operator=(const MemoryBlock&) = delete;
 
-  int descriptor() const { return memory_.get(); }
-  std::byte* data() const { return data_; }
-  std::uint64_t n_bytes() const { return n_bytes_; }
+  int descriptor() const { return memory_.fd(); }
+  std::byte* data() const { return memory_.data(); }
+  std::uint64_t n_bytes() const { return memory_.bytes().size(); }
 
  private:
   MemoryPool& pool_;
-  sandbox::OwnedFd memory_;
-  std::byte* data_;
-  std::uint64_t n_bytes_;
+  sandbox::SharedMapping memory_;
 };
 
 // Threading: any thread.  Outlives its blocks.

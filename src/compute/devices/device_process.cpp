@@ -1,12 +1,12 @@
 #include "compute/devices/device_process.h"
 
 #include <fmt/format.h>
-#include <sys/mman.h>
 
 #include <algorithm>
 #include <cstring>
 
 #include "base/fixed_text.h"
+#include "sandbox/shared_mapping.h"
 
 namespace hearth::compute {
 namespace {
@@ -53,7 +53,7 @@ class SharedArguments {
       if (copy.reach == 0) continue;
       n += copy.parameter->is_read() ? 1 : 0;
       if (!copy.parameter->is_written()) continue;
-      std::memcpy(copy.original, copy.data, copy.reach);
+      std::memcpy(copy.original, copy.memory.data(), copy.reach);
       ++n;
     }
     return n;
@@ -61,20 +61,15 @@ class SharedArguments {
 
   SharedArguments(SharedArguments&&) = default;
   SharedArguments& operator=(SharedArguments&&) = delete;
-  ~SharedArguments() {
-    for (const Copy& copy : copies_) ::munmap(copy.data, mapped_bytes(copy.reach));
-  }
 
  private:
   struct Copy {
     const Parameter* parameter;
     std::byte* original;
-    void* data;
     std::size_t reach;  // In bytes; tensors that devices take are contiguous.
-    sandbox::OwnedFd memory;
+    sandbox::SharedMapping memory;
   };
   SharedArguments() = default;
-  static std::size_t mapped_bytes(std::size_t reach) { return std::max<std::size_t>(reach, 1); }
 
   Result<> add(const Parameter& parameter, const Tensor& tensor) {
     DeviceTensor& wire = ask_.tensors[ask_.n_tensors++];
@@ -96,15 +91,11 @@ class SharedArguments {
 
   Result<int> copy(const Parameter& parameter, const Tensor& tensor) {
     const auto reach = static_cast<std::size_t>(reach_of(tensor).after);
-    const std::size_t bytes = mapped_bytes(reach);
-    HEARTH_TRY(sandbox::OwnedFd memory, sandbox::make_shared_memory("hearth device", bytes));
-    void* const data =
-        ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, memory.get(), 0);
-    if (data == MAP_FAILED)
-      return fail(Code::kOutOfBudget, "no memory is left to share with a device's process");
-    if (parameter.is_read() && reach > 0) std::memcpy(data, tensor.data, reach);
-    copies_.push_back({&parameter, tensor.data, data, reach, std::move(memory)});
-    return copies_.back().memory.get();
+    HEARTH_TRY(auto memory,
+               sandbox::SharedMapping::create("hearth device", reach, sandbox::Pages::kMapped));
+    if (parameter.is_read() && reach > 0) std::memcpy(memory.data(), tensor.data, reach);
+    copies_.push_back({&parameter, tensor.data, reach, std::move(memory)});
+    return copies_.back().memory.fd();
   }
 
   DeviceAsk ask_{};

@@ -172,6 +172,7 @@ Result<TensorData> tensor_of(const Contract& contract, const Parameter& paramete
   const auto given = find_named(call.tensors, parameter.name);
   if (given == call.tensors.end()) {
     drawn.push_back(parameter.name);
+    call.tell(fmt::format("drawing '{}'", parameter.name));
     return draw(contract, parameter, symbols, dice);
   }
   if (given->tensor.shape == shape) return std::move(given->tensor);

@@ -6,7 +6,9 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -32,6 +34,12 @@ struct KernelCall {
   std::uint64_t seed = 1;     // Of what is not given.
   std::uint32_t repeats = 1;  // Runs; at most kKernelRepeatsMax.
   bool with_roof = false;     // Probe the machine's roofs for so many bytes, some 10 ms.
+  // What is being done, for who waits, on the caller's thread: "drawing 'in'".
+  std::function<void(std::string_view what)> on_step = {};
+
+  void tell(std::string_view what) const {
+    if (on_step) on_step(what);
+  }
 };
 
 // A call's arguments, and which of them were drawn.

@@ -14,6 +14,7 @@
 #include "compute/kernel_runner.h"
 #include "compute/speed.h"
 #include "sandbox/jailed_command.h"
+#include "sandbox/shared_mapping.h"
 #include "tensor/aligned_buffer.h"
 
 namespace hearth::hub {
@@ -73,16 +74,45 @@ Sha256 digest_of(const std::vector<NamedTensor>& outputs) {
   return digest.finish();
 }
 
+// Memory of one tensor: this process's own, or for another one, which maps it.
+class TensorMemory {
+ public:
+  static Result<TensorMemory> make(std::size_t bytes, bool is_shared) {
+    TensorMemory made;
+    if (is_shared) {
+      HEARTH_TRY(made.shared_,
+                 sandbox::SharedMapping::create("hearth tensor", bytes, sandbox::Pages::kMapped));
+    } else {
+      made.own_.ensure(bytes);
+    }
+    return made;
+  }
+  std::byte* data() const { return shared_.data() != nullptr ? shared_.data() : own_.data(); }
+  int descriptor() const { return shared_.fd(); }  // -1: its own.
+
+ private:
+  tensor::AlignedBuffer<std::byte> own_;
+  sandbox::SharedMapping shared_;
+};
+
 // A call's tensors in memory as kernels like it: each from a line's beginning, in pages that are
 // there.
 class AlignedTensors {
  public:
-  AlignedTensors(const compute::Signature& signature, compute::Case& arguments)
-      : arguments_(arguments), memory_(arguments.tensors.size()) {
+  // Takes the bytes of what is only read: they are there once.
+  static Result<AlignedTensors> make(const compute::Signature& signature, compute::Case& arguments,
+                                     bool are_shared) {
+    AlignedTensors made(arguments);
     for (const Parameter& parameter : signature.parameters) {
-      if (parameter.is_tensor()) parameters_.push_back(&parameter);
+      if (!parameter.is_tensor()) continue;
+      const std::size_t i = made.parameters_.size();
+      made.parameters_.push_back(&parameter);
+      HEARTH_TRY(auto memory, TensorMemory::make(arguments.tensors[i].bytes.size(), are_shared));
+      made.memory_.push_back(std::move(memory));
+      made.fill(i);
+      if (parameter.direction == compute::Direction::kIn) arguments.tensors[i].bytes = {};
     }
-    for (std::size_t i = 0; i < memory_.size(); ++i) fill(i);
+    return made;
   }
 
   compute::Bindings bindings() {
@@ -95,7 +125,8 @@ class AlignedTensors {
       compute::Tensor made{.type = tensor.type,
                            .shape = tensor.shape,
                            .strides = compute::contiguous_strides(tensor.shape),
-                           .data = memory_[i].data()};
+                           .data = memory_[i].data(),
+                           .memory_fd = memory_[i].descriptor()};
       if (parameters_[i]->is_strided) {
         bound.integers.insert(bound.integers.end(), made.strides.begin(), made.strides.end());
       }
@@ -123,26 +154,30 @@ class AlignedTensors {
   }
 
  private:
+  explicit AlignedTensors(compute::Case& arguments) : arguments_(arguments) {}
   void fill(std::size_t i) {
     const std::vector<std::byte>& bytes = arguments_.tensors[i].bytes;
-    std::copy_n(bytes.data(), bytes.size(), memory_[i].ensure(bytes.size()));
+    std::copy_n(bytes.data(), bytes.size(), memory_[i].data());
   }
 
   compute::Case& arguments_;
   std::vector<const Parameter*> parameters_;
-  std::vector<tensor::AlignedBuffer<std::byte>> memory_;
+  std::vector<TensorMemory> memory_;
 };
 
 // A call's runs, each by `run_once(bindings)`; `outcome` gets the best time, and what they wrote.
 template <class RunOnce>
 Result<> run_often(const RunnableKernel& kernel, const KernelCall& call, const RunWatch& watch,
                    compute::Case& arguments, KernelOutcome& outcome, RunOnce&& run_once) {
-  AlignedTensors tensors(kernel.contract->signature, arguments);
+  call.tell("arranging the tensors in memory");
+  HEARTH_TRY(auto tensors,
+             AlignedTensors::make(kernel.contract->signature, arguments, kernel.device != nullptr));
   const compute::Bindings bindings = tensors.bindings();
   const Clock& clock = Clock::system();
   std::int64_t best_ns = INT64_MAX;
   for (std::uint32_t i = 0; i < call.repeats; ++i) {
     if (i > 0) tensors.restore();
+    call.tell(fmt::format("run {} of {}", i + 1, call.repeats));
     const std::int64_t begin_ns = clock.now_monotonic_ns();
     const Result<> done = run_once(bindings);
     best_ns = std::min(best_ns, clock.now_monotonic_ns() - begin_ns);
@@ -243,6 +278,7 @@ Result<KernelOutcome> KernelDesk::run(const RunnableKernel& kernel, KernelCall c
   KernelCall settings;  // What is left of the call once its tensors are the arguments.
   settings.repeats = call.repeats;
   settings.with_roof = call.with_roof;
+  settings.on_step = call.on_step;
   HEARTH_TRY(PreparedCall prepared,
              prepare_call(*kernel.contract, std::move(call), options_.run_bytes_max));
   KernelOutcome outcome{.symbols = prepared.arguments.symbols, .drawn = std::move(prepared.drawn)};
