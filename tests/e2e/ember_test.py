@@ -58,6 +58,40 @@ class Ember(unittest.TestCase):
             self.assertEqual(alone.returncode, 3)
             self.assertIn("there is no model 'nobody'", alone.stderr)
 
+    def test_what_it_recites_is_true_of_this_program(self):
+        """Commands, keys, defaults, routes and files that its answers name are there: it can't read what changes."""
+        facts = (ROOT / "models/ember/facts.txt").read_text(encoding="utf-8")
+        answers = re.findall(r"^A: (.*)", facts, re.MULTILINE)
+        self.assertGreaterEqual(len(answers), 150)
+        code = [words for answer in answers for words in re.findall(r"`([^`]*)`", answer)]
+        with Home() as home, Hub(home) as hub:
+            explained = home.run("config", "--explain").stdout
+            routes = hub.request("GET", "/openapi.json")[2]["paths"]
+            commands = {tuple(re.match(r"hearth((?: [a-z]+)*)", words)[1].split()) for words in code if words.startswith("hearth ")}
+            unknown = [command for command in sorted(commands) if home.run(*command, "--help").returncode != 0]
+        self.assertEqual(unknown, [], "commands")
+
+        defaults, section = {}, ""
+        for line in explained.splitlines():
+            if line.startswith("["):
+                section = line.strip("[]")
+            elif found := re.match(r"#? ?(\w+) = (.*)", line):
+                defaults[section, found[1]] = found[2]
+        self.assertEqual({words[1:-1] for words in code if re.fullmatch(r"\[\w+\]", words)}, {section for section, _ in defaults}, "sections")
+        keys = {tuple(re.match(r"\[(\w+)\] (\w+)", words).groups()) for words in code if re.match(r"\[\w+\] \w+", words)}
+        self.assertEqual(keys - set(defaults), set(), "keys")
+        told = [found.groups() for answer in answers
+                for found in re.finditer(r"`\[(\w+)\] (\w+)`[^;]*[;,] [^;]*the default is ([\d.]+)", answer)]
+        self.assertGreaterEqual(len(told), 3)
+        for section, key, number in told:
+            self.assertEqual(float(defaults[section, key]), float(number.strip(".")), key)
+
+        self.assertEqual({words for words in code if words.startswith("/")} - set(routes) - {"/v1"}, set(), "routes")
+        for path in ("include/hearth/hearth.h", "bindings", "models/ember"):
+            self.assertIn(path, code)
+            self.assertTrue((ROOT / path).exists(), path)
+        self.assertEqual([answer for answer in answers if "planned" in answer], [])
+
     def test_right_answers_and_confidence_on_held_out_questions(self):
         graded = [line.split(" => ") for line in lines("graded.txt")]
         elsewhere = lines("elsewhere.txt")

@@ -169,6 +169,7 @@ class Wavefront {
   }
 
   void compute(Index level, Range rows) const {
+    if (rows.begin >= rows.end) return;
     const bool is_last = level == n_levels_;
     const Index begin = is_last ? columns_.begin : first_;
     const Index n_cells = (is_last ? std::min(columns_.end, grid_.m - 1) : last_) - begin;

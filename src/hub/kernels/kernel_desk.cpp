@@ -110,7 +110,8 @@ class AlignedTensors {
       HEARTH_TRY(auto memory, TensorMemory::make(arguments.tensors[i].bytes.size(), are_shared));
       made.memory_.push_back(std::move(memory));
       made.fill(i);
-      if (parameter.direction == compute::Direction::kIn) arguments.tensors[i].bytes = {};
+      if (parameter.direction == compute::Direction::kIn)
+        std::vector<std::byte>().swap(arguments.tensors[i].bytes);  // Clearing would free nothing.
     }
     return made;
   }
