@@ -18,9 +18,10 @@ constexpr NoticeRow kNotices[] = {
      "base_url, model, key_env (the environment variable that holds your API key) and its two "
      "prices under [advisor] in hearth.toml; `hearth config --explain` lists every key. Nothing "
      "leaves this machine until you do. "
-     "(2) Use a larger local model: put a GGUF file into a folder that [models] folders names, or "
-     "pull one with Ollama or LM Studio, where Hearth finds it. A model of 0.5 to 1 billion "
-     "parameters in 4 bits needs about 1 GB of memory, one of 8 billion about 6 GB."},
+     "(2) Use a larger local model: `hearth models pull ORG/REPO` fetches one from Hugging Face, "
+     "and Hearth finds those of Ollama and LM Studio and GGUF files in a folder that [models] "
+     "folders names. A model of 0.5 to 1 billion parameters in 4 bits needs about 1 GB of memory, "
+     "one of 8 billion about 6 GB."},
     {Notice::kUnsureNotAllowed,
      "That is outside of what the small embedded model knows, and for this request nothing may "
      "leave this machine. Ask again with the model \"auto\" and advice allowed, or choose a larger "
