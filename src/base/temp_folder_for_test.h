@@ -26,11 +26,14 @@ class TempFolder {
 
   // Also what a writer puts there meanwhile.  Whether it is gone.
   static bool remove(const std::filesystem::path& folder) {
+    constexpr int kTriesMax =
+        1000;  // A writer adds files, and takes some away, between any two steps.
     std::error_code error;
-    do {
+    for (int i = 0; i < kTriesMax; ++i) {
       std::filesystem::remove_all(folder, error);
-    } while (error == std::errc::directory_not_empty);
-    return !error;
+      if (!error) return true;
+    }
+    return false;
   }
 
  private:
