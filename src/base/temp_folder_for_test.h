@@ -24,10 +24,9 @@ class TempFolder {
   const std::filesystem::path& path() const { return path_; }
   std::filesystem::path operator/(std::string_view name) const { return path_ / name; }
 
-  // Also what a writer puts there meanwhile.  Whether it is gone.
+  // Also what a writer puts there, or takes away, meanwhile.  Whether it is gone.
   static bool remove(const std::filesystem::path& folder) {
-    constexpr int kTriesMax =
-        1000;  // A writer adds files, and takes some away, between any two steps.
+    constexpr int kTriesMax = 1000;
     std::error_code error;
     for (int i = 0; i < kTriesMax; ++i) {
       std::filesystem::remove_all(folder, error);

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <charconv>
 #include <nlohmann/json.hpp>
-#include <optional>
 
 #include "base/file.h"
 #include "cli/kernels.h"
@@ -100,6 +99,14 @@ Result<> write_outputs(const compute::Contract& contract, const std::vector<std:
   return {};
 }
 
+// Says what it does meanwhile.
+Result<hub::KernelOutcome> run_shown(hub::KernelDesk& desk, const hub::RunnableKernel& kernel,
+                                     hub::KernelCall call, bool wanted) {
+  ProgressBar bar(wanted);
+  call.on_step = [&](std::string_view what) { bar.show(what); };
+  return desk.run(kernel, std::move(call), {});
+}
+
 void print_outcome(const hub::RunnableKernel& kernel, const hub::KernelOutcome& outcome,
                    bool json) {
   const std::string bits = to_hex(outcome.results);
@@ -138,11 +145,8 @@ Result<> kernel_run(const Context& context, const KernelRunOptions& options) {
   for (std::size_t i = 0; i < symbols.size(); ++i)
     call.sizes.emplace_back(contract.signature.symbols[i], symbols[i]);
   HEARTH_TRY_VOID(read_inputs(contract, options.inputs, symbols, call));
-  std::optional<ProgressBar> bar(std::in_place, !context.json);
-  call.on_step = [&](std::string_view what) { bar->show(what); };
-  const auto ran = desk.run(kernel, std::move(call), {});
-  bar.reset();
-  HEARTH_TRY(const hub::KernelOutcome& outcome, ran);
+  HEARTH_TRY(const hub::KernelOutcome outcome,
+             run_shown(desk, kernel, std::move(call), !context.json));
   HEARTH_TRY_VOID(write_outputs(contract, options.outputs, outcome.outputs));
   print_outcome(kernel, outcome, context.json);
   return {};

@@ -6,7 +6,6 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
@@ -21,6 +20,7 @@
 #include "sandbox/private_folder.h"
 #include "sandbox/program.h"
 #include "sandbox/protocol.h"
+#include "sandbox/shared_mapping.h"
 
 namespace hearth::sandbox {
 namespace {
@@ -33,41 +33,6 @@ constexpr std::uint32_t kSpinUsMax = 100'000;
 constexpr std::uint64_t kStackBytesMin = 64 << 10;
 constexpr std::uint64_t kLimitBytesMax = std::uint64_t{1} << 46;
 constexpr std::uint64_t kPageBytes = 4096;
-
-// A shared mapping of the run channel.
-class ChannelPage {
- public:
-  static Result<ChannelPage> make() {
-    ChannelPage page;
-    HEARTH_TRY(page.fd_, make_shared_memory("hearth_channel", kRunChannelBytes));
-    void* at =
-        ::mmap(nullptr, kRunChannelBytes, PROT_READ | PROT_WRITE, MAP_SHARED, page.fd_.get(), 0);
-    if (at == MAP_FAILED) {
-      return fail(Code::kUnavailable,
-                  fmt::format("the run channel can't be mapped ({})", std::strerror(errno)));
-    }
-    page.channel_ = static_cast<RunChannel*>(at);
-    return page;
-  }
-  ChannelPage() = default;
-  ChannelPage(ChannelPage&& other) noexcept
-      : fd_(std::move(other.fd_)), channel_(std::exchange(other.channel_, nullptr)) {}
-  ChannelPage& operator=(ChannelPage&& other) noexcept {
-    fd_ = std::move(other.fd_);
-    std::swap(channel_, other.channel_);
-    return *this;
-  }
-  ~ChannelPage() {
-    if (channel_ != nullptr) ::munmap(channel_, kRunChannelBytes);
-  }
-
-  int fd() const { return fd_.get(); }
-  RunChannel& operator*() const { return *channel_; }
-
- private:
-  OwnedFd fd_;
-  RunChannel* channel_ = nullptr;
-};
 
 Result<> check_limits(const WorkerLimits& limits) {
   if (limits.n_threads < 1 || limits.n_threads > kWorkerThreadsMax) {
@@ -200,12 +165,13 @@ struct Worker::State {
   Process process;
   OwnedFd control;
   OwnedFd lifeline;
-  ChannelPage channel;
+  SharedMapping page;  // Of the run channel.
   DeviceIdentity device{};
   bool is_stopped = false;
   std::bitset<kWorkerKernelsMax> kernels;
   std::bitset<kWorkerMappingsMax> mappings;
 
+  RunChannel& channel() const { return *reinterpret_cast<RunChannel*>(page.data()); }
   Result<> await_reply(std::uint32_t op, std::uint32_t number, int timeout_ms);
   Result<> ask(const ControlRequest& request, int fd);
   std::unexpected<Error> has_ended() {
@@ -263,7 +229,8 @@ Result<Worker> Worker::start(const WorkerLimits& limits) {
   HEARTH_TRY_VOID(check_limits(limits));
   auto state = std::make_unique<State>();
   state->limits = limits;
-  HEARTH_TRY(state->channel, ChannelPage::make());
+  HEARTH_TRY(state->page,
+             SharedMapping::create("hearth_channel", kRunChannelBytes, Pages::kWhenTouched));
   HEARTH_TRY(SocketPair lifeline, make_socket_pair());
   HEARTH_TRY(SocketPair control, make_socket_pair());
   std::vector<std::string> arguments{
@@ -276,10 +243,9 @@ Result<Worker> Worker::start(const WorkerLimits& limits) {
     state->scratch.emplace(std::move(scratch));
     add_device_arguments(limits, state->scratch->path(), arguments);
   }
-  HEARTH_TRY(state->process,
-             Process::start(is_device ? Program::kDevice : Program::kJail, "worker",
-                            std::move(arguments), control.theirs.get(), lifeline.theirs.get(),
-                            state->channel.fd()));
+  HEARTH_TRY(state->process, Process::start(is_device ? Program::kDevice : Program::kJail, "worker",
+                                            std::move(arguments), control.theirs.get(),
+                                            lifeline.theirs.get(), state->page.fd()));
   control.theirs.reset();
   lifeline.theirs.reset();
   state->control = std::move(control.ours);
@@ -377,7 +343,7 @@ Result<> Worker::unmap(std::uint32_t mapping) {
 bool Worker::State::await(std::uint32_t run, std::int64_t until_ns) {
   for (;;) {
     const std::int64_t now_ns = monotonic_ns();
-    if (await_answer(*channel, run, std::min(until_ns, now_ns + kLookNs))) return true;
+    if (await_answer(channel(), run, std::min(until_ns, now_ns + kLookNs))) return true;
     if (now_ns >= until_ns || !process.is_alive()) return false;
   }
 }
@@ -386,7 +352,7 @@ bool Worker::State::await(std::uint32_t run, std::int64_t until_ns) {
 RunOutcome Worker::State::outcome_of(std::uint32_t run, bool was_given_up) {
   RunOutcome outcome;
   // A worker that died of a fault has told it before.
-  const bool is_answered = (*channel).answered.value.load(std::memory_order_acquire) == run;
+  const bool is_answered = channel().answered.value.load(std::memory_order_acquire) == run;
   if (!is_answered) {
     outcome.end = process.is_alive() && was_given_up ? RunEnd::kDeadline : RunEnd::kDied;
     process.kill();
@@ -394,7 +360,7 @@ RunOutcome Worker::State::outcome_of(std::uint32_t run, bool was_given_up) {
   }
   constexpr RunEnd kEnds[kRunStatuses] = {RunEnd::kDone, RunEnd::kGaveUp, RunEnd::kRefused,
                                           RunEnd::kFault, RunEnd::kFailed};
-  outcome.answer = read_answer(*channel);
+  outcome.answer = read_answer(channel());
   outcome.end = kEnds[static_cast<std::uint32_t>(outcome.answer.status)];
   // It is ending; a faked fault ends it, too.  A device that failed may fail ever after.
   if (outcome.end == RunEnd::kFault || outcome.end == RunEnd::kFailed) process.kill();
@@ -410,12 +376,12 @@ Result<RunOutcome> Worker::run(const RunRequest& request, Deadline deadline) {
   const std::int64_t begun_ns = monotonic_ns();
   const auto left =
       std::chrono::duration_cast<std::chrono::nanoseconds>(deadline - Deadline::clock::now());
-  const std::uint32_t run = ask(*state_->channel, request);
+  const std::uint32_t run = ask(state_->channel(), request);
   bool was_given_up = false;
   if (!state_->await(run, begun_ns + std::max<std::int64_t>(left.count(), 0)) &&
       state_->process.is_alive()) {
     was_given_up = true;
-    give_up(*state_->channel, run);
+    give_up(state_->channel(), run);
     state_->await(run, monotonic_ns() + std::int64_t{kGraceMs} * 1'000'000);
   }
   const std::int64_t ended_ns = monotonic_ns();
@@ -441,10 +407,10 @@ void Worker::kill() { state_->process.kill(); }
 bool Worker::is_alive() const { return state_->process.is_alive(); }
 std::string Worker::how_it_ended() const { return state_->process.how_it_ended(); }
 const DeviceIdentity& Worker::device() const { return state_->device; }
-int Worker::channel_fd() const { return state_->channel.fd(); }
+int Worker::channel_fd() const { return state_->page.fd(); }
 int Worker::pidfd() const { return state_->process.pidfd(); }
 pid_t Worker::pid() const { return state_->process.pid(); }
-RunChannel& Worker::channel() { return *state_->channel; }
+RunChannel& Worker::channel() { return state_->channel(); }
 const WorkerLimits& Worker::limits() const { return state_->limits; }
 
 }  // namespace hearth::sandbox

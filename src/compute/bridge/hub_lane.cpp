@@ -1,9 +1,5 @@
 #include "compute/bridge/hub_lane.h"
 
-#include <sys/mman.h>
-
-#include <cerrno>
-#include <cstring>
 #include <new>
 #include <string>
 
@@ -21,16 +17,12 @@ bool is_given_up(const sandbox::RunChannel& channel, std::uint32_t run) {
 }  // namespace
 
 Result<std::unique_ptr<HubLane>> HubLane::start(SharedThreads& threads) {
-  HEARTH_TRY(sandbox::OwnedFd memory, sandbox::make_shared_memory("hearth lane", sandbox::kRunChannelBytes));
-  void* mapped = ::mmap(nullptr, sandbox::kRunChannelBytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, memory.get(), 0);
-  if (mapped == MAP_FAILED) {
-    return fail(Code::kUnavailable, std::string("a client's page could not be mapped: ") + std::strerror(errno));
-  }
-  return std::unique_ptr<HubLane>(new HubLane(threads, std::move(memory), new (mapped) HubPage{}));
+  HEARTH_TRY(auto memory, sandbox::SharedMapping::create("hearth lane", sandbox::kRunChannelBytes, sandbox::Pages::kMapped));
+  return std::unique_ptr<HubLane>(new HubLane(threads, std::move(memory)));
 }
 
-HubLane::HubLane(SharedThreads& threads, sandbox::OwnedFd memory, HubPage* page)
-    : threads_(threads), memory_(std::move(memory)), page_(page), thread_([this] { serve(); }) {}
+HubLane::HubLane(SharedThreads& threads, sandbox::SharedMapping memory)
+    : threads_(threads), memory_(std::move(memory)), page_(new (memory_.data()) HubPage{}), thread_([this] { serve(); }) {}
 
 HubLane::~HubLane() {
   is_stopping_ = true;
@@ -39,7 +31,6 @@ HubLane::~HubLane() {
   // Another number than any client's, so that the thread can't fall asleep after it has looked.
   sandbox::publish(channel.asked, channel.asked.value.load() + (std::uint32_t{1} << 31));
   thread_.join();
-  ::munmap(page_, sandbox::kRunChannelBytes);
 }
 
 void HubLane::add(std::uint32_t call, HubCall what) {

@@ -44,18 +44,18 @@ class HubLane {
   HubLane(const HubLane&) = delete;
   HubLane& operator=(const HubLane&) = delete;
 
-  int page_descriptor() const { return memory_.get(); }
+  int page_descriptor() const { return memory_.fd(); }
   void add(std::uint32_t call, HubCall what);
   void remove(std::uint32_t call);
 
  private:
-  HubLane(SharedThreads& threads, sandbox::OwnedFd memory, HubPage* page);
+  HubLane(SharedThreads& threads, sandbox::SharedMapping memory);
   void serve();
   void answer_one(std::uint32_t run);
   Result<HubRun> run_call(std::uint32_t call, std::uint32_t run);
 
   SharedThreads& threads_;
-  sandbox::OwnedFd memory_;
+  sandbox::SharedMapping memory_;
   HubPage* page_;
   std::mutex mutex_;
   std::unordered_map<std::uint32_t, std::shared_ptr<const HubCall>> calls_;  // Guarded by mutex_.

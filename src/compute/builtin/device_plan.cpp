@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <array>
 
+#include "compute/builtin/rounding.h"
+
 namespace hearth::compute {
 namespace {
 
@@ -12,8 +14,6 @@ constexpr std::int64_t kGroup = 256;
 constexpr std::int64_t kSumBlock = 16384;              // SUM_BLOCK of the source.
 constexpr std::int64_t kGroupsMax = 2'147'483'647;     // Of a grid's first extent; CUDA's limit.
 constexpr std::int64_t kGroupsMaxOfSecond = 65'535;
-
-std::int64_t divide_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
 std::size_t bytes_of(const Tensor& tensor) {
   return static_cast<std::size_t>(tensor.n_elements()) * type_info(tensor.type).bytes;

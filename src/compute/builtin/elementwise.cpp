@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "compute/builtin/rounding.h"
+
 namespace hearth::compute {
 namespace {
 
@@ -14,7 +16,7 @@ void run_pieces(Elementwise op, std::int64_t n, const T* in, const T* other, T f
   constexpr std::int64_t kPiece = kPieceBytes / static_cast<std::int64_t>(sizeof(T));
   const auto loop = kernel_table().elementwise<T>(op);
   const bool stream = n * static_cast<std::int64_t>(sizeof(T)) >= kStreamBytes;
-  const auto n_pieces = static_cast<std::uint32_t>((n + kPiece - 1) / kPiece);
+  const auto n_pieces = static_cast<std::uint32_t>(divide_up(n, kPiece));
   workers.run(n_pieces, [&](std::uint32_t piece) {
     const std::int64_t at = piece * kPiece;
     loop({out + at, in + at, other == nullptr ? nullptr : other + at, factor,

@@ -6,15 +6,13 @@
 
 #include "compute/builtin/isa/kernel_table.h"
 #include "compute/builtin/large_buffer.h"
+#include "compute/builtin/rounding.h"
 #include "tensor/aligned_buffer.h"
 
 namespace hearth::compute {
 namespace {
 
 using Index = std::int64_t;
-
-Index divide_up(Index a, Index b) { return (a + b - 1) / b; }
-Index round_up(Index a, Index b) { return divide_up(a, b) * b; }
 
 // Multiply-adds up to which a product is small: one fork, and no copies that are shared.  Up to the
 // larger number if rows of a and b are nearer than a page.

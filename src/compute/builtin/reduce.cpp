@@ -4,6 +4,8 @@
 #include <cmath>
 #include <vector>
 
+#include "compute/builtin/rounding.h"
+
 namespace hearth::compute {
 namespace {
 
@@ -11,7 +13,7 @@ namespace {
 template <class Block>
 auto of_blocks(std::int64_t n, const Workers& workers, Block&& block) {
   using Found = decltype(block(std::int64_t{0}, std::int64_t{0}));
-  const auto n_blocks = static_cast<std::uint32_t>((n + kReduceBlock - 1) / kReduceBlock);
+  const auto n_blocks = static_cast<std::uint32_t>(divide_up(n, kReduceBlock));
   std::vector<Found> found(n_blocks);
   workers.run(n_blocks, [&](std::uint32_t i) {
     const std::int64_t first = i * kReduceBlock;

@@ -7,6 +7,7 @@
 #include "compute/builtin/elementwise.h"
 #include "compute/builtin/isa/kernel_table.h"
 #include "compute/builtin/large_buffer.h"
+#include "compute/builtin/rounding.h"
 #include "tensor/aligned_buffer.h"
 
 namespace hearth::compute {
@@ -27,8 +28,6 @@ struct Range {
 };
 Range part_of(Index n, Index i, Index count) { return {n * i / count, n * (i + 1) / count}; }
 
-Index divide_up(Index a, Index b) { return (a + b - 1) / b; }
-
 struct Grid {
   Index n = 0, m = 0;
 
@@ -41,12 +40,12 @@ struct Grid {
 void sweep_once(const Grid& grid, const double* u, double* out, const Workers& workers) {
   const auto& loops = kernel_table().stencil;
   const Index m = grid.m;
-  const Index n_col_tasks = (m + kColsOfTask - 1) / kColsOfTask;
+  const Index n_col_tasks = divide_up(m, kColsOfTask);
   const Index cols = std::min(m, kColsOfTask);
   // Whole blocks, of which each fetches what the next one reads, another task's, too.
   const Index blocks = kTaskBytes / (cols * Index{sizeof(double)}) / kJacobiRows;
   const Index rows = std::max<Index>(blocks, 1) * kJacobiRows;
-  const Index n_row_tasks = (grid.n + rows - 1) / rows;
+  const Index n_row_tasks = divide_up(grid.n, rows);
   workers.run(static_cast<std::uint32_t>(n_row_tasks * n_col_tasks), [&](std::uint32_t task) {
     const Range cells = part_of(m, task % n_col_tasks, n_col_tasks);
     const Index first = std::max<Index>(cells.begin, 1);
@@ -214,7 +213,7 @@ class Wavefront {
 void sweep_levels(const Grid& grid, const double* u, Index n_levels, double* out,
                   const Workers& workers) {
   if (n_levels == 1) return sweep_once(grid, u, out, workers);
-  const Index n_lines = (grid.m + kLine - 1) / kLine;
+  const Index n_lines = divide_up(grid.m, kLine);
   const Index n_col_tasks = divide_up(n_lines, Wavefront::lines_that_fit(n_levels));
   // Bands so high that the rows that both neighbours compute hardly count.
   const Index wanted = workers.n_threads() == 1 ? 1 : kBandsPerThread * workers.n_threads();
@@ -286,13 +285,13 @@ void jacobi5(Index n, Index m, const double* u, Index sweeps, double* out, const
   thread_local LargeBuffer<double> kept;
   LargeBuffer<double> own;
   LargeBuffer<double>& between = n * m * Index{sizeof(double)} <= kKeptBytes ? kept : own;
-  Index passes_left = (sweeps + kSweepsOfPass - 1) / kSweepsOfPass;
+  Index passes_left = divide_up(sweeps, kSweepsOfPass);
   double* const beside =
       passes_left > 1 ? between.ensure(static_cast<std::size_t>(n * m)) : nullptr;
   for (Index left = sweeps; left > 0 && !workers.gave_up();) {
     // The last pass writes to `out`, the one before it beside it, and so on.
     double* const to = passes_left % 2 == 1 ? out : beside;
-    const Index levels = (left + passes_left - 1) / passes_left;
+    const Index levels = divide_up(left, passes_left);
     sweep_levels(grid, u, levels, to, workers);
     u = to;
     left -= levels;
